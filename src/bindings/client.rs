@@ -1,0 +1,199 @@
+//! `_core.Client`: the handle of a client.
+
+use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyFloat, PyInt, PyList, PyString};
+
+use super::error::to_python;
+use super::events;
+use super::message::MQTTMessage;
+use crate::core::client::Client as CoreClient;
+use crate::core::error::Error;
+use crate::core::options::{ConnectOptions, Credentials, Will};
+use crate::core::packet::Qos;
+
+/// An MQTT client. No call waits.
+#[pyclass(module = "flask_mqtt._core", frozen)]
+pub struct Client {
+    core: CoreClient,
+    wake: Mutex<Option<OwnedFd>>,
+}
+
+type WillTuple = (String, Vec<u8>, i64, bool);
+
+#[pymethods]
+impl Client {
+    #[new]
+    fn new() -> PyResult<Self> {
+        let (core, wake) = CoreClient::new()?;
+        Ok(Self { core, wake: Mutex::new(Some(wake)) })
+    }
+
+    /// The descriptor that becomes readable when there are events. It can be had once and belongs to
+    /// the caller.
+    fn wake_fd(&self) -> PyResult<RawFd> {
+        let descriptor = self.wake.lock().unwrap_or_else(PoisonError::into_inner).take();
+        descriptor
+            .map(IntoRawFd::into_raw_fd)
+            .ok_or_else(|| PyRuntimeError::new_err("the descriptor was handed over before"))
+    }
+
+    /// Starts connecting, and returns a descriptor that reads as closed when the first attempt is
+    /// over, if `report_first`.
+    #[pyo3(signature = (*, host, port, client_id, clean_session, username, password, keep_alive,
+        connect_timeout, will, max_packet_size, report_first))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword arguments: Python's way to pass options"
+    )]
+    fn connect(
+        &self,
+        host: String,
+        port: u16,
+        client_id: String,
+        clean_session: bool,
+        username: Option<String>,
+        password: Option<String>,
+        keep_alive: u16,
+        connect_timeout: f64,
+        will: Option<WillTuple>,
+        max_packet_size: usize,
+        report_first: bool,
+    ) -> PyResult<RawFd> {
+        let mut options = ConnectOptions::new(host, port);
+        options.client_id = client_id;
+        options.clean_session = clean_session;
+        options.credentials = username.map(|username| Credentials { username, password });
+        options.keep_alive = keep_alive;
+        options.connect_timeout =
+            Duration::try_from_secs_f64(connect_timeout).map_err(|error| {
+                PyValueError::new_err(format!("connect_timeout {connect_timeout}: {error}"))
+            })?;
+        options.will = will.map(to_will).transpose().map_err(to_python)?;
+        options.limits.packet_size = max_packet_size;
+        let waiter = self.core.connect(options, report_first).map_err(to_python)?;
+        Ok(waiter.into_raw_fd())
+    }
+
+    /// Raises what the first attempt failed with. Returns whether it is over.
+    fn outcome(&self) -> PyResult<bool> {
+        self.core.outcome().transpose().map(|outcome| outcome.is_some()).map_err(to_python)
+    }
+
+    /// Ends the connection with a DISCONNECT. Returns a descriptor that reads as closed when that is
+    /// done, or `None` where there was nothing to end.
+    fn disconnect(&self, report: bool) -> PyResult<Option<RawFd>> {
+        Ok(self.core.disconnect(report)?.map(IntoRawFd::into_raw_fd))
+    }
+
+    /// Publishes a message and returns `(rc, mid)`.
+    fn publish(
+        &self,
+        topic: &Bound<'_, PyAny>,
+        payload: &Bound<'_, PyAny>,
+        qos: i64,
+        retain: bool,
+    ) -> PyResult<(i32, u16)> {
+        let topic = topic_text(topic)?;
+        let qos = Qos::try_from(qos).map_err(to_python)?;
+        let publish = |payload: &[u8]| {
+            let result = self.core.publish(topic, payload, qos, retain);
+            result.map(|(code, mid)| (code as i32, mid)).map_err(to_python)
+        };
+        if let Ok(bytes) = payload.cast::<PyBytes>() {
+            publish(bytes.as_bytes())
+        } else if let Ok(text) = payload.cast::<PyString>() {
+            publish(text.to_str()?.as_bytes())
+        } else {
+            publish(&payload_bytes(payload)?)
+        }
+    }
+
+    /// Subscribes to filters and returns `(rc, mid)`.
+    fn subscribe(&self, filters: Vec<(String, i64)>, reuse: bool) -> PyResult<(i32, Option<u16>)> {
+        let filters: Result<Vec<_>, Error> =
+            filters.into_iter().map(|(filter, qos)| Ok((filter, Qos::try_from(qos)?))).collect();
+        let result = filters.and_then(|filters| self.core.subscribe(filters, reuse));
+        result.map(|(code, mid)| (code as i32, mid)).map_err(to_python)
+    }
+
+    /// Unsubscribes from filters and returns `(rc, mid)`.
+    fn unsubscribe(&self, filters: Vec<String>) -> PyResult<(i32, Option<u16>)> {
+        let result = self.core.unsubscribe(filters);
+        result.map(|(code, mid)| (code as i32, mid)).map_err(to_python)
+    }
+
+    /// Says that a message is handled.
+    fn handled(&self, message: &MQTTMessage) -> PyResult<()> {
+        message.receipt.map_or(Ok(()), |receipt| self.core.handled(receipt)).map_err(to_python)
+    }
+
+    /// Up to `most` events, the oldest first.
+    fn take<'py>(&self, py: Python<'py>, most: usize) -> PyResult<Bound<'py, PyList>> {
+        events::to_list(py, self.core.take(most))
+    }
+
+    /// Makes the descriptor of `wake_fd` readable.
+    fn wake(&self) {
+        self.core.wake();
+    }
+
+    /// A descriptor that reads as closed when what waits for the broker got less.
+    fn room(&self) -> PyResult<RawFd> {
+        Ok(self.core.room()?.into_raw_fd())
+    }
+
+    /// Chooses what is reported.
+    fn listen(&self, logging: bool, publishing: bool) {
+        self.core.listen(logging, publishing);
+    }
+
+    /// Whether the broker accepted the present connection.
+    fn is_connected(&self) -> bool {
+        self.core.is_connected()
+    }
+
+    /// Whether there is a connection, accepted or not.
+    fn is_open(&self) -> bool {
+        self.core.is_open()
+    }
+
+    /// Reports dropped because they were not fetched in time.
+    fn dropped(&self) -> u64 {
+        self.core.dropped()
+    }
+}
+
+fn to_will((topic, payload, qos, retain): WillTuple) -> Result<Will, Error> {
+    Ok(Will { topic, payload: Bytes::from(payload), qos: Qos::try_from(qos)?, retain })
+}
+
+fn topic_text<'a>(topic: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
+    match topic.cast::<PyString>() {
+        Ok(text) => text.to_str(),
+        Err(_) if topic.is_none() => Err(PyValueError::new_err("invalid topic: None")),
+        Err(_) => {
+            let kind = topic.get_type().name()?;
+            Err(PyTypeError::new_err(format!("topic must be a string, not {kind}")))
+        }
+    }
+}
+
+/// A payload other than `bytes` and `str`, as paho converts it.
+fn payload_bytes(payload: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    if payload.is_none() {
+        Ok(Vec::new())
+    } else if let Ok(bytes) = payload.cast::<PyByteArray>() {
+        Ok(bytes.to_vec())
+    } else if payload.is_instance_of::<PyInt>() || payload.is_instance_of::<PyFloat>() {
+        Ok(payload.str()?.to_str()?.as_bytes().to_vec())
+    } else {
+        let text = "payload must be a string, bytearray, int, float or None.";
+        Err(PyTypeError::new_err(text))
+    }
+}

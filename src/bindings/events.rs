@@ -1,0 +1,60 @@
+//! Events as Python sees them: a message as itself, everything else as a tuple that begins with its
+//! kind.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyTuple};
+
+use super::message::{MQTTMessage, TopicCache};
+use crate::core::session::Event;
+
+const CONNACK: u8 = 0;
+const DISCONNECTED: u8 = 1;
+const PUBLISHED: u8 = 2;
+const SUBSCRIBED: u8 = 3;
+const UNSUBSCRIBED: u8 = 4;
+const LOG: u8 = 5;
+const NOTICE: u8 = 6;
+
+/// Names the kinds.
+pub fn add_constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("EVENT_CONNACK", CONNACK)?;
+    module.add("EVENT_DISCONNECTED", DISCONNECTED)?;
+    module.add("EVENT_PUBLISHED", PUBLISHED)?;
+    module.add("EVENT_SUBSCRIBED", SUBSCRIBED)?;
+    module.add("EVENT_UNSUBSCRIBED", UNSUBSCRIBED)?;
+    module.add("EVENT_LOG", LOG)?;
+    module.add("EVENT_NOTICE", NOTICE)
+}
+
+/// A list of events for the dispatcher.
+pub fn to_list(py: Python<'_>, events: Vec<Event>) -> PyResult<Bound<'_, PyList>> {
+    let mut topics = TopicCache::default();
+    let converted: PyResult<Vec<_>> =
+        events.into_iter().map(|event| to_object(py, event, &mut topics)).collect();
+    PyList::new(py, converted?)
+}
+
+fn to_object<'py>(
+    py: Python<'py>,
+    event: Event,
+    topics: &mut TopicCache,
+) -> PyResult<Bound<'py, PyAny>> {
+    let tuple = match event {
+        Event::Message { publish, received, receipt } => {
+            let message = MQTTMessage::from_core(py, &publish, received, receipt, topics);
+            return Ok(Bound::new(py, message)?.into_any());
+        }
+        Event::ConnAck { session_present, code } => {
+            (CONNACK, u8::from(session_present), code).into_pyobject(py)
+        }
+        Event::Disconnected(code) => (DISCONNECTED, code as i32).into_pyobject(py),
+        Event::Published(mid) => (PUBLISHED, mid).into_pyobject(py),
+        Event::Subscribed { mid, granted } => {
+            (SUBSCRIBED, mid, PyTuple::new(py, granted)?).into_pyobject(py)
+        }
+        Event::Unsubscribed(mid) => (UNSUBSCRIBED, mid).into_pyobject(py),
+        Event::Log { level, text } => (LOG, level as u8, text).into_pyobject(py),
+        Event::Notice { level, text } => (NOTICE, level as u8, text).into_pyobject(py),
+    };
+    Ok(tuple?.into_any())
+}

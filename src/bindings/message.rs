@@ -1,0 +1,127 @@
+//! `MQTTMessage`, in paho's shape.
+
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+
+use crate::core::packet::Publish;
+use crate::core::session::Receipt;
+
+/// A moment of Rust's clock and Python's `time.monotonic()` of the same moment.
+static CLOCK: OnceLock<(Instant, f64)> = OnceLock::new();
+
+/// Relates Rust's clock to `time.monotonic()`.
+pub fn start_clock(py: Python<'_>) -> PyResult<()> {
+    let now = py.import("time")?.call_method0("monotonic")?.extract()?;
+    CLOCK.get_or_init(|| (Instant::now(), now));
+    Ok(())
+}
+
+fn monotonic(moment: Instant) -> f64 {
+    CLOCK.get().map_or(0.0, |(start, seconds)| {
+        seconds + moment.saturating_duration_since(*start).as_secs_f64()
+    })
+}
+
+/// A message from the broker, as handlers get it.
+#[pyclass(module = "flask_mqtt", name = "MQTTMessage", subclass)]
+pub struct MQTTMessage {
+    /// Topic it was published to.
+    #[pyo3(get, set)]
+    topic: Py<PyAny>,
+    /// The payload as it was sent.
+    #[pyo3(get, set)]
+    payload: Py<PyAny>,
+    /// Quality of service: 0, 1 or 2.
+    #[pyo3(get, set)]
+    qos: u8,
+    /// Whether the broker had retained it.
+    #[pyo3(get, set)]
+    retain: bool,
+    /// Whether this may be a repeated delivery.
+    #[pyo3(get, set)]
+    dup: bool,
+    /// Packet identifier; 0 for QoS 0.
+    #[pyo3(get, set)]
+    mid: u16,
+    /// When it was received, on the clock of `time.monotonic()`, in seconds.
+    #[pyo3(get, set)]
+    timestamp: f64,
+    pub receipt: Option<Receipt>,
+}
+
+#[pymethods]
+impl MQTTMessage {
+    /// An empty message; paho's way to make one by hand, in tests for example.
+    #[new]
+    #[pyo3(signature = (mid=0, topic=None))]
+    fn new(py: Python<'_>, mid: u16, topic: Option<&[u8]>) -> PyResult<Self> {
+        let topic = std::str::from_utf8(topic.unwrap_or_default())
+            .map_err(|error| PyValueError::new_err(format!("topic is not UTF-8: {error}")))?;
+        Ok(Self {
+            topic: PyString::new(py, topic).into_any().unbind(),
+            payload: PyBytes::new(py, b"").into_any().unbind(),
+            qos: 0,
+            retain: false,
+            dup: false,
+            mid,
+            timestamp: 0.0,
+            receipt: None,
+        })
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let topic = self.topic.bind(py).repr()?;
+        let (qos, retain, mid) = (self.qos, self.retain, self.mid);
+        Ok(format!("<MQTTMessage topic={topic} qos={qos} retain={retain} mid={mid}>"))
+    }
+
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
+        other.cast::<Self>().is_ok_and(|other| other.borrow().mid == self.mid)
+    }
+}
+
+impl MQTTMessage {
+    /// A message of the core's as Python sees it. `topics` has the last topic, since messages on the
+    /// same topic tend to come one after the other.
+    pub fn from_core(
+        py: Python<'_>,
+        publish: &Publish,
+        received: Instant,
+        receipt: Option<Receipt>,
+        topics: &mut TopicCache,
+    ) -> Self {
+        Self {
+            topic: topics.get(py, &publish.topic),
+            payload: PyBytes::new(py, &publish.payload).into_any().unbind(),
+            qos: publish.qos as u8,
+            retain: publish.retain,
+            dup: publish.dup,
+            mid: publish.mid,
+            timestamp: monotonic(received),
+            receipt,
+        }
+    }
+}
+
+/// The Python string of the last topic.
+#[derive(Default)]
+pub struct TopicCache {
+    last: Option<(String, Py<PyAny>)>,
+}
+
+impl TopicCache {
+    fn get(&mut self, py: Python<'_>, topic: &str) -> Py<PyAny> {
+        if let Some((last, object)) = &self.last
+            && last == topic
+        {
+            return object.clone_ref(py);
+        }
+        let object = PyString::new(py, topic).into_any().unbind();
+        self.last = Some((topic.to_owned(), object.clone_ref(py)));
+        object
+    }
+}

@@ -1,0 +1,42 @@
+//! The module `flask_mqtt._core`: signatures, conversions and calls. Nothing is decided here.
+//!
+//! No function releases the GIL, because none waits: what has to be waited for is a descriptor that
+//! Python reads from. The core's locks are held for bounded work by threads that never need the GIL.
+
+mod client;
+mod error;
+mod events;
+mod message;
+
+use pyo3::prelude::*;
+
+use crate::core::topic;
+
+/// Whether a subscription filter matches a topic (MQTT 3.1.1, section 4.7).
+#[pyfunction]
+fn topic_matches_sub(sub: &str, topic: &str) -> bool {
+    topic::matches(sub, topic)
+}
+
+/// Raises `ValueError` for a filter that MQTT 3.1.1, section 4.7, does not allow.
+#[pyfunction]
+fn validate_filter(sub: &str) -> PyResult<()> {
+    topic::validate_filter(sub).map_err(error::to_python)
+}
+
+/// Raises `ValueError` for a topic that MQTT 3.1.1, section 4.7, does not allow.
+#[pyfunction]
+fn validate_topic(topic: &str) -> PyResult<()> {
+    topic::validate_topic(topic).map_err(error::to_python)
+}
+
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<client::Client>()?;
+    module.add_class::<message::MQTTMessage>()?;
+    module.add_function(wrap_pyfunction!(topic_matches_sub, module)?)?;
+    module.add_function(wrap_pyfunction!(validate_filter, module)?)?;
+    module.add_function(wrap_pyfunction!(validate_topic, module)?)?;
+    events::add_constants(module)?;
+    message::start_clock(module.py())
+}

@@ -1,0 +1,296 @@
+//! The handle that the bindings hold. Every call returns at once: what has to be waited for is a
+//! descriptor to read from (see [`super::signal`]).
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use tokio::sync::{Notify, watch};
+
+use super::connection::{Stop, Task, run};
+use super::error::{Error, ReturnCode};
+use super::inbox::Inbox;
+use super::options::ConnectOptions;
+use super::packet::{Incoming, Qos};
+use super::session::{Event, Receipt, Session};
+use super::signal::Signal;
+
+/// What the application's threads and the I/O thread share.
+pub struct Shared {
+    /// Guards the state machine. Every thread holds it for bounded work without waiting: a call of the
+    /// application, or one read of the I/O thread. Nobody calls Python under it.
+    session: Mutex<Session>,
+    /// Events for the dispatcher.
+    pub inbox: Inbox,
+    /// Given when there is something new to write.
+    pub outgoing: Notify,
+    /// Given when what waits for the broker got less.
+    pub room: Signal,
+    /// How the first attempt to connect went.
+    pub opened: Outcome,
+}
+
+impl Shared {
+    /// Calls the session and hands on what happened, in order.
+    pub fn with_session<T>(&self, call: impl FnOnce(&mut Session) -> T) -> T {
+        let mut session = self.lock();
+        let result = call(&mut session);
+        self.inbox.extend(session.take_events());
+        result
+    }
+
+    /// Hands the packets of one read to the session.
+    pub fn received(&self, packets: Vec<Incoming>, now: Instant) -> Result<(), Error> {
+        let (result, roomy) = self.with_session(|session| {
+            let before = session.outgoing_bytes();
+            session.read(now);
+            let result = packets.into_iter().try_for_each(|packet| session.receive(packet, now));
+            (result, session.outgoing_bytes() < before)
+        });
+        if roomy {
+            self.room.give();
+        }
+        result
+    }
+
+    /// The I/O thread wrote so many bytes.
+    pub fn wrote(&self, count: usize) {
+        self.with_session(|session| session.wrote(count, Instant::now()));
+        self.room.give();
+    }
+
+    /// Calls the session for the application, and wakes the I/O thread if there is something to write.
+    fn call<T>(&self, call: impl FnOnce(&mut Session) -> T) -> T {
+        let (result, wake) = self.with_session(|session| {
+            let had_output = session.has_output();
+            let result = call(session);
+            (result, !had_output && session.has_output())
+        });
+        if wake {
+            self.outgoing.notify_one();
+        }
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The result of an attempt, for one who waits for it.
+#[derive(Default)]
+pub struct Outcome {
+    result: Mutex<Option<Result<(), Error>>>,
+    done: Signal,
+}
+
+impl Outcome {
+    /// Says how it went.
+    pub fn finish(&self, result: Result<(), Error>) {
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        self.done.give();
+    }
+
+    fn take(&self) -> Option<Result<(), Error>> {
+        self.result.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+struct Running {
+    thread: JoinHandle<()>,
+    stop: watch::Sender<Stop>,
+    done: Arc<Signal>,
+}
+
+/// An MQTT client.
+pub struct Client {
+    shared: Arc<Shared>,
+    /// Guards the I/O thread's handle; held for starting and stopping only, never while waiting.
+    running: Mutex<Option<Running>>,
+}
+
+impl Client {
+    /// A client without a connection, and the descriptor that becomes readable when there are events.
+    ///
+    /// # Errors
+    /// The process has no descriptors left.
+    pub fn new() -> io::Result<(Self, OwnedFd)> {
+        let (inbox, wake) = Inbox::new()?;
+        let options = Arc::new(ConnectOptions::new("localhost", 1883));
+        let session = Session::new(options, Instant::now());
+        let shared = Shared {
+            session: Mutex::new(session),
+            inbox,
+            outgoing: Notify::new(),
+            room: Signal::default(),
+            opened: Outcome::default(),
+        };
+        Ok((Self { shared: Arc::new(shared), running: Mutex::new(None) }, wake))
+    }
+
+    /// Starts the I/O thread, which connects and stays connected until [`Self::disconnect`]. A
+    /// connection that there is ends first.
+    ///
+    /// With `report_first`, the returned descriptor reads as closed when the transport is open or the
+    /// attempt failed; [`Self::outcome`] says which, and there is no second attempt. Without, the
+    /// thread goes on trying.
+    ///
+    /// # Errors
+    /// [`Error::Option`] and the like for options that no CONNECT can carry, [`Error::Io`] when no
+    /// thread or descriptor can be had.
+    pub fn connect(&self, options: ConnectOptions, report_first: bool) -> Result<OwnedFd, Error> {
+        options.validate()?;
+        let mut running = self.lock_running();
+        let previous = running.take().inspect(|previous| {
+            previous.stop.send_replace(Stop::Silent);
+        });
+        self.shared.opened.take();
+        let waiter = self.shared.opened.done.waiter()?;
+        let (stop, stopped) = watch::channel(Stop::No);
+        let done = Arc::new(Signal::default());
+        let task = Task {
+            shared: self.shared.clone(),
+            options: Arc::new(options),
+            stop: stopped,
+            report_first,
+        };
+        let finished = done.clone();
+        let thread =
+            std::thread::Builder::new().name("mqtt-connection".to_owned()).spawn(move || {
+                if let Some(previous) = previous {
+                    // The session has one connection at a time. The old thread ends within the time for a
+                    // good-bye; if it panicked, it has ended.
+                    let _ = previous.thread.join();
+                }
+                let shared = task.shared.clone();
+                work(task);
+                shared.opened.done.give();
+                finished.give_for_good();
+            })?;
+        *running = Some(Running { thread, stop, done });
+        Ok(waiter)
+    }
+
+    /// How the first attempt went; `None` while it goes on.
+    pub fn outcome(&self) -> Option<Result<(), Error>> {
+        self.shared.opened.take()
+    }
+
+    /// Sends DISCONNECT, closes the connection and stops trying.
+    ///
+    /// Returns a descriptor that reads as closed when the I/O thread has ended, or `None` where there
+    /// is no I/O thread. With `report`, [`Event::Disconnected`] follows if there was a connection.
+    ///
+    /// # Errors
+    /// The process has no descriptors left; the connection ends all the same.
+    pub fn disconnect(&self, report: bool) -> io::Result<Option<OwnedFd>> {
+        let running = self.lock_running();
+        let Some(running) = running.as_ref().filter(|running| !running.thread.is_finished()) else {
+            return Ok(None);
+        };
+        let waiter = running.done.waiter();
+        running.stop.send_replace(if report { Stop::Reported } else { Stop::Silent });
+        waiter.map(Some)
+    }
+
+    /// Publishes a message; see [`Session::publish`].
+    pub fn publish(
+        &self,
+        topic: &str,
+        payload: &[u8],
+        qos: Qos,
+        retain: bool,
+    ) -> Result<(ReturnCode, u16), Error> {
+        self.shared.call(|session| session.publish(topic, payload, qos, retain))
+    }
+
+    /// Subscribes; see [`Session::subscribe`].
+    pub fn subscribe(
+        &self,
+        filters: Vec<(String, Qos)>,
+        reuse: bool,
+    ) -> Result<(ReturnCode, Option<u16>), Error> {
+        self.shared.call(|session| session.subscribe(filters, reuse))
+    }
+
+    /// Unsubscribes; see [`Session::unsubscribe`].
+    pub fn unsubscribe(&self, filters: Vec<String>) -> Result<(ReturnCode, Option<u16>), Error> {
+        self.shared.call(|session| session.unsubscribe(filters))
+    }
+
+    /// Says that a message is handled; see [`Session::handled`].
+    pub fn handled(&self, receipt: Receipt) -> Result<(), Error> {
+        self.shared.call(|session| session.handled(receipt))
+    }
+
+    /// Takes up to `most` events, the oldest first.
+    pub fn take(&self, most: usize) -> Vec<Event> {
+        self.shared.inbox.take(most)
+    }
+
+    /// Wakes the dispatcher.
+    pub fn wake(&self) {
+        self.shared.inbox.wake();
+    }
+
+    /// A descriptor that reads as closed when what waits for the broker got less.
+    ///
+    /// # Errors
+    /// The process has no descriptors left.
+    pub fn room(&self) -> io::Result<OwnedFd> {
+        self.shared.room.waiter()
+    }
+
+    /// Whether the broker accepted the present connection.
+    pub fn is_connected(&self) -> bool {
+        self.shared.lock().is_connected()
+    }
+
+    /// Whether there is a connection, accepted or not.
+    pub fn is_open(&self) -> bool {
+        self.shared.lock().is_open()
+    }
+
+    /// Chooses what is reported: texts for `on_log`, and QoS 0 messages when they are written.
+    pub fn listen(&self, logging: bool, reporting: bool) {
+        self.shared.with_session(|session| {
+            session.set_logging(logging);
+            session.set_reporting(reporting);
+        });
+    }
+
+    /// Reports that were dropped because nobody fetched them in time.
+    pub fn dropped(&self) -> u64 {
+        self.shared.inbox.dropped()
+    }
+
+    fn lock_running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // The thread ends by itself; waiting for it here could hold up a garbage collection.
+        if let Some(running) = self.lock_running().take() {
+            running.stop.send_replace(Stop::Silent);
+        }
+    }
+}
+
+/// The body of the I/O thread.
+fn work(task: Task) {
+    let limits = &task.options.limits;
+    task.shared.inbox.set_limits(limits.incoming_messages, limits.incoming_bytes);
+    task.shared.with_session(|session| session.configure(task.options.clone()));
+    match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
+        Ok(runtime) => {
+            runtime.block_on(run(task));
+            // A name look-up may still hang; nobody waits for it.
+            runtime.shutdown_background();
+        }
+        Err(error) => task.shared.opened.finish(Err(error.into())),
+    }
+}

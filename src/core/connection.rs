@@ -1,0 +1,244 @@
+//! The I/O thread: connects, reads, writes, reconnects, stops. It never touches Python.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::watch;
+
+use super::client::Shared;
+use super::error::{Error, ReturnCode};
+use super::options::ConnectOptions;
+use super::packet::{Incoming, decode};
+use super::session::{Backoff, Event, LogLevel};
+use super::transport::{Stream, open};
+
+const READ_SIZE: usize = 64 * 1024;
+
+/// How long a DISCONNECT may take to get out.
+const FAREWELL: Duration = Duration::from_millis(300);
+
+/// The CONNACK code for a client identifier that the broker does not want.
+const IDENTIFIER_REJECTED: u8 = 2;
+
+/// How a stop is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Not at all.
+    No,
+    /// With an event for `on_disconnect`.
+    Reported,
+    /// Without.
+    Silent,
+}
+
+/// What the thread is started with.
+pub struct Task {
+    /// What it shares with the application's threads.
+    pub shared: Arc<Shared>,
+    /// Where to connect and how.
+    pub options: Arc<ConnectOptions>,
+    /// Changes when the connection is to end.
+    pub stop: watch::Receiver<Stop>,
+    /// Whether the first attempt is reported to a waiter, and is the last one if it fails.
+    pub report_first: bool,
+}
+
+impl Task {
+    /// A broker may insist on an identifier (MQTT 3.1.1, section 3.1.3.1): from now on there is one.
+    fn choose_client_id(&mut self) {
+        let mut options = ConnectOptions::clone(&self.options);
+        options.client_id = std::iter::repeat_with(fastrand::alphanumeric).take(22).collect();
+        self.options = Arc::new(options);
+        self.shared.with_session(|session| session.configure(self.options.clone()));
+    }
+}
+
+/// Runs until a stop is wanted.
+pub async fn run(mut task: Task) {
+    let mut backoff = Backoff::default();
+    let mut first = task.report_first;
+    loop {
+        let failure = match attempt(&mut task, first).await {
+            Attempt::Stopped => return,
+            Attempt::Failed(error) if first => {
+                task.shared.opened.finish(Err(error));
+                return;
+            }
+            Attempt::Failed(error) => error,
+            Attempt::Ended { error, accepted } => {
+                if accepted {
+                    backoff.reset();
+                }
+                error
+            }
+        };
+        first = false;
+        if matches!(failure, Error::Refused(IDENTIFIER_REJECTED))
+            && task.options.client_id.is_empty()
+        {
+            task.choose_client_id();
+        }
+        let delay = backoff.next(fastrand::f64());
+        notice(&task, LogLevel::Warning, || {
+            format!(
+                "{failure}; next attempt to reach {} in {:.1} s",
+                task.options.address(),
+                delay.as_secs_f64()
+            )
+        });
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            _ = task.stop.wait_for(|stop| *stop != Stop::No) => return,
+        }
+    }
+}
+
+enum Attempt {
+    Stopped,
+    Failed(Error),
+    Ended { error: Error, accepted: bool },
+}
+
+async fn attempt(task: &mut Task, first: bool) -> Attempt {
+    let stream = tokio::select! {
+        stream = open(&task.options) => stream,
+        _ = task.stop.wait_for(|stop| *stop != Stop::No) => return Attempt::Stopped,
+    };
+    let stream = match stream {
+        Ok(stream) => stream,
+        Err(error) => return Attempt::Failed(error),
+    };
+    task.shared.with_session(|session| session.opened(Instant::now()));
+    if first {
+        task.shared.opened.finish(Ok(()));
+    }
+    let mut link = Link::new(stream, task.shared.clone(), task.options.limits.packet_size);
+    let end = tokio::select! {
+        error = link.serve() => Err(error),
+        stop = task.stop.wait_for(|stop| *stop != Stop::No) => Ok(stop.map_or(Stop::Silent, |stop| *stop)),
+    };
+    match end {
+        Err(error) => {
+            let accepted = task.shared.with_session(|session| {
+                let accepted = session.is_connected();
+                session.lost();
+                session.report(Event::Disconnected(error.return_code()));
+                accepted
+            });
+            task.shared.room.give();
+            Attempt::Ended { error, accepted }
+        }
+        Ok(stop) => {
+            link.say_goodbye().await;
+            task.shared.with_session(|session| {
+                session.lost();
+                if stop == Stop::Reported {
+                    session.report(Event::Disconnected(ReturnCode::Success));
+                }
+            });
+            task.shared.room.give();
+            Attempt::Stopped
+        }
+    }
+}
+
+fn notice(task: &Task, level: LogLevel, text: impl FnOnce() -> String) {
+    task.shared.with_session(|session| session.report(Event::Notice { level, text: text() }));
+}
+
+/// An open connection.
+struct Link {
+    reader: ReadHalf<Box<dyn Stream>>,
+    writer: WriteHalf<Box<dyn Stream>>,
+    shared: Arc<Shared>,
+    input: BytesMut,
+    output: BytesMut,
+    packet_limit: usize,
+}
+
+impl Link {
+    fn new(stream: Box<dyn Stream>, shared: Arc<Shared>, packet_limit: usize) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
+        let input = BytesMut::with_capacity(READ_SIZE);
+        Self { reader, writer, shared, input, output: BytesMut::new(), packet_limit }
+    }
+
+    /// Reads and writes until something fails.
+    async fn serve(&mut self) -> Error {
+        loop {
+            if let Err(error) = self.step().await {
+                return error;
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<(), Error> {
+        let deadline = self.shared.with_session(|session| {
+            if self.output.is_empty() {
+                session.take_output(&mut self.output);
+            }
+            session.deadline()
+        });
+        let reading = !self.shared.inbox.is_full();
+        self.input.reserve(READ_SIZE / 4);
+        tokio::select! {
+            count = self.reader.read_buf(&mut self.input), if reading => self.read(count?),
+            count = self.writer.write(&self.output), if !self.output.is_empty() => {
+                let count = count?;
+                self.output.advance(count);
+                self.shared.wrote(count);
+                Ok(())
+            }
+            () = self.shared.outgoing.notified(), if self.output.is_empty() => Ok(()),
+            () = self.shared.inbox.room(), if !reading => Ok(()),
+            () = sleep_until(deadline) => {
+                self.shared.with_session(|session| session.tick(Instant::now(), reading))
+            }
+        }
+    }
+
+    /// Decodes what was read, and hands it to the session in one go.
+    fn read(&mut self, count: usize) -> Result<(), Error> {
+        if count == 0 {
+            return Err(Error::Closed);
+        }
+        let now = Instant::now();
+        let mut packets: Vec<Incoming> = Vec::new();
+        let decoded = loop {
+            match decode(&mut self.input, self.packet_limit) {
+                Ok(Some(packet)) => packets.push(packet),
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        self.shared.received(packets, now)?;
+        decoded
+    }
+
+    /// Writes what is left, a DISCONNECT at its end, and closes, within a bounded time.
+    async fn say_goodbye(&mut self) {
+        let farewell = async {
+            self.writer.write_all(&self.output).await?;
+            self.shared.wrote(self.output.len());
+            self.shared.with_session(|session| {
+                // Encoding a DISCONNECT cannot fail: it is two constant bytes.
+                let _ = session.disconnect();
+                session.take_output(&mut self.output);
+            });
+            self.writer.write_all(&self.output).await?;
+            self.shared.wrote(self.output.len());
+            self.writer.shutdown().await
+        };
+        // A broker that takes nothing any more gets no good-bye.
+        let _ = tokio::time::timeout(FAREWELL, farewell).await;
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,136 @@
+//! One error type for the core, and the return code that each error has in paho's numbering.
+
+use std::io;
+
+use thiserror::Error;
+
+/// Return codes in the numbering of paho's `MQTTErrorCode`, which applications compare with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub enum ReturnCode {
+    /// `MQTT_ERR_SUCCESS`: done, or accepted for sending.
+    Success = 0,
+    /// `MQTT_ERR_PROTOCOL`: the broker broke the protocol.
+    Protocol = 2,
+    /// `MQTT_ERR_NO_CONN`: there is no connection.
+    NoConnection = 4,
+    /// `MQTT_ERR_CONN_REFUSED`: the broker answered CONNECT with a code other than 0.
+    ConnectionRefused = 5,
+    /// `MQTT_ERR_CONN_LOST`: the connection ended without a DISCONNECT of ours.
+    ConnectionLost = 7,
+    /// `MQTT_ERR_QUEUE_SIZE`: nothing more can be queued.
+    QueueSize = 15,
+    /// `MQTT_ERR_KEEPALIVE`: the broker did not answer a PINGREQ in time.
+    KeepAlive = 16,
+}
+
+/// Everything that can go wrong in the core.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// A topic name to publish to that MQTT 3.1.1 section 4.7 does not allow.
+    #[error("invalid topic {topic:?}: {reason}")]
+    Topic {
+        /// The topic, shortened when it is long.
+        topic: String,
+        /// What is wrong and what would be right.
+        reason: &'static str,
+    },
+    /// A topic filter to subscribe to that MQTT 3.1.1 section 4.7 does not allow.
+    #[error("invalid subscription filter {filter:?}: {reason}")]
+    Filter {
+        /// The filter, shortened when it is long.
+        filter: String,
+        /// What is wrong and what would be right.
+        reason: &'static str,
+    },
+    /// A QoS outside 0..=2.
+    #[error("invalid QoS {0}: it must be 0, 1 or 2")]
+    Qos(i64),
+    /// A payload that no MQTT packet can carry.
+    #[error("payload of {0} bytes is too large: at most 268435455 bytes are allowed")]
+    PayloadTooLarge(usize),
+    /// An option of the connection that cannot be used.
+    #[error("{name} {value}: {expected}")]
+    Option {
+        /// The option's name.
+        name: &'static str,
+        /// The value, never a secret.
+        value: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// The broker's name has no address.
+    #[error("cannot resolve broker host {host:?}: {reason}")]
+    Resolve {
+        /// The host as configured.
+        host: String,
+        /// What the resolver said.
+        reason: String,
+    },
+    /// No address of the broker accepted a TCP connection.
+    #[error("cannot connect to {address}: {source}")]
+    Connect {
+        /// `host:port`.
+        address: String,
+        /// What the operating system said for the last address tried.
+        source: io::Error,
+    },
+    /// A step of connecting took longer than the connection timeout.
+    #[error("no {step} from {address} within {seconds} s")]
+    ConnectTimeout {
+        /// `host:port`.
+        address: String,
+        /// The step that was waited for: `TCP connection` or `CONNACK`.
+        step: &'static str,
+        /// The timeout in seconds.
+        seconds: f64,
+    },
+    /// The broker sent something that MQTT does not allow.
+    #[error("protocol error: {0}")]
+    Protocol(String),
+    /// The broker announced a packet over the limit.
+    #[error("protocol error: packet of {size} bytes is over the limit of {limit} bytes")]
+    PacketTooLarge {
+        /// Announced size in bytes.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// Nothing came back within the keep alive time after a PINGREQ.
+    #[error("no answer to PINGREQ within the keep alive of {0} s")]
+    KeepAlive(u64),
+    /// The broker refused the CONNECT.
+    #[error("connection refused by the broker: {}", refusal(*.0))]
+    Refused(u8),
+    /// The broker closed the connection.
+    #[error("connection closed by the broker")]
+    Closed,
+    /// Reading or writing failed.
+    #[error("connection lost: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl Error {
+    /// The code that `on_disconnect` gets when this error ended the connection.
+    pub fn return_code(&self) -> ReturnCode {
+        match self {
+            Self::Protocol(_) | Self::PacketTooLarge { .. } => ReturnCode::Protocol,
+            Self::Refused(_) => ReturnCode::ConnectionRefused,
+            Self::KeepAlive(_) => ReturnCode::KeepAlive,
+            _ => ReturnCode::ConnectionLost,
+        }
+    }
+}
+
+/// The meaning of a CONNACK return code (MQTT 3.1.1, table 3.1).
+fn refusal(code: u8) -> String {
+    let meaning = match code {
+        1 => "unacceptable protocol version",
+        2 => "client identifier rejected",
+        3 => "server unavailable",
+        4 => "bad user name or password",
+        5 => "not authorized",
+        _ => "reserved code",
+    };
+    format!("{meaning} (code {code})")
+}

@@ -1,0 +1,121 @@
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+
+use super::super::options::{Credentials, MAX_REMAINING_LENGTH, Will};
+use super::*;
+
+fn connect(change: impl FnOnce(&mut ConnectOptions)) -> Vec<u8> {
+    let mut options = ConnectOptions::new("localhost", 1883);
+    options.client_id = "id".to_owned();
+    change(&mut options);
+    let mut out = BytesMut::new();
+    encode_connect(&options, &mut out);
+    out.to_vec()
+}
+
+fn decode_bytes(bytes: &[u8]) -> Result<Option<Incoming>, Error> {
+    decode(&mut BytesMut::from(bytes), MAX_REMAINING_LENGTH)
+}
+
+#[test]
+fn a_plain_connect_is_written_as_the_specification_says() {
+    assert_eq!(connect(|_| {}), b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02id");
+}
+
+#[test]
+fn an_empty_user_name_and_password_are_sent_and_a_missing_password_is_not() {
+    let credentials = |password: Option<&str>| Credentials {
+        username: String::new(),
+        password: password.map(str::to_owned),
+    };
+    let both = connect(|options| options.credentials = Some(credentials(Some(""))));
+    assert_eq!(both[9], 0xc2);
+    assert!(both.ends_with(b"id\0\0\0\0"));
+    let name = connect(|options| options.credentials = Some(credentials(None)));
+    assert_eq!(name[9], 0x82);
+    assert!(name.ends_with(b"id\0\0"));
+}
+
+#[test]
+fn a_will_sets_its_flags_and_comes_before_the_user_name() {
+    let bytes = connect(|options| {
+        options.clean_session = false;
+        options.will = Some(Will {
+            topic: "w".to_owned(),
+            payload: Bytes::from_static(b"gone"),
+            qos: Qos::AtLeastOnce,
+            retain: true,
+        });
+        options.credentials = Some(Credentials { username: "u".to_owned(), password: None });
+    });
+    assert_eq!(bytes[9], 0x80 | 0x20 | 0x08 | 0x04);
+    assert!(bytes.ends_with(b"\0\x01w\0\x04gone\0\x01u"));
+}
+
+#[test]
+fn a_packet_that_is_not_complete_yet_stays_in_the_buffer() {
+    let whole = b"\x30\x05\0\x01tab";
+    for cut in 0..whole.len() {
+        let mut buffer = BytesMut::from(&whole[..cut]);
+        assert_eq!(decode(&mut buffer, 100).unwrap(), None);
+        assert_eq!(buffer.len(), cut);
+    }
+    assert!(matches!(decode_bytes(whole).unwrap(), Some(Incoming::Publish(_))));
+}
+
+#[test]
+fn what_only_a_client_sends_is_a_protocol_error() {
+    for first in [0x10, 0x82, 0xa2, 0xc0, 0xe0, 0x00, 0xf0] {
+        assert!(matches!(decode_bytes(&[first, 1, 0]), Err(Error::Protocol(_))), "{first:#x}");
+    }
+}
+
+#[test]
+fn malformed_packets_are_protocol_errors() {
+    for bytes in [
+        &b"\x30\x02\0\0"[..],        // empty topic
+        b"\x30\x03\0\x05a",          // topic longer than the packet
+        b"\x36\x05\0\x01t\0\x01",    // QoS 3
+        b"\x32\x05\0\x01t\0\0",      // packet identifier 0
+        b"\x30\x04\0\x02\xff\xfe",   // topic not UTF-8
+        b"\x20\x00",                 // CONNACK without a body
+        b"\x20\x02\x00\x09",         // unknown CONNACK code
+        b"\x90\x03\0\x01\x07",       // unknown SUBACK code
+        b"\x30\xff\xff\xff\xff\x7f", // remaining length of five bytes
+    ] {
+        assert!(matches!(decode_bytes(bytes), Err(Error::Protocol(_))), "{bytes:?}");
+    }
+}
+
+#[test]
+fn a_packet_over_the_limit_is_refused_before_it_is_read() {
+    let error = decode(&mut BytesMut::from(&b"\x30\xff\x7f"[..]), 1000).unwrap_err();
+    assert!(matches!(error, Error::PacketTooLarge { size: 16383, limit: 1000 }), "{error}");
+}
+
+#[test]
+fn bytes_are_shown_as_python_shows_them() {
+    assert_eq!(PythonBytes("a/ü'".as_bytes()).to_string(), r#"b"a/\xc3\xbc'""#);
+    assert_eq!(PythonBytes(b"t\\\n\x00").to_string(), r"b't\\\n\x00'");
+}
+
+proptest! {
+    #[test]
+    fn what_is_published_is_what_is_read(
+        topic in "[^+#\0]{1,300}", payload: Vec<u8>, retain: bool, dup: bool, mid in 1_u16.., qos in 0..3_i64,
+    ) {
+        let qos = Qos::try_from(qos).unwrap();
+        let mid = if qos == Qos::AtMostOnce { 0 } else { mid };
+        let publish = Publish { topic, payload: payload.into(), qos, retain, dup, mid };
+        let mut out = BytesMut::new();
+        encode_publish(&PublishRef::from(&publish), &mut out);
+        prop_assert_eq!(decode_bytes(&out).unwrap(), Some(Incoming::Publish(publish)));
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
+        let mut buffer = BytesMut::from(&bytes[..]);
+        while let Ok(Some(_)) = decode(&mut buffer, 1000) {}
+    }
+}

@@ -1,0 +1,49 @@
+//! How long to wait before the next attempt to connect.
+
+use std::time::Duration;
+
+const FIRST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(120);
+
+/// Delays of 1 s doubling to 120 s. A quarter of each is random, so that many clients of a broker
+/// that comes back do not all arrive at once.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    attempts: u32,
+}
+
+impl Backoff {
+    /// The next delay; `random` is in 0..1.
+    pub fn next(&mut self, random: f64) -> Duration {
+        let full = FIRST.saturating_mul(2_u32.saturating_pow(self.attempts)).min(LONGEST);
+        self.attempts = self.attempts.saturating_add(1);
+        full.mul_f64(0.75 + 0.25 * random.clamp(0.0, 1.0))
+    }
+
+    /// Starts again at 1 s: the broker accepted a connection.
+    pub fn reset(&mut self) {
+        self.attempts = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_from_1_s_to_120_s_and_start_again_after_a_reset() {
+        let mut backoff = Backoff::default();
+        let delays: Vec<_> = (0..9).map(|_| backoff.next(1.0).as_secs()).collect();
+        assert_eq!(delays, [1, 2, 4, 8, 16, 32, 64, 120, 120]);
+        backoff.reset();
+        assert_eq!(backoff.next(0.0), Duration::from_millis(750));
+    }
+
+    #[test]
+    fn a_hundred_failures_do_not_overflow() {
+        let mut backoff = Backoff::default();
+        for _ in 0..100 {
+            assert!(backoff.next(0.5) <= LONGEST);
+        }
+    }
+}

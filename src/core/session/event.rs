@@ -1,0 +1,91 @@
+//! What the session tells the application.
+
+use std::time::Instant;
+
+use super::super::error::ReturnCode;
+use super::super::packet::{Publish, Qos};
+
+/// Severity of a log text, in paho's numbering (`MQTT_LOG_*`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum LogLevel {
+    /// A normal event.
+    Info = 0x01,
+    /// Something to look at.
+    Warning = 0x04,
+    /// Something failed.
+    Error = 0x08,
+    /// One packet.
+    Debug = 0x10,
+}
+
+/// Says which message the application has handled. The connection's number keeps an acknowledgement
+/// from reaching a later connection, where the packet identifier may mean another message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// Packet identifier.
+    pub mid: u16,
+    /// Quality of service: 1 or 2.
+    pub qos: Qos,
+    /// Number of the connection that brought the message.
+    pub connection: u32,
+}
+
+/// Something that happened, in the order in which it happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The broker answered CONNECT, with 0 or with why it refuses.
+    ConnAck {
+        /// Whether the broker kept the session.
+        session_present: bool,
+        /// Return code of the CONNACK (MQTT 3.1.1, table 3.1).
+        code: u8,
+    },
+    /// The connection ended.
+    Disconnected(ReturnCode),
+    /// A message arrived.
+    Message {
+        /// The message.
+        publish: Publish,
+        /// When it was read.
+        received: Instant,
+        /// To be given back when the message is handled; none for what needs no acknowledgement.
+        receipt: Option<Receipt>,
+    },
+    /// A message of ours is written (QoS 0) or confirmed (QoS 1 and 2).
+    Published(u16),
+    /// The broker answered a SUBSCRIBE.
+    Subscribed {
+        /// Packet identifier of the SUBSCRIBE.
+        mid: u16,
+        /// Granted QoS per filter, 128 for a refusal.
+        granted: Vec<u8>,
+    },
+    /// The broker answered an UNSUBSCRIBE.
+    Unsubscribed(u16),
+    /// A line for `on_log`.
+    Log {
+        /// Severity.
+        level: LogLevel,
+        /// The text.
+        text: String,
+    },
+    /// Something for the extension's own logger: one line per change of state, none per packet.
+    Notice {
+        /// Severity.
+        level: LogLevel,
+        /// The text.
+        text: String,
+    },
+}
+
+impl Event {
+    /// Bytes that the event keeps alive while it waits.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Message { publish, .. } => publish.topic.len() + publish.payload.len(),
+            Self::Log { text, .. } | Self::Notice { text, .. } => text.len(),
+            _ => 0,
+        }
+    }
+}

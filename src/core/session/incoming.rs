@@ -1,0 +1,139 @@
+//! Messages from the broker: QoS 1 acknowledged after the handler, QoS 2 delivered once.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use super::super::error::Error;
+use super::super::packet::{Control, Publish, Qos};
+use super::event::{Event, Receipt};
+use super::output::Output;
+
+#[derive(Debug)]
+enum State {
+    /// Received, PUBREL awaited.
+    Stored { publish: Publish, order: u64 },
+    /// Handed to the application; the PUBREL came on this connection.
+    Delivered { released_on: u32 },
+}
+
+/// The receiving side's state of a session (MQTT 3.1.1, section 4.3).
+#[derive(Debug, Default)]
+pub struct Incoming {
+    /// QoS 2 messages by packet identifier.
+    exactly_once: HashMap<u16, State>,
+    stored_bytes: usize,
+    stored: u64,
+}
+
+impl Incoming {
+    /// A PUBLISH came.
+    pub fn publish(
+        &mut self,
+        publish: Publish,
+        received: Instant,
+        connection: u32,
+        limit: usize,
+        output: &mut Output,
+    ) -> Result<(), Error> {
+        match publish.qos {
+            Qos::AtMostOnce => {
+                output.events.push_back(Event::Message { publish, received, receipt: None });
+                Ok(())
+            }
+            Qos::AtLeastOnce => {
+                let receipt = Some(Receipt { mid: publish.mid, qos: publish.qos, connection });
+                output.events.push_back(Event::Message { publish, received, receipt });
+                Ok(())
+            }
+            Qos::ExactlyOnce => {
+                let mid = publish.mid;
+                self.store(publish, limit)?;
+                output.control(&Control::PubRec(mid))
+            }
+        }
+    }
+
+    fn store(&mut self, publish: Publish, limit: usize) -> Result<(), Error> {
+        // One that is there already is a repetition, whatever its DUP flag says.
+        if self.exactly_once.contains_key(&publish.mid) {
+            return Ok(());
+        }
+        let size = size(&publish);
+        if self.stored_bytes > 0 && self.stored_bytes + size > limit {
+            let text = format!("more than {limit} bytes of QoS 2 messages without a PUBREL");
+            return Err(Error::Protocol(text));
+        }
+        self.stored_bytes += size;
+        self.stored += 1;
+        self.exactly_once.insert(publish.mid, State::Stored { order: self.stored, publish });
+        Ok(())
+    }
+
+    /// A PUBREL came: the message goes to the application now. The PUBCOMP follows when it is handled,
+    /// or at once where it was handled already.
+    pub fn release(
+        &mut self,
+        mid: u16,
+        received: Instant,
+        connection: u32,
+        output: &mut Output,
+    ) -> Result<(), Error> {
+        match self.exactly_once.insert(mid, State::Delivered { released_on: connection }) {
+            Some(State::Stored { publish, .. }) => {
+                self.stored_bytes -= size(&publish);
+                let receipt = Some(Receipt { mid, qos: Qos::ExactlyOnce, connection });
+                output.events.push_back(Event::Message { publish, received, receipt });
+                Ok(())
+            }
+            Some(State::Delivered { .. }) => Ok(()),
+            None => {
+                self.exactly_once.remove(&mid);
+                output.control(&Control::PubComp(mid))
+            }
+        }
+    }
+
+    /// The application has handled a message. `connection` is the number of the present connection,
+    /// if there is one.
+    pub fn handled(
+        &mut self,
+        receipt: Receipt,
+        connection: Option<u32>,
+        output: &mut Output,
+    ) -> Result<(), Error> {
+        if receipt.qos == Qos::ExactlyOnce {
+            let Some(State::Delivered { released_on }) = self.exactly_once.get(&receipt.mid) else {
+                return Ok(());
+            };
+            let awaited = connection == Some(*released_on);
+            self.exactly_once.remove(&receipt.mid);
+            return if awaited { output.control(&Control::PubComp(receipt.mid)) } else { Ok(()) };
+        }
+        if connection == Some(receipt.connection) {
+            output.control(&Control::PubAck(receipt.mid))?;
+        }
+        Ok(())
+    }
+
+    /// The broker knows nothing of the session. It will neither release nor repeat what it had
+    /// delivered, so that goes to the application now.
+    pub fn forget(&mut self, received: Instant, output: &mut Output) {
+        let mut stored: Vec<_> = self
+            .exactly_once
+            .drain()
+            .filter_map(|(_, state)| match state {
+                State::Stored { publish, order } => Some((order, publish)),
+                State::Delivered { .. } => None,
+            })
+            .collect();
+        stored.sort_by_key(|(order, _)| *order);
+        self.stored_bytes = 0;
+        for (_, publish) in stored {
+            output.events.push_back(Event::Message { publish, received, receipt: None });
+        }
+    }
+}
+
+fn size(publish: &Publish) -> usize {
+    publish.topic.len() + publish.payload.len()
+}

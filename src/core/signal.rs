@@ -1,0 +1,89 @@
+//! A signal that any kind of thread can wait for.
+//!
+//! The waiter gets one end of a socket pair and reads from it; the other end is dropped when the
+//! moment comes. A blocking thread, an eventlet or gevent green thread and an event loop can all wait
+//! for a readable socket, so there is one way to wait for all of them.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Waiters for a moment, which may come again or once for all.
+///
+/// The lock guards the list; it is held for a push or a clear, never while anything waits.
+#[derive(Debug, Default)]
+pub struct Signal {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiters: Vec<UnixStream>,
+    over: bool,
+}
+
+impl Signal {
+    /// A descriptor that reads as closed once the signal is given. The caller owns it.
+    ///
+    /// # Errors
+    /// The process has no descriptors left.
+    pub fn waiter(&self) -> io::Result<OwnedFd> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let mut state = self.lock();
+        if !state.over {
+            state.waiters.push(ours);
+        }
+        Ok(theirs.into())
+    }
+
+    /// Wakes everybody who waits now.
+    pub fn give(&self) {
+        self.lock().waiters.clear();
+    }
+
+    /// Wakes everybody who waits, now or later.
+    pub fn give_for_good(&self) {
+        let mut state = self.lock();
+        state.over = true;
+        state.waiters.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::io::{ErrorKind, Read};
+
+    use super::*;
+
+    fn read(waiter: &mut UnixStream) -> io::Result<usize> {
+        waiter.set_nonblocking(true)?;
+        waiter.read(&mut [0])
+    }
+
+    #[test]
+    fn a_waiter_reads_as_closed_when_the_signal_is_given_and_not_before() {
+        let signal = Signal::default();
+        let mut waiter = UnixStream::from(signal.waiter().unwrap());
+        assert_eq!(read(&mut waiter).unwrap_err().kind(), ErrorKind::WouldBlock);
+        signal.give();
+        assert_eq!(read(&mut waiter).unwrap(), 0);
+    }
+
+    #[test]
+    fn who_comes_late_waits_for_the_next_time_unless_it_was_given_for_good() {
+        let signal = Signal::default();
+        signal.give();
+        let mut waiter = UnixStream::from(signal.waiter().unwrap());
+        assert_eq!(read(&mut waiter).unwrap_err().kind(), ErrorKind::WouldBlock);
+        signal.give_for_good();
+        let mut late = UnixStream::from(signal.waiter().unwrap());
+        assert_eq!(read(&mut late).unwrap(), 0);
+    }
+}
