@@ -1,0 +1,274 @@
+"""The thread that calls the handlers."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import socket
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from ._core import MQTTMessage, topic_matches_sub
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
+
+    from flask import Flask
+
+    from ._core import Client as CoreClient
+    from .context import HandlerContext
+
+    Handler = Callable[..., Any]
+
+logger = logging.getLogger("flask_mqtt")
+
+_BATCH = 512
+_WAKE_BYTES = 4096
+
+#: How long messages still wait after the first handler was registered: a module that registers
+#: several, one after the other, loses none of what came before the last of them.
+_SETTLE_SECONDS = 0.1
+
+_KEPT_MESSAGES = 1_000
+_KEPT_BYTES = 16 * 1024 * 1024
+_ROUTES = 4_096
+
+
+class Dispatcher:
+    """Fetches events from the core and calls handlers, one at a time, in the order of arrival.
+
+    The thread is a ``threading.Thread`` that waits in ``socket.recv``. Under eventlet or gevent
+    both are the patched ones, looked up when they are used, and the same code runs as a green
+    thread.
+    """
+
+    def __init__(
+        self,
+        core: CoreClient,
+        events: Mapping[int, Callable[..., None]],
+        catch_up: Callable[[], None],
+    ) -> None:
+        """Make a dispatcher.
+
+        Args:
+            core: Where events come from.
+            events: What is called for events other than messages, by their kind.
+            catch_up: Called on every wake-up, for what a handler registered late has missed.
+        """
+        self._core = core
+        self._events = events
+        self._client_catch_up = catch_up
+        self._wake = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=core.wake_fd())
+        self._thread: threading.Thread | None = None
+        self._token: object | None = None
+        self._batch: Iterator[Any] = iter(())
+        self._context: HandlerContext | None = None
+        self._app: Flask | None = None
+        self.client: Any = None
+        self.userdata: Any = None
+        self.routes: dict[str, Handler] = {}
+        self._on_message: Handler | None = None
+        self._route_cache: dict[str, tuple[Handler, ...]] = {}
+        self._settled_at: float | None = None
+        self._gated = True
+        self._kept: deque[MQTTMessage] = deque()
+        self._kept_bytes = 0
+
+    # -- handlers ---------------------------------------------------------------------------------
+
+    def bind(self, app: Flask, context: HandlerContext) -> None:
+        """Run every handler in a context of this application."""
+        self._app = app
+        self._context = context
+
+    @property
+    def on_message(self) -> Handler | None:
+        """The handler of messages that no topic's handler takes."""
+        return self._on_message
+
+    @on_message.setter
+    def on_message(self, handler: Handler | None) -> None:
+        self._on_message = handler
+        self._routes_changed()
+
+    def add_route(self, topic: str, handler: Handler) -> None:
+        """Call a handler for messages whose topic matches a filter."""
+        self.routes = {**self.routes, topic: handler}
+        self._routes_changed()
+
+    def remove_route(self, topic: str) -> None:
+        """Forget a filter's handler."""
+        self.routes = {key: handler for key, handler in self.routes.items() if key != topic}
+        self._routes_changed()
+
+    def _routes_changed(self) -> None:
+        self._route_cache = {}
+        if self._settled_at is None and (self.routes or self._on_message):
+            self._settled_at = time.monotonic() + _SETTLE_SECONDS
+        self._core.wake()
+
+    # -- the thread -------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread runs and was not told to stop."""
+        return self._token is not None
+
+    @property
+    def is_current_thread(self) -> bool:
+        """Whether the caller is a handler."""
+        return threading.current_thread() is self._thread
+
+    def start(self) -> None:
+        """Start the thread. What was registered before needs no time to settle."""
+        if self._settled_at is not None:
+            self._settled_at = time.monotonic()
+        self._token = token = object()
+        self._thread = threading.Thread(
+            target=self._run, args=(token,), name="mqtt-dispatch", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self, timeout: float) -> bool:
+        """Tell the thread to stop after the handler that is running, and wait for that.
+
+        Args:
+            timeout: Seconds to wait. A handler that calls this is not waited for.
+
+        Returns:
+            Whether the thread has ended.
+        """
+        self._token = None
+        self._core.wake()
+        if self._thread is None:
+            return True
+        if self.is_current_thread:
+            return False
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self, token: object) -> None:
+        while self._token is token and self._wake.recv(_WAKE_BYTES):
+            self._catch_up()
+            # What a stopped predecessor left comes first.
+            self._dispatch(token)
+            while self._token is token and (events := self._core.take(_BATCH)):
+                self._batch = iter(events)
+                self._dispatch(token)
+                self._catch_up()
+                # Under a green-thread hub the others get their turn; otherwise it costs nothing.
+                time.sleep(0)
+            if self._context is not None:
+                self._context.release()
+
+    def _catch_up(self) -> None:
+        self._client_catch_up()
+        if self._kept and self._settled_at is not None:
+            time.sleep(max(0.0, self._settled_at - time.monotonic()))
+            self._open_gate()
+
+    def _dispatch(self, token: object) -> None:
+        for event in self._batch:
+            if type(event) is MQTTMessage:
+                self._message(event)
+            else:
+                self._events[event[0]](*event[1:])
+            if self._token is not token:
+                break
+
+    # -- messages ---------------------------------------------------------------------------------
+
+    def _message(self, message: MQTTMessage) -> None:
+        if self._gated and not self._may_open(message):
+            return
+        if self.routes:
+            for handler in self._handlers_of(message.topic):
+                self.call(handler, self.client, self.userdata, message)
+        elif self._on_message is not None:
+            self.call(self._on_message, self.client, self.userdata, message)
+        if message.qos:
+            self._core.handled(message)
+
+    def _handlers_of(self, topic: str) -> tuple[Handler, ...]:
+        handlers = self._route_cache.get(topic)
+        if handlers is None:
+            routes = self.routes
+            matching = [key for key in routes if topic_matches_sub(key, topic)]
+            handlers = tuple(routes[key] for key in sorted(matching, key=_specificity))
+            if not handlers and self._on_message is not None:
+                handlers = (self._on_message,)
+            if len(self._route_cache) >= _ROUTES:
+                self._route_cache = {}
+            self._route_cache[topic] = handlers
+        return handlers
+
+    def _may_open(self, message: MQTTMessage) -> bool:
+        """Keep a message while there is no handler at all, and let it pass from then on."""
+        if self._settled_at is not None and time.monotonic() >= self._settled_at:
+            self._open_gate()
+            return True
+        self._kept.append(message)
+        self._kept_bytes += len(message.payload)
+        while len(self._kept) > _KEPT_MESSAGES or (
+            self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1
+        ):
+            dropped = self._kept.popleft()
+            self._kept_bytes -= len(dropped.payload)
+            logger.warning(
+                "No message handler is registered: dropped the oldest message, on %r", dropped.topic
+            )
+        return False
+
+    def _open_gate(self) -> None:
+        self._gated = False
+        kept, self._kept, self._kept_bytes = self._kept, deque(), 0
+        for message in kept:
+            self._message(message)
+
+    # -- calls ------------------------------------------------------------------------------------
+
+    def call(self, handler: Handler, *arguments: Any) -> None:
+        """Call a handler in an application context. What it raises is logged, and nothing else."""
+        context = self._context
+        failure: BaseException | None = None
+        try:
+            if context is not None and not context.kept:
+                context.enter()
+            result = handler(*arguments)
+            if result is not None and inspect.iscoroutine(result):
+                self._run_coroutine(result)
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - the next is due
+            failure = error
+            name = getattr(handler, "__qualname__", repr(handler))
+            self._log().exception("MQTT handler %s failed", name)
+        if context is not None:
+            try:
+                context.leave(failure)
+            except Exception:  # noqa: BLE001 - the application's, as above
+                self._log().exception("A teardown function failed after an MQTT handler")
+
+    def _run_coroutine(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Run an ``async def`` handler as Flask runs such a view."""
+        if self._app is None:
+            asyncio.run(coroutine)
+            return
+
+        async def finish() -> None:
+            await coroutine
+
+        try:
+            self._app.ensure_sync(finish)()
+        finally:
+            # Where Flask's extra `async` is missing, it was not awaited.
+            coroutine.close()
+
+    def _log(self) -> logging.Logger:
+        return logger if self._app is None else self._app.logger
+
+
+def _specificity(topic_filter: str) -> list[int]:
+    """Sort exact levels before ``+`` and ``+`` before ``#``: paho's order of calls."""
+    return [{"+": 1, "#": 2}.get(level, 0) for level in topic_filter.split("/")]

@@ -1,0 +1,348 @@
+"""The Flask extension."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from . import config
+from .client import Client, subscription_list
+from .constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
+from .message import TopicQos
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from flask import Flask
+    from typing_extensions import Self
+
+logger = logging.getLogger("flask_mqtt")
+
+HandlerT = TypeVar("HandlerT", bound="Callable[..., Any]")
+
+
+class Mqtt:
+    """MQTT for a Flask application.
+
+    Give it the application here, or later to :meth:`init_app`. Several brokers are several objects,
+    each with a ``config_prefix`` of its own.
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        connect_async: bool = False,
+        mqtt_logging: bool = False,
+        config_prefix: str = "MQTT",
+    ) -> None:
+        """Make the extension, and connect if there is an application.
+
+        Args:
+            app: The Flask application.
+            connect_async: Return at once and go on trying, instead of raising when the broker
+                cannot be reached.
+            mqtt_logging: Log every packet to the logger ``flask_mqtt``.
+            config_prefix: What the configuration keys begin with.
+
+        Raises:
+            OSError: See :meth:`init_app`.
+            TypeError: See :meth:`init_app`.
+            ValueError: See :meth:`init_app`.
+        """
+        self._connect_async = connect_async
+        self.app = app
+        self.client = Client()
+        self.client.connect_hook = self._handle_connect
+        self.client.disconnect_hook = self._handle_disconnect
+        self.connected = False
+        self.topics: dict[str, TopicQos] = {}
+        self.config_prefix = config_prefix
+        self._apply(config.Config())
+        if mqtt_logging:
+            self.client.enable_logger(logger)
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask, config_prefix: str | None = None) -> None:
+        """Read the configuration, connect, and register as ``app.extensions["mqtt"][prefix]``.
+
+        Doing so again for the same application changes nothing.
+
+        Args:
+            app: The Flask application.
+            config_prefix: What the configuration keys begin with; by default what was given to
+                the constructor.
+
+        Raises:
+            ConnectionRefusedError: Nothing listens on the broker's port.
+            socket.gaierror: The broker's host name cannot be resolved.
+            TimeoutError: The broker did not answer within ``MQTT_CONNECTION_TIMEOUT``.
+            OSError: The network says otherwise why the broker cannot be reached.
+            TypeError: A key has a value of a wrong type. The message names both.
+            ValueError: A key has a value that is not allowed. The message names both.
+        """
+        if config_prefix is not None:
+            self.config_prefix = config_prefix
+        extensions = app.extensions.setdefault("mqtt", {})
+        if extensions.get(self.config_prefix) is self and self._started:
+            logger.debug("init_app again for the same application: the connection stays")
+            return
+        values = config.read(app.config, self.config_prefix)
+        self.app = app
+        self._apply(values)
+        self.client.bind(app)
+        extensions[self.config_prefix] = self
+        self._connect()
+
+    def _apply(self, values: config.Config) -> None:
+        self._started = False
+        self.client_id = values.client_id
+        self.clean_session = values.clean_session
+        self.username = values.username
+        self.password = values.password
+        self.broker_url = values.broker_url
+        self.broker_port = values.broker_port
+        self.keepalive = values.keepalive
+        self.connection_timeout = values.connection_timeout
+        self.last_will_topic = values.last_will_topic
+        self.last_will_message = values.last_will_message
+        self.last_will_qos = values.last_will_qos
+        self.last_will_retain = values.last_will_retain
+        self.max_packet_size = values.max_packet_size
+        self.tls_enabled = False
+        self.tls_ca_certs: Any = None
+        self.tls_certfile: Any = None
+        self.tls_keyfile: Any = None
+        self.tls_cert_reqs: Any = ssl.CERT_NONE
+        self.tls_version: Any = ssl.PROTOCOL_TLS_CLIENT
+        self.tls_ciphers: Any = None
+        self.tls_insecure = False
+
+    # -- the connection ---------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        client = self.client
+        client.client_id = self.client_id
+        client.clean_session = self.clean_session
+        client.connect_timeout = self.connection_timeout
+        client.max_packet_size = self.max_packet_size
+        client.username_pw_set(self.username, self.password)
+        if self.last_will_topic is not None:
+            client.will_set(
+                self.last_will_topic,
+                self.last_will_message,
+                self.last_will_qos,
+                self.last_will_retain,
+            )
+        if self._connect_async:
+            client.connect_async(self.broker_url, self.broker_port, self.keepalive)
+        else:
+            try:
+                client.connect(self.broker_url, self.broker_port, self.keepalive)
+            except OSError as error:
+                logger.error("MQTT: %s", error)  # noqa: TRY400 - the traceback is the caller's
+                raise
+            logger.debug(
+                "Client %r reached %s:%s", self.client_id, self.broker_url, self.broker_port
+            )
+        client.loop_start()
+        self._started = True
+
+    def _disconnect(self) -> None:
+        self._started = False
+        self.client.loop_stop()
+        self.client.disconnect()
+        logger.debug("Disconnected from the broker")
+
+    def close(self) -> None:
+        """End the connection with a DISCONNECT, call `on_disconnect`, and join the threads."""
+        self._disconnect()
+        self.client.close()
+
+    def __enter__(self) -> Self:
+        """Return itself: ``with Mqtt(app) as mqtt`` ends with :meth:`close`."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def _handle_connect(
+        self, client: Client, userdata: Any, flags: dict[str, int], rc: int
+    ) -> None:
+        if rc == MQTT_ERR_SUCCESS:
+            self.connected = True
+        client.call_on_connect(client, userdata, flags, rc)
+
+    def _handle_disconnect(self, client: Client, userdata: Any, rc: int) -> None:
+        self.connected = False
+        client.call_on_disconnect(client, userdata, rc)
+
+    # -- subscriptions and messages ---------------------------------------------------------------
+
+    def subscribe(self, topic: Any, qos: int = 0) -> tuple[int, int | None]:
+        """Subscribe, now and again after every reconnect.
+
+        Args:
+            topic: A filter, a tuple ``(filter, qos)``, or a list of either.
+            qos: The highest QoS wanted, 0, 1 or 2; for a single filter.
+
+        Returns:
+            ``(rc, mid)``. Without a connection ``(MQTT_ERR_NO_CONN, None)``: the subscription is
+            made with the next one.
+
+        Raises:
+            ValueError: A filter or QoS is not allowed (MQTT 3.1.1, section 4.7).
+        """
+        result, mid = self.client.subscribe(topic, qos)
+        if result in (MQTT_ERR_SUCCESS, MQTT_ERR_NO_CONN):
+            for name, level in subscription_list(topic, qos):
+                self.topics[name] = TopicQos(name, level)
+        if result == MQTT_ERR_SUCCESS:
+            logger.debug("Subscribing to %r, mid %s", topic, mid)
+        else:
+            logger.error("Subscribing to %r has to wait: error %s", topic, result)
+        return result, mid
+
+    def unsubscribe(self, topic: str) -> tuple[int, int | None] | None:
+        """Unsubscribe from a filter.
+
+        Args:
+            topic: The filter, as it was subscribed to.
+
+        Returns:
+            ``(rc, mid)``; ``(MQTT_ERR_NO_CONN, None)`` without a connection, where the subscription
+            stays; None for a filter that is not subscribed to.
+        """
+        if topic not in self.topics:
+            return None
+        result, mid = self.client.unsubscribe(topic)
+        if result == MQTT_ERR_SUCCESS:
+            self.topics.pop(topic, None)
+            logger.debug("Unsubscribing from %r, mid %s", topic, mid)
+        else:
+            logger.error("Unsubscribing from %r failed: error %s", topic, result)
+        return result, mid
+
+    def unsubscribe_all(self) -> bool:
+        """Unsubscribe from every filter.
+
+        Returns:
+            Whether none is left in ``topics``.
+        """
+        for topic in list(self.topics):
+            self.unsubscribe(topic)
+        return not self.topics
+
+    def publish(
+        self,
+        topic: str,
+        payload: str | bytes | bytearray | float | None = None,
+        qos: int = 0,
+        retain: bool = False,
+    ) -> tuple[int, int]:
+        """Publish a message. It may be called from every thread.
+
+        Args:
+            topic: Topic name, without wildcards.
+            payload: Text is sent as UTF-8, an int or float as its text, None as nothing.
+            qos: Quality of service: 0, 1 or 2.
+            retain: Whether the broker keeps the message for later subscribers.
+
+        Returns:
+            ``(rc, mid)``. ``MQTT_ERR_SUCCESS``: accepted for sending. ``MQTT_ERR_NO_CONN``: not
+            connected; QoS 0 is dropped, QoS 1 and 2 are kept and sent after the next connect.
+            ``MQTT_ERR_QUEUE_SIZE``: too much waits for the broker already.
+
+        Raises:
+            TypeError: The payload has another type.
+            ValueError: The topic, QoS or size is not allowed (MQTT 3.1.1, section 3.3).
+        """
+        result = self.client.publish(topic, payload, qos, retain)
+        if result[0]:
+            logger.error("Publishing to %r: error %s", topic, result[0])
+        elif logger.isEnabledFor(logging.DEBUG):
+            logger.debug("Publishing to %r, mid %s", topic, result[1])
+        return result
+
+    # -- handlers ---------------------------------------------------------------------------------
+
+    def on_connect(self) -> Callable[[HandlerT], HandlerT]:
+        """Decorate a handler ``(client, userdata, flags, rc)`` of the broker's answer to CONNECT.
+
+        It runs once per connection, also where it is registered after the connection was made.
+        """
+        return self._registrar("on_connect")
+
+    def on_disconnect(self) -> Callable[[HandlerT], HandlerT]:
+        """Decorate a handler ``(client, userdata, rc)``, or ``()``, of the end of a connection."""
+        return self._registrar("on_disconnect")
+
+    def on_message(self, topic: str | None = None) -> Callable[[HandlerT], HandlerT]:
+        """Decorate a handler ``(client, userdata, message)`` of messages.
+
+        Args:
+            topic: A filter: the same as :meth:`on_topic`. Without one, the handler gets every
+                message that no handler of a topic takes.
+
+        Raises:
+            TypeError: The decorator was used without parentheses.
+            ValueError: The filter is malformed.
+        """
+        if topic is None:
+            return self._registrar("on_message")
+        if not isinstance(topic, str):
+            raise TypeError("on_message needs parentheses: @mqtt.on_message()")
+        return self.on_topic(topic)
+
+    def on_topic(self, topic: str) -> Callable[[HandlerT], HandlerT]:
+        """Decorate a handler ``(client, userdata, message)`` of messages on matching topics.
+
+        It does not subscribe. Where several filters match, every handler runs, the exact ones
+        first.
+
+        Args:
+            topic: A filter.
+
+        Raises:
+            ValueError: The filter is malformed.
+        """
+
+        def decorator(handler: HandlerT) -> HandlerT:
+            self.client.message_callback_add(topic, handler)
+            return handler
+
+        return decorator
+
+    def on_publish(self) -> Callable[[HandlerT], HandlerT]:
+        """Decorate a handler ``(client, userdata, mid)`` of messages that were sent.
+
+        QoS 0 counts as sent when it is written, QoS 1 and 2 when the broker has confirmed it.
+        """
+        return self._registrar("on_publish")
+
+    def on_subscribe(self) -> Callable[[HandlerT], HandlerT]:
+        """Decorate a handler ``(client, userdata, mid, granted_qos)`` of answers to SUBSCRIBE."""
+        return self._registrar("on_subscribe")
+
+    def on_unsubscribe(self) -> Callable[[HandlerT], HandlerT]:
+        """Decorate a handler ``(client, userdata, mid)`` of answers to UNSUBSCRIBE."""
+        return self._registrar("on_unsubscribe")
+
+    def on_log(self) -> Callable[[HandlerT], HandlerT]:
+        """Decorate a handler ``(client, userdata, level, buf)`` of a line for every packet."""
+        return self._registrar("on_log")
+
+    def _registrar(self, name: str) -> Callable[[HandlerT], HandlerT]:
+        def decorator(handler: HandlerT) -> HandlerT:
+            setattr(self.client, name, handler)
+            return handler
+
+        return decorator
