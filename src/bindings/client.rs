@@ -1,11 +1,10 @@
 //! `_core.Client`: the handle of a client.
 
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyFloat, PyInt, PyList, PyString};
 
@@ -21,7 +20,7 @@ use crate::core::packet::Qos;
 #[pyclass(module = "flask_mqtt._core", frozen)]
 pub struct Client {
     core: CoreClient,
-    wake: Mutex<Option<OwnedFd>>,
+    wake: OwnedFd,
 }
 
 type WillTuple = (String, Vec<u8>, i64, bool);
@@ -31,16 +30,12 @@ impl Client {
     #[new]
     fn new() -> PyResult<Self> {
         let (core, wake) = CoreClient::new()?;
-        Ok(Self { core, wake: Mutex::new(Some(wake)) })
+        Ok(Self { core, wake })
     }
 
-    /// The descriptor that becomes readable when there are events. It can be had once and belongs to
-    /// the caller.
+    /// A descriptor that becomes readable when there are events. It belongs to the caller.
     fn wake_fd(&self) -> PyResult<RawFd> {
-        let descriptor = self.wake.lock().unwrap_or_else(PoisonError::into_inner).take();
-        descriptor
-            .map(IntoRawFd::into_raw_fd)
-            .ok_or_else(|| PyRuntimeError::new_err("the descriptor was handed over before"))
+        Ok(self.wake.try_clone()?.into_raw_fd())
     }
 
     /// Starts connecting, and returns a descriptor that reads as closed when the first attempt is
@@ -161,11 +156,6 @@ impl Client {
     /// Whether there is a connection, accepted or not.
     fn is_open(&self) -> bool {
         self.core.is_open()
-    }
-
-    /// Reports dropped because they were not fetched in time.
-    fn dropped(&self) -> u64 {
-        self.core.dropped()
     }
 }
 

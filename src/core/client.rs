@@ -14,7 +14,7 @@ use super::error::{Error, ReturnCode};
 use super::inbox::Inbox;
 use super::options::ConnectOptions;
 use super::packet::{Incoming, Qos};
-use super::session::{Event, Receipt, Session};
+use super::session::{Event, LogLevel, Receipt, Session};
 use super::signal::Signal;
 
 /// What the application's threads and the I/O thread share.
@@ -28,8 +28,6 @@ pub struct Shared {
     pub outgoing: Notify,
     /// Given when what waits for the broker got less.
     pub room: Signal,
-    /// How the first attempt to connect went.
-    pub opened: Outcome,
 }
 
 impl Shared {
@@ -101,6 +99,7 @@ impl Outcome {
 struct Running {
     thread: JoinHandle<()>,
     stop: watch::Sender<Stop>,
+    opened: Arc<Outcome>,
     done: Arc<Signal>,
 }
 
@@ -125,7 +124,6 @@ impl Client {
             inbox,
             outgoing: Notify::new(),
             room: Signal::default(),
-            opened: Outcome::default(),
         };
         Ok((Self { shared: Arc::new(shared), running: Mutex::new(None) }, wake))
     }
@@ -146,36 +144,35 @@ impl Client {
         let previous = running.take().inspect(|previous| {
             previous.stop.send_replace(Stop::Silent);
         });
-        self.shared.opened.take();
-        let waiter = self.shared.opened.done.waiter()?;
+        let opened = Arc::new(Outcome::default());
+        let waiter = opened.done.waiter()?;
         let (stop, stopped) = watch::channel(Stop::No);
         let done = Arc::new(Signal::default());
         let task = Task {
             shared: self.shared.clone(),
             options: Arc::new(options),
             stop: stopped,
+            opened: opened.clone(),
             report_first,
         };
-        let finished = done.clone();
+        let end = End { shared: self.shared.clone(), opened: opened.clone(), done: done.clone() };
         let thread =
             std::thread::Builder::new().name("mqtt-connection".to_owned()).spawn(move || {
+                let _end = end;
                 if let Some(previous) = previous {
                     // The session has one connection at a time. The old thread ends within the time for a
                     // good-bye; if it panicked, it has ended.
                     let _ = previous.thread.join();
                 }
-                let shared = task.shared.clone();
                 work(task);
-                shared.opened.done.give();
-                finished.give_for_good();
             })?;
-        *running = Some(Running { thread, stop, done });
+        *running = Some(Running { thread, stop, opened, done });
         Ok(waiter)
     }
 
     /// How the first attempt went; `None` while it goes on.
     pub fn outcome(&self) -> Option<Result<(), Error>> {
-        self.shared.opened.take()
+        self.lock_running().as_ref()?.opened.take()
     }
 
     /// Sends DISCONNECT, closes the connection and stops trying.
@@ -261,11 +258,6 @@ impl Client {
         });
     }
 
-    /// Reports that were dropped because nobody fetched them in time.
-    pub fn dropped(&self) -> u64 {
-        self.shared.inbox.dropped()
-    }
-
     fn lock_running(&self) -> MutexGuard<'_, Option<Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -280,6 +272,28 @@ impl Drop for Client {
     }
 }
 
+/// Says that the I/O thread has ended, however it did.
+struct End {
+    shared: Arc<Shared>,
+    opened: Arc<Outcome>,
+    done: Arc<Signal>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.with_session(|session| {
+                session.lost();
+                let text = "the connection's thread failed: a bug, please report it".to_owned();
+                session.report(Event::Notice { level: LogLevel::Error, text });
+                session.report(Event::Disconnected(ReturnCode::ConnectionLost));
+            });
+        }
+        self.opened.done.give();
+        self.done.give_for_good();
+    }
+}
+
 /// The body of the I/O thread.
 fn work(task: Task) {
     let limits = &task.options.limits;
@@ -291,6 +305,6 @@ fn work(task: Task) {
             // A name look-up may still hang; nobody waits for it.
             runtime.shutdown_background();
         }
-        Err(error) => task.shared.opened.finish(Err(error.into())),
+        Err(error) => task.opened.finish(Err(error.into())),
     }
 }

@@ -7,7 +7,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::watch;
 
-use super::client::Shared;
+use super::client::{Outcome, Shared};
 use super::error::{Error, ReturnCode};
 use super::options::ConnectOptions;
 use super::packet::{Incoming, decode};
@@ -41,6 +41,8 @@ pub struct Task {
     pub options: Arc<ConnectOptions>,
     /// Changes when the connection is to end.
     pub stop: watch::Receiver<Stop>,
+    /// How the first attempt to connect went.
+    pub opened: Arc<Outcome>,
     /// Whether the first attempt is reported to a waiter, and is the last one if it fails.
     pub report_first: bool,
 }
@@ -63,7 +65,7 @@ pub async fn run(mut task: Task) {
         let failure = match attempt(&mut task, first).await {
             Attempt::Stopped => return,
             Attempt::Failed(error) if first => {
-                task.shared.opened.finish(Err(error));
+                task.opened.finish(Err(error));
                 return;
             }
             Attempt::Failed(error) => error,
@@ -112,7 +114,7 @@ async fn attempt(task: &mut Task, first: bool) -> Attempt {
     };
     task.shared.with_session(|session| session.opened(Instant::now()));
     if first {
-        task.shared.opened.finish(Ok(()));
+        task.opened.finish(Ok(()));
     }
     let mut link = Link::new(stream, task.shared.clone(), task.options.limits.packet_size);
     let end = tokio::select! {
@@ -131,7 +133,9 @@ async fn attempt(task: &mut Task, first: bool) -> Attempt {
             Attempt::Ended { error, accepted }
         }
         Ok(stop) => {
-            link.say_goodbye().await;
+            // What was accepted goes out first, if the broker takes it soon enough.
+            let _ = tokio::time::timeout(FAREWELL, link.drain()).await;
+            link.say_goodbye(stop).await;
             task.shared.with_session(|session| {
                 session.lost();
                 if stop == Stop::Reported {
@@ -193,8 +197,29 @@ impl Link {
             }
             () = self.shared.outgoing.notified(), if self.output.is_empty() => Ok(()),
             () = self.shared.inbox.room(), if !reading => Ok(()),
-            () = sleep_until(deadline) => {
-                self.shared.with_session(|session| session.tick(Instant::now(), reading))
+            () = sleep_until(deadline) => self.tick(reading).await,
+        }
+    }
+
+    /// Does what is due. Where the whole process was held up, an answer may lie there unread: it
+    /// counts before the broker is judged.
+    async fn tick(&mut self, reading: bool) -> Result<(), Error> {
+        let unread = tokio::select! {
+            biased;
+            count = self.reader.read_buf(&mut self.input), if reading => Some(count?),
+            () = std::future::ready(()) => None,
+        };
+        if let Some(count) = unread {
+            self.read(count)?;
+        }
+        self.shared.with_session(|session| session.tick(Instant::now(), reading))
+    }
+
+    /// Goes on until the broker has confirmed every message, or the connection fails.
+    async fn drain(&mut self) {
+        while self.shared.with_session(|session| session.has_unconfirmed()) {
+            if self.step().await.is_err() {
+                return;
             }
         }
     }
@@ -218,13 +243,13 @@ impl Link {
     }
 
     /// Writes what is left, a DISCONNECT at its end, and closes, within a bounded time.
-    async fn say_goodbye(&mut self) {
+    async fn say_goodbye(&mut self, stop: Stop) {
         let farewell = async {
             self.writer.write_all(&self.output).await?;
             self.shared.wrote(self.output.len());
             self.shared.with_session(|session| {
                 // Encoding a DISCONNECT cannot fail: it is two constant bytes.
-                let _ = session.disconnect();
+                let _ = session.disconnect(stop == Stop::Reported);
                 session.take_output(&mut self.output);
             });
             self.writer.write_all(&self.output).await?;

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::session::Event;
+use super::session::{Event, LogLevel};
 
 /// Reports that may wait beyond the bound on messages before they are dropped.
 const SPARE_REPORTS: usize = 20_000;
@@ -24,6 +24,11 @@ struct Queue {
 }
 
 impl Queue {
+    fn push(&mut self, event: Event) {
+        self.bytes += event.size();
+        self.events.push_back(event);
+    }
+
     fn is_full(&self) -> bool {
         self.messages >= self.limit_messages || self.bytes >= self.limit_bytes
     }
@@ -80,13 +85,15 @@ impl Inbox {
             match event {
                 Event::Message { .. } => queue.messages += 1,
                 Event::Published(_) | Event::Log { .. } if queue.events.len() >= most => {
+                    if queue.dropped == 0 {
+                        queue.push(dropping());
+                    }
                     queue.dropped += 1;
                     continue;
                 }
                 _ => {}
             }
-            queue.bytes += event.size();
-            queue.events.push_back(event);
+            queue.push(event);
         }
         drop(queue);
         if was_empty {
@@ -131,13 +138,19 @@ impl Inbox {
     }
 
     /// Reports dropped so far.
-    pub fn dropped(&self) -> u64 {
+    #[cfg(test)]
+    fn dropped(&self) -> u64 {
         self.lock().dropped
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn dropping() -> Event {
+    let text = "reports for on_publish and on_log are dropped: the handlers are too slow for them";
+    Event::Notice { level: LogLevel::Warning, text: text.to_owned() }
 }
 
 #[cfg(test)]

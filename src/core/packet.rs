@@ -124,6 +124,22 @@ pub fn decode(buffer: &mut BytesMut, limit: usize) -> Result<Option<Incoming>, E
     if !matches!(kind, 2..=7 | 9 | 11 | 13) {
         return Err(Error::Protocol(format!("unexpected packet type {kind} from the broker")));
     }
+    // Flags are fixed for every type but PUBLISH (MQTT 3.1.1, table 2.2); the codec ignores them.
+    let flags = if kind == 6 { 2 } else { 0 };
+    if kind != 3 && first & 0x0f != flags {
+        return Err(Error::Protocol(format!("malformed flags (packet type {kind})")));
+    }
+    // The codec takes these in any length, and would wait for all of what is not MQTT.
+    let length = match kind {
+        2 | 4..=7 | 11 => Some(2),
+        13 => Some(0),
+        _ => None,
+    };
+    if let (Some(expected), Some(&length)) = (length, buffer.get(1))
+        && length != expected
+    {
+        return Err(Error::Protocol(format!("malformed packet (packet type {kind})")));
+    }
     let packet = match v4::Packet::read(buffer, limit) {
         Ok(packet) => packet,
         Err(CodecError::InsufficientBytes(_)) => return Ok(None),

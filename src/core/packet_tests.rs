@@ -80,6 +80,9 @@ fn malformed_packets_are_protocol_errors() {
         b"\x32\x05\0\x01t\0\0",      // packet identifier 0
         b"\x30\x04\0\x02\xff\xfe",   // topic not UTF-8
         b"\x20\x00",                 // CONNACK without a body
+        b"\x20\x03\x00\x00\x00",     // CONNACK of three bytes
+        b"\xd0\x01",                 // PINGRESP with a body
+        b"HTTP/1.1 400 Bad Request", // no MQTT at all
         b"\x20\x02\x00\x09",         // unknown CONNACK code
         b"\x90\x03\0\x01\x07",       // unknown SUBACK code
         b"\x30\xff\xff\xff\xff\x7f", // remaining length of five bytes

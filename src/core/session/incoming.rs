@@ -12,8 +12,8 @@ use super::output::Output;
 enum State {
     /// Received, PUBREL awaited.
     Stored { publish: Publish, order: u64 },
-    /// Handed to the application; the PUBREL came on this connection.
-    Delivered { released_on: u32 },
+    /// Handed to the application on one connection; the PUBREL came last on another or the same.
+    Delivered { delivered_on: u32, released_on: u32 },
 }
 
 /// The receiving side's state of a session (MQTT 3.1.1, section 4.3).
@@ -78,19 +78,18 @@ impl Incoming {
         connection: u32,
         output: &mut Output,
     ) -> Result<(), Error> {
-        match self.exactly_once.insert(mid, State::Delivered { released_on: connection }) {
+        let delivered_on = match self.exactly_once.remove(&mid) {
             Some(State::Stored { publish, .. }) => {
                 self.stored_bytes -= size(&publish);
                 let receipt = Some(Receipt { mid, qos: Qos::ExactlyOnce, connection });
                 output.events.push_back(Event::Message { publish, received, receipt });
-                Ok(())
+                connection
             }
-            Some(State::Delivered { .. }) => Ok(()),
-            None => {
-                self.exactly_once.remove(&mid);
-                output.control(&Control::PubComp(mid))
-            }
-        }
+            Some(State::Delivered { delivered_on, .. }) => delivered_on,
+            None => return output.control(&Control::PubComp(mid)),
+        };
+        self.exactly_once.insert(mid, State::Delivered { delivered_on, released_on: connection });
+        Ok(())
     }
 
     /// The application has handled a message. `connection` is the number of the present connection,
@@ -102,9 +101,15 @@ impl Incoming {
         output: &mut Output,
     ) -> Result<(), Error> {
         if receipt.qos == Qos::ExactlyOnce {
-            let Some(State::Delivered { released_on }) = self.exactly_once.get(&receipt.mid) else {
+            let Some(State::Delivered { delivered_on, released_on }) =
+                self.exactly_once.get(&receipt.mid)
+            else {
                 return Ok(());
             };
+            // Another message may have this identifier by now, if the broker forgot the session.
+            if *delivered_on != receipt.connection {
+                return Ok(());
+            }
             let awaited = connection == Some(*released_on);
             self.exactly_once.remove(&receipt.mid);
             return if awaited { output.control(&Control::PubComp(receipt.mid)) } else { Ok(()) };

@@ -207,10 +207,12 @@ impl Session {
         for filter in &filters {
             validate_filter(filter)?;
         }
-        if self.is_open() {
-            self.subscriptions.forget(&filters);
+        let unwanted = filters.clone();
+        let result = self.request(|mid| Control::Unsubscribe { mid, filters })?;
+        if result.0 == ReturnCode::Success {
+            self.subscriptions.forget(&unwanted);
         }
-        self.request(|mid| Control::Unsubscribe { mid, filters })
+        Ok(result)
     }
 
     fn request(
@@ -232,9 +234,22 @@ impl Session {
         self.incoming.handled(receipt, connection, &mut self.output)
     }
 
-    /// Says good-bye to the broker, so that it publishes no will.
-    pub fn disconnect(&mut self) -> Result<(), Error> {
-        if self.is_open() { self.output.control(&Control::Disconnect) } else { Ok(()) }
+    /// Whether a message waits for the CONNACK or for its confirmation.
+    pub fn has_unconfirmed(&self) -> bool {
+        match &self.link {
+            Link::Offline => false,
+            Link::Connecting { held, .. } => !held.is_empty() || !self.outgoing.is_empty(),
+            Link::Connected => !self.outgoing.is_empty(),
+        }
+    }
+
+    /// Says good-bye to the broker, so that it publishes no will. `logged` is for `on_log`.
+    pub fn disconnect(&mut self, logged: bool) -> Result<(), Error> {
+        match (self.is_open(), logged) {
+            (false, _) => Ok(()),
+            (true, true) => self.output.control(&Control::Disconnect),
+            (true, false) => self.output.control_silently(&Control::Disconnect),
+        }
     }
 
     /// Takes a packet from the broker.
@@ -287,12 +302,12 @@ impl Session {
             Incoming::PubAck(mid) => outgoing.acknowledged(mid, ids, output),
             Incoming::PubComp(mid) => outgoing.completed(mid, ids, output),
             Incoming::SubAck { mid, granted } => {
-                if self.subscriptions.answered(mid, ids) {
+                if self.subscriptions.subscribed(mid, ids) {
                     output.events.push_back(Event::Subscribed { mid, granted });
                 }
             }
             Incoming::UnsubAck(mid) => {
-                if self.subscriptions.answered(mid, ids) {
+                if self.subscriptions.unsubscribed(mid, ids) {
                     output.events.push_back(Event::Unsubscribed(mid));
                 }
             }

@@ -115,6 +115,11 @@ impl Outgoing {
         }
     }
 
+    /// Whether every message is confirmed.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Bytes that the messages keep.
     pub fn bytes(&self) -> usize {
         self.bytes

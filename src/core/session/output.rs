@@ -85,8 +85,19 @@ impl Output {
     /// Writes any other packet.
     pub fn control(&mut self, control: &Control) -> Result<(), Error> {
         self.log(|| describe(control));
+        self.control_silently(control)
+    }
+
+    /// Writes any other packet, and says nothing of it.
+    pub fn control_silently(&mut self, control: &Control) -> Result<(), Error> {
+        let before = self.bytes.len();
         let mut result = Ok(());
-        self.encode(|bytes| result = control.encode(bytes));
+        self.encode(|bytes| {
+            result = control.encode(bytes);
+            if result.is_err() {
+                bytes.truncate(before);
+            }
+        });
         result
     }
 

@@ -32,7 +32,6 @@ impl Subscriptions {
     pub fn forget(&mut self, filters: &[String]) {
         for filter in filters {
             self.wanted.shift_remove(filter);
-            self.sent.remove(filter);
         }
     }
 
@@ -79,15 +78,26 @@ impl Subscriptions {
         Ok(())
     }
 
-    /// An answer came: whether it was awaited. The request is over.
-    pub fn answered(&mut self, mid: u16, ids: &mut Ids) -> bool {
-        let awaited = self.requests.iter().position(|request| match request {
-            Control::Subscribe { mid: asked, .. } | Control::Unsubscribe { mid: asked, .. } => {
-                *asked == mid
-            }
-            _ => false,
-        });
-        let Some(position) = awaited else { return false };
+    /// A SUBACK came: whether it was awaited. The request is over.
+    pub fn subscribed(&mut self, mid: u16, ids: &mut Ids) -> bool {
+        self.answered(
+            ids,
+            mid,
+            |request| matches!(request, Control::Subscribe { mid: asked, .. } if *asked == mid),
+        )
+    }
+
+    /// An UNSUBACK came: whether it was awaited. The request is over.
+    pub fn unsubscribed(&mut self, mid: u16, ids: &mut Ids) -> bool {
+        self.answered(
+            ids,
+            mid,
+            |request| matches!(request, Control::Unsubscribe { mid: asked, .. } if *asked == mid),
+        )
+    }
+
+    fn answered(&mut self, ids: &mut Ids, mid: u16, is_it: impl Fn(&Control) -> bool) -> bool {
+        let Some(position) = self.requests.iter().position(is_it) else { return false };
         self.requests.remove(position);
         ids.release(mid);
         true

@@ -1,0 +1,161 @@
+//! Bounds and order: what happens when one side is slower than the other.
+
+use std::io::{ErrorKind, Read, Write};
+
+use flask_mqtt_core::core::error::ReturnCode;
+use flask_mqtt_core::core::packet::Qos;
+use flask_mqtt_core::core::session::Event;
+use rumqttc::mqttbytes::v4::Packet;
+
+use super::support::{App, Broker, Connection, PINGRESP, publish, wait_closed};
+
+/// Sends large messages until the client takes no more. Returns how many were sent, the last one
+/// perhaps in part, and the rest of that one.
+fn flood(connection: &mut Connection, most: u32) -> (u32, Vec<u8>) {
+    let stream = &mut connection.stream;
+    stream.set_nonblocking(true).unwrap();
+    for number in 0..most {
+        let mut payload = number.to_be_bytes().to_vec();
+        payload.resize(60_000, 0);
+        let bytes = publish(&payload);
+        let mut rest = &bytes[..];
+        // Room may come back a moment later, so one refusal is only a sign; the pings take seconds.
+        while !rest.is_empty() {
+            match stream.write(rest) {
+                Ok(count) => rest = &rest[count..],
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    stream.set_nonblocking(false).unwrap();
+                    return (number + 1, rest.to_vec());
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    panic!("the client took {most} messages that nobody fetched");
+}
+
+#[test]
+fn a_full_inbox_stops_reading_and_pings_go_on_and_nothing_is_lost() {
+    let broker = Broker::new();
+    let mut options = broker.options();
+    options.keep_alive = 1;
+    options.limits.incoming_messages = 10;
+    let (app, mut connection) = App::connected(&broker, options);
+    let (count, rest) = flood(&mut connection, 5000);
+    for _ in 0..3 {
+        assert_eq!(connection.read(), Some(Packet::PingReq));
+    }
+    let writer = std::thread::spawn(move || {
+        connection.send(&rest);
+        connection.send(PINGRESP);
+        connection
+    });
+    for number in 0..count {
+        assert_eq!(app.messages(1)[0][..4], number.to_be_bytes());
+    }
+    let mut connection = writer.join().unwrap();
+    connection.send(&publish(b"still here"));
+    assert_eq!(app.messages(1), [b"still here"]);
+}
+
+#[test]
+fn an_inbox_full_of_bytes_stops_reading_too() {
+    let broker = Broker::new();
+    let mut options = broker.options();
+    options.limits.incoming_bytes = 1_000_000;
+    let (app, mut connection) = App::connected(&broker, options);
+    let (count, rest) = flood(&mut connection, 5000);
+    let writer = std::thread::spawn(move || connection.send(&rest));
+    assert_eq!(app.messages(count as usize).len(), count as usize);
+    writer.join().unwrap();
+}
+
+#[test]
+fn publishing_is_bounded_and_there_is_room_again_when_the_broker_reads() {
+    let broker = Broker::new();
+    let (app, mut connection) = App::connected(&broker, broker.options());
+    app.fill();
+    let reader = std::thread::spawn(move || connection.read_to_end());
+    let code = loop {
+        let room = app.client.room().unwrap();
+        let (code, _) = app.client.publish("t", b"x", Qos::AtMostOnce, false).unwrap();
+        if code != ReturnCode::QueueSize {
+            break code;
+        }
+        wait_closed(room);
+    };
+    assert_eq!(code, ReturnCode::Success);
+    app.disconnect();
+    reader.join().unwrap();
+}
+
+#[test]
+fn a_confirmation_makes_room_too() {
+    let broker = Broker::new();
+    let mut options = broker.options();
+    options.limits.outgoing_bytes = 1;
+    let (app, mut connection) = App::connected(&broker, options);
+    app.client.publish("t", b"x", Qos::AtLeastOnce, false).unwrap();
+    assert!(matches!(connection.read(), Some(Packet::Publish(_))));
+    let (code, _) = app.client.publish("t", b"y", Qos::AtLeastOnce, false).unwrap();
+    assert_eq!(code, ReturnCode::QueueSize);
+    let room = app.client.room().unwrap();
+    connection.send(&[0x40, 2, 0, 1]);
+    wait_closed(room);
+    app.wait(|event| *event == Event::Published(1));
+    let (code, _) = app.client.publish("t", b"y", Qos::AtLeastOnce, false).unwrap();
+    assert_eq!(code, ReturnCode::Success);
+}
+
+#[test]
+fn events_are_taken_in_order_and_a_byte_says_that_there_are_some() {
+    let broker = Broker::new();
+    let (mut app, mut connection) = App::connected(&broker, broker.options());
+    app.wake.read_exact(&mut [0]).unwrap();
+    assert_eq!(app.client.take(10), []);
+    connection.send(&[publish(b"a"), publish(b"b"), publish(b"c")].concat());
+    app.wake.read_exact(&mut [0]).unwrap();
+    assert_eq!(app.messages(3), [b"a", b"b", b"c"]);
+}
+
+#[test]
+fn take_gives_the_oldest_and_not_more_than_asked_for() {
+    let broker = Broker::new();
+    let (app, mut connection) = App::connected(&broker, broker.options());
+    app.client.listen(true, true);
+    for _ in 0..3 {
+        app.client.publish("t", b"x", Qos::AtMostOnce, false).unwrap();
+        connection.read();
+    }
+    let first = app.client.take(1);
+    assert!(matches!(&first[..], [Event::Log { text, .. }] if text.contains("m1")), "{first:?}");
+    assert_eq!(app.client.take(0), []);
+    app.wait(|event| *event == Event::Published(1));
+    app.wait(|event| *event == Event::Published(3));
+}
+
+#[test]
+fn a_wake_up_without_an_event_is_possible() {
+    let mut app = App::new();
+    app.client.wake();
+    app.wake.read_exact(&mut [0]).unwrap();
+    assert_eq!(app.client.take(10), []);
+}
+
+#[test]
+fn what_many_threads_publish_arrives_complete() {
+    let broker = Broker::new();
+    let (app, mut connection) = App::connected(&broker, broker.options());
+    let reader = std::thread::spawn(move || connection.read_to_end());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..1000 {
+                    app.client.publish("t", b"x", Qos::AtMostOnce, false).unwrap();
+                }
+            });
+        }
+    });
+    app.disconnect();
+    assert_eq!(reader.join().unwrap().len(), 4001);
+}

@@ -1,0 +1,10 @@
+//! The client against a broker that does what the test says, over TCP.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test that fails is to panic
+
+mod bad_brokers;
+mod connect;
+mod disconnect;
+mod flow;
+mod reconnect;
+#[path = "../support/mod.rs"]
+mod support;

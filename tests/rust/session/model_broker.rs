@@ -1,0 +1,116 @@
+//! A broker that does what MQTT 3.1.1 asks of it, in as few lines as will do.
+
+use std::collections::{BTreeMap, HashSet};
+
+use flask_mqtt_core::core::packet::{Incoming, Qos};
+use rumqttc::mqttbytes::v4::Packet;
+
+use super::peer::{message, text};
+
+/// A message to the client that the client has not confirmed.
+struct Unconfirmed {
+    mid: u16,
+    qos: Qos,
+    payload: String,
+    released: bool,
+}
+
+/// The broker's side of one session, and what it has seen.
+#[derive(Default)]
+pub struct Broker {
+    /// Whether the CONNECT of the present connection came.
+    pub connected: bool,
+    session_present: bool,
+    unconfirmed: Vec<Unconfirmed>,
+    unreleased: HashSet<u16>,
+    /// Filters subscribed to.
+    pub subscriptions: BTreeMap<String, u8>,
+    /// Payloads handed on, in order.
+    pub received: Vec<(Qos, String)>,
+    /// Payloads of messages that the client has confirmed, in order.
+    pub confirmed: Vec<String>,
+}
+
+impl Broker {
+    /// Loses the session, as a broker without a disk does.
+    pub fn forget(&mut self) {
+        self.session_present = false;
+        self.unconfirmed.clear();
+        self.unreleased.clear();
+        self.subscriptions.clear();
+    }
+
+    /// Publishes to the client, with the lowest identifier that is free. The packet may be lost.
+    pub fn publish(&mut self, qos: Qos, payload: &str) -> Incoming {
+        let free = |mid: &u16| self.unconfirmed.iter().all(|message| message.mid != *mid);
+        let mid = (1..=u16::MAX).find(free).unwrap();
+        self.unconfirmed.push(Unconfirmed {
+            mid,
+            qos,
+            payload: payload.to_owned(),
+            released: false,
+        });
+        message(mid, qos, payload)
+    }
+
+    /// Takes a packet of the client's, and returns the answers.
+    pub fn take(&mut self, packet: &Packet) -> Vec<Incoming> {
+        match packet {
+            Packet::Connect(_) => return self.accept(),
+            Packet::Publish(publish) => {
+                let qos = Qos::from(publish.qos);
+                if qos != Qos::ExactlyOnce || self.unreleased.insert(publish.pkid) {
+                    self.received.push((qos, text(&publish.payload)));
+                }
+                match qos {
+                    Qos::AtMostOnce => {}
+                    Qos::AtLeastOnce => return vec![Incoming::PubAck(publish.pkid)],
+                    Qos::ExactlyOnce => return vec![Incoming::PubRec(publish.pkid)],
+                }
+            }
+            Packet::PubRel(ack) => {
+                self.unreleased.remove(&ack.pkid);
+                return vec![Incoming::PubComp(ack.pkid)];
+            }
+            Packet::PubRec(ack) => {
+                let mut unconfirmed = self.unconfirmed.iter_mut();
+                if let Some(message) = unconfirmed.find(|message| message.mid == ack.pkid) {
+                    message.released = true;
+                }
+                return vec![Incoming::PubRel(ack.pkid)];
+            }
+            Packet::PubAck(ack) => self.confirm(ack.pkid),
+            Packet::PubComp(ack) => self.confirm(ack.pkid),
+            Packet::Subscribe(subscribe) => {
+                let filters = subscribe.filters.iter();
+                let codes: Vec<_> =
+                    filters.map(|filter| (&filter.path, filter.qos as u8)).collect();
+                let granted = codes.iter().map(|(_, qos)| *qos).collect();
+                self.subscriptions.extend(codes.iter().map(|(path, qos)| ((*path).clone(), *qos)));
+                return vec![Incoming::SubAck { mid: subscribe.pkid, granted }];
+            }
+            Packet::Unsubscribe(unsubscribe) => {
+                self.subscriptions.retain(|filter, _| !unsubscribe.topics.contains(filter));
+                return vec![Incoming::UnsubAck(unsubscribe.pkid)];
+            }
+            other => panic!("the client has no reason to send {other:?}"),
+        }
+        Vec::new()
+    }
+
+    /// Accepts the connection, and sends again what the client has not confirmed.
+    fn accept(&mut self) -> Vec<Incoming> {
+        self.connected = true;
+        let session_present = std::mem::replace(&mut self.session_present, true);
+        let again = self.unconfirmed.iter().map(|Unconfirmed { mid, qos, payload, released }| {
+            if *released { Incoming::PubRel(*mid) } else { message(*mid, *qos, payload) }
+        });
+        std::iter::once(Incoming::ConnAck { session_present, code: 0 }).chain(again).collect()
+    }
+
+    fn confirm(&mut self, mid: u16) {
+        if let Some(position) = self.unconfirmed.iter().position(|message| message.mid == mid) {
+            self.confirmed.push(self.unconfirmed.remove(position).payload);
+        }
+    }
+}

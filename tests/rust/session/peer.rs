@@ -1,0 +1,193 @@
+//! A broker's view of a session: feeds it packets and shows what it puts out, one line per packet.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use flask_mqtt_core::core::error::{Error, ReturnCode};
+use flask_mqtt_core::core::options::ConnectOptions;
+use flask_mqtt_core::core::packet::{Incoming, Publish, Qos};
+use flask_mqtt_core::core::session::{Event, Receipt, Session};
+use rumqttc::mqttbytes::v4::Packet;
+
+pub const SECOND: Duration = Duration::from_secs(1);
+
+/// A session and the clock that it lives by.
+pub struct Peer {
+    pub session: Session,
+    pub now: Instant,
+}
+
+impl Peer {
+    /// A session without a connection, with options of the test's.
+    pub fn with(change: impl FnOnce(&mut ConnectOptions)) -> Self {
+        let mut options = ConnectOptions::new("broker", 1883);
+        change(&mut options);
+        let now = Instant::now();
+        Self { session: Session::new(Arc::new(options), now), now }
+    }
+
+    /// A session without a connection.
+    pub fn offline() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// A session that waits for the CONNACK.
+    pub fn connecting() -> Self {
+        let mut peer = Self::offline();
+        peer.open();
+        peer
+    }
+
+    /// A session that the broker accepted, and did not know.
+    pub fn connected() -> Self {
+        let mut peer = Self::offline();
+        peer.connect(false);
+        peer
+    }
+
+    /// Opens the transport.
+    pub fn open(&mut self) {
+        self.session.opened(self.now);
+        assert_eq!(self.sent(), ["CONNECT"]);
+    }
+
+    /// Opens the transport and accepts; returns what follows the CONNECT. The events up to here are
+    /// dropped.
+    pub fn connect(&mut self, session_present: bool) -> Vec<String> {
+        self.open();
+        let sent = self.receive(Incoming::ConnAck { session_present, code: 0 });
+        self.events().retain(|event| !matches!(event, Event::ConnAck { .. }));
+        sent
+    }
+
+    /// Loses the connection and makes another one, as [`Self::connect`] does.
+    pub fn reconnect(&mut self, session_present: bool) -> Vec<String> {
+        self.session.lost();
+        self.connect(session_present)
+    }
+
+    /// Hands in a packet, and returns what the session puts out then.
+    pub fn receive(&mut self, packet: Incoming) -> Vec<String> {
+        self.session.receive(packet, self.now).unwrap();
+        self.sent()
+    }
+
+    /// Hands in a packet that ends the connection.
+    pub fn refuse(&mut self, packet: Incoming) -> Error {
+        self.session.receive(packet, self.now).unwrap_err()
+    }
+
+    /// Takes the output and reports it as written.
+    pub fn sent(&mut self) -> Vec<String> {
+        self.packets().iter().map(describe).collect()
+    }
+
+    /// As [`Self::sent`], undescribed.
+    pub fn packets(&mut self) -> Vec<Packet> {
+        let mut bytes = BytesMut::new();
+        self.session.take_output(&mut bytes);
+        self.session.wrote(bytes.len(), self.now);
+        let mut packets = Vec::new();
+        while !bytes.is_empty() {
+            packets.push(Packet::read(&mut bytes, usize::MAX).unwrap());
+        }
+        packets
+    }
+
+    /// Takes the events.
+    pub fn events(&mut self) -> Vec<Event> {
+        self.session.take_events().drain(..).collect()
+    }
+
+    /// Takes the events, which are messages, as payload and receipt.
+    pub fn messages(&mut self) -> Vec<(String, Option<Receipt>)> {
+        let message = |event| match event {
+            Event::Message { publish, receipt, .. } => (text(&publish.payload), receipt),
+            other => panic!("not a message: {other:?}"),
+        };
+        self.events().into_iter().map(message).collect()
+    }
+
+    /// Takes the one event there is: a message with a receipt.
+    pub fn receipt(&mut self) -> Receipt {
+        let [(_, Some(receipt))] = self.messages()[..] else { panic!("one message is expected") };
+        receipt
+    }
+
+    /// Says that a message is handled, and returns what goes out then.
+    pub fn handled(&mut self, receipt: Receipt) -> Vec<String> {
+        self.session.handled(receipt).unwrap();
+        self.sent()
+    }
+
+    /// Publishes to the topic `t`.
+    pub fn publish(&mut self, payload: &str, qos: Qos) -> (ReturnCode, u16) {
+        self.session.publish("t", payload.as_bytes(), qos, false).unwrap()
+    }
+
+    /// Subscribes to one filter.
+    pub fn subscribe(&mut self, filter: &str, qos: Qos) -> (ReturnCode, Option<u16>) {
+        self.session.subscribe(vec![(filter.to_owned(), qos)], false).unwrap()
+    }
+
+    /// Subscribes to one filter as the `on_connect` handler does.
+    pub fn subscribe_again(&mut self, filter: &str, qos: Qos) -> (ReturnCode, Option<u16>) {
+        self.session.subscribe(vec![(filter.to_owned(), qos)], true).unwrap()
+    }
+
+    /// Unsubscribes from one filter.
+    pub fn unsubscribe(&mut self, filter: &str) -> (ReturnCode, Option<u16>) {
+        self.session.unsubscribe(vec![filter.to_owned()]).unwrap()
+    }
+
+    /// Lets the clock run to the session's deadline, and does what is due.
+    pub fn tick(&mut self, reading: bool) -> Result<Vec<String>, Error> {
+        self.now = self.session.deadline().expect("something is due some time");
+        self.session.tick(self.now, reading)?;
+        Ok(self.sent())
+    }
+}
+
+/// A message from the broker.
+pub fn message(mid: u16, qos: Qos, payload: &str) -> Incoming {
+    Incoming::Publish(Publish {
+        topic: "t".to_owned(),
+        payload: Bytes::copy_from_slice(payload.as_bytes()),
+        qos,
+        retain: false,
+        dup: false,
+        mid,
+    })
+}
+
+/// A packet of the client's in one line; of a PUBLISH the flags, the identifier and the payload.
+fn describe(packet: &Packet) -> String {
+    match packet {
+        Packet::Connect(_) => "CONNECT".to_owned(),
+        Packet::Publish(publish) => {
+            let dup = if publish.dup { " dup" } else { "" };
+            let (qos, mid) = (publish.qos as u8, publish.pkid);
+            format!("PUBLISH q{qos} m{mid}{dup} {}", text(&publish.payload))
+        }
+        Packet::Subscribe(subscribe) => {
+            let filters = subscribe.filters.iter();
+            let list = filters.map(|filter| format!(" {}:{}", filter.path, filter.qos as u8));
+            format!("SUBSCRIBE m{}{}", subscribe.pkid, list.collect::<String>())
+        }
+        Packet::Unsubscribe(unsubscribe) => {
+            format!("UNSUBSCRIBE m{} {}", unsubscribe.pkid, unsubscribe.topics.join(" "))
+        }
+        Packet::PubAck(ack) => format!("PUBACK m{}", ack.pkid),
+        Packet::PubRec(ack) => format!("PUBREC m{}", ack.pkid),
+        Packet::PubRel(ack) => format!("PUBREL m{}", ack.pkid),
+        Packet::PubComp(ack) => format!("PUBCOMP m{}", ack.pkid),
+        Packet::PingReq => "PINGREQ".to_owned(),
+        Packet::Disconnect => "DISCONNECT".to_owned(),
+        other => panic!("a client does not send {other:?}"),
+    }
+}
+
+pub fn text(payload: &[u8]) -> String {
+    String::from_utf8(payload.to_vec()).unwrap()
+}

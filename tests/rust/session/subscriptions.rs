@@ -1,0 +1,259 @@
+//! SUBSCRIBE and UNSUBSCRIBE, and how subscriptions outlive connections.
+
+use flask_mqtt_core::core::error::ReturnCode;
+use flask_mqtt_core::core::packet::{Incoming, Qos};
+use flask_mqtt_core::core::session::Event;
+
+use super::peer::Peer;
+
+const NONE: [&str; 0] = [];
+const ACCEPTED: Incoming = Incoming::ConnAck { session_present: false, code: 0 };
+
+fn suback(mid: u16) -> Incoming {
+    Incoming::SubAck { mid, granted: vec![0] }
+}
+
+#[test]
+fn subscribing_sends_a_subscribe_and_its_answer_is_reported_once() {
+    let mut peer = Peer::connected();
+    let filters = vec![("a".to_owned(), Qos::AtMostOnce), ("b/#".to_owned(), Qos::ExactlyOnce)];
+    assert_eq!(peer.session.subscribe(filters, false).unwrap(), (ReturnCode::Success, Some(1)));
+    assert_eq!(peer.sent(), ["SUBSCRIBE m1 a:0 b/#:2"]);
+    let answer = Incoming::SubAck { mid: 1, granted: vec![0, 128] };
+    peer.receive(answer.clone());
+    peer.receive(answer);
+    assert_eq!(peer.events(), [Event::Subscribed { mid: 1, granted: vec![0, 128] }]);
+}
+
+#[test]
+fn unsubscribing_sends_an_unsubscribe_and_its_answer_is_reported_once() {
+    let mut peer = Peer::connected();
+    assert_eq!(peer.unsubscribe("a"), (ReturnCode::Success, Some(1)));
+    assert_eq!(peer.sent(), ["UNSUBSCRIBE m1 a"]);
+    peer.receive(Incoming::UnsubAck(1));
+    peer.receive(Incoming::UnsubAck(1));
+    assert_eq!(peer.events(), [Event::Unsubscribed(1)]);
+}
+
+#[test]
+fn every_connection_begins_with_one_subscribe_per_filter_in_the_order_of_subscription() {
+    for session_present in [false, true] {
+        let mut peer = Peer::connected();
+        let filters = vec![("b".to_owned(), Qos::AtMostOnce), ("a".to_owned(), Qos::ExactlyOnce)];
+        peer.session.subscribe(filters, false).unwrap();
+        peer.subscribe("c", Qos::AtLeastOnce);
+        peer.receive(suback(2));
+        let first = ["SUBSCRIBE m3 b:0", "SUBSCRIBE m4 a:2", "SUBSCRIBE m5 c:1"];
+        assert_eq!(peer.reconnect(session_present), first);
+        let second = ["SUBSCRIBE m6 b:0", "SUBSCRIBE m7 a:2", "SUBSCRIBE m8 c:1"];
+        assert_eq!(peer.reconnect(session_present), second);
+    }
+}
+
+#[test]
+fn a_filter_subscribed_to_offline_is_subscribed_to_on_the_next_connection() {
+    let mut peer = Peer::offline();
+    assert_eq!(peer.subscribe("a", Qos::AtLeastOnce), (ReturnCode::NoConnection, None));
+    assert_eq!(peer.connect(false), ["SUBSCRIBE m1 a:1"]);
+}
+
+#[test]
+fn subscriptions_come_before_messages() {
+    let mut peer = Peer::connected();
+    peer.publish("x", Qos::AtLeastOnce);
+    peer.subscribe("a", Qos::AtMostOnce);
+    peer.session.lost();
+    peer.publish("y", Qos::AtLeastOnce);
+    let sent = ["SUBSCRIBE m4 a:0", "PUBLISH q1 m1 dup x", "PUBLISH q1 m3 y"];
+    assert_eq!(peer.connect(false), sent);
+}
+
+#[test]
+fn a_subscribe_before_the_connack_keeps_its_identifier_and_is_sent_once() {
+    let mut peer = Peer::connecting();
+    assert_eq!(peer.subscribe("a", Qos::AtLeastOnce), (ReturnCode::Success, Some(1)));
+    assert_eq!(peer.sent(), NONE);
+    assert_eq!(peer.receive(ACCEPTED), ["SUBSCRIBE m1 a:1"]);
+    peer.events();
+    peer.receive(suback(1));
+    assert_eq!(peer.events(), [Event::Subscribed { mid: 1, granted: vec![0] }]);
+}
+
+#[test]
+fn a_subscribe_before_a_connack_that_never_comes_is_restored_with_the_others() {
+    let mut peer = Peer::connecting();
+    peer.subscribe("a", Qos::AtLeastOnce);
+    assert_eq!(peer.reconnect(false), ["SUBSCRIBE m2 a:1"]);
+}
+
+#[test]
+fn the_last_qos_of_a_filter_is_the_one_that_is_restored() {
+    let mut peer = Peer::connected();
+    peer.subscribe("a", Qos::AtMostOnce);
+    peer.subscribe("a", Qos::ExactlyOnce);
+    assert_eq!(peer.sent(), ["SUBSCRIBE m1 a:0", "SUBSCRIBE m2 a:2"]);
+    assert_eq!(peer.reconnect(false), ["SUBSCRIBE m3 a:2"]);
+}
+
+#[test]
+fn the_on_connect_handler_does_not_subscribe_twice_to_what_was_restored() {
+    let mut peer = Peer::offline();
+    peer.subscribe("a", Qos::AtMostOnce);
+    peer.subscribe("b", Qos::AtMostOnce);
+    peer.connect(false);
+    assert_eq!(peer.subscribe_again("a", Qos::AtMostOnce), (ReturnCode::Success, Some(1)));
+    assert_eq!(peer.subscribe_again("b", Qos::AtMostOnce), (ReturnCode::Success, Some(2)));
+    assert_eq!(peer.sent(), NONE);
+    peer.receive(suback(1));
+    assert_eq!(peer.subscribe_again("a", Qos::AtMostOnce), (ReturnCode::Success, Some(1)));
+    assert_eq!(peer.sent(), NONE);
+}
+
+#[test]
+fn a_list_is_not_sent_again_when_all_of_it_was_and_is_when_a_part_was_not() {
+    let list = |names: &[&str]| -> Vec<_> {
+        names.iter().map(|name| ((*name).to_owned(), Qos::AtMostOnce)).collect()
+    };
+    let mut peer = Peer::offline();
+    peer.session.subscribe(list(&["a", "b"]), false).unwrap();
+    peer.connect(false);
+    let (code, mid) = peer.session.subscribe(list(&["a", "b"]), true).unwrap();
+    assert_eq!((code, peer.sent().len()), (ReturnCode::Success, 0));
+    assert!(mid.is_some());
+    peer.session.subscribe(list(&["a", "c"]), true).unwrap();
+    assert_eq!(peer.sent(), ["SUBSCRIBE m3 a:0 c:0"]);
+}
+
+#[test]
+fn the_on_connect_handler_sends_what_is_new_or_has_another_qos() {
+    let mut peer = Peer::offline();
+    peer.subscribe("a", Qos::AtMostOnce);
+    peer.connect(false);
+    peer.subscribe_again("a", Qos::AtLeastOnce);
+    peer.subscribe_again("b", Qos::AtMostOnce);
+    assert_eq!(peer.sent(), ["SUBSCRIBE m2 a:1", "SUBSCRIBE m3 b:0"]);
+    assert_eq!(peer.reconnect(false), ["SUBSCRIBE m4 a:1", "SUBSCRIBE m5 b:0"]);
+}
+
+#[test]
+fn an_application_that_subscribes_again_is_obeyed() {
+    let mut peer = Peer::connected();
+    peer.subscribe("a", Qos::AtMostOnce);
+    peer.subscribe("a", Qos::AtMostOnce);
+    assert_eq!(peer.sent(), ["SUBSCRIBE m1 a:0", "SUBSCRIBE m2 a:0"]);
+}
+
+#[test]
+fn what_is_unsubscribed_from_is_not_restored() {
+    let mut peer = Peer::connected();
+    peer.subscribe("a", Qos::AtMostOnce);
+    peer.subscribe("b", Qos::AtMostOnce);
+    peer.unsubscribe("a");
+    peer.receive(Incoming::UnsubAck(3));
+    assert_eq!(peer.reconnect(false), ["SUBSCRIBE m4 b:0"]);
+}
+
+#[test]
+fn the_on_connect_handler_subscribes_again_to_what_was_unsubscribed_from() {
+    let mut peer = Peer::connected();
+    peer.subscribe("a", Qos::AtMostOnce);
+    peer.unsubscribe("a");
+    peer.subscribe_again("a", Qos::AtMostOnce);
+    assert_eq!(peer.sent(), ["SUBSCRIBE m1 a:0", "UNSUBSCRIBE m2 a", "SUBSCRIBE m3 a:0"]);
+}
+
+#[test]
+fn an_unsubscribe_without_a_connection_changes_nothing() {
+    let mut peer = Peer::connected();
+    peer.subscribe("a", Qos::AtMostOnce);
+    peer.session.lost();
+    assert_eq!(peer.unsubscribe("a"), (ReturnCode::NoConnection, None));
+    assert_eq!(peer.connect(true), ["SUBSCRIBE m2 a:0"]);
+}
+
+#[test]
+fn an_unsubscribe_before_the_connack_goes_out_after_it_and_the_filter_is_not_restored() {
+    let mut peer = Peer::connected();
+    peer.subscribe("a", Qos::AtMostOnce);
+    peer.session.lost();
+    peer.open();
+    assert_eq!(peer.unsubscribe("a"), (ReturnCode::Success, Some(2)));
+    assert_eq!(peer.receive(ACCEPTED), ["UNSUBSCRIBE m2 a"]);
+    peer.receive(Incoming::UnsubAck(2));
+    assert_eq!(peer.reconnect(false), NONE);
+}
+
+#[test]
+fn requests_before_the_connack_go_out_in_the_order_of_the_calls() {
+    let mut peer = Peer::connecting();
+    peer.subscribe("a", Qos::AtMostOnce);
+    peer.unsubscribe("a");
+    peer.subscribe("b", Qos::AtMostOnce);
+    let sent = ["SUBSCRIBE m1 a:0", "UNSUBSCRIBE m2 a", "SUBSCRIBE m3 b:0"];
+    assert_eq!(peer.receive(ACCEPTED), sent);
+}
+
+#[test]
+fn an_unsubscribe_without_an_answer_is_sent_again_until_it_is_answered() {
+    let mut peer = Peer::connected();
+    peer.subscribe("a", Qos::AtMostOnce);
+    peer.unsubscribe("a");
+    for _ in 0..2 {
+        assert_eq!(peer.reconnect(true), ["UNSUBSCRIBE m2 a"]);
+    }
+    peer.receive(Incoming::UnsubAck(2));
+    assert_eq!(peer.events(), [Event::Unsubscribed(2)]);
+    assert_eq!(peer.reconnect(true), NONE);
+}
+
+#[test]
+fn an_unanswered_unsubscribe_does_not_undo_a_later_subscribe() {
+    let mut peer = Peer::connected();
+    peer.unsubscribe("a");
+    peer.subscribe("a", Qos::AtMostOnce);
+    assert_eq!(peer.reconnect(true), ["UNSUBSCRIBE m1 a", "SUBSCRIBE m3 a:0"]);
+    assert_eq!(peer.reconnect(true), ["UNSUBSCRIBE m1 a", "SUBSCRIBE m4 a:0"]);
+}
+
+#[test]
+fn the_answer_to_a_subscribe_of_an_earlier_connection_is_not_awaited() {
+    let mut peer = Peer::connected();
+    peer.subscribe("a", Qos::AtMostOnce);
+    peer.reconnect(true);
+    peer.receive(suback(1));
+    assert_eq!(peer.events(), []);
+    peer.receive(suback(2));
+    assert_eq!(peer.events().len(), 1);
+}
+
+#[test]
+fn an_answer_of_the_wrong_kind_does_not_answer_a_request() {
+    let mut peer = Peer::connected();
+    peer.subscribe("a", Qos::AtMostOnce);
+    peer.unsubscribe("b");
+    peer.receive(Incoming::UnsubAck(1));
+    peer.receive(suback(2));
+    assert_eq!(peer.events(), []);
+    peer.receive(suback(1));
+    peer.receive(Incoming::UnsubAck(2));
+    assert_eq!(peer.events().len(), 2);
+}
+
+#[test]
+fn what_was_unsubscribed_from_before_the_connack_can_be_subscribed_to_again_after_it() {
+    let mut peer = Peer::connecting();
+    peer.subscribe("a", Qos::AtMostOnce);
+    peer.unsubscribe("a");
+    peer.receive(ACCEPTED);
+    peer.subscribe_again("a", Qos::AtMostOnce);
+    assert_eq!(peer.sent(), ["SUBSCRIBE m3 a:0"]);
+}
+
+#[test]
+fn subscribes_without_an_answer_do_not_use_up_the_identifiers() {
+    let mut peer = Peer::connected();
+    peer.subscribe("a", Qos::AtMostOnce);
+    for _ in 0..=u16::MAX {
+        assert_eq!(peer.reconnect(false).len(), 1);
+    }
+}

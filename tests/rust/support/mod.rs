@@ -1,0 +1,202 @@
+//! A broker that does what the test says, and an application that waits for what it expects. Every
+//! wait is for a condition and has an end.
+#![allow(dead_code)] // each test program uses a part of it
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use flask_mqtt_core::core::client::Client;
+use flask_mqtt_core::core::error::Error;
+use flask_mqtt_core::core::options::ConnectOptions;
+use flask_mqtt_core::core::packet::{PublishRef, Qos, encode_publish};
+use flask_mqtt_core::core::session::Event;
+use rumqttc::mqttbytes::v4::Packet;
+
+/// Longer than anything here takes, so that only a failure waits for it.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+pub const ACCEPTED: &[u8] = &[0x20, 2, 0, 0];
+pub const PINGRESP: &[u8] = &[0xd0, 0];
+
+/// Waits until `attempt` gives something.
+pub fn wait_for<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = attempt() {
+            return value;
+        }
+        assert!(Instant::now() < end, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Waits until a descriptor reads as closed, and returns how long that took.
+pub fn wait_closed(waiter: OwnedFd) -> Duration {
+    let start = Instant::now();
+    let mut waiter = UnixStream::from(waiter);
+    waiter.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(waiter.read(&mut [0]).expect("the waiter is given in time"), 0);
+    start.elapsed()
+}
+
+/// A listening broker.
+pub struct Broker {
+    listener: TcpListener,
+}
+
+impl Broker {
+    pub fn new() -> Self {
+        Self::on(0)
+    }
+
+    pub fn on(port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        Self { listener }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.listener.local_addr().unwrap().port()
+    }
+
+    pub fn options(&self) -> ConnectOptions {
+        ConnectOptions::new("127.0.0.1", self.port())
+    }
+
+    /// Waits for a connection and its CONNECT, and answers nothing.
+    pub fn meet(&self) -> Connection {
+        let stream = wait_for("a connection", || match self.listener.accept() {
+            Ok((stream, _)) => Some(stream),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(error) => panic!("{error}"),
+        });
+        stream.set_nonblocking(false).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        let mut connection = Connection { stream, buffer: BytesMut::new() };
+        assert!(matches!(connection.read(), Some(Packet::Connect(_))));
+        connection
+    }
+
+    /// Waits for a connection and accepts its CONNECT.
+    pub fn accept(&self) -> Connection {
+        let mut connection = self.meet();
+        connection.send(ACCEPTED);
+        connection
+    }
+}
+
+/// One connection of the broker's.
+pub struct Connection {
+    pub stream: TcpStream,
+    buffer: BytesMut,
+}
+
+impl Connection {
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    /// The next packet, or none where the client has closed the connection.
+    pub fn read(&mut self) -> Option<Packet> {
+        let mut chunk = vec![0; 65_536];
+        loop {
+            if let Ok(packet) = Packet::read(&mut self.buffer, usize::MAX) {
+                return Some(packet);
+            }
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return None,
+                Ok(count) => self.buffer.extend_from_slice(&chunk[..count]),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("no packet from the client: {error}"),
+            }
+        }
+    }
+
+    /// All packets until the client closes the connection.
+    pub fn read_to_end(&mut self) -> Vec<Packet> {
+        std::iter::from_fn(|| self.read()).collect()
+    }
+}
+
+/// The bytes of a QoS 0 PUBLISH to the topic `t`.
+pub fn publish(payload: &[u8]) -> BytesMut {
+    let mut bytes = BytesMut::new();
+    let qos = Qos::AtMostOnce;
+    let publish = PublishRef { topic: "t", payload, qos, retain: false, dup: false, mid: 0 };
+    encode_publish(&publish, &mut bytes);
+    bytes
+}
+
+/// An application with a client.
+pub struct App {
+    pub client: Client,
+    pub wake: UnixStream,
+}
+
+impl App {
+    pub fn new() -> Self {
+        let (client, wake) = Client::new().unwrap();
+        let wake = UnixStream::from(wake);
+        wake.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { client, wake }
+    }
+
+    /// Connects, and returns what came of the first attempt.
+    pub fn connect(&self, options: ConnectOptions) -> Result<(), Error> {
+        wait_closed(self.client.connect(options, true)?);
+        self.client.outcome().expect("the attempt is over when its waiter is given")
+    }
+
+    /// An application that the broker has accepted, and that has seen it.
+    pub fn connected(broker: &Broker, options: ConnectOptions) -> (Self, Connection) {
+        let app = Self::new();
+        app.connect(options).unwrap();
+        let connection = broker.accept();
+        app.wait(|event| matches!(event, Event::ConnAck { code: 0, .. }));
+        (app, connection)
+    }
+
+    /// Takes events one by one until one is as wanted, and returns that one.
+    pub fn wait(&self, wanted: impl Fn(&Event) -> bool) -> Event {
+        wait_for("an event", || self.client.take(1).pop().filter(&wanted))
+    }
+
+    /// Waits for the end of a connection, and returns its code and the notice that follows.
+    pub fn wait_lost(&self) -> (i32, String) {
+        let lost = self.wait(|event| matches!(event, Event::Disconnected(_)));
+        let Event::Disconnected(code) = lost else { unreachable!() };
+        let notice = self.wait(|event| matches!(event, Event::Notice { .. }));
+        let Event::Notice { text, .. } = notice else { unreachable!() };
+        (code as i32, text)
+    }
+
+    /// Waits for so many messages, and returns their payloads.
+    pub fn messages(&self, count: usize) -> Vec<Vec<u8>> {
+        let is_message = |event: &Event| matches!(event, Event::Message { .. });
+        let payload = |event| match event {
+            Event::Message { publish, .. } => publish.payload.to_vec(),
+            other => panic!("not a message: {other:?}"),
+        };
+        (0..count).map(|_| payload(self.wait(is_message))).collect()
+    }
+
+    /// Publishes QoS 0 messages until no more are accepted.
+    pub fn fill(&self) {
+        let payload = vec![0; 1024 * 1024];
+        let full = |_| {
+            let (code, _) = self.client.publish("t", &payload, Qos::AtMostOnce, false).unwrap();
+            (code as i32 == 15).then_some(())
+        };
+        (0..10_000).find_map(full).expect("what waits for the broker is bounded");
+    }
+
+    /// Disconnects, and returns how long that took.
+    pub fn disconnect(&self) -> Duration {
+        wait_closed(self.client.disconnect(true).unwrap().expect("there is a connection"))
+    }
+}
