@@ -2,7 +2,20 @@ from typing import Any, Final, final
 
 from typing_extensions import Self, disjoint_base
 
-__all__: list[str]
+__all__ = [
+    "EVENT_CONNACK",
+    "EVENT_DISCONNECTED",
+    "EVENT_LOG",
+    "EVENT_NOTICE",
+    "EVENT_PUBLISHED",
+    "EVENT_SUBSCRIBED",
+    "EVENT_UNSUBSCRIBED",
+    "Client",
+    "MQTTMessage",
+    "topic_matches_sub",
+    "validate_filter",
+    "validate_topic",
+]
 
 EVENT_CONNACK: Final = 0
 EVENT_DISCONNECTED: Final = 1
@@ -56,7 +69,6 @@ class Client:
     def listen(self, logging: bool, publishing: bool) -> None: ...
     def is_connected(self) -> bool: ...
     def is_open(self) -> bool: ...
-    def dropped(self) -> int: ...
 
 def topic_matches_sub(sub: str, topic: str) -> bool: ...
 def validate_filter(sub: str) -> None: ...

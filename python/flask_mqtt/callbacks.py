@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from . import _core
 from .constants import LOGGING_LEVEL
-from .context import HandlerContext
 from .dispatch import Dispatcher
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ class Callbacks:
 
     def bind(self, app: Flask) -> None:
         """Run every handler in an application context of ``app``, and log to its logger."""
-        self._dispatcher.bind(app, HandlerContext(app))
+        self._dispatcher.bind(app)
 
     @property
     def on_connect(self) -> Handler | None:
@@ -176,7 +175,9 @@ class Callbacks:
         """Call the application's `on_disconnect`, with the arguments that it can take."""
         handler = self.on_disconnect
         if handler is not None:
-            self._dispatcher.call(handler, *_acceptable(handler, (self, userdata, rc)))
+            here = self._dispatcher.is_current_thread
+            call = self._dispatcher.call if here else self._dispatcher.call_elsewhere
+            call(handler, *_acceptable(handler, (self, userdata, rc)))
 
     def _guarded(self, hook: Handler, *arguments: Any) -> None:
         # A hook may be a method that the application overrides: it must not end the thread.
@@ -201,7 +202,9 @@ class Callbacks:
         if self._logger is not None:
             self._logger.log(LOGGING_LEVEL[level], text)
         if self._on_log is not None:
-            self._dispatcher.call(self._on_log, self, self._dispatcher.userdata, level, text)
+            here = self._dispatcher.is_current_thread
+            call = self._dispatcher.call if here else self._dispatcher.call_elsewhere
+            call(self._on_log, self, self._dispatcher.userdata, level, text)
 
     def _notice(self, level: int, text: str) -> None:
         logger.log(LOGGING_LEVEL[level], text)

@@ -17,6 +17,7 @@ from .constants import (
     MQTT_ERR_NO_CONN,
     MQTT_ERR_QUEUE_SIZE,
     MQTT_ERR_SUCCESS,
+    MQTT_LOG_DEBUG,
     MQTTErrorCode,
 )
 
@@ -165,6 +166,8 @@ class Client(Callbacks):
         if self._dispatcher.running:
             self._close_unused(self._core.disconnect(report=True))
         else:
+            if was_open:
+                self._log(MQTT_LOG_DEBUG, "Sending DISCONNECT")
             self._wait_for_end(self._core.disconnect(report=False))
             if was_open:
                 self._disconnected(MQTT_ERR_SUCCESS)
@@ -283,6 +286,7 @@ def subscription_list(topic: Any, qos: int) -> list[tuple[str, int]]:
     """Return the filters that an argument of `subscribe` stands for, each with its QoS.
 
     Raises:
+        TypeError: A QoS is no integer.
         ValueError: The argument has another form.
     """
     items = topic if isinstance(topic, list) else [topic]
@@ -295,11 +299,12 @@ def subscription_list(topic: Any, qos: int) -> list[tuple[str, int]]:
             not isinstance(pair, tuple)
             or len(pair) != 2  # noqa: PLR2004 - filter and QoS
             or not isinstance(pair[0], str)
-            or not isinstance(pair[1], int)
         ):
             raise ValueError(
                 f"invalid topic {item!r}: it must be a filter, a tuple (filter, qos) or a list"
             )
+        if not isinstance(pair[1], int):
+            raise TypeError(f"invalid QoS {pair[1]!r} for {pair[0]!r}: it must be 0, 1 or 2")
         filters.append(pair)
     return filters
 

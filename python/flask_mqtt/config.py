@@ -104,7 +104,7 @@ def _show(key: str, value: object) -> str:
 
 
 def _wrong_type(key: str, value: object, wanted: str) -> TypeError:
-    return TypeError(f"{_show(key, value)} is a {type(value).__name__}: it must be {wanted}")
+    return TypeError(f"{_show(key, value)} is of type {type(value).__name__}: it must be {wanted}")
 
 
 def _text(key: str, value: object) -> str:
@@ -112,9 +112,19 @@ def _text(key: str, value: object) -> str:
         raise _wrong_type(key, value, "a string")
     if "\0" in value:
         raise ValueError(f"{_show(key, value)}: a string in MQTT has no null character")
-    if len(value.encode("utf-8", "surrogatepass")) > 65_535:  # noqa: PLR2004 - MQTT 3.1.1, 1.5.3
+    if _utf8_size(key, value) > 65_535:  # noqa: PLR2004 - MQTT 3.1.1, 1.5.3
         raise ValueError(f"{key} is longer than 65535 bytes, which is the most that MQTT allows")
     return value
+
+
+def _utf8_size(key: str, value: str) -> int:
+    try:
+        return len(value.encode())
+    except UnicodeEncodeError:
+        # An environment variable that is not UTF-8 becomes such a string.
+        raise ValueError(
+            f"{_show(key, value)}: it must be text that UTF-8 can express, without surrogates"
+        ) from None
 
 
 def _text_or_none(key: str, value: object) -> str | None:
@@ -197,7 +207,7 @@ def _will_topic(key: str, value: object) -> str | None:
 def _will_message(key: str, value: object) -> str | bytes | bytearray | float | None:
     if value is not None and not isinstance(value, (str, bytes, bytearray, int, float)):
         raise _wrong_type(key, value, "a string, bytes, bytearray, int, float or None")
-    size = len(value.encode()) if isinstance(value, str) else len(payload_bytes(value))
+    size = _utf8_size(key, value) if isinstance(value, str) else len(payload_bytes(value))
     if size > 65_535:  # noqa: PLR2004 - MQTT 3.1.1, 3.1.3.3
         raise ValueError(f"{key} has {size} bytes: a last will has at most 65535")
     return value

@@ -12,6 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ._core import MQTTMessage, topic_matches_sub
+from .context import HandlerContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from ._core import Client as CoreClient
-    from .context import HandlerContext
-
     Handler = Callable[..., Any]
 
 logger = logging.getLogger("flask_mqtt")
@@ -61,7 +60,6 @@ class Dispatcher:
         self._core = core
         self._events = events
         self._client_catch_up = catch_up
-        self._wake = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=core.wake_fd())
         self._thread: threading.Thread | None = None
         self._token: object | None = None
         self._batch: Iterator[Any] = iter(())
@@ -79,10 +77,10 @@ class Dispatcher:
 
     # -- handlers ---------------------------------------------------------------------------------
 
-    def bind(self, app: Flask, context: HandlerContext) -> None:
-        """Run every handler in a context of this application."""
+    def bind(self, app: Flask) -> None:
+        """Run every handler in a context of this application, and log to its logger."""
         self._app = app
-        self._context = context
+        self._context = HandlerContext(app)
 
     @property
     def on_message(self) -> Handler | None:
@@ -151,7 +149,14 @@ class Dispatcher:
         return not self._thread.is_alive()
 
     def _run(self, token: object) -> None:
-        while self._token is token and self._wake.recv(_WAKE_BYTES):
+        # Made here, so that it is the patched socket where the application patched in between.
+        descriptor = self._core.wake_fd()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor) as wake:
+            wake.settimeout(None)
+            self._serve(token, wake)
+
+    def _serve(self, token: object, wake: socket.socket) -> None:
+        while self._token is token and wake.recv(_WAKE_BYTES):
             self._catch_up()
             # What a stopped predecessor left comes first.
             self._dispatch(token)
@@ -162,7 +167,7 @@ class Dispatcher:
                 # Under a green-thread hub the others get their turn; otherwise it costs nothing.
                 time.sleep(0)
             if self._context is not None:
-                self._context.release()
+                self._finish(self._context.release)
 
     def _catch_up(self) -> None:
         self._client_catch_up()
@@ -184,12 +189,14 @@ class Dispatcher:
     def _message(self, message: MQTTMessage) -> None:
         if self._gated and not self._may_open(message):
             return
+        # A handler may change the message.
+        acknowledged = message.qos
         if self.routes:
             for handler in self._handlers_of(message.topic):
                 self.call(handler, self.client, self.userdata, message)
         elif self._on_message is not None:
             self.call(self._on_message, self.client, self.userdata, message)
-        if message.qos:
+        if acknowledged:
             self._core.handled(message)
 
     def _handlers_of(self, topic: str) -> tuple[Handler, ...]:
@@ -230,9 +237,20 @@ class Dispatcher:
 
     # -- calls ------------------------------------------------------------------------------------
 
-    def call(self, handler: Handler, *arguments: Any) -> None:
+    def call_elsewhere(self, handler: Handler, *arguments: Any) -> None:
+        """Call a handler from a thread other than the dispatcher's, whose context stays its own."""
+        if self._app is None:
+            self.call(handler, *arguments)
+            return
+        context = HandlerContext(self._app)
+        self.call(handler, *arguments, context=context)
+        self._finish(context.release)
+
+    def call(
+        self, handler: Handler, *arguments: Any, context: HandlerContext | None = None
+    ) -> None:
         """Call a handler in an application context. What it raises is logged, and nothing else."""
-        context = self._context
+        context = context or self._context
         failure: BaseException | None = None
         try:
             if context is not None and not context.kept:
@@ -240,15 +258,19 @@ class Dispatcher:
             result = handler(*arguments)
             if result is not None and inspect.iscoroutine(result):
                 self._run_coroutine(result)
-        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - the next is due
+        except BaseException as error:  # noqa: BLE001 - CancelledError, SystemExit: the next is due
             failure = error
             name = getattr(handler, "__qualname__", repr(handler))
             self._log().exception("MQTT handler %s failed", name)
         if context is not None:
-            try:
-                context.leave(failure)
-            except Exception:  # noqa: BLE001 - the application's, as above
-                self._log().exception("A teardown function failed after an MQTT handler")
+            self._finish(context.leave, failure)
+
+    def _finish(self, end: Callable[..., None], *arguments: Any) -> None:
+        """End a context. A teardown function may fail, or the handler have left another one."""
+        try:
+            end(*arguments)
+        except BaseException:  # noqa: BLE001 - the application's, as above
+            self._log().exception("The application context of an MQTT handler did not end well")
 
     def _run_coroutine(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Run an ``async def`` handler as Flask runs such a view."""

@@ -63,7 +63,7 @@ class Mqtt:
         if mqtt_logging:
             self.client.enable_logger(logger)
         if app is not None:
-            self.init_app(app)
+            self.init_app(app, self.config_prefix)
 
     def init_app(self, app: Flask, config_prefix: str | None = None) -> None:
         """Read the configuration, connect, and register as ``app.extensions["mqtt"][prefix]``.
@@ -207,8 +207,10 @@ class Mqtt:
                 self.topics[name] = TopicQos(name, level)
         if result == MQTT_ERR_SUCCESS:
             logger.debug("Subscribing to %r, mid %s", topic, mid)
+        elif result == MQTT_ERR_NO_CONN:
+            logger.info("%r is subscribed to with the next connection", topic)
         else:
-            logger.error("Subscribing to %r has to wait: error %s", topic, result)
+            logger.error("Subscribing to %r failed: error %s", topic, result)
         return result, mid
 
     def unsubscribe(self, topic: str) -> tuple[int, int | None] | None:
@@ -312,8 +314,11 @@ class Mqtt:
             topic: A filter.
 
         Raises:
+            TypeError: The filter is missing.
             ValueError: The filter is malformed.
         """
+        if not isinstance(topic, str):
+            raise TypeError("on_topic needs a filter: @mqtt.on_topic('home/+')")
 
         def decorator(handler: HandlerT) -> HandlerT:
             self.client.message_callback_add(topic, handler)
