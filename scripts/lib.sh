@@ -1,0 +1,189 @@
+# shellcheck shell=bash
+# Sourced by the scripts beside it: finds the tools, makes the environments and builds the package.
+# Everything it makes lies in the project (.venv, .venv-original, .cache, target) and is kept for the
+# next run, which repeats a step only when what the step depends on has changed.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$ROOT" || exit
+VENV=$ROOT/.venv
+CACHE=$ROOT/.cache
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+unset PYTHONHOME PYTHONPATH
+mkdir -p "$CACHE"
+
+if [ -t 1 ]; then BOLD=$'\033[1m' PLAIN=$'\033[0m'; else BOLD='' PLAIN=''; fi
+say() { printf '%s==>%s %s\n' "$BOLD" "$PLAIN" "$*"; }
+die() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+# run_quietly COMMAND...: shows the command's output only if it fails.
+run_quietly() {
+    local log
+    log=$(mktemp)
+    if "$@" >"$log" 2>&1 </dev/null; then
+        rm -f "$log"
+        return 0
+    fi
+    cat "$log" >&2
+    rm -f "$log"
+    return 1
+}
+
+# --- what the system provides ---------------------------------------------------------------
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
+can_apt() {
+    command -v apt-get >/dev/null || return 1
+    [ "$(id -u)" = 0 ] && return 0
+    command -v sudo >/dev/null || return 1
+    # A password can be asked for only where somebody sits at the terminal.
+    sudo -n true 2>/dev/null || { [ -t 0 ] && sudo -v; }
+}
+
+apt_get() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 "$@"
+}
+
+# apt_install PACKAGE...: from the package lists at hand, or from fresh ones when those do not do.
+apt_install() {
+    can_apt || return 1
+    say "installing $* (apt)"
+    apt_get install --no-install-recommends "$@" >"$CACHE/apt.log" 2>&1 </dev/null && return 0
+    run_quietly apt_get update
+    run_quietly apt_get install --no-install-recommends "$@"
+}
+
+# As apt_install, for a package that brings a service: it is neither started nor enabled.
+apt_install_without_service() {
+    local policy=/usr/sbin/policy-rc.d done=0
+    if can_apt && [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod 755 "$policy"
+        apt_install "$@" || done=1
+        as_root rm -f "$policy"
+    else
+        apt_install "$@" || done=1
+    fi
+    if [ "$done" = 0 ] && [ -d /run/systemd/system ]; then
+        as_root systemctl disable --quiet "$@" 2>/dev/null || true
+    fi
+    return "$done"
+}
+
+need_cargo() {
+    if ! command -v cargo >/dev/null && [ -x "$HOME/.cargo/bin/cargo" ]; then
+        PATH=$HOME/.cargo/bin:$PATH
+    fi
+    command -v cargo >/dev/null || die "cargo is missing: install Rust (https://rustup.rs) and run this again"
+    command -v cc >/dev/null || apt_install gcc libc6-dev ||
+        die "a C compiler (cc) is missing, Rust needs it to link: install gcc and libc6-dev"
+}
+
+need_mosquitto() {
+    PATH=$PATH:/usr/sbin:/usr/local/sbin
+    command -v mosquitto >/dev/null || apt_install_without_service mosquitto ||
+        die "mosquitto is missing and the tests start it: install it (Debian, Ubuntu: apt install mosquitto)"
+}
+
+is_python() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; }
+
+# Sets PYTHON: the one named in the environment, else the first that is new enough.
+need_python() {
+    local candidate
+    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.10}; do
+        if is_python "$candidate"; then
+            PYTHON=$candidate
+            return
+        fi
+    done
+    die "no Python 3.10 or later found${PYTHON:+ at PYTHON=$PYTHON}"
+}
+
+# find_interpreter 3.X: prints a Python of that version, from PATH or pyenv.
+find_interpreter() {
+    local candidate
+    for candidate in "python$1" "$HOME/.pyenv/versions/$1".*/bin/python; do
+        if "$candidate" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$1')" 2>/dev/null; then
+            printf '%s\n' "$candidate"
+            return 0
+        fi
+    done
+    return 1
+}
+
+# --- environments ---------------------------------------------------------------------------
+
+digest() { sha256sum | cut -d' ' -f1; }
+
+# What the extension module is built from. Python sources are not: the installation is editable.
+sources() {
+    rustc --version
+    find src Cargo.* pyproject.toml rust-toolchain.toml -type f -print0 2>/dev/null |
+        LC_ALL=C sort -z | xargs -0 sha256sum || true
+}
+
+# make_venv DIRECTORY PYTHON: makes it anew when it is missing, broken or was made elsewhere.
+make_venv() {
+    local directory=$1 python=$2 version
+    if [ "$(cat "$directory/.made-at" 2>/dev/null)" = "$directory" ] && is_python "$directory/bin/python"; then
+        return
+    fi
+    version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    "$python" -c 'import ensurepip' 2>/dev/null || apt_install "python$version-venv" ||
+        die "Python $version cannot make virtual environments: install python$version-venv"
+    say "making ${directory#"$ROOT/"} (Python $version)"
+    rm -rf "$directory"
+    run_quietly "$python" -m venv "$directory" || die "could not make $directory"
+    printf '%s\n' "$directory" >"$directory/.made-at"
+}
+
+# pip_install VENV NAME REQUIREMENT_FILE...
+pip_install() {
+    local venv=$1 name=$2 wanted stamp file arguments=()
+    shift 2
+    stamp=$venv/.installed-$name
+    wanted=$(cat requirements/*.txt "$@" | digest)
+    [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return
+    for file in "$@"; do arguments+=(-r "$file"); done
+    say "installing the $name requirements into ${venv#"$ROOT/"}"
+    run_quietly "$venv/bin/python" -m pip install "${arguments[@]}" || die "pip could not install $*"
+    printf '%s\n' "$wanted" >"$stamp"
+}
+
+# need_package [GROUP...]: .venv with the requirements of the groups and the package, built from this tree.
+need_package() {
+    local group stamp=$VENV/.built
+    need_cargo
+    need_python
+    make_venv "$VENV" "$PYTHON"
+    for group in build "$@"; do pip_install "$VENV" "$group" "requirements/$group.txt"; done
+    if [ "$(cat "$stamp" 2>/dev/null)" != "$(sources | digest)" ] ||
+        ! compgen -G 'python/flask_mqtt/_core*.so' >/dev/null; then
+        say "building flask-mqtt-rs (release)"
+        VIRTUAL_ENV=$VENV run_quietly "$VENV/bin/python" -m maturin develop --release || die "the build failed"
+        sources | digest >"$stamp" # after the build, which may have written Cargo.lock
+    fi
+}
+
+# .venv-original: Flask-MQTT itself, for the parity tests and the benchmarks, and its source distribution.
+need_original() {
+    local sdists=$CACHE/original
+    need_python
+    make_venv "$ROOT/.venv-original" "$PYTHON"
+    pip_install "$ROOT/.venv-original" original tests/parity/requirements.txt
+    if ! compgen -G "$sdists/*.tar.gz" >/dev/null; then
+        say "fetching the source distribution of Flask-MQTT"
+        run_quietly "$ROOT/.venv-original/bin/python" -m pip download --no-deps --no-binary :all: \
+            Flask-MQTT==1.3.0 -d "$sdists" || die "could not fetch Flask-MQTT's source distribution"
+    fi
+    export FLASK_MQTT_ORIGINAL_PYTHON=$ROOT/.venv-original/bin/python
+}
