@@ -1,0 +1,51 @@
+"""An HTTP interface to a broker: POST /publish sends a message.
+
+    python examples/publish_api.py
+    curl -H 'Content-Type: application/json' http://127.0.0.1:5000/publish \
+         -d '{"topic": "lamp/set", "payload": "on", "qos": 1}'
+
+The answer has the return code and the packet identifier. The status is 400 for what MQTT does not
+allow and 503 where the broker cannot be reached. What arrives below lamp/ is printed.
+The environment may name another broker (MQTT_BROKER_URL, MQTT_BROKER_PORT) and port (PORT).
+"""
+
+import os
+from typing import Any
+
+from flask import Flask, request
+from flask_mqtt import MQTT_ERR_SUCCESS, Client, Mqtt, MQTTMessage
+
+app = Flask(__name__)
+app.config["MQTT_BROKER_URL"] = os.environ.get("MQTT_BROKER_URL", "localhost")
+app.config["MQTT_BROKER_PORT"] = os.environ.get("MQTT_BROKER_PORT", "1883")
+app.config["MQTT_KEEPALIVE"] = 30
+mqtt = Mqtt(app)
+
+
+@mqtt.on_connect()
+def handle_connect(client: Client, userdata: object, flags: dict[str, int], rc: int) -> None:
+    if rc == 0:
+        mqtt.subscribe("lamp/#")
+    else:
+        print("the broker refused the connection with code", rc)
+
+
+@mqtt.on_message()
+def handle_message(client: Client, userdata: object, message: MQTTMessage) -> None:
+    print(f"{message.topic}: {message.payload.decode(errors='replace')}", flush=True)
+
+
+@app.post("/publish")
+def publish() -> tuple[dict[str, Any], int]:
+    body = request.get_json()
+    try:
+        rc, mid = mqtt.publish(
+            body["topic"], body["payload"], body.get("qos", 0), body.get("retain", False)
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        return {"error": str(error)}, 400
+    return {"rc": rc, "mid": mid}, 200 if rc == MQTT_ERR_SUCCESS else 503
+
+
+if __name__ == "__main__":
+    app.run(port=int(os.environ.get("PORT", "5000")))

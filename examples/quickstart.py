@@ -1,0 +1,40 @@
+"""Shows what arrives on a topic, and publishes from a view.
+
+    python examples/quickstart.py
+    curl -X POST http://127.0.0.1:5000/say/hello
+
+The environment may name another broker (MQTT_BROKER_URL, MQTT_BROKER_PORT) and port (PORT).
+"""
+
+import os
+
+from flask import Flask
+from flask_mqtt import Client, Mqtt, MQTTMessage
+
+app = Flask(__name__)
+app.config["MQTT_BROKER_URL"] = os.environ.get("MQTT_BROKER_URL", "localhost")
+app.config["MQTT_BROKER_PORT"] = os.environ.get("MQTT_BROKER_PORT", "1883")
+mqtt = Mqtt(app)
+
+
+@mqtt.on_connect()
+def handle_connect(client: Client, userdata: object, flags: dict[str, int], rc: int) -> None:
+    if rc == 0:
+        mqtt.subscribe("quickstart/#")
+    else:
+        print("the broker refused the connection with code", rc)
+
+
+@mqtt.on_message()
+def handle_message(client: Client, userdata: object, message: MQTTMessage) -> None:
+    print(message.topic, message.payload.decode(), flush=True)
+
+
+@app.post("/say/<word>")
+def say(word: str) -> dict[str, int]:
+    rc, mid = mqtt.publish("quickstart/said", word)
+    return {"rc": rc, "mid": mid}
+
+
+if __name__ == "__main__":
+    app.run(port=int(os.environ.get("PORT", "5000")))

@@ -1,0 +1,72 @@
+"""A publish and subscribe client in the browser, with Flask-SocketIO.
+
+    pip install flask-socketio
+    python examples/socketio_client/app.py
+
+Everybody who has the page open sees the same messages. SOCKETIO_MODE says what serves it:
+"threading" (the default), "eventlet" or "gevent"; the last two have to be installed. The
+environment may also name another broker (MQTT_BROKER_URL, MQTT_BROKER_PORT) and port (PORT).
+"""
+
+import os
+
+MODE = os.environ.get("SOCKETIO_MODE", "threading")
+
+# Patching comes before every other import, so that these get the patched modules.
+if MODE == "eventlet":
+    import eventlet
+
+    eventlet.monkey_patch()
+elif MODE == "gevent":
+    from gevent import monkey
+
+    monkey.patch_all()
+
+from flask import Flask, render_template  # noqa: E402
+from flask_mqtt import Client, Mqtt, MQTTMessage  # noqa: E402
+from flask_socketio import SocketIO  # noqa: E402
+
+app = Flask(__name__)
+app.config["MQTT_BROKER_URL"] = os.environ.get("MQTT_BROKER_URL", "localhost")
+app.config["MQTT_BROKER_PORT"] = os.environ.get("MQTT_BROKER_PORT", "1883")
+mqtt = Mqtt(app)
+socketio = SocketIO(app, async_mode=MODE)
+
+
+@app.get("/")
+def page() -> str:
+    return render_template("index.html")
+
+
+@socketio.on("subscribe")  # type: ignore[untyped-decorator]
+def subscribe(data: dict[str, str]) -> None:
+    mqtt.subscribe(data["topic"])
+
+
+@socketio.on("unsubscribe_all")  # type: ignore[untyped-decorator]
+def unsubscribe_all() -> None:
+    mqtt.unsubscribe_all()
+
+
+@socketio.on("publish")  # type: ignore[untyped-decorator]
+def publish(data: dict[str, str]) -> None:
+    mqtt.publish(data["topic"], data["payload"])
+
+
+@mqtt.on_message()
+def forward(client: Client, userdata: object, message: MQTTMessage) -> None:
+    data = {"topic": message.topic, "payload": message.payload.decode(errors="replace")}
+    socketio.emit("message", data)
+
+
+if __name__ == "__main__":
+    # The reloader would run the application, and so its MQTT client, twice. Werkzeug's server is
+    # enough for an example; eventlet and gevent bring their own.
+    options = {"allow_unsafe_werkzeug": True} if MODE == "threading" else {}
+    socketio.run(
+        app,
+        host="127.0.0.1",
+        port=int(os.environ.get("PORT", "5000")),
+        use_reloader=False,
+        **options,
+    )
