@@ -1,0 +1,1 @@
+"""Scenarios that run against the original Flask-MQTT and against this package."""

@@ -1,0 +1,78 @@
+"""Another client of a broker, which shares no code with the package.
+
+with Peer(broker.port, "reply/#") as peer:
+    peer.publish("question", b"?")
+    assert peer.receive().payload == b"!"
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import TYPE_CHECKING
+
+from . import codec
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from .codec import Packet
+
+HOST = "127.0.0.1"
+
+
+class Peer:
+    """A client with a socket that blocks, QoS 0 and no keep alive."""
+
+    def __init__(self, port: int, *filters: str) -> None:
+        self._socket = socket.create_connection((HOST, port), timeout=5)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._buffer = b""
+        hello = codec.text("MQTT") + bytes([4, 2, 0, 0]) + codec.text("")
+        self._socket.sendall(codec.frame("CONNECT", hello))
+        assert self._packet(time.monotonic() + 5) == codec.connack()
+        if filters:
+            wanted = b"".join(codec.text(item) + b"\0" for item in filters)
+            self._socket.sendall(codec.frame("SUBSCRIBE", b"\0\1" + wanted, 2))
+            granted = (0,) * len(filters)
+            assert self._packet(time.monotonic() + 5) == codec.suback(1, granted)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._socket.close()
+
+    def publish(self, topic: str, payload: bytes = b"", *, retain: bool = False) -> None:
+        """Publish a message."""
+        self._socket.sendall(codec.publish(topic, payload, retain=retain))
+
+    def receive(self, timeout: float = 5.0) -> Packet:
+        """Wait for the next message. Raises TimeoutError."""
+        return codec.decode(self._packet(time.monotonic() + timeout))
+
+    def nothing_came_before(self, marker: str) -> bool:
+        """Publish on a topic that is subscribed to, and say whether that is what comes next.
+
+        The broker keeps the order of what it has to send, so nothing is on its way then.
+        """
+        self.publish(marker)
+        return self.receive().topic == marker
+
+    def _packet(self, deadline: float) -> bytes:
+        while True:
+            length = codec.frame_length(self._buffer)
+            if length is not None and len(self._buffer) >= length:
+                packet, self._buffer = self._buffer[:length], self._buffer[length:]
+                return packet
+            self._socket.settimeout(max(0.001, deadline - time.monotonic()))
+            data = self._socket.recv(65536)
+            assert data, "the broker closed the connection"
+            self._buffer += data

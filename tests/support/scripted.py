@@ -1,0 +1,362 @@
+"""A broker that records what clients send and answers as the test says.
+
+By default it behaves: CONNACK, SUBACK, UNSUBACK, PUBACK, PUBREC, PUBREL, PUBCOMP and PINGRESP go
+out by themselves; messages are not routed, unless `echo` is set.
+
+    with ScriptedBroker(connack=[5, 0], withhold={"PUBACK"}) as broker:
+        ...                                  # a client connects to 127.0.0.1:broker.port
+        broker.wait_for("SUBSCRIBE", count=2)
+        broker.publish("a/b", b"hello", qos=1)
+        broker.wait_for(lambda packet: packet.kind == "PUBACK" and packet.mid == 1)
+        broker.drop()
+        assert [packet.kind for packet in broker.packets] == [...]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from . import codec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from .codec import Packet
+
+    Hook = Callable[["ScriptedBroker", Packet], bool]
+
+HOST = "127.0.0.1"
+
+
+class Closed(NamedTuple):
+    """The end of a connection, whichever side ended it."""
+
+    connection: int
+    at: float
+
+
+class ScriptedBroker:
+    """A TCP server on a free port, see the module's text. Every option can be changed later.
+
+    connack: the answer to CONNECT: a return code, raw bytes, None for no answer at all; or a list
+        of these, one per connection, of which the last one stays.
+    session_present: the flag in the CONNACK.
+    withhold: kinds of packets that are not sent by themselves, for example {"PUBACK"}.
+    echo: sends every PUBLISH back to its sender, with the same QoS.
+    close_after: ends a connection after so many packets were received on it, before answering.
+    hook: called with (broker, packet) before the answer; True means there is no other answer.
+    """
+
+    def __init__(
+        self,
+        *,
+        connack: int | bytes | list[int | bytes | None] | None = 0,
+        session_present: bool = False,
+        withhold: Iterable[str] = (),
+        echo: bool = False,
+        close_after: int | None = None,
+        hook: Hook | None = None,
+        port: int = 0,
+    ) -> None:
+        self.connack = connack
+        self.session_present = session_present
+        self.withhold = set(withhold)
+        self.echo = echo
+        self.close_after = close_after
+        self.hook = hook
+        self.port = port
+        self.closed: list[Closed] = []
+        self._packets: list[Packet] = []
+        self._errors: list[str] = []
+        self._changed = threading.Condition()
+        self._reading = threading.Event()
+        self._reading.set()
+        self._listener: socket.socket | None = None
+        self._connections: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._next_mid = 0
+
+    # --- life ---------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        self.listen()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def listen(self) -> None:
+        """Accept connections, on the same port as before if there was one."""
+        listener = socket.create_server((HOST, self.port), backlog=64)
+        self.port = listener.getsockname()[1]
+        self._listener = listener
+        thread = threading.Thread(
+            target=self._accept, args=(listener,), name="broker-accept", daemon=True
+        )
+        thread.start()
+        self._threads.append(thread)
+
+    def stop_listening(self) -> None:
+        """Refuse new connections; those there are stay open."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            # Only shutdown wakes the thread that is blocked in accept.
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+
+    def close(self) -> None:
+        """Stop listening, end all connections and join the threads."""
+        self.stop_listening()
+        self.resume()
+        self.drop()
+        for thread in self._threads:
+            thread.join(5)
+
+    # --- the record ---------------------------------------------------------------------------
+
+    @property
+    def packets(self) -> list[Packet]:
+        """Everything received so far, in the order of arrival."""
+        with self._changed:
+            return list(self._packets)
+
+    @property
+    def errors(self) -> list[str]:
+        """What was wrong with packets that could not be decoded."""
+        with self._changed:
+            return list(self._errors)
+
+    @property
+    def connections(self) -> int:
+        """How many connections were accepted so far."""
+        with self._changed:
+            return len(self._connections)
+
+    def of(self, *kinds: str) -> list[Packet]:
+        """Return the received packets of these kinds."""
+        return [packet for packet in self.packets if packet.kind in kinds]
+
+    def wait_for(
+        self, what: str | Callable[[Packet], bool], count: int = 1, timeout: float = 5.0
+    ) -> Packet:
+        """Wait until `count` packets of a kind, or that fulfil a condition, have been received.
+
+        Returns the last of them. Raises AssertionError with the record after `timeout` seconds.
+        """
+
+        def wanted(packet: Packet) -> bool:
+            return packet.kind == what if isinstance(what, str) else what(packet)
+
+        def found() -> list[Packet]:
+            return [packet for packet in self._packets if wanted(packet)]
+
+        with self._changed:
+            self._changed.wait_for(lambda: len(found()) >= count, timeout)
+            matching = found()
+        if len(matching) < count:
+            name = what if isinstance(what, str) else getattr(what, "__name__", "condition")
+            msg = f"{len(matching)} of {count} x {name} within {timeout:g} s.{self._report()}"
+            raise AssertionError(msg)
+        return matching[count - 1]
+
+    def wait_closed(self, count: int = 1, timeout: float = 5.0) -> None:
+        """Wait until `count` connections have ended."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self.closed) >= count, timeout):
+                msg = f"{len(self.closed)} of {count} connections ended.{self._report()}"
+                raise AssertionError(msg)
+
+    def wait_connected(self, count: int = 1, timeout: float = 5.0) -> None:
+        """Wait until `count` connections have been accepted."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self._connections) >= count, timeout):
+                msg = f"{len(self._connections)} of {count} connections.{self._report()}"
+                raise AssertionError(msg)
+
+    # --- what the broker does -----------------------------------------------------------------
+
+    def send(self, data: bytes, connection: int = -1) -> None:
+        """Send raw bytes on a connection, the newest one unless told otherwise."""
+        self._connections[connection].sendall(data)
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes = b"",
+        *,
+        qos: int = 0,
+        mid: int | None = None,
+        retain: bool = False,
+        dup: bool = False,
+    ) -> int:
+        """Send a PUBLISH on the newest connection and return its mid (0 for QoS 0)."""
+        if qos == 0:
+            mid = 0
+        elif mid is None:
+            self._next_mid += 1
+            mid = self._next_mid
+        self.send(codec.publish(topic, payload, qos=qos, mid=mid, retain=retain, dup=dup))
+        return mid
+
+    def ack(self, kind: str, mid: int) -> None:
+        """Send a PUBACK, PUBREC, PUBREL, PUBCOMP or UNSUBACK on the newest connection."""
+        self.send(codec.ack(kind, mid))
+
+    def drop(self, *, reset: bool = False) -> None:
+        """End all connections; with `reset` by a RST, so that the client's socket fails."""
+        with self._changed:
+            connections = list(self._connections)
+        for connection in connections:
+            with contextlib.suppress(OSError):
+                if reset:
+                    linger = struct.pack("ii", 1, 0)
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                # Wakes the thread that reads, which then closes: with the linger above by a RST.
+                connection.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)
+
+    def pause(self) -> None:
+        """Stop reading, as a broker does that hangs; the connections stay open."""
+        self._reading.clear()
+
+    def resume(self) -> None:
+        """Read again."""
+        self._reading.set()
+
+    # --- threads ------------------------------------------------------------------------------
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with self._changed:
+                if self._listener is not listener:
+                    connection.close()
+                    return
+                self._connections.append(connection)
+                number = len(self._connections)
+                self._changed.notify_all()
+            thread = threading.Thread(
+                target=self._serve,
+                args=(connection, number),
+                name=f"broker-{number}",
+                daemon=True,
+            )
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection: socket.socket, number: int) -> None:
+        try:
+            for count, packet in enumerate(self._receive(connection, number), 1):
+                if self.close_after is not None and count >= self.close_after:
+                    break
+                if not (self.hook and self.hook(self, packet)):
+                    connection.sendall(self._answer(packet, number))
+                if packet.kind == "DISCONNECT":
+                    break
+        except OSError:
+            pass
+        except ValueError as error:
+            with self._changed:
+                self._errors.append(str(error))
+        connection.close()
+        with self._changed:
+            self.closed.append(Closed(number, time.monotonic()))
+            self._changed.notify_all()
+
+    def _receive(self, connection: socket.socket, number: int) -> Iterator[Packet]:
+        buffer = b""
+        while True:
+            self._reading.wait()
+            data = connection.recv(65536)
+            self._reading.wait()
+            if not data:
+                return
+            buffer += data
+            while (length := codec.frame_length(buffer)) is not None and len(buffer) >= length:
+                packet = codec.decode(buffer[:length]).recorded(number, time.monotonic())
+                buffer = buffer[length:]
+                with self._changed:
+                    self._packets.append(packet)
+                    self._changed.notify_all()
+                yield packet
+
+    def _answer(self, packet: Packet, number: int) -> bytes:
+        """Return what a sane broker sends, without what is withheld."""
+        if packet.kind == "CONNECT":
+            return b"" if "CONNACK" in self.withhold else self._connack(number)
+        granted = tuple(qos for _, qos in packet.filters)
+        answers = {
+            "SUBSCRIBE": ("SUBACK", codec.suback(packet.mid, granted)),
+            "UNSUBSCRIBE": ("UNSUBACK", codec.ack("UNSUBACK", packet.mid)),
+            "PUBREC": ("PUBREL", codec.ack("PUBREL", packet.mid)),
+            "PUBREL": ("PUBCOMP", codec.ack("PUBCOMP", packet.mid)),
+            "PINGREQ": ("PINGRESP", codec.PINGRESP),
+        }
+        if packet.kind == "PUBLISH" and packet.qos:
+            kind = "PUBACK" if packet.qos == 1 else "PUBREC"
+            answers["PUBLISH"] = (kind, codec.ack(kind, packet.mid))
+        kind, data = answers.get(packet.kind, ("", b""))
+        if kind in self.withhold:
+            data = b""
+        if packet.kind == "PUBLISH" and self.echo:
+            data += self._copy(packet)
+        return data
+
+    def _copy(self, packet: Packet) -> bytes:
+        if packet.qos:
+            self._next_mid += 1
+        return codec.publish(packet.topic, packet.payload, qos=packet.qos, mid=self._next_mid)
+
+    def _connack(self, number: int) -> bytes:
+        script = self.connack
+        if isinstance(script, list):
+            script = script[min(number, len(script)) - 1]
+        if script is None:
+            return b""
+        if isinstance(script, bytes):
+            return script
+        return codec.connack(script, session_present=self.session_present and script == 0)
+
+    def _report(self) -> str:
+        lines = [f"  {packet}" for packet in self._packets] or ["  nothing"]
+        errors = [f"  malformed: {error}" for error in self._errors]
+        return "\nReceived:\n" + "\n".join(lines + errors)
+
+
+@contextlib.contextmanager
+def unanswered_port() -> Iterator[int]:
+    """Give a port of localhost where a connection attempt gets no answer: its backlog is full."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind((HOST, 0))
+        listener.listen(0)
+        port: int = listener.getsockname()[1]
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex((HOST, port))
+        yield port
+
+
+def closed_port() -> int:
+    """Return a port of localhost where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port

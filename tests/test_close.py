@@ -1,0 +1,118 @@
+"""close(): what it says to the broker and to the application, and what it leaves behind."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from flask_mqtt import MQTT_ERR_NO_CONN, Mqtt
+from support.apps import make_app
+from support.running import connected
+from support.wait import wait_until
+
+if TYPE_CHECKING:
+    from support.mosquitto import Mosquitto
+    from support.scripted import ScriptedBroker
+
+
+@pytest.mark.smoke
+def test_close_says_good_bye_and_calls_on_disconnect_with_0(scripted: ScriptedBroker) -> None:
+    ended: list[tuple[int, bool]] = []
+    with connected(make_app(scripted.port)) as mqtt:
+        mqtt.on_disconnect()(lambda _client, _userdata, rc: ended.append((rc, mqtt.connected)))
+        mqtt.close()
+        assert ended == [(0, False)]
+        assert not mqtt.connected
+        scripted.wait_for("DISCONNECT")
+    assert ended == [(0, False)]
+    assert [packet.kind for packet in scripted.packets] == ["CONNECT", "DISCONNECT"]
+
+
+def test_closing_twice_or_before_connecting_is_harmless(scripted: ScriptedBroker) -> None:
+    Mqtt().close()
+    mqtt = Mqtt(make_app(scripted.port))
+    mqtt.close()
+    mqtt.close()
+    scripted.wait_closed()
+
+
+def test_the_context_manager_closes_after_an_exception_too(scripted: ScriptedBroker) -> None:
+    with pytest.raises(RuntimeError), connected(make_app(scripted.port)):
+        raise RuntimeError
+    scripted.wait_for("DISCONNECT")
+
+
+def test_a_handler_may_close_its_client(scripted: ScriptedBroker) -> None:
+    closed = threading.Event()
+    with connected(make_app(scripted.port)) as mqtt:
+
+        @mqtt.on_message()
+        def handler(*_: Any) -> None:
+            mqtt.close()
+            closed.set()
+
+        scripted.publish("t")
+        assert closed.wait(5)
+        scripted.wait_for("DISCONNECT")
+        wait_until(lambda: "mqtt-dispatch" not in {thread.name for thread in threading.enumerate()})
+        assert not mqtt.connected
+
+
+def test_two_threads_may_close_at_the_same_time(scripted: ScriptedBroker) -> None:
+    with connected(make_app(scripted.port)) as mqtt:
+        threads = [threading.Thread(target=mqtt.close) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(5)
+            assert not thread.is_alive()
+    scripted.wait_for("DISCONNECT")
+    assert len(scripted.of("DISCONNECT")) == 1
+
+
+def test_a_closed_client_says_that_there_is_no_connection(scripted: ScriptedBroker) -> None:
+    with connected(make_app(scripted.port)) as mqtt:
+        mqtt.subscribe("t")
+        mqtt.close()
+        assert mqtt.publish("t")[0] == MQTT_ERR_NO_CONN
+        assert mqtt.subscribe("u") == (MQTT_ERR_NO_CONN, None)
+        assert list(mqtt.topics) == ["t", "u"]
+
+
+def test_a_closed_client_can_be_initialised_again(scripted: ScriptedBroker) -> None:
+    app = make_app(scripted.port)
+    seen: list[bytes] = []
+    with connected(app) as mqtt:
+        mqtt.on_message()(lambda _client, _userdata, message: seen.append(message.payload))
+        mqtt.subscribe("t")
+        mqtt.close()
+        mqtt.init_app(app)
+        wait_until(lambda: mqtt.connected)
+        scripted.wait_for(lambda packet: packet.kind == "SUBSCRIBE" and packet.connection == 2)
+        scripted.publish("t", b"again")
+        wait_until(lambda: seen)
+    assert seen == [b"again"]
+
+
+def leftovers() -> tuple[int, int, set[str]]:
+    """Return the numbers of threads and of descriptors, and the names of Python's threads."""
+    gc.collect()
+    names = {thread.name for thread in threading.enumerate()}
+    tasks, descriptors = (len(list(Path("/proc/self", name).iterdir())) for name in ("task", "fd"))
+    return tasks, descriptors, names
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts in Linux's /proc")
+def test_fifty_clients_leave_no_thread_and_no_descriptor_behind(broker: Mosquitto) -> None:
+    app = make_app(broker.port)
+    with connected(app):
+        pass
+    before = leftovers()
+    for _ in range(50):
+        with connected(app) as mqtt:
+            mqtt.publish("closing/t", "x", 1)
+    del mqtt
+    wait_until(lambda: leftovers() == before, what=f"{before} again, not {leftovers()}")

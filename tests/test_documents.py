@@ -1,0 +1,63 @@
+"""The code in the README and in docs/."""
+
+from __future__ import annotations
+
+import re
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from flask_mqtt import Mqtt
+from support.apps import make_app
+from support.wait import wait_until
+
+if TYPE_CHECKING:
+    from support.mosquitto import Mosquitto
+    from support.scripted import ScriptedBroker
+
+ROOT = Path(__file__).parent.parent
+PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\(([^)#:]+)\)")
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+def test_the_code_of_the_documentation_compiles(page: Path) -> None:
+    for code in PYTHON_BLOCK.findall(page.read_text()):
+        compile(code, page.name, "exec")
+
+
+def test_the_links_of_the_readme_lead_to_files() -> None:
+    links = LINK.findall((ROOT / "README.md").read_text())
+    assert "docs/usage.md" in links
+    assert [link for link in links if not (ROOT / link).is_file()] == []
+
+
+@pytest.mark.smoke
+def test_the_example_of_the_readme_works_as_printed(
+    broker: Mosquitto, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [code] = PYTHON_BLOCK.findall((ROOT / "README.md").read_text())
+    address = f"app.config.update(MQTT_BROKER_URL='{broker.host}', MQTT_BROKER_PORT={broker.port})"
+    names: dict[str, Any] = {"__name__": "readme"}
+    exec(code.replace("mqtt = Mqtt(app)", f"{address}\nmqtt = Mqtt(app)"), names)
+    with names["mqtt"] as mqtt:
+        wait_until(lambda: "home/#" in mqtt.topics)
+        assert names["app"].test_client().post("/lamp/on").json == {"rc": 0}
+        wait_until(lambda: "home/lamp on" in capsys.readouterr().out)
+
+
+def test_a_script_that_waits_for_on_publish_knows_that_its_message_arrived(
+    scripted: ScriptedBroker,
+) -> None:
+    sent = threading.Event()
+    with Mqtt(make_app(scripted.port)) as mqtt:
+
+        @mqtt.on_publish()
+        def handle_publish(client: Any, userdata: Any, mid: int) -> None:
+            sent.set()
+
+        mqtt.publish("documents/script", "on", qos=1)
+        assert sent.wait(10)
+    scripted.wait_for("DISCONNECT")
+    assert scripted.wait_for("PUBLISH").payload == b"on"

@@ -1,0 +1,251 @@
+"""The end of a process: prompt whatever the broker and the handlers do, and with a good-bye."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from support.peer import Peer
+from support.script import Script, running
+from support.scripted import unanswered_port
+from support.wait import wait_until
+
+if TYPE_CHECKING:
+    from support.mosquitto import Mosquitto
+    from support.scripted import ScriptedBroker
+
+#: Under one second is what it takes; a machine with other work gets some slack.
+PROMPT = 3.0
+
+CONNECTED = """
+    mqtt = Mqtt(app)
+    until(lambda: mqtt.connected)
+"""
+
+
+def assert_prompt(script: Script, code: int = 0) -> None:
+    took = script.seconds_to_exit()
+    print(f"exit took {took:.3f} s")
+    assert took < PROMPT
+    assert script.process.returncode == code, script.errors
+    assert "Traceback" not in script.errors
+    assert "Fatal" not in script.errors
+
+
+@pytest.mark.parametrize(
+    ("last", "code"),
+    [
+        pytest.param("end()", 0, id="the end of main"),
+        pytest.param("end(); sys.exit(3)", 3, id="sys.exit"),
+        pytest.param("end(); mqtt.close()", 0, id="close"),
+    ],
+)
+def test_a_process_with_a_connected_client_ends_promptly_with_a_good_bye(
+    scripted: ScriptedBroker, last: str, code: int
+) -> None:
+    with running(f"{CONNECTED}\n    {last}\n", scripted.port) as script:
+        assert_prompt(script, code)
+    scripted.wait_for("DISCONNECT")
+
+
+def test_a_handler_that_runs_does_not_hold_up_the_end(scripted: ScriptedBroker) -> None:
+    code = """
+        mqtt = Mqtt(app)
+        entered = threading.Event()
+
+        @mqtt.on_message()
+        def handler(client, userdata, message):
+            entered.set()
+            time.sleep(60)
+
+        say("ready")
+        entered.wait(10)
+        end()
+    """
+    with running(code, scripted.port) as script:
+        script.expect("ready")
+        scripted.wait_for("CONNECT")
+        scripted.publish("t", qos=1)
+        assert_prompt(script)
+    scripted.wait_for("DISCONNECT")
+    # It was not handled to its end, so it is not acknowledged.
+    assert scripted.of("PUBACK") == []
+
+
+def test_a_broker_that_reads_nothing_does_not_hold_up_the_end(scripted: ScriptedBroker) -> None:
+    code = """
+        mqtt = Mqtt(app)
+        until(lambda: mqtt.connected)
+        say("connected")
+        sys.stdin.readline()
+        flask_mqtt.client.PUBLISH_TIMEOUT = 0.1
+        payload = b"x" * 1_000_000
+        while mqtt.publish("t", payload, 1)[0] != flask_mqtt.MQTT_ERR_QUEUE_SIZE:
+            pass
+        end()
+    """
+    with running(code, scripted.port) as script:
+        script.expect("connected")
+        scripted.pause()
+        script.go()
+        assert_prompt(script)
+
+
+def test_a_broker_that_answers_nothing_does_not_hold_up_the_end(scripted: ScriptedBroker) -> None:
+    scripted.connack = None
+    with running("mqtt = Mqtt(app)\nend()\n", scripted.port) as script:
+        assert_prompt(script)
+
+
+def test_the_wait_before_the_next_attempt_does_not_hold_up_the_end(
+    scripted: ScriptedBroker,
+) -> None:
+    code = """
+        mqtt = Mqtt(app)
+        lost = threading.Event()
+        mqtt.on_disconnect()(lambda *_: lost.set())
+        until(lambda: mqtt.connected)
+        say("connected")
+        if lost.wait(10):
+            end()
+    """
+    with running(code, scripted.port) as script:
+        script.expect("connected")
+        scripted.stop_listening()
+        scripted.drop()
+        assert_prompt(script)
+
+
+def test_an_attempt_to_connect_does_not_hold_up_the_end() -> None:
+    code = "mqtt = Mqtt(app, connect_async=True)\ntime.sleep(0.1)\nend()\n"
+    with unanswered_port() as port, running(code, port) as script:
+        assert_prompt(script)
+
+
+def test_ctrl_c_ends_the_process_promptly_with_a_good_bye(scripted: ScriptedBroker) -> None:
+    code = f"""{CONNECTED}
+    try:
+        say("connected")
+        time.sleep(60)
+    finally:
+        end()
+    """
+    with running(code, scripted.port) as script:
+        script.expect("connected")
+        script.process.send_signal(signal.SIGINT)
+        took = script.seconds_to_exit()
+        print(f"exit took {took:.3f} s")
+        assert took < PROMPT
+        assert "KeyboardInterrupt" in script.errors
+        assert script.process.returncode in (-signal.SIGINT, 130)
+    scripted.wait_for("DISCONNECT")
+
+
+def test_ctrl_c_in_a_publish_that_waits_ends_it(scripted: ScriptedBroker) -> None:
+    code = f"""{CONNECTED}
+    say("connected")
+    sys.stdin.readline()
+    try:
+        while mqtt.publish("t", b"x" * 1_000_000, 1)[0] == 0:
+            pass
+    finally:
+        end()
+    """
+    with running(code, scripted.port) as script:
+        script.expect("connected")
+        scripted.pause()
+        script.go()
+        # There is nothing to see of a call that waits.
+        time.sleep(1)
+        script.process.send_signal(signal.SIGINT)
+        took = script.seconds_to_exit()
+        print(f"exit took {took:.3f} s")
+        assert took < PROMPT
+        assert "KeyboardInterrupt" in script.errors
+
+
+def test_what_was_published_last_is_sent_before_the_good_bye(scripted: ScriptedBroker) -> None:
+    code = f"""{CONNECTED}
+    for number in range(1000):
+        mqtt.publish("t", str(number))
+    end()
+    """
+    with running(code, scripted.port) as script:
+        assert_prompt(script)
+    scripted.wait_for("DISCONNECT")
+    payloads = [packet.payload for packet in scripted.of("PUBLISH")]
+    assert payloads == [str(number).encode() for number in range(1000)]
+
+
+WILL = f"""
+    app.config["MQTT_CLIENT_ID"] = sys.argv[2]
+    app.config["MQTT_LAST_WILL_TOPIC"] = "will/" + sys.argv[2]
+    app.config["MQTT_LAST_WILL_MESSAGE"] = "gone"
+    {CONNECTED}
+    say("connected")
+"""
+
+
+ENDS = {
+    "end": "pass",
+    "exit": "sys.exit(1)",
+    "close": "mqtt.close()",
+    "error": "raise RuntimeError",
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_no_will_is_published_where_a_process_ends_by_itself(broker: Mosquitto, name: str) -> None:
+    with Peer(broker.port, f"will/{name}", "marker") as peer:
+        with running(f"{WILL}\n    {ENDS[name]}\n", broker.port, name) as script:
+            script.expect("connected")
+            script.finish()
+        wait_until(lambda: f"Client {name} disconnected" in broker.log, what="its end")
+        assert peer.nothing_came_before("marker")
+
+
+def test_the_will_is_published_where_a_process_is_killed(broker: Mosquitto) -> None:
+    with (
+        Peer(broker.port, "will/killed") as peer,
+        running(f"{WILL}\n    time.sleep(60)\n", broker.port, "killed") as script,
+    ):
+        script.expect("connected")
+        script.process.kill()
+        will = peer.receive()
+    assert (will.topic, will.payload) == ("will/killed", b"gone")
+
+
+@pytest.mark.parametrize("last", ["pass", "sys.exit(0)", "mqtt.close()", "mqtt.publish('lost')"])
+def test_a_forked_child_ends_promptly_and_leaves_the_parent_its_connection(
+    scripted: ScriptedBroker, last: str
+) -> None:
+    code = f"""{CONNECTED}
+    import warnings
+    warnings.simplefilter("ignore", DeprecationWarning)
+    ended = []
+    mqtt.on_disconnect()(lambda *_: ended.append(1))
+    child = os.fork()
+    if child == 0:
+        began = time.monotonic()
+        {last}
+        sys.exit(0)
+    began = time.monotonic()
+    status = os.waitpid(child, 0)[1]
+    say("child", status, time.monotonic() - began < {PROMPT})
+    mqtt.publish("parent", "alive", 1)
+    sent = threading.Event()
+    mqtt.on_publish()(lambda *_: sent.set())
+    mqtt.publish("parent", "again", 1)
+    sent.wait(5)
+    say(ended, mqtt.connected)
+    end()
+    """
+    with running(code, scripted.port) as script:
+        script.expect("child 0 True")
+        script.expect("[] True")
+        assert_prompt(script)
+    scripted.wait_for("DISCONNECT")
+    kinds = [packet.kind for packet in scripted.packets]
+    assert kinds == ["CONNECT", "PUBLISH", "PUBLISH", "DISCONNECT"]
