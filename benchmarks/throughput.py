@@ -67,6 +67,7 @@ class CostlessBroker:
 def receive(port: int, messages: int) -> float:
     """Run the application that receives; return messages per second."""
     from flask import Flask
+
     from flask_mqtt import Mqtt
 
     app = Flask(__name__)
@@ -102,6 +103,7 @@ def receive(port: int, messages: int) -> float:
 def publish(port: int, messages: int) -> float:
     """Run the application that publishes; return the moment of the first call."""
     from flask import Flask
+
     from flask_mqtt import Mqtt
 
     app = Flask(__name__)

@@ -9,6 +9,7 @@ MQTT2_BROKER_PORT; each is localhost:1883 where the environment does not say oth
 import os
 
 from flask import Flask, current_app
+
 from flask_mqtt import Client, Mqtt, MQTTMessage
 
 home = Mqtt()

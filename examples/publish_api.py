@@ -13,6 +13,7 @@ import os
 from typing import Any
 
 from flask import Flask, request
+
 from flask_mqtt import MQTT_ERR_SUCCESS, Client, Mqtt, MQTTMessage
 
 app = Flask(__name__)

@@ -9,6 +9,7 @@ The environment may name another broker (MQTT_BROKER_URL, MQTT_BROKER_PORT) and 
 import os
 
 from flask import Flask
+
 from flask_mqtt import Client, Mqtt, MQTTMessage
 
 app = Flask(__name__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from flask_mqtt import Mqtt
 from support.apps import make_app
 from support.running import connected

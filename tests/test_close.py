@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from flask_mqtt import MQTT_ERR_NO_CONN, Mqtt
 from support.apps import make_app
 from support.running import connected

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from flask import Flask
+
 from flask_mqtt import Mqtt
 from flask_mqtt.config import MAX_PACKET_SIZE, Config, read
 from support.apps import make_app

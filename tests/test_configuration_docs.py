@@ -7,8 +7,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-import flask_mqtt
 import pytest
+
+import flask_mqtt
 from flask_mqtt import config
 
 PAGE = Path(__file__).parent.parent / "docs" / "configuration.md"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from flask_mqtt import Mqtt
 from support.apps import make_app
 from support.mosquitto import Mosquitto, free_port

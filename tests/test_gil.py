@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from support.apps import make_app
 from support.running import connected
 from support.wait import wait_until

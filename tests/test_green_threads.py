@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from support.mosquitto import Mosquitto, free_port
 from support.peer import Peer
 from support.wait import wait_until

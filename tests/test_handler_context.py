@@ -10,6 +10,7 @@ import pytest
 from flask import current_app, g
 from flask.globals import app_ctx
 from flask.signals import appcontext_popped, appcontext_pushed, appcontext_tearing_down
+
 from support.apps import make_app
 from support.running import connected
 from support.wait import wait_until
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from flask import Flask
+
     from flask_mqtt import Mqtt
     from support.scripted import ScriptedBroker
 

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from flask_mqtt import MQTT_ERR_CONN_LOST, Mqtt
 from support.apps import make_app
 from support.peer import Peer
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flask import Flask
+
     from support.codec import Packet
     from support.mosquitto import Mosquitto
     from support.scripted import ScriptedBroker

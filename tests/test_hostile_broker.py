@@ -8,8 +8,9 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any
 
-import flask_mqtt.client
 import pytest
+
+import flask_mqtt.client
 from flask_mqtt import (
     MQTT_ERR_CONN_LOST,
     MQTT_ERR_CONN_REFUSED,
@@ -27,6 +28,7 @@ from support.wait import wait_until
 
 if TYPE_CHECKING:
     from flask import Flask
+
     from support.codec import Packet
 
 RECONNECTED = 6.0

@@ -13,6 +13,7 @@ from support.wait import wait_until
 
 if TYPE_CHECKING:
     import pytest
+
     from support.scripted import ScriptedBroker
 
 

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+
 from support.peer import Peer
 from support.script import Script, running
 from support.scripted import unanswered_port

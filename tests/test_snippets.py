@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from flask import Flask, current_app, jsonify, request
+
 from flask_mqtt import (
     MQTT_LOG_DEBUG,
     MQTT_LOG_ERR,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from flask.typing import ResponseReturnValue
+
     from support.mosquitto import Mosquitto
 
     Keep = Callable[[Mqtt], Mqtt]

@@ -6,8 +6,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, render_template, request
-from flask_mqtt import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS, Mqtt
 from werkzeug.exceptions import BadRequest
+
+from flask_mqtt import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS, Mqtt
 
 from .device import ExampleDevice
 from .hub import Hub, Message

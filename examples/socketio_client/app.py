@@ -23,8 +23,9 @@ elif MODE == "gevent":
     monkey.patch_all()
 
 from flask import Flask, render_template  # noqa: E402
-from flask_mqtt import Client, Mqtt, MQTTMessage  # noqa: E402
 from flask_socketio import SocketIO  # noqa: E402
+
+from flask_mqtt import Client, Mqtt, MQTTMessage  # noqa: E402
 
 app = Flask(__name__)
 app.config["MQTT_BROKER_URL"] = os.environ.get("MQTT_BROKER_URL", "localhost")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from ._core import Client as CoreClient
+
     Handler = Callable[..., Any]
 
 logger = logging.getLogger("flask_mqtt")

@@ -11,8 +11,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
-from flask_mqtt import Mqtt
 from flask_socketio import SocketIO
+
+from flask_mqtt import Mqtt
 
 if TYPE_CHECKING:
     from flask_mqtt import Client, MQTTMessage
