@@ -49,26 +49,19 @@ class HandlerContext:
         # A custom class for `g` without a `__dict__` cannot be looked into: never keep the context.
         self._stored = getattr(context.g, "__dict__", ("unknown",))
 
-    def leave(self, error: BaseException | None = None) -> None:
-        """End a handler, with what it raised."""
-        noticed = (
-            error is not None
-            or self._stored
+    def is_traced(self) -> bool:
+        """Tell whether the handler, or somebody who watches contexts, could tell it from a new one."""
+        return bool(
+            self._stored
             or self._teardowns
             or self._pushed
             or self._popped
             or self._tearing_down
             or len(self._attributes) != self._attribute_count
         )
-        if noticed:
-            self._pop(error)
 
-    def release(self) -> None:
-        """Give up a context that was kept: nothing is to be done for now."""
-        if self.kept:
-            self._pop(None)
-
-    def _pop(self, error: BaseException | None) -> None:
+    def leave(self, error: BaseException | None = None) -> None:
+        """End a context: after a handler that left traces or raised, or before a wait."""
         context, self._context, self.kept = self._context, None, False
         if context is not None:
             context.pop(error)

@@ -168,7 +168,7 @@ class Dispatcher:
                 # Under a green-thread hub the others get their turn; otherwise it costs nothing.
                 time.sleep(0)
             if self._context is not None:
-                self._finish(self._context.release)
+                self._leave(self._context)
 
     def _catch_up(self) -> None:
         self._client_catch_up()
@@ -245,7 +245,7 @@ class Dispatcher:
             return
         context = HandlerContext(self._app)
         self.call(handler, *arguments, context=context)
-        self._finish(context.release)
+        self._leave(context)
 
     def call(
         self, handler: Handler, *arguments: Any, context: HandlerContext | None = None
@@ -263,13 +263,13 @@ class Dispatcher:
             failure = error
             name = getattr(handler, "__qualname__", repr(handler))
             self._log().exception("MQTT handler %s failed", name)
-        if context is not None:
-            self._finish(context.leave, failure)
+        if context is not None and (failure is not None or context.is_traced()):
+            self._leave(context, failure)
 
-    def _finish(self, end: Callable[..., None], *arguments: Any) -> None:
+    def _leave(self, context: HandlerContext, failure: BaseException | None = None) -> None:
         """End a context. A teardown function may fail, or the handler have left another one."""
         try:
-            end(*arguments)
+            context.leave(failure)
         except BaseException:  # noqa: BLE001 - the application's, as above
             self._log().exception("The application context of an MQTT handler did not end well")
 
