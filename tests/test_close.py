@@ -12,11 +12,11 @@ import pytest
 from flask_mqtt import MQTT_ERR_NO_CONN, Mqtt
 from support.apps import make_app
 from support.running import connected
+from support.scripted import ScriptedBroker
 from support.wait import wait_until
 
 if TYPE_CHECKING:
     from support.mosquitto import Mosquitto
-    from support.scripted import ScriptedBroker
 
 
 @pytest.mark.smoke
@@ -117,3 +117,22 @@ def test_fifty_clients_leave_no_thread_and_no_descriptor_behind(broker: Mosquitt
             mqtt.publish("closing/t", "x", 1)
     del mqtt
     wait_until(lambda: leftovers() == before, what=f"{before} again, not {leftovers()}")
+
+
+@pytest.mark.smoke
+def test_what_was_published_before_close_reaches_the_broker(scripted: ScriptedBroker) -> None:
+    # More than the window of 20, and before the broker has answered the CONNECT.
+    with Mqtt(make_app(scripted.port)) as mqtt:
+        for number in range(50):
+            assert mqtt.publish("t", str(number), qos=1)[0] == 0
+    payloads = [packet.payload for packet in scripted.of("PUBLISH")]
+    assert payloads == [str(number).encode() for number in range(50)]
+    assert scripted.packets[-1].kind == "DISCONNECT"
+
+
+def test_a_broker_that_confirms_nothing_holds_up_close_for_a_bounded_time() -> None:
+    with ScriptedBroker(withhold={"PUBACK"}) as broker:
+        with Mqtt(make_app(broker.port)) as mqtt:
+            assert mqtt.publish("t", "x", qos=1)[0] == 0
+        broker.wait_for("DISCONNECT")
+        assert [packet.kind for packet in broker.packets] == ["CONNECT", "PUBLISH", "DISCONNECT"]

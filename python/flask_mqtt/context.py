@@ -50,7 +50,7 @@ class HandlerContext:
         self._stored = getattr(context.g, "__dict__", ("unknown",))
 
     def is_traced(self) -> bool:
-        """Tell whether the handler, or somebody who watches contexts, could tell it from a new one."""
+        """Whether the handler, or who watches contexts, could tell it from a new one."""
         return bool(
             self._stored
             or self._teardowns

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import config
 from .client import Client, subscription_list
-from .constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
+from .constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS, MQTTErrorCode
 from .message import TopicQos
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ class Mqtt:
         elif result == MQTT_ERR_NO_CONN:
             logger.info("%r is subscribed to with the next connection", topic)
         else:
-            logger.error("Subscribing to %r failed: error %s", topic, result)
+            logger.error("Subscribing to %r failed: %s", topic, MQTTErrorCode(result).name)
         return result, mid
 
     def unsubscribe(self, topic: str) -> tuple[int, int | None] | None:
@@ -230,7 +230,7 @@ class Mqtt:
             self.topics.pop(topic, None)
             logger.debug("Unsubscribing from %r, mid %s", topic, mid)
         else:
-            logger.error("Unsubscribing from %r failed: error %s", topic, result)
+            logger.error("Unsubscribing from %r failed: %s", topic, MQTTErrorCode(result).name)
         return result, mid
 
     def unsubscribe_all(self) -> bool:
@@ -269,7 +269,7 @@ class Mqtt:
         """
         result = self.client.publish(topic, payload, qos, retain)
         if result[0]:
-            logger.error("Publishing to %r: error %s", topic, result[0])
+            logger.error("Publishing to %r: %s", topic, MQTTErrorCode(result[0]).name)
         elif logger.isEnabledFor(logging.DEBUG):
             logger.debug("Publishing to %r, mid %s", topic, result[1])
         return result
