@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +20,7 @@ _LATER = "is not available in this version; leave the key out"
 
 @dataclass
 class Config:
-    """The values of the ``MQTT_*`` keys, with their defaults.
-
-    The ``tls_*`` fields are here because applications read the attributes of the same names.
-    """
+    """The values of the ``MQTT_*`` keys, with their defaults."""
 
     client_id: str = ""
     broker_url: str = "localhost"
@@ -42,13 +38,6 @@ class Config:
     transport: str = "tcp"
     protocol_version: int = 4
     tls_enabled: bool = False
-    tls_ca_certs: Any = None
-    tls_certfile: Any = None
-    tls_keyfile: Any = None
-    tls_cert_reqs: Any = ssl.CERT_NONE
-    tls_version: Any = None
-    tls_ciphers: Any = None
-    tls_insecure: Any = False
 
 
 def read(config: Mapping[str, Any], prefix: str) -> Config:

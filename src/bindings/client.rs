@@ -14,7 +14,7 @@ use super::message::MQTTMessage;
 use crate::core::client::Client as CoreClient;
 use crate::core::error::Error;
 use crate::core::options::{ConnectOptions, Credentials, Will};
-use crate::core::packet::Qos;
+use crate::core::qos::Qos;
 
 /// An MQTT client. No call waits.
 #[pyclass(module = "flask_mqtt._core", frozen)]

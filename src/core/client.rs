@@ -7,94 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::connection::{Stop, Task, run};
 use super::error::{Error, ReturnCode};
 use super::inbox::Inbox;
 use super::options::ConnectOptions;
-use super::packet::{Incoming, Qos};
+use super::qos::Qos;
 use super::session::{Event, LogLevel, Receipt, Session};
+use super::shared::{Outcome, Shared};
 use super::signal::Signal;
-
-/// What the application's threads and the I/O thread share.
-pub struct Shared {
-    /// Guards the state machine. Every thread holds it for bounded work without waiting: a call of the
-    /// application, or one read of the I/O thread. Nobody calls Python under it.
-    session: Mutex<Session>,
-    /// Events for the dispatcher.
-    pub inbox: Inbox,
-    /// Given when there is something new to write.
-    pub outgoing: Notify,
-    /// Given when what waits for the broker got less.
-    pub room: Signal,
-}
-
-impl Shared {
-    /// Calls the session and hands on what happened, in order.
-    pub fn with_session<T>(&self, call: impl FnOnce(&mut Session) -> T) -> T {
-        let mut session = self.lock();
-        let result = call(&mut session);
-        self.inbox.extend(session.take_events());
-        result
-    }
-
-    /// Hands the packets of one read to the session.
-    pub fn received(&self, packets: Vec<Incoming>, now: Instant) -> Result<(), Error> {
-        let (result, roomy) = self.with_session(|session| {
-            let before = session.outgoing_bytes();
-            session.read(now);
-            let result = packets.into_iter().try_for_each(|packet| session.receive(packet, now));
-            (result, session.outgoing_bytes() < before)
-        });
-        if roomy {
-            self.room.give();
-        }
-        result
-    }
-
-    /// The I/O thread wrote so many bytes.
-    pub fn wrote(&self, count: usize) {
-        self.with_session(|session| session.wrote(count, Instant::now()));
-        self.room.give();
-    }
-
-    /// Calls the session for the application, and wakes the I/O thread if there is something to write.
-    fn call<T>(&self, call: impl FnOnce(&mut Session) -> T) -> T {
-        let (result, wake) = self.with_session(|session| {
-            let had_output = session.has_output();
-            let result = call(session);
-            (result, !had_output && session.has_output())
-        });
-        if wake {
-            self.outgoing.notify_one();
-        }
-        result
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Session> {
-        self.session.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The result of an attempt, for one who waits for it.
-#[derive(Default)]
-pub struct Outcome {
-    result: Mutex<Option<Result<(), Error>>>,
-    done: Signal,
-}
-
-impl Outcome {
-    /// Says how it went.
-    pub fn finish(&self, result: Result<(), Error>) {
-        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-        self.done.give();
-    }
-
-    fn take(&self) -> Option<Result<(), Error>> {
-        self.result.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
 
 struct Running {
     thread: JoinHandle<()>,
@@ -119,12 +41,7 @@ impl Client {
         let (inbox, wake) = Inbox::new()?;
         let options = Arc::new(ConnectOptions::new("localhost", 1883));
         let session = Session::new(options, Instant::now());
-        let shared = Shared {
-            session: Mutex::new(session),
-            inbox,
-            outgoing: Notify::new(),
-            room: Signal::default(),
-        };
+        let shared = Shared::new(session, inbox);
         Ok((Self { shared: Arc::new(shared), running: Mutex::new(None) }, wake))
     }
 
@@ -145,7 +62,7 @@ impl Client {
             previous.stop.send_replace(Stop::Silent);
         });
         let opened = Arc::new(Outcome::default());
-        let waiter = opened.done.waiter()?;
+        let waiter = opened.waiter()?;
         let (stop, stopped) = watch::channel(Stop::No);
         let done = Arc::new(Signal::default());
         let task = Task {
@@ -289,7 +206,7 @@ impl Drop for End {
                 session.report(Event::Disconnected(ReturnCode::ConnectionLost));
             });
         }
-        self.opened.done.give();
+        self.opened.give_up();
         self.done.give_for_good();
     }
 }

@@ -7,11 +7,11 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::watch;
 
-use super::client::{Outcome, Shared};
 use super::error::{Error, ReturnCode};
 use super::options::ConnectOptions;
 use super::packet::{Incoming, decode};
 use super::session::{Backoff, Event, LogLevel};
+use super::shared::{Outcome, Shared};
 use super::transport::{Stream, open};
 
 const READ_SIZE: usize = 64 * 1024;

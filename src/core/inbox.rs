@@ -160,7 +160,8 @@ mod tests {
     use std::io::Read;
     use std::time::Instant;
 
-    use super::super::packet::{Publish, Qos};
+    use super::super::packet::Publish;
+    use super::super::qos::Qos;
     use super::*;
 
     fn message(size: usize) -> Event {

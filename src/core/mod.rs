@@ -1,7 +1,8 @@
 //! The MQTT client without Python.
 //!
 //! Imports run one way:
-//! `error`, `topic` ← `options`, `packet` ← `session` ← `inbox`, `signal`, `transport` ← `connection` ← `client`.
+//! `error`, `topic`, `qos` ← `options` ← `packet` ← `session` ← `inbox`, `signal` ← `shared`, `transport` ←
+//! `connection` ← `client`.
 #![forbid(unsafe_code)]
 
 pub mod client;
@@ -10,7 +11,9 @@ pub mod error;
 pub mod inbox;
 pub mod options;
 pub mod packet;
+pub mod qos;
 pub mod session;
+mod shared;
 pub mod signal;
 pub mod topic;
 mod transport;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::error::Error;
-use super::packet::Qos;
+use super::qos::Qos;
 use super::topic::validate_topic;
 
 /// The largest remaining length that MQTT's fixed header can express (MQTT 3.1.1, section 2.2.3).

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use super::super::error::ReturnCode;
-use super::super::packet::{Publish, Qos};
+use super::super::packet::Publish;
+use super::super::qos::Qos;
 
 /// Severity of a log text, in paho's numbering (`MQTT_LOG_*`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

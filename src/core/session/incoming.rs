@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use super::super::error::Error;
-use super::super::packet::{Control, Publish, Qos};
+use super::super::packet::{Control, Publish};
+use super::super::qos::Qos;
 use super::event::{Event, Receipt};
 use super::output::Output;
 

@@ -30,7 +30,8 @@ use self::output::Output;
 use self::subscriptions::Subscriptions;
 use super::error::{Error, ReturnCode};
 use super::options::{ConnectOptions, MAX_REMAINING_LENGTH};
-use super::packet::{Control, Incoming, Publish, PublishRef, Qos};
+use super::packet::{Control, Incoming, Publish, PublishRef};
+use super::qos::Qos;
 use super::topic::{validate_filter, validate_topic};
 
 /// How far the connection is.

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::super::error::Error;
-use super::super::packet::{Control, Publish, PublishRef, Qos};
+use super::super::packet::{Control, Publish, PublishRef};
+use super::super::qos::Qos;
 use super::event::Event;
 use super::ids::Ids;
 use super::output::Output;

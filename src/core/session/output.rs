@@ -7,8 +7,9 @@ use bytes::BytesMut;
 use super::super::error::Error;
 use super::super::options::ConnectOptions;
 use super::super::packet::{
-    Control, PublishRef, PythonBytes, Qos, connect_flags, encode_connect, encode_publish,
+    Control, PublishRef, PythonBytes, connect_flags, encode_connect, encode_publish,
 };
+use super::super::qos::Qos;
 use super::event::{Event, LogLevel};
 
 /// A larger buffer is given back to the system after a burst.

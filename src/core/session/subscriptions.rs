@@ -5,7 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use indexmap::IndexMap;
 
 use super::super::error::Error;
-use super::super::packet::{Control, Qos};
+use super::super::packet::Control;
+use super::super::qos::Qos;
 use super::ids::Ids;
 use super::output::Output;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flask_mqtt_core::core::error::Error;
 use flask_mqtt_core::core::options::ConnectOptions;
-use flask_mqtt_core::core::packet::Qos;
+use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::Event;
 use rumqttc::mqttbytes::v4::Packet;
 

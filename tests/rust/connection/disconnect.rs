@@ -4,7 +4,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use flask_mqtt_core::core::error::ReturnCode;
-use flask_mqtt_core::core::packet::Qos;
+use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::Event;
 use rumqttc::mqttbytes::v4::Packet;
 

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 
 use flask_mqtt_core::core::error::ReturnCode;
-use flask_mqtt_core::core::packet::Qos;
+use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::Event;
 use rumqttc::mqttbytes::v4::Packet;
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use flask_mqtt_core::core::packet::Qos;
+use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::Event;
 use rumqttc::mqttbytes::v4::Packet;
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use flask_mqtt_core::core::error::{Error, ReturnCode};
 use flask_mqtt_core::core::options::{ConnectOptions, Credentials, Will};
-use flask_mqtt_core::core::packet::{Incoming, Qos};
+use flask_mqtt_core::core::packet::Incoming;
+use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::Event;
 use rumqttc::mqttbytes::v4::{LastWill, Login, Packet};
 

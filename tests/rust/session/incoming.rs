@@ -1,7 +1,8 @@
 //! QoS 0, 1 and 2 from the broker: acknowledged after the handler, QoS 2 delivered once.
 
 use flask_mqtt_core::core::error::Error;
-use flask_mqtt_core::core::packet::{Incoming, Publish, Qos};
+use flask_mqtt_core::core::packet::{Incoming, Publish};
+use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::{Event, Receipt};
 
 use super::peer::{Peer, message};

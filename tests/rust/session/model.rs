@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use flask_mqtt_core::core::error::ReturnCode;
-use flask_mqtt_core::core::packet::{Incoming, Qos};
+use flask_mqtt_core::core::packet::Incoming;
+use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::{Event, Receipt};
 use proptest::prelude::*;
 use rumqttc::mqttbytes::v4::Packet;

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use flask_mqtt_core::core::packet::{Incoming, Qos};
+use flask_mqtt_core::core::packet::Incoming;
+use flask_mqtt_core::core::qos::Qos;
 use rumqttc::mqttbytes::v4::Packet;
 
 use super::peer::{message, text};

@@ -1,7 +1,8 @@
 //! QoS 0, 1 and 2 to the broker, and what is sent again on the next connection.
 
 use flask_mqtt_core::core::error::ReturnCode;
-use flask_mqtt_core::core::packet::{Incoming, Qos};
+use flask_mqtt_core::core::packet::Incoming;
+use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::Event;
 
 use super::peer::Peer;

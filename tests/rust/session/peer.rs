@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use flask_mqtt_core::core::error::{Error, ReturnCode};
 use flask_mqtt_core::core::options::ConnectOptions;
-use flask_mqtt_core::core::packet::{Incoming, Publish, Qos};
+use flask_mqtt_core::core::packet::{Incoming, Publish};
+use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::{Event, Receipt, Session};
 use rumqttc::mqttbytes::v4::Packet;
 

@@ -1,7 +1,8 @@
 //! The window of unconfirmed messages, and the bounds on what waits.
 
 use flask_mqtt_core::core::error::ReturnCode;
-use flask_mqtt_core::core::packet::{Incoming, Qos};
+use flask_mqtt_core::core::packet::Incoming;
+use flask_mqtt_core::core::qos::Qos;
 
 use super::peer::Peer;
 

@@ -3,7 +3,8 @@
 use bytes::BytesMut;
 use flask_mqtt_core::core::error::Error;
 use flask_mqtt_core::core::options::{ConnectOptions, Credentials, Will};
-use flask_mqtt_core::core::packet::{Incoming, Qos};
+use flask_mqtt_core::core::packet::Incoming;
+use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::{Event, LogLevel};
 
 use super::peer::{Peer, message};

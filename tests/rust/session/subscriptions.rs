@@ -1,7 +1,8 @@
 //! SUBSCRIBE and UNSUBSCRIBE, and how subscriptions outlive connections.
 
 use flask_mqtt_core::core::error::ReturnCode;
-use flask_mqtt_core::core::packet::{Incoming, Qos};
+use flask_mqtt_core::core::packet::Incoming;
+use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::Event;
 
 use super::peer::Peer;

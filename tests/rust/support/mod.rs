@@ -12,7 +12,8 @@ use bytes::BytesMut;
 use flask_mqtt_core::core::client::Client;
 use flask_mqtt_core::core::error::Error;
 use flask_mqtt_core::core::options::ConnectOptions;
-use flask_mqtt_core::core::packet::{PublishRef, Qos, encode_publish};
+use flask_mqtt_core::core::packet::{PublishRef, encode_publish};
+use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::Event;
 use rumqttc::mqttbytes::v4::Packet;
 

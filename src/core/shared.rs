@@ -1,0 +1,118 @@
+//! What the application's threads and the I/O thread share.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use super::error::Error;
+use super::inbox::Inbox;
+use super::packet::Incoming;
+use super::session::Session;
+use super::signal::Signal;
+
+/// What the application's threads and the I/O thread share.
+pub struct Shared {
+    /// Guards the state machine. Every thread holds it for bounded work without waiting: a call of the
+    /// application, or one read of the I/O thread. Nobody calls Python under it.
+    session: Mutex<Session>,
+    /// Events for the dispatcher.
+    pub inbox: Inbox,
+    /// Given when there is something new to write.
+    pub outgoing: Notify,
+    /// Given when what waits for the broker got less.
+    pub room: Signal,
+}
+
+impl Shared {
+    /// A session and the way of its events to the dispatcher.
+    pub fn new(session: Session, inbox: Inbox) -> Self {
+        Self {
+            session: Mutex::new(session),
+            inbox,
+            outgoing: Notify::new(),
+            room: Signal::default(),
+        }
+    }
+
+    /// Calls the session and hands on what happened, in order.
+    pub fn with_session<T>(&self, call: impl FnOnce(&mut Session) -> T) -> T {
+        let mut session = self.lock();
+        let result = call(&mut session);
+        self.inbox.extend(session.take_events());
+        result
+    }
+
+    /// Hands the packets of one read to the session.
+    pub fn received(&self, packets: Vec<Incoming>, now: Instant) -> Result<(), Error> {
+        let (result, roomy) = self.with_session(|session| {
+            let before = session.outgoing_bytes();
+            session.read(now);
+            let result = packets.into_iter().try_for_each(|packet| session.receive(packet, now));
+            (result, session.outgoing_bytes() < before)
+        });
+        if roomy {
+            self.room.give();
+        }
+        result
+    }
+
+    /// The I/O thread wrote so many bytes.
+    pub fn wrote(&self, count: usize) {
+        self.with_session(|session| session.wrote(count, Instant::now()));
+        self.room.give();
+    }
+
+    /// Calls the session for the application, and wakes the I/O thread if there is something to write.
+    pub fn call<T>(&self, call: impl FnOnce(&mut Session) -> T) -> T {
+        let (result, wake) = self.with_session(|session| {
+            let had_output = session.has_output();
+            let result = call(session);
+            (result, !had_output && session.has_output())
+        });
+        if wake {
+            self.outgoing.notify_one();
+        }
+        result
+    }
+
+    /// Looks at the session.
+    pub fn lock(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The result of an attempt, for one who waits for it.
+#[derive(Default)]
+pub struct Outcome {
+    result: Mutex<Option<Result<(), Error>>>,
+    done: Signal,
+}
+
+impl Outcome {
+    /// Says how it went.
+    pub fn finish(&self, result: Result<(), Error>) {
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        self.done.give();
+    }
+
+    /// A descriptor that reads as closed when it is known, or when nobody will say it any more.
+    ///
+    /// # Errors
+    /// The process has no descriptors left.
+    pub fn waiter(&self) -> io::Result<OwnedFd> {
+        self.done.waiter()
+    }
+
+    /// Wakes who waits, though nothing may have been said.
+    pub fn give_up(&self) {
+        self.done.give_for_good();
+    }
+
+    /// How it went, once.
+    pub fn take(&self) -> Option<Result<(), Error>> {
+        self.result.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
