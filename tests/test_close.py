@@ -125,6 +125,7 @@ def test_what_was_published_before_close_reaches_the_broker(scripted: ScriptedBr
     with Mqtt(make_app(scripted.port)) as mqtt:
         for number in range(50):
             assert mqtt.publish("t", str(number), qos=1)[0] == 0
+    scripted.wait_for("DISCONNECT")
     payloads = [packet.payload for packet in scripted.of("PUBLISH")]
     assert payloads == [str(number).encode() for number in range(50)]
     assert scripted.packets[-1].kind == "DISCONNECT"
