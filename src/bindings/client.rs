@@ -14,6 +14,7 @@ use super::message::MQTTMessage;
 use crate::core::client::Client as CoreClient;
 use crate::core::error::Error;
 use crate::core::options::{ConnectOptions, Credentials, Will};
+use crate::core::property::Properties;
 use crate::core::qos::Qos;
 
 /// An MQTT client. No call waits.
@@ -63,7 +64,8 @@ impl Client {
         let mut options = ConnectOptions::new(host, port);
         options.client_id = client_id;
         options.clean_session = clean_session;
-        options.credentials = username.map(|username| Credentials { username, password });
+        options.brokers[0].credentials =
+            username.map(|username| Credentials { username, password });
         options.keep_alive = keep_alive;
         options.connect_timeout =
             Duration::try_from_secs_f64(connect_timeout).map_err(|error| {
@@ -160,7 +162,8 @@ impl Client {
 }
 
 fn to_will((topic, payload, qos, retain): WillTuple) -> Result<Will, Error> {
-    Ok(Will { topic, payload: Bytes::from(payload), qos: Qos::try_from(qos)?, retain })
+    let (payload, qos) = (Bytes::from(payload), Qos::try_from(qos)?);
+    Ok(Will { topic, payload, qos, retain, properties: Properties::default() })
 }
 
 fn topic_text<'a>(topic: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {

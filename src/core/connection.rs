@@ -86,7 +86,7 @@ pub async fn run(mut task: Task) {
         notice(&task, LogLevel::Warning, || {
             format!(
                 "{failure}; next attempt to reach {} in {:.1} s",
-                task.options.address(),
+                task.options.broker().address(),
                 delay.as_secs_f64()
             )
         });
@@ -104,15 +104,16 @@ enum Attempt {
 }
 
 async fn attempt(task: &mut Task, first: bool) -> Attempt {
+    let until = Instant::now() + task.options.connect_timeout;
     let stream = tokio::select! {
-        stream = open(&task.options) => stream,
+        stream = open(&task.options, task.options.broker()) => stream,
         _ = task.stop.wait_for(|stop| *stop != Stop::No) => return Attempt::Stopped,
     };
     let stream = match stream {
         Ok(stream) => stream,
         Err(error) => return Attempt::Failed(error),
     };
-    task.shared.with_session(|session| session.opened(Instant::now()));
+    task.shared.with_session(|session| session.opened(Instant::now(), until));
     if first {
         task.opened.finish(Ok(()));
     }

@@ -4,6 +4,8 @@ use std::io;
 
 use thiserror::Error;
 
+use super::reason::reason_name;
+
 /// Return codes in the numbering of paho's `MQTTErrorCode`, which applications compare with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
@@ -59,6 +61,68 @@ pub enum Error {
         /// What would be right.
         expected: &'static str,
     },
+    /// A property of MQTT 5 that cannot be sent.
+    #[error("property {name} {value}: {expected}")]
+    Property {
+        /// The property's name.
+        name: &'static str,
+        /// The value, never a secret.
+        value: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// A URL that names no broker or proxy.
+    #[error("{url:?} is no URL of a {what}: {reason}")]
+    Url {
+        /// The URL without its user name and password.
+        url: String,
+        /// `broker` or `proxy`.
+        what: &'static str,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+    /// A certificate or key that cannot be read from a file.
+    #[error("{key}: cannot read {path:?}: {source}")]
+    File {
+        /// The configuration key or argument.
+        key: String,
+        /// The path.
+        path: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// TLS cannot be set up or agreed on.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// The broker's certificate is not trusted.
+    #[error("TLS: certificate verify failed: {reason}")]
+    Certificate {
+        /// What is wrong, and which key to look at.
+        reason: String,
+        /// OpenSSL's number for it (`X509_V_ERR_*`).
+        code: i32,
+        /// OpenSSL's text for it.
+        message: String,
+    },
+    /// The websocket was refused.
+    #[error("no websocket at {address}: {reason}")]
+    Websocket {
+        /// `host:port`.
+        address: String,
+        /// What the server answered, and which key to look at.
+        reason: String,
+    },
+    /// The proxy did not connect to the broker.
+    #[error("proxy {proxy}: {reason}")]
+    Proxy {
+        /// `host:port` of the proxy.
+        proxy: String,
+        /// What it answered.
+        reason: String,
+    },
+    /// None of several brokers could be reached.
+    #[error("no broker could be reached: {}", join(.0))]
+    Brokers(Vec<Error>),
     /// The broker's name has no address.
     #[error("cannot resolve broker host {host:?}: {reason}")]
     Resolve {
@@ -80,7 +144,8 @@ pub enum Error {
     ConnectTimeout {
         /// `host:port`.
         address: String,
-        /// The step that was waited for: `TCP connection` or `CONNACK`.
+        /// The step that was waited for: `TCP connection`, `proxy connection`, `TLS handshake`, `websocket
+        /// handshake` or `CONNACK`.
         step: &'static str,
         /// The timeout in seconds.
         seconds: f64,
@@ -99,9 +164,17 @@ pub enum Error {
     /// Nothing came back within the keep alive time after a PINGREQ.
     #[error("no answer to PINGREQ within the keep alive of {0} s")]
     KeepAlive(u64),
-    /// The broker refused the CONNECT.
+    /// The broker refused the CONNECT, with a code of MQTT 3.1.1 or, above 127, of MQTT 5.
     #[error("connection refused by the broker: {}", refusal(*.0))]
     Refused(u8),
+    /// The broker ended the connection with a DISCONNECT of MQTT 5.
+    #[error("connection ended by the broker: {} (code {code}){}", reason_name(*.code), because(.text.as_deref()))]
+    Disconnected {
+        /// Reason code.
+        code: u8,
+        /// The broker's own words.
+        text: Option<String>,
+    },
     /// The broker closed the connection.
     #[error("connection closed by the broker")]
     Closed,
@@ -130,7 +203,16 @@ fn refusal(code: u8) -> String {
         3 => "server unavailable",
         4 => "bad user name or password",
         5 => "not authorized",
+        0x80.. => reason_name(code),
         _ => "reserved code",
     };
     format!("{meaning} (code {code})")
+}
+
+fn because(text: Option<&str>) -> String {
+    text.map(|text| format!(": {text}")).unwrap_or_default()
+}
+
+fn join(errors: &[Error]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

@@ -1,7 +1,7 @@
 //! The MQTT client without Python.
 //!
 //! Imports run one way:
-//! `error`, `topic`, `qos` ← `options` ← `packet` ← `session` ← `inbox`, `signal` ← `shared`, `transport` ←
+//! `reason` ← `error` ← `topic`, `qos`, `property` ← `options` ← `packet` ← `session` ← `inbox`, `signal` ← `shared`, `transport` ←
 //! `connection` ← `client`.
 #![forbid(unsafe_code)]
 
@@ -11,7 +11,9 @@ pub mod error;
 pub mod inbox;
 pub mod options;
 pub mod packet;
+pub mod property;
 pub mod qos;
+pub mod reason;
 pub mod session;
 mod shared;
 pub mod signal;

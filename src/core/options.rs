@@ -1,10 +1,13 @@
 //! What a connection needs to know. Validated here, so that nothing later has to doubt it.
 
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::error::Error;
+use super::property::{Place, Properties};
 use super::qos::Qos;
 use super::topic::validate_topic;
 
@@ -24,6 +27,178 @@ pub struct Will {
     pub qos: Qos,
     /// Whether the broker retains the message.
     pub retain: bool,
+    /// Properties, for MQTT 5.
+    pub properties: Properties,
+}
+
+/// A version of MQTT, with the number that its CONNECT carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Protocol {
+    /// MQTT 3.1.
+    V31 = 3,
+    /// MQTT 3.1.1.
+    V311 = 4,
+    /// MQTT 5.0.
+    V5 = 5,
+}
+
+/// How a broker is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// A websocket over TCP.
+    Websocket,
+    /// A unix domain socket.
+    Unix,
+}
+
+/// One broker.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// How it is reached.
+    pub transport: Transport,
+    /// Whether inside TLS.
+    pub tls: bool,
+    /// Host name or address; the path of the socket for [`Transport::Unix`].
+    pub host: String,
+    /// TCP port; 0 for [`Transport::Unix`].
+    pub port: u16,
+    /// Path of the websocket, with its query.
+    pub path: String,
+    /// User name and password.
+    pub credentials: Option<Credentials>,
+}
+
+impl Endpoint {
+    /// A broker on plain TCP.
+    pub fn tcp(host: impl Into<String>, port: u16) -> Self {
+        Self {
+            transport: Transport::Tcp,
+            tls: false,
+            host: host.into(),
+            port,
+            path: "/mqtt".to_owned(),
+            credentials: None,
+        }
+    }
+
+    /// `host:port`, or the path of a unix socket, for messages.
+    pub fn address(&self) -> String {
+        match self.transport {
+            Transport::Unix => self.host.clone(),
+            _ if self.host.contains(':') => format!("[{}]:{}", self.host, self.port),
+            _ => format!("{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// Where certificates or a key come from. `Debug` shows no content.
+#[derive(Clone)]
+pub enum Pem {
+    /// A file (for CA certificates also a directory), read for every connection.
+    Path(PathBuf),
+    /// The PEM text itself.
+    Text(Bytes),
+}
+
+impl std::fmt::Debug for Pem {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Path(path) => write!(formatter, "Path({})", path.display()),
+            Self::Text(_) => formatter.write_str("Text(…)"),
+        }
+    }
+}
+
+/// A text that is shown nowhere.
+#[derive(Clone)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Secret(…)")
+    }
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// SSL 3.0, which a build of OpenSSL may not have.
+    Ssl3,
+    /// TLS 1.0.
+    V10,
+    /// TLS 1.1.
+    V11,
+    /// TLS 1.2.
+    V12,
+    /// TLS 1.3.
+    V13,
+}
+
+/// What is asked of TLS.
+#[derive(Debug, Clone)]
+pub struct TlsOptions {
+    /// The authorities that a broker's certificate may come from; the system's without.
+    pub ca: Option<Pem>,
+    /// The client's certificate, with its chain.
+    pub certificate: Option<Pem>,
+    /// The client's private key; without, it is looked for beside the certificate.
+    pub key: Option<Pem>,
+    /// The password of an encrypted key.
+    pub key_password: Option<Secret>,
+    /// Whether the broker's certificate is verified at all.
+    pub verify: bool,
+    /// Whether it has to be for the host that was asked for.
+    pub verify_host: bool,
+    /// The lowest version that is spoken.
+    pub lowest: Option<TlsVersion>,
+    /// The highest version that is spoken.
+    pub highest: Option<TlsVersion>,
+    /// Ciphers, as an OpenSSL list; names of TLS 1.3's suites among them.
+    pub ciphers: Option<String>,
+    /// Protocols to offer (ALPN).
+    pub alpn: Vec<String>,
+}
+
+impl Default for TlsOptions {
+    fn default() -> Self {
+        Self {
+            ca: None,
+            certificate: None,
+            key: None,
+            key_password: None,
+            verify: true,
+            verify_host: true,
+            lowest: Some(TlsVersion::V12),
+            highest: None,
+            ciphers: None,
+            alpn: Vec::new(),
+        }
+    }
+}
+
+/// A proxy's protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyKind {
+    /// HTTP's CONNECT.
+    Http,
+    /// SOCKS 5; the proxy resolves the broker's name.
+    Socks5,
+}
+
+/// A proxy on the way.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    /// Its protocol.
+    pub kind: ProxyKind,
+    /// Its host name or address.
+    pub host: String,
+    /// Its TCP port.
+    pub port: u16,
+    /// User name and password.
+    pub credentials: Option<Credentials>,
 }
 
 /// The user name and password of a CONNECT. `Debug` shows neither.
@@ -71,22 +246,34 @@ impl Default for Limits {
 /// Everything about a connection that the application chooses.
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
-    /// Host name or address of the broker.
-    pub host: String,
-    /// TCP port of the broker.
-    pub port: u16,
+    /// The brokers, at least one; the first is the one that is connected to next.
+    pub brokers: Vec<Endpoint>,
+    /// The version of MQTT.
+    pub protocol: Protocol,
     /// Client identifier; empty lets the broker choose one.
     pub client_id: String,
     /// Whether the broker forgets the session when the connection ends.
     pub clean_session: bool,
-    /// User name and password.
-    pub credentials: Option<Credentials>,
     /// Seconds between packets before a PINGREQ goes out; 0 switches that off.
     pub keep_alive: u16,
-    /// How long each step of connecting may take.
+    /// How long connecting to a broker may take, from the first packet to the CONNACK.
     pub connect_timeout: Duration,
     /// The will.
     pub will: Option<Will>,
+    /// Properties of the CONNECT, for MQTT 5.
+    pub properties: Properties,
+    /// What TLS is asked for where an endpoint wants it.
+    pub tls: TlsOptions,
+    /// Headers of the request for a websocket, beside those that it needs.
+    pub websocket_headers: Vec<(String, Secret)>,
+    /// The proxy on the way to every broker.
+    pub proxy: Option<Proxy>,
+    /// The local address to connect from.
+    pub bind_address: Option<IpAddr>,
+    /// Whether small packets go out at once (`TCP_NODELAY`).
+    pub tcp_nodelay: bool,
+    /// What the configuration keys begin with, for messages; none without a configuration.
+    pub key_prefix: Option<String>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -95,35 +282,55 @@ impl ConnectOptions {
     /// Options with the defaults of `MQTT_*` for a broker.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
         Self {
-            host: host.into(),
-            port,
+            brokers: vec![Endpoint::tcp(host, port)],
+            protocol: Protocol::V311,
             client_id: String::new(),
             clean_session: true,
-            credentials: None,
             keep_alive: 60,
             connect_timeout: Duration::from_secs(5),
             will: None,
+            properties: Properties::default(),
+            tls: TlsOptions::default(),
+            websocket_headers: Vec::new(),
+            proxy: None,
+            bind_address: None,
+            tcp_nodelay: true,
+            key_prefix: None,
             limits: Limits::default(),
         }
     }
 
-    /// `host:port`, for messages.
-    pub fn address(&self) -> String {
-        format!("{}:{}", self.host, self.port)
+    /// The broker that is connected to next.
+    pub fn broker(&self) -> &Endpoint {
+        &self.brokers[0]
+    }
+
+    /// The configuration key or the argument that a message tells people to look at: `key("TLS_VERSION")`
+    /// is `MQTT_TLS_VERSION` with a prefix of `MQTT`, `tls_version` without one.
+    pub fn key(&self, name: &str) -> String {
+        match &self.key_prefix {
+            Some(prefix) => format!("{prefix}_{name}"),
+            None => name.to_ascii_lowercase(),
+        }
     }
 
     /// Checks what a CONNECT packet cannot carry.
     pub fn validate(&self) -> Result<(), Error> {
         fits("client_id", self.client_id.len())?;
-        if let Some(credentials) = &self.credentials {
+        if self.brokers.is_empty() {
+            let expected = "it must name at least one";
+            return Err(Error::Option { name: "brokers", value: "empty".to_owned(), expected });
+        }
+        for credentials in self.brokers.iter().filter_map(|broker| broker.credentials.as_ref()) {
             fits("username", credentials.username.len())?;
             fits("password", credentials.password.as_ref().map_or(0, String::len))?;
         }
         if let Some(will) = &self.will {
             validate_topic(&will.topic)?;
             fits("will payload", will.payload.len())?;
+            will.properties.validate(Place::Will)?;
         }
-        Ok(())
+        self.properties.validate(Place::Connect)
     }
 }
 

@@ -170,7 +170,7 @@ pub fn connect_flags(options: &ConnectOptions) -> u8 {
     if let Some(will) = &options.will {
         flags |= 0x04 | ((will.qos as u8) << 3) | (u8::from(will.retain) << 5);
     }
-    if let Some(credentials) = &options.credentials {
+    if let Some(credentials) = &options.broker().credentials {
         flags |= 0x80 | (u8::from(credentials.password.is_some()) << 6);
     }
     flags
@@ -188,7 +188,7 @@ pub fn encode_connect(options: &ConnectOptions, out: &mut BytesMut) {
         put_string(&mut body, will.topic.as_bytes());
         put_string(&mut body, &will.payload);
     }
-    if let Some(credentials) = &options.credentials {
+    if let Some(credentials) = &options.broker().credentials {
         put_string(&mut body, credentials.username.as_bytes());
         if let Some(password) = &credentials.password {
             put_string(&mut body, password.as_bytes());

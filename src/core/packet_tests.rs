@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::options::{Credentials, MAX_REMAINING_LENGTH, Will};
+use super::super::property::Properties;
 use super::*;
 
 fn connect(change: impl FnOnce(&mut ConnectOptions)) -> Vec<u8> {
@@ -29,10 +30,10 @@ fn an_empty_user_name_and_password_are_sent_and_a_missing_password_is_not() {
         username: String::new(),
         password: password.map(str::to_owned),
     };
-    let both = connect(|options| options.credentials = Some(credentials(Some(""))));
+    let both = connect(|options| options.brokers[0].credentials = Some(credentials(Some(""))));
     assert_eq!(both[9], 0xc2);
     assert!(both.ends_with(b"id\0\0\0\0"));
-    let name = connect(|options| options.credentials = Some(credentials(None)));
+    let name = connect(|options| options.brokers[0].credentials = Some(credentials(None)));
     assert_eq!(name[9], 0x82);
     assert!(name.ends_with(b"id\0\0"));
 }
@@ -46,8 +47,10 @@ fn a_will_sets_its_flags_and_comes_before_the_user_name() {
             payload: Bytes::from_static(b"gone"),
             qos: Qos::AtLeastOnce,
             retain: true,
+            properties: Properties::default(),
         });
-        options.credentials = Some(Credentials { username: "u".to_owned(), password: None });
+        options.brokers[0].credentials =
+            Some(Credentials { username: "u".to_owned(), password: None });
     });
     assert_eq!(bytes[9], 0x80 | 0x20 | 0x08 | 0x04);
     assert!(bytes.ends_with(b"\0\x01w\0\x04gone\0\x01u"));

@@ -102,13 +102,12 @@ impl Session {
         !matches!(self.link, Link::Offline)
     }
 
-    /// The transport is open: sends CONNECT.
-    pub fn opened(&mut self, now: Instant) {
+    /// The transport is open: sends CONNECT. The CONNACK has to come until then.
+    pub fn opened(&mut self, now: Instant, until: Instant) {
         self.connection = self.connection.wrapping_add(1);
         let keep_alive = Duration::from_secs(self.options.keep_alive.into());
         self.keep_alive = KeepAlive::new(keep_alive, now);
-        self.link =
-            Link::Connecting { until: now + self.options.connect_timeout, held: Vec::new() };
+        self.link = Link::Connecting { until, held: Vec::new() };
         self.output.connect(&self.options);
     }
 
@@ -351,7 +350,7 @@ impl Session {
     pub fn tick(&mut self, now: Instant, reading: bool) -> Result<(), Error> {
         match &self.link {
             Link::Connecting { until, .. } if now >= *until => Err(Error::ConnectTimeout {
-                address: self.options.address(),
+                address: self.options.broker().address(),
                 step: "CONNACK",
                 seconds: self.options.connect_timeout.as_secs_f64(),
             }),

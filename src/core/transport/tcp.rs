@@ -5,15 +5,13 @@ use std::io;
 use tokio::net::{TcpStream, lookup_host};
 
 use super::super::error::Error;
-use super::super::options::ConnectOptions;
+use super::super::options::Endpoint;
 
 /// Connects to the first address of the host that accepts.
-pub async fn connect(options: &ConnectOptions) -> Result<TcpStream, Error> {
-    let unresolved = |error: &io::Error| Error::Resolve {
-        host: options.host.clone(),
-        reason: error.to_string(),
-    };
-    let addresses = lookup_host((options.host.as_str(), options.port))
+pub async fn connect(broker: &Endpoint) -> Result<TcpStream, Error> {
+    let unresolved =
+        |error: &io::Error| Error::Resolve { host: broker.host.clone(), reason: error.to_string() };
+    let addresses = lookup_host((broker.host.as_str(), broker.port))
         .await
         .map_err(|error| unresolved(&error))?;
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
@@ -26,5 +24,5 @@ pub async fn connect(options: &ConnectOptions) -> Result<TcpStream, Error> {
             Err(error) => last = error,
         }
     }
-    Err(Error::Connect { address: options.address(), source: last })
+    Err(Error::Connect { address: broker.address(), source: last })
 }

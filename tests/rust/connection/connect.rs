@@ -72,7 +72,7 @@ fn a_broker_that_does_not_accept_in_time_is_reported() {
 #[test]
 fn without_report_the_client_goes_on_trying() {
     let options = closed_port();
-    let port = options.port;
+    let port = options.broker().port;
     let app = App::new();
     let _waiter = app.client.connect(options, false).unwrap();
     let notice = app.wait(|event| matches!(event, Event::Notice { .. }));

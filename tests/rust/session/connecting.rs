@@ -7,6 +7,7 @@ use bytes::Bytes;
 use flask_mqtt_core::core::error::{Error, ReturnCode};
 use flask_mqtt_core::core::options::{ConnectOptions, Credentials, Will};
 use flask_mqtt_core::core::packet::Incoming;
+use flask_mqtt_core::core::property::Properties;
 use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::Event;
 use rumqttc::mqttbytes::v4::{LastWill, Login, Packet};
@@ -32,16 +33,17 @@ fn a_connect_carries_the_options() {
         options.client_id = "me".to_owned();
         options.clean_session = false;
         options.keep_alive = 7;
-        options.credentials =
+        options.brokers[0].credentials =
             Some(Credentials { username: "user".to_owned(), password: Some("pass".to_owned()) });
         options.will = Some(Will {
             topic: "gone".to_owned(),
             payload: Bytes::from_static(b"bye"),
             qos: Qos::AtLeastOnce,
             retain: true,
+            properties: Properties::default(),
         });
     });
-    peer.session.opened(peer.now);
+    peer.begin();
     let [Packet::Connect(connect)] = &peer.packets()[..] else { panic!("one CONNECT is expected") };
     assert_eq!((connect.client_id.as_str(), connect.keep_alive), ("me", 7));
     assert!(!connect.clean_session);
@@ -122,7 +124,7 @@ fn any_other_packet_before_the_connack_is_a_protocol_error() {
 #[test]
 fn a_broker_that_does_not_answer_the_connect_in_time_is_given_up() {
     let mut peer = Peer::with(|options| options.connect_timeout = Duration::from_millis(2500));
-    peer.open();
+    peer.begin();
     let due = peer.now + Duration::from_millis(2500);
     assert_eq!(peer.session.deadline(), Some(due));
     peer.session.tick(peer.now + Duration::from_millis(2499), true).unwrap();

@@ -84,7 +84,7 @@ impl World {
                     self.wanted.remove(&filter.to_string());
                 }
             }
-            Step::Open if !self.peer.session.is_open() => self.peer.session.opened(self.peer.now),
+            Step::Open if !self.peer.session.is_open() => self.peer.open(),
             Step::Open => {}
             Step::Lose => self.lose(),
             Step::Forget => {

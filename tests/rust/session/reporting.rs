@@ -4,6 +4,7 @@ use bytes::BytesMut;
 use flask_mqtt_core::core::error::Error;
 use flask_mqtt_core::core::options::{ConnectOptions, Credentials, Will};
 use flask_mqtt_core::core::packet::Incoming;
+use flask_mqtt_core::core::property::Properties;
 use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::{Event, LogLevel};
 
@@ -153,17 +154,18 @@ fn a_connect_with_everything_is_logged_with_its_flags_and_without_its_password()
     let mut peer = Peer::with(|options| {
         options.client_id = "ü".to_owned();
         options.clean_session = false;
-        options.credentials =
+        options.brokers[0].credentials =
             Some(Credentials { username: "u".to_owned(), password: Some("secret".to_owned()) });
         options.will = Some(Will {
             topic: "w".to_owned(),
             payload: bytes::Bytes::new(),
             qos: Qos::ExactlyOnce,
             retain: true,
+            properties: Properties::default(),
         });
     });
     peer.session.set_logging(true);
-    peer.session.opened(peer.now);
+    peer.begin();
     let text = r"Sending CONNECT (u1, p1, wr1, wq2, wf1, c0, k60) client_id=b'\xc3\xbc'";
     assert_eq!(log(&mut peer), [text]);
 }
@@ -293,11 +295,16 @@ fn options_that_no_connect_can_carry_are_errors_that_name_them() {
     let credentials = |username, password| Some(Credentials { username, password });
     let will = |topic: &str, payload: String| {
         let topic = topic.to_owned();
-        Some(Will { topic, payload: payload.into(), qos: Qos::AtMostOnce, retain: false })
+        let (payload, properties) = (payload.into(), Properties::default());
+        Some(Will { topic, payload, qos: Qos::AtMostOnce, retain: false, properties })
     };
     assert!(error(&|options| options.client_id = long()).contains("client_id"));
-    assert!(error(&|options| options.credentials = credentials(long(), None)).contains("username"));
-    let password = error(&|options| options.credentials = credentials(String::new(), Some(long())));
+    assert!(
+        error(&|options| options.brokers[0].credentials = credentials(long(), None))
+            .contains("username")
+    );
+    let password =
+        error(&|options| options.brokers[0].credentials = credentials(String::new(), Some(long())));
     assert!(password.contains("password") && !password.contains("xxx"));
     assert!(error(&|options| options.will = will("t", long())).contains("will payload"));
     assert!(error(&|options| options.will = will("a/#", String::new())).contains("a/#"));
