@@ -14,6 +14,7 @@ use super::message::MQTTMessage;
 use crate::core::client::Client as CoreClient;
 use crate::core::error::Error;
 use crate::core::options::{ConnectOptions, Credentials, Will};
+use crate::core::packet::Subscription;
 use crate::core::property::Properties;
 use crate::core::qos::Qos;
 
@@ -85,7 +86,7 @@ impl Client {
     /// Ends the connection with a DISCONNECT. Returns a descriptor that reads as closed when that is
     /// done, or `None` where there was nothing to end.
     fn disconnect(&self, report: bool) -> PyResult<Option<RawFd>> {
-        Ok(self.core.disconnect(report)?.map(IntoRawFd::into_raw_fd))
+        Ok(self.core.disconnect(report, 0, Properties::default())?.map(IntoRawFd::into_raw_fd))
     }
 
     /// Publishes a message and returns `(rc, mid)`.
@@ -99,7 +100,7 @@ impl Client {
         let topic = topic_text(topic)?;
         let qos = Qos::try_from(qos).map_err(to_python)?;
         let publish = |payload: &[u8]| {
-            let result = self.core.publish(topic, payload, qos, retain);
+            let result = self.core.publish(topic, payload, qos, retain, None);
             result.map(|(code, mid)| (code as i32, mid)).map_err(to_python)
         };
         if let Ok(bytes) = payload.cast::<PyBytes>() {
@@ -113,15 +114,17 @@ impl Client {
 
     /// Subscribes to filters and returns `(rc, mid)`.
     fn subscribe(&self, filters: Vec<(String, i64)>, reuse: bool) -> PyResult<(i32, Option<u16>)> {
-        let filters: Result<Vec<_>, Error> =
-            filters.into_iter().map(|(filter, qos)| Ok((filter, Qos::try_from(qos)?))).collect();
-        let result = filters.and_then(|filters| self.core.subscribe(filters, reuse));
+        let subscription =
+            |(filter, qos)| Ok(Subscription { filter, options: Qos::try_from(qos)?.into() });
+        let filters: Result<Vec<_>, Error> = filters.into_iter().map(subscription).collect();
+        let result =
+            filters.and_then(|filters| self.core.subscribe(filters, Properties::default(), reuse));
         result.map(|(code, mid)| (code as i32, mid)).map_err(to_python)
     }
 
     /// Unsubscribes from filters and returns `(rc, mid)`.
     fn unsubscribe(&self, filters: Vec<String>) -> PyResult<(i32, Option<u16>)> {
-        let result = self.core.unsubscribe(filters);
+        let result = self.core.unsubscribe(filters, Properties::default());
         result.map(|(code, mid)| (code as i32, mid)).map_err(to_python)
     }
 

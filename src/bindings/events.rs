@@ -44,15 +44,15 @@ fn to_object<'py>(
             let message = MQTTMessage::from_core(py, &publish, received, receipt, topics);
             return Ok(Bound::new(py, message)?.into_any());
         }
-        Event::ConnAck { session_present, code } => {
+        Event::ConnAck { session_present, code, .. } => {
             (CONNACK, u8::from(session_present), code).into_pyobject(py)
         }
-        Event::Disconnected(code) => (DISCONNECTED, code as i32).into_pyobject(py),
-        Event::Published(mid) => (PUBLISHED, mid).into_pyobject(py),
-        Event::Subscribed { mid, granted } => {
+        Event::Disconnected(end) => (DISCONNECTED, end.code as i32).into_pyobject(py),
+        Event::Published { mid, .. } => (PUBLISHED, mid).into_pyobject(py),
+        Event::Subscribed { mid, granted, .. } => {
             (SUBSCRIBED, mid, PyTuple::new(py, granted)?).into_pyobject(py)
         }
-        Event::Unsubscribed(mid) => (UNSUBSCRIBED, mid).into_pyobject(py),
+        Event::Unsubscribed { mid, .. } => (UNSUBSCRIBED, mid).into_pyobject(py),
         Event::Log { level, text } => (LOG, level as u8, text).into_pyobject(py),
         Event::Notice { level, text } => (NOTICE, level as u8, text).into_pyobject(py),
     };

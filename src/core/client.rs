@@ -13,6 +13,8 @@ use super::connection::{Stop, Task, run};
 use super::error::{Error, ReturnCode};
 use super::inbox::Inbox;
 use super::options::ConnectOptions;
+use super::packet::Subscription;
+use super::property::Properties;
 use super::qos::Qos;
 use super::session::{Event, LogLevel, Receipt, Session};
 use super::shared::{Outcome, Shared};
@@ -95,16 +97,23 @@ impl Client {
     /// Sends DISCONNECT, closes the connection and stops trying.
     ///
     /// Returns a descriptor that reads as closed when the I/O thread has ended, or `None` where there
-    /// is no I/O thread. With `report`, [`Event::Disconnected`] follows if there was a connection.
+    /// is no I/O thread. With `report`, [`Event::Disconnected`] follows if there was a connection. The
+    /// reason code and the properties are for MQTT 5.
     ///
     /// # Errors
     /// The process has no descriptors left; the connection ends all the same.
-    pub fn disconnect(&self, report: bool) -> io::Result<Option<OwnedFd>> {
+    pub fn disconnect(
+        &self,
+        report: bool,
+        code: u8,
+        properties: Properties,
+    ) -> io::Result<Option<OwnedFd>> {
         let running = self.lock_running();
         let Some(running) = running.as_ref().filter(|running| !running.thread.is_finished()) else {
             return Ok(None);
         };
         let waiter = running.done.waiter();
+        self.shared.lock().set_goodbye(code, properties);
         running.stop.send_replace(if report { Stop::Reported } else { Stop::Silent });
         waiter.map(Some)
     }
@@ -116,22 +125,28 @@ impl Client {
         payload: &[u8],
         qos: Qos,
         retain: bool,
+        properties: Option<Properties>,
     ) -> Result<(ReturnCode, u16), Error> {
-        self.shared.call(|session| session.publish(topic, payload, qos, retain))
+        self.shared.call(|session| session.publish(topic, payload, qos, retain, properties))
     }
 
     /// Subscribes; see [`Session::subscribe`].
     pub fn subscribe(
         &self,
-        filters: Vec<(String, Qos)>,
+        filters: Vec<Subscription>,
+        properties: Properties,
         reuse: bool,
     ) -> Result<(ReturnCode, Option<u16>), Error> {
-        self.shared.call(|session| session.subscribe(filters, reuse))
+        self.shared.call(|session| session.subscribe(filters, properties, reuse))
     }
 
     /// Unsubscribes; see [`Session::unsubscribe`].
-    pub fn unsubscribe(&self, filters: Vec<String>) -> Result<(ReturnCode, Option<u16>), Error> {
-        self.shared.call(|session| session.unsubscribe(filters))
+    pub fn unsubscribe(
+        &self,
+        filters: Vec<String>,
+        properties: Properties,
+    ) -> Result<(ReturnCode, Option<u16>), Error> {
+        self.shared.call(|session| session.unsubscribe(filters, properties))
     }
 
     /// Says that a message is handled; see [`Session::handled`].
@@ -203,7 +218,7 @@ impl Drop for End {
                 session.lost();
                 let text = "the connection's thread failed: a bug, please report it".to_owned();
                 session.report(Event::Notice { level: LogLevel::Error, text });
-                session.report(Event::Disconnected(ReturnCode::ConnectionLost));
+                session.report_end(ReturnCode::ConnectionLost);
             });
         }
         self.opened.give_up();

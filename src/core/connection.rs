@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::watch;
 
 use super::error::{Error, ReturnCode};
-use super::options::ConnectOptions;
+use super::options::{ConnectOptions, Protocol};
 use super::packet::{Incoming, decode};
 use super::session::{Backoff, Event, LogLevel};
 use super::shared::{Outcome, Shared};
@@ -117,7 +117,7 @@ async fn attempt(task: &mut Task, first: bool) -> Attempt {
     if first {
         task.opened.finish(Ok(()));
     }
-    let mut link = Link::new(stream, task.shared.clone(), task.options.limits.packet_size);
+    let mut link = Link::new(stream, task.shared.clone(), &task.options);
     let end = tokio::select! {
         error = link.serve() => Err(error),
         stop = task.stop.wait_for(|stop| *stop != Stop::No) => Ok(stop.map_or(Stop::Silent, |stop| *stop)),
@@ -127,7 +127,7 @@ async fn attempt(task: &mut Task, first: bool) -> Attempt {
             let accepted = task.shared.with_session(|session| {
                 let accepted = session.is_connected();
                 session.lost();
-                session.report(Event::Disconnected(error.return_code()));
+                session.report_end(error.return_code());
                 accepted
             });
             task.shared.room.give();
@@ -140,7 +140,7 @@ async fn attempt(task: &mut Task, first: bool) -> Attempt {
             task.shared.with_session(|session| {
                 session.lost();
                 if stop == Stop::Reported {
-                    session.report(Event::Disconnected(ReturnCode::Success));
+                    session.report_end(ReturnCode::Success);
                 }
             });
             task.shared.room.give();
@@ -160,14 +160,16 @@ struct Link {
     shared: Arc<Shared>,
     input: BytesMut,
     output: BytesMut,
+    protocol: Protocol,
     packet_limit: usize,
 }
 
 impl Link {
-    fn new(stream: Box<dyn Stream>, shared: Arc<Shared>, packet_limit: usize) -> Self {
+    fn new(stream: Box<dyn Stream>, shared: Arc<Shared>, options: &ConnectOptions) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         let input = BytesMut::with_capacity(READ_SIZE);
-        Self { reader, writer, shared, input, output: BytesMut::new(), packet_limit }
+        let (protocol, packet_limit) = (options.protocol, options.limits.packet_size);
+        Self { reader, writer, shared, input, output: BytesMut::new(), protocol, packet_limit }
     }
 
     /// Reads and writes until something fails.
@@ -233,7 +235,7 @@ impl Link {
         let now = Instant::now();
         let mut packets: Vec<Incoming> = Vec::new();
         let decoded = loop {
-            match decode(&mut self.input, self.packet_limit) {
+            match decode(self.protocol, &mut self.input, self.packet_limit) {
                 Ok(Some(packet)) => packets.push(packet),
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),

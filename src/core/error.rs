@@ -20,6 +20,10 @@ pub enum ReturnCode {
     ConnectionRefused = 5,
     /// `MQTT_ERR_CONN_LOST`: the connection ended without a DISCONNECT of ours.
     ConnectionLost = 7,
+    /// `MQTT_ERR_PAYLOAD_SIZE`: the broker takes no packet as large as this one.
+    PayloadSize = 9,
+    /// `MQTT_ERR_NOT_SUPPORTED`: the broker has said that it does not support it.
+    NotSupported = 10,
     /// `MQTT_ERR_QUEUE_SIZE`: nothing more can be queued.
     QueueSize = 15,
     /// `MQTT_ERR_KEEPALIVE`: the broker did not answer a PINGREQ in time.

@@ -84,7 +84,7 @@ impl Inbox {
         for event in events.drain(..) {
             match event {
                 Event::Message { .. } => queue.messages += 1,
-                Event::Published(_) | Event::Log { .. } if queue.events.len() >= most => {
+                Event::Published { .. } | Event::Log { .. } if queue.events.len() >= most => {
                     if queue.dropped == 0 {
                         queue.push(dropping());
                     }
@@ -167,8 +167,15 @@ mod tests {
     fn message(size: usize) -> Event {
         let payload = vec![0; size].into();
         let qos = Qos::AtMostOnce;
-        let publish =
-            Publish { topic: String::new(), payload, qos, retain: false, dup: false, mid: 0 };
+        let publish = Publish {
+            topic: String::new(),
+            payload,
+            qos,
+            retain: false,
+            dup: false,
+            mid: 0,
+            properties: None,
+        };
         Event::Message { publish, received: Instant::now(), receipt: None }
     }
 
@@ -208,8 +215,9 @@ mod tests {
     #[test]
     fn messages_are_never_dropped_and_reports_are_counted_when_they_are() {
         let (inbox, _end) = inbox(2, 1000);
-        let mut reports: VecDeque<_> =
-            (0..SPARE_REPORTS + 10).map(|_| Event::Published(1)).collect();
+        let mut reports: VecDeque<_> = (0..SPARE_REPORTS + 10)
+            .map(|_| Event::Published { mid: 1, code: 0, properties: None })
+            .collect();
         inbox.extend(&mut reports);
         inbox.extend(&mut [message(1)].into());
         assert_eq!(inbox.dropped(), 8);

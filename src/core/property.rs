@@ -288,6 +288,11 @@ impl Properties {
     /// Writes the length and the properties.
     pub fn write(&self, out: &mut BytesMut) {
         put_variable(out, self.len());
+        self.write_list(out);
+    }
+
+    /// Writes the properties.
+    pub fn write_list(&self, out: &mut BytesMut) {
         for (property, value) in self.iter() {
             out.put_u8(property as u8);
             put_value(out, property.kind(), value);

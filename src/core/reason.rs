@@ -1,5 +1,15 @@
 //! The reason codes of MQTT 5 (MQTT 5.0, section 2.4) and what they mean.
 
+/// A packet is larger than the other side takes.
+pub const PACKET_TOO_LARGE: u8 = 0x95;
+/// The broker has no retained messages.
+pub const RETAIN_NOT_SUPPORTED: u8 = 0x9a;
+/// The QoS is higher than the broker's highest.
+pub const QOS_NOT_SUPPORTED: u8 = 0x9b;
+
+/// From here on a code says that something failed (section 2.4).
+pub const FAILURE: u8 = 0x80;
+
 /// The name of a reason code as the specification writes it. Codes up to 4 mean something else in some
 /// packets; this is what they mean in most.
 pub fn reason_name(code: u8) -> &'static str {

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::super::error::ReturnCode;
 use super::super::packet::Publish;
+use super::super::property::Properties;
 use super::super::qos::Qos;
 
 /// Severity of a log text, in paho's numbering (`MQTT_LOG_*`).
@@ -32,6 +33,17 @@ pub struct Receipt {
     pub connection: u32,
 }
 
+/// How a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// The code for `on_disconnect`.
+    pub code: ReturnCode,
+    /// The reason code of the broker's DISCONNECT, if it sent one.
+    pub reason: Option<u8>,
+    /// The properties of the broker's DISCONNECT.
+    pub properties: Option<Properties>,
+}
+
 /// Something that happened, in the order in which it happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -39,11 +51,13 @@ pub enum Event {
     ConnAck {
         /// Whether the broker kept the session.
         session_present: bool,
-        /// Return code of the CONNACK (MQTT 3.1.1, table 3.1).
+        /// Return code of the CONNACK (MQTT 3.1.1, table 3.1; MQTT 5.0, table 3-1).
         code: u8,
+        /// Properties, with MQTT 5.
+        properties: Option<Properties>,
     },
     /// The connection ended.
-    Disconnected(ReturnCode),
+    Disconnected(End),
     /// A message arrived.
     Message {
         /// The message.
@@ -54,16 +68,32 @@ pub enum Event {
         receipt: Option<Receipt>,
     },
     /// A message of ours is written (QoS 0) or confirmed (QoS 1 and 2).
-    Published(u16),
+    Published {
+        /// Packet identifier.
+        mid: u16,
+        /// Reason code; from 128 on the message was refused.
+        code: u8,
+        /// Properties, with MQTT 5.
+        properties: Option<Properties>,
+    },
     /// The broker answered a SUBSCRIBE.
     Subscribed {
         /// Packet identifier of the SUBSCRIBE.
         mid: u16,
         /// Granted QoS per filter, 128 for a refusal.
         granted: Vec<u8>,
+        /// Properties, with MQTT 5.
+        properties: Option<Properties>,
     },
     /// The broker answered an UNSUBSCRIBE.
-    Unsubscribed(u16),
+    Unsubscribed {
+        /// Packet identifier of the UNSUBSCRIBE.
+        mid: u16,
+        /// A reason code per filter; none before MQTT 5.
+        codes: Vec<u8>,
+        /// Properties, with MQTT 5.
+        properties: Option<Properties>,
+    },
     /// A line for `on_log`.
     Log {
         /// Severity.
@@ -84,7 +114,7 @@ impl Event {
     /// Bytes that the event keeps alive while it waits.
     pub fn size(&self) -> usize {
         match self {
-            Self::Message { publish, .. } => publish.topic.len() + publish.payload.len(),
+            Self::Message { publish, .. } => publish.size(),
             Self::Log { text, .. } | Self::Notice { text, .. } => text.len(),
             _ => 0,
         }

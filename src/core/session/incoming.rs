@@ -59,7 +59,7 @@ impl Incoming {
         if self.exactly_once.contains_key(&publish.mid) {
             return Ok(());
         }
-        let size = size(&publish);
+        let size = publish.size();
         if self.stored_bytes > 0 && self.stored_bytes + size > limit {
             let text = format!("more than {limit} bytes of QoS 2 messages without a PUBREL");
             return Err(Error::Protocol(text));
@@ -81,7 +81,7 @@ impl Incoming {
     ) -> Result<(), Error> {
         let delivered_on = match self.exactly_once.remove(&mid) {
             Some(State::Stored { publish, .. }) => {
-                self.stored_bytes -= size(&publish);
+                self.stored_bytes -= publish.size();
                 let receipt = Some(Receipt { mid, qos: Qos::ExactlyOnce, connection });
                 output.events.push_back(Event::Message { publish, received, receipt });
                 connection
@@ -138,8 +138,4 @@ impl Incoming {
             output.events.push_back(Event::Message { publish, received, receipt: None });
         }
     }
-}
-
-fn size(publish: &Publish) -> usize {
-    publish.topic.len() + publish.payload.len()
 }

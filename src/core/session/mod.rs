@@ -4,33 +4,39 @@
 //! ([`Session::receive`]), writes what it puts out ([`Session::take_output`]) and hands on what happened
 //! ([`Session::take_events`]).
 
+mod aliases;
 mod backoff;
 mod event;
 mod ids;
 mod incoming;
 mod keepalive;
+mod log;
 mod outgoing;
 mod output;
 mod subscriptions;
+mod terms;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 pub use backoff::Backoff;
-pub use event::{Event, LogLevel, Receipt};
+pub use event::{End, Event, LogLevel, Receipt};
 
+use self::aliases::IncomingAliases;
 use self::ids::Ids;
 use self::incoming::Incoming as IncomingMessages;
 use self::keepalive::{Due, KeepAlive};
 use self::outgoing::Outgoing;
 use self::output::Output;
 use self::subscriptions::Subscriptions;
+use self::terms::Terms;
 use super::error::{Error, ReturnCode};
 use super::options::{ConnectOptions, MAX_REMAINING_LENGTH};
-use super::packet::{Control, Incoming, Publish, PublishRef};
+use super::packet::{Control, Incoming, Publish, PublishRef, Subscription};
+use super::property::{Properties, Property};
 use super::qos::Qos;
 use super::topic::{validate_filter, validate_topic};
 
@@ -45,11 +51,21 @@ enum Link {
     Connected,
 }
 
-/// An MQTT 3.1.1 client's session (section 4.1), over any number of connections.
+/// An MQTT client's session (MQTT 3.1.1, section 4.1), over any number of connections.
 #[derive(Debug)]
 pub struct Session {
     options: Arc<ConnectOptions>,
+    /// The identifier that a broker chose where the application left it to it.
+    assigned_client_id: Option<String>,
     link: Link,
+    terms: Terms,
+    aliases: IncomingAliases,
+    /// Topics of aliases that the application named itself; they do not go over the wire.
+    named_aliases: HashMap<u32, String>,
+    /// What the broker said with its DISCONNECT.
+    farewell: Option<(u8, Properties)>,
+    /// What to say with ours.
+    goodbye: (u8, Properties),
     connection: u32,
     ids: Ids,
     outgoing: Outgoing,
@@ -65,7 +81,13 @@ impl Session {
     pub fn new(options: Arc<ConnectOptions>, now: Instant) -> Self {
         Self {
             options,
+            assigned_client_id: None,
             link: Link::Offline,
+            terms: Terms::default(),
+            aliases: IncomingAliases::default(),
+            named_aliases: HashMap::new(),
+            farewell: None,
+            goodbye: (0, Properties::default()),
             connection: 0,
             ids: Ids::default(),
             outgoing: Outgoing::default(),
@@ -108,54 +130,89 @@ impl Session {
         let keep_alive = Duration::from_secs(self.options.keep_alive.into());
         self.keep_alive = KeepAlive::new(keep_alive, now);
         self.link = Link::Connecting { until, held: Vec::new() };
-        self.output.connect(&self.options);
+        self.terms = Terms::default();
+        self.farewell = None;
+        let allowed = self.options.properties.number(Property::TopicAliasMaximum).unwrap_or(0);
+        self.aliases.reset(u16::try_from(allowed).unwrap_or(u16::MAX));
+        match &self.assigned_client_id {
+            Some(client_id) if self.options.client_id.is_empty() => {
+                let client_id = client_id.clone();
+                self.output.connect(&ConnectOptions { client_id, ..(*self.options).clone() });
+            }
+            _ => self.output.connect(&self.options),
+        }
     }
 
     /// The transport is gone. QoS 0 messages that were not written are gone with it.
     pub fn lost(&mut self) {
         self.link = Link::Offline;
         self.held_bytes = 0;
+        self.named_aliases.clear();
         self.subscriptions.lost(&mut self.ids);
         self.output.clear();
+    }
+
+    /// Says that the connection has ended, for `on_disconnect`.
+    pub fn report_end(&mut self, code: ReturnCode) {
+        let (reason, properties) = self.farewell.take().unzip();
+        self.report(Event::Disconnected(End { code, reason, properties }));
     }
 
     /// Publishes a message.
     ///
     /// Returns the code and packet identifier that `publish` gives the application: `Success`,
-    /// `NoConnection` (QoS 0 is dropped then; QoS 1 and 2 are kept for the next connection) or
-    /// `QueueSize` with identifier 0 when the bounds are reached.
+    /// `NoConnection` (QoS 0 is dropped then; QoS 1 and 2 are kept for the next connection),
+    /// `QueueSize` with identifier 0 when the bounds are reached, or `PayloadSize` or `NotSupported` with
+    /// identifier 0 for what the broker has said that it does not take.
     pub fn publish(
         &mut self,
         topic: &str,
         payload: &[u8],
         qos: Qos,
         retain: bool,
+        properties: Option<Properties>,
     ) -> Result<(ReturnCode, u16), Error> {
+        let mut properties = properties;
+        let named = properties.as_mut().and_then(|properties| self.named(topic, properties));
+        let topic = named.as_deref().unwrap_or(topic);
         validate_topic(topic)?;
-        if payload.len() > MAX_REMAINING_LENGTH - topic.len() - 4 {
+        let others = properties.as_ref().map_or(0, Properties::len);
+        if payload.len() > MAX_REMAINING_LENGTH.saturating_sub(topic.len() + 8 + others) {
             return Err(Error::PayloadTooLarge(payload.len()));
         }
         if self.outgoing_bytes() >= self.options.limits.outgoing_bytes {
             return Ok((ReturnCode::QueueSize, 0));
         }
-        let code = if self.is_open() { ReturnCode::Success } else { ReturnCode::NoConnection };
-        if qos == Qos::AtMostOnce {
-            let Some(mid) = self.ids.next() else { return Ok((ReturnCode::QueueSize, 0)) };
-            let publish = PublishRef { topic, payload, qos, retain, dup: false, mid };
-            self.publish_at_most_once(&publish);
-            return Ok((code, mid));
+        let properties = properties.as_ref();
+        let mut publish =
+            PublishRef { topic, payload, qos, retain, dup: false, mid: 0, properties };
+        if let Some(refusal) = self.terms.refusal(&publish) {
+            return Ok((terms::return_code(refusal), 0));
         }
-        let Some(mid) = self.ids.reserve() else { return Ok((ReturnCode::QueueSize, 0)) };
-        self.outgoing.accept(Publish {
-            topic: topic.to_owned(),
-            payload: Bytes::copy_from_slice(payload),
-            qos,
-            retain,
-            dup: false,
-            mid,
-        });
-        self.pump();
+        let code = if self.is_open() { ReturnCode::Success } else { ReturnCode::NoConnection };
+        let at_most_once = qos == Qos::AtMostOnce;
+        let mid = if at_most_once { self.ids.next() } else { self.ids.reserve() };
+        let Some(mid) = mid else { return Ok((ReturnCode::QueueSize, 0)) };
+        publish.mid = mid;
+        if at_most_once {
+            self.publish_at_most_once(&publish);
+        } else {
+            self.outgoing.accept(Publish::from(&publish));
+            self.pump();
+        }
         Ok((code, mid))
+    }
+
+    /// Takes out a topic alias of the application's, and returns the topic that it stands for. On the
+    /// wire the session chooses the aliases itself, so that a message can be sent again later.
+    fn named(&mut self, topic: &str, properties: &mut Properties) -> Option<String> {
+        let alias = properties.number(Property::TopicAlias)?;
+        properties.remove(Property::TopicAlias);
+        if topic.is_empty() {
+            return self.named_aliases.get(&alias).cloned();
+        }
+        self.named_aliases.insert(alias, topic.to_owned());
+        None
     }
 
     fn publish_at_most_once(&mut self, publish: &PublishRef<'_>) {
@@ -163,15 +220,9 @@ impl Session {
             Link::Offline => {}
             Link::Connected => self.output.publish(publish),
             Link::Connecting { held, .. } => {
-                self.held_bytes += publish.topic.len() + publish.payload.len();
-                held.push(Publish {
-                    topic: publish.topic.to_owned(),
-                    payload: Bytes::copy_from_slice(publish.payload),
-                    qos: publish.qos,
-                    retain: publish.retain,
-                    dup: false,
-                    mid: publish.mid,
-                });
+                let publish = Publish::from(publish);
+                self.held_bytes += publish.size();
+                held.push(publish);
             }
         }
     }
@@ -185,17 +236,18 @@ impl Session {
     /// one when all identifiers are in use.
     pub fn subscribe(
         &mut self,
-        filters: Vec<(String, Qos)>,
+        filters: Vec<Subscription>,
+        properties: Properties,
         reuse: bool,
     ) -> Result<(ReturnCode, Option<u16>), Error> {
-        for (filter, _) in &filters {
+        for Subscription { filter, .. } in &filters {
             validate_filter(filter)?;
         }
         if reuse && let Some(mid) = self.subscriptions.already_sent(&filters) {
             return Ok((ReturnCode::Success, Some(mid)));
         }
-        self.subscriptions.want(&filters);
-        self.request(|mid| Control::Subscribe { mid, filters })
+        self.subscriptions.want(&filters, &properties);
+        self.request(|mid| Control::Subscribe { mid, filters, properties })
     }
 
     /// Unsubscribes from filters. Returns as [`Self::subscribe`] does; without a connection nothing
@@ -203,12 +255,13 @@ impl Session {
     pub fn unsubscribe(
         &mut self,
         filters: Vec<String>,
+        properties: Properties,
     ) -> Result<(ReturnCode, Option<u16>), Error> {
         for filter in &filters {
             validate_filter(filter)?;
         }
         let unwanted = filters.clone();
-        let result = self.request(|mid| Control::Unsubscribe { mid, filters })?;
+        let result = self.request(|mid| Control::Unsubscribe { mid, filters, properties })?;
         if result.0 == ReturnCode::Success {
             self.subscriptions.forget(&unwanted);
         }
@@ -243,12 +296,20 @@ impl Session {
         }
     }
 
-    /// Says good-bye to the broker, so that it publishes no will. `logged` is for `on_log`.
+    /// What the next good-bye says: a reason code and properties, for MQTT 5.
+    pub fn set_goodbye(&mut self, code: u8, properties: Properties) {
+        self.goodbye = (code, properties);
+    }
+
+    /// Says good-bye to the broker. It publishes no will then, unless the reason code asks for that.
+    /// `logged` is for `on_log`.
     pub fn disconnect(&mut self, logged: bool) -> Result<(), Error> {
+        let (code, properties) = std::mem::take(&mut self.goodbye);
+        let disconnect = Control::Disconnect { code, properties };
         match (self.is_open(), logged) {
             (false, _) => Ok(()),
-            (true, true) => self.output.control(&Control::Disconnect),
-            (true, false) => self.output.control_silently(&Control::Disconnect),
+            (true, true) => self.output.control(&disconnect),
+            (true, false) => self.output.control_silently(&disconnect),
         }
     }
 
@@ -257,10 +318,10 @@ impl Session {
     /// # Errors
     /// The connection has to end: the broker broke the protocol or refused the CONNECT.
     pub fn receive(&mut self, packet: Incoming, now: Instant) -> Result<(), Error> {
-        self.output.log(|| describe(&packet));
+        self.output.log(|| log::received(&packet));
         match (&self.link, packet) {
-            (Link::Connecting { .. }, Incoming::ConnAck { session_present, code }) => {
-                self.answered(session_present, code, now)
+            (Link::Connecting { .. }, Incoming::ConnAck { session_present, code, properties }) => {
+                self.answered(session_present, code, properties, now)
             }
             (Link::Connected, Incoming::ConnAck { .. }) => {
                 Err(Error::Protocol("a second CONNACK".to_owned()))
@@ -270,8 +331,19 @@ impl Session {
         }
     }
 
-    fn answered(&mut self, session_present: bool, code: u8, now: Instant) -> Result<(), Error> {
-        self.output.events.push_back(Event::ConnAck { session_present, code });
+    fn answered(
+        &mut self,
+        session_present: bool,
+        code: u8,
+        properties: Option<Properties>,
+        now: Instant,
+    ) -> Result<(), Error> {
+        if code == 0
+            && let Some(properties) = &properties
+        {
+            self.agree(properties, now);
+        }
+        self.output.events.push_back(Event::ConnAck { session_present, code, properties });
         if code != 0 {
             return Err(Error::Refused(code));
         }
@@ -279,10 +351,10 @@ impl Session {
             self.incoming.forget(now, &mut self.output);
         }
         self.subscriptions.restore(&mut self.ids, &mut self.output)?;
-        self.outgoing.resend(session_present, &mut self.output)?;
+        self.outgoing.resend(session_present, self.window(), &self.terms, &mut self.output)?;
         if let Link::Connecting { held, .. } = std::mem::replace(&mut self.link, Link::Connected) {
             for publish in &held {
-                self.output.publish(&PublishRef::from(publish));
+                self.publish_held(publish);
             }
         }
         self.held_bytes = 0;
@@ -290,26 +362,55 @@ impl Session {
         Ok(())
     }
 
+    /// Takes over what the CONNACK of MQTT 5 says (section 3.2.2.3).
+    fn agree(&mut self, properties: &Properties, now: Instant) {
+        self.terms = Terms::new(properties);
+        let number = |property| properties.number(property);
+        if let Some(seconds) = number(Property::ServerKeepAlive) {
+            self.keep_alive = KeepAlive::new(Duration::from_secs(seconds.into()), now);
+        }
+        if let Some(client_id) = properties.text(Property::AssignedClientIdentifier) {
+            self.assigned_client_id = Some(client_id.to_owned());
+        }
+        let aliases = number(Property::TopicAliasMaximum).unwrap_or(0);
+        self.output.aliases.reset(u16::try_from(aliases).unwrap_or(u16::MAX));
+    }
+
+    /// Sends a QoS 0 message that waited for the CONNACK, which may have said that it may not be sent.
+    fn publish_held(&mut self, publish: &Publish) {
+        let publish = PublishRef::from(publish);
+        match self.terms.refusal(&publish) {
+            None => self.output.publish(&publish),
+            Some(code) => self.output.refused(publish.mid, publish.topic, code),
+        }
+    }
+
     fn receive_connected(&mut self, packet: Incoming, now: Instant) -> Result<(), Error> {
         let Self { outgoing, incoming, ids, output, connection, .. } = self;
         match packet {
-            Incoming::Publish(publish) => {
+            Incoming::Publish(mut publish) => {
                 let limit = self.options.limits.incoming_bytes;
+                self.aliases.resolve(&mut publish)?;
                 incoming.publish(publish, now, *connection, limit, output)?;
             }
-            Incoming::PubRel(mid) => incoming.release(mid, now, *connection, output)?,
-            Incoming::PubRec(mid) => outgoing.received(mid, output)?,
-            Incoming::PubAck(mid) => outgoing.acknowledged(mid, ids, output),
-            Incoming::PubComp(mid) => outgoing.completed(mid, ids, output),
-            Incoming::SubAck { mid, granted } => {
+            Incoming::PubRel(ack) => incoming.release(ack.mid, now, *connection, output)?,
+            Incoming::PubRec(ack) => outgoing.received(ack, ids, output)?,
+            Incoming::PubAck(ack) => outgoing.acknowledged(ack, ids, output),
+            Incoming::PubComp(ack) => outgoing.completed(ack, ids, output),
+            Incoming::SubAck { mid, granted, properties } => {
                 if self.subscriptions.subscribed(mid, ids) {
-                    output.events.push_back(Event::Subscribed { mid, granted });
+                    output.events.push_back(Event::Subscribed { mid, granted, properties });
                 }
             }
-            Incoming::UnsubAck(mid) => {
+            Incoming::UnsubAck { mid, codes, properties } => {
                 if self.subscriptions.unsubscribed(mid, ids) {
-                    output.events.push_back(Event::Unsubscribed(mid));
+                    output.events.push_back(Event::Unsubscribed { mid, codes, properties });
                 }
+            }
+            Incoming::Disconnect { code, properties } => {
+                let text = properties.text(Property::ReasonString).map(str::to_owned);
+                self.farewell = Some((code, properties));
+                return Err(Error::Disconnected { code, text });
             }
             Incoming::ConnAck { .. } | Incoming::PingResp => {}
         }
@@ -317,9 +418,14 @@ impl Session {
         Ok(())
     }
 
+    fn window(&self) -> usize {
+        self.options.limits.inflight.min(self.terms.receive_maximum)
+    }
+
     fn pump(&mut self) {
         if self.is_connected() {
-            self.outgoing.pump(self.options.limits.inflight, &mut self.output);
+            let window = self.window();
+            self.outgoing.pump(window, &self.terms, &mut self.ids, &mut self.output);
         }
     }
 
@@ -386,29 +492,5 @@ impl Session {
     /// Bytes that wait for the broker.
     pub fn outgoing_bytes(&self) -> usize {
         self.output.len() + self.outgoing.bytes() + self.held_bytes
-    }
-}
-
-fn describe(packet: &Incoming) -> String {
-    match packet {
-        Incoming::ConnAck { session_present, code } => {
-            format!("Received CONNACK ({}, {code})", u8::from(*session_present))
-        }
-        Incoming::Publish(publish) => format!(
-            "Received PUBLISH (d{}, q{}, r{}, m{}), '{}', ...  ({} bytes)",
-            u8::from(publish.dup),
-            publish.qos as u8,
-            u8::from(publish.retain),
-            publish.mid,
-            publish.topic,
-            publish.payload.len(),
-        ),
-        Incoming::PubAck(mid) => format!("Received PUBACK (Mid: {mid})"),
-        Incoming::PubRec(mid) => format!("Received PUBREC (Mid: {mid})"),
-        Incoming::PubRel(mid) => format!("Received PUBREL (Mid: {mid})"),
-        Incoming::PubComp(mid) => format!("Received PUBCOMP (Mid: {mid})"),
-        Incoming::SubAck { .. } => "Received SUBACK".to_owned(),
-        Incoming::UnsubAck(mid) => format!("Received UNSUBACK (Mid: {mid})"),
-        Incoming::PingResp => "Received PINGRESP".to_owned(),
     }
 }

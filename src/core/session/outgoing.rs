@@ -3,11 +3,13 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::super::error::Error;
-use super::super::packet::{Control, Publish, PublishRef};
+use super::super::packet::{Ack, Control, Publish, PublishRef};
 use super::super::qos::Qos;
+use super::super::reason::FAILURE;
 use super::event::Event;
 use super::ids::Ids;
 use super::output::Output;
+use super::terms::Terms;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -41,19 +43,23 @@ impl Outgoing {
     /// Keeps a message until it is confirmed.
     pub fn accept(&mut self, publish: Publish) {
         let mid = publish.mid;
-        self.bytes += size(&publish);
+        self.bytes += publish.size();
         self.accepted += 1;
         self.queued.push_back(mid);
         self.entries.insert(mid, Entry { publish, state: State::Queued, order: self.accepted });
     }
 
-    /// Sends what the window has room for.
-    pub fn pump(&mut self, window: usize, output: &mut Output) {
+    /// Sends what the window has room for. What the broker has said that it does not take is given up.
+    pub fn pump(&mut self, window: usize, terms: &Terms, ids: &mut Ids, output: &mut Output) {
         while self.inflight < window {
             let Some(mid) = self.queued.pop_front() else { break };
             let Some(entry) = self.entries.get_mut(&mid) else { continue };
-            entry.state = State::Sent;
             self.inflight += 1;
+            if let Some(code) = terms.refusal(&PublishRef::from(&entry.publish)) {
+                self.complete(Ack { mid, code, properties: None }, ids, output);
+                continue;
+            }
+            entry.state = State::Sent;
             output.publish(&PublishRef::from(&entry.publish));
             entry.publish.dup = true;
         }
@@ -62,31 +68,60 @@ impl Outgoing {
     /// Sends again, in the order of acceptance, what was on its way when the last connection ended
     /// (MQTT 3.1.1, section 4.4). Where the broker kept nothing, a released message is published
     /// anew too: it cannot be known whether the broker had handed it on.
-    pub fn resend(&mut self, session_present: bool, output: &mut Output) -> Result<(), Error> {
+    ///
+    /// What the window has no room for now goes before everything else that waits.
+    pub fn resend(
+        &mut self,
+        session_present: bool,
+        window: usize,
+        terms: &Terms,
+        output: &mut Output,
+    ) -> Result<(), Error> {
         let mut unconfirmed: Vec<_> =
             self.entries.values_mut().filter(|entry| entry.state != State::Queued).collect();
         unconfirmed.sort_by_key(|entry| entry.order);
+        let mut postponed = Vec::new();
+        self.inflight = 0;
         for entry in unconfirmed {
             if entry.state == State::Released && session_present {
+                self.inflight += 1;
                 output.control(&Control::PubRel(entry.publish.mid))?;
-            } else {
-                entry.state = State::Sent;
-                output.publish(&PublishRef::from(&entry.publish));
+                continue;
             }
+            let publish = PublishRef::from(&entry.publish);
+            let has_room = self.inflight < window && postponed.is_empty();
+            if has_room && terms.refusal(&publish).is_none() {
+                self.inflight += 1;
+                entry.state = State::Sent;
+                output.publish(&publish);
+            } else {
+                entry.state = State::Queued;
+                postponed.push(entry.publish.mid);
+            }
+        }
+        for mid in postponed.into_iter().rev() {
+            self.queued.push_front(mid);
         }
         Ok(())
     }
 
     /// A PUBACK came. One for a message that is not waiting for it is ignored.
-    pub fn acknowledged(&mut self, mid: u16, ids: &mut Ids, output: &mut Output) {
-        if self.awaits(mid, Qos::AtLeastOnce, State::Sent) {
-            self.complete(mid, ids, output);
+    pub fn acknowledged(&mut self, ack: Ack, ids: &mut Ids, output: &mut Output) {
+        if self.awaits(ack.mid, Qos::AtLeastOnce, State::Sent) {
+            self.complete(ack, ids, output);
         }
     }
 
     /// A PUBREC came: the answer is a PUBREL, also where the message is not known any more
-    /// (MQTT 3.1.1, section 4.3.3).
-    pub fn received(&mut self, mid: u16, output: &mut Output) -> Result<(), Error> {
+    /// (MQTT 3.1.1, section 4.3.3), unless the broker refused it (MQTT 5.0, section 4.3.3).
+    pub fn received(&mut self, ack: Ack, ids: &mut Ids, output: &mut Output) -> Result<(), Error> {
+        let mid = ack.mid;
+        if ack.code >= FAILURE {
+            if self.awaits(mid, Qos::ExactlyOnce, State::Sent) {
+                self.complete(ack, ids, output);
+            }
+            return Ok(());
+        }
         if let Some(entry) = self.entries.get_mut(&mid) {
             if entry.publish.qos != Qos::ExactlyOnce || entry.state == State::Queued {
                 return Ok(());
@@ -97,9 +132,9 @@ impl Outgoing {
     }
 
     /// A PUBCOMP came.
-    pub fn completed(&mut self, mid: u16, ids: &mut Ids, output: &mut Output) {
-        if self.awaits(mid, Qos::ExactlyOnce, State::Released) {
-            self.complete(mid, ids, output);
+    pub fn completed(&mut self, ack: Ack, ids: &mut Ids, output: &mut Output) {
+        if self.awaits(ack.mid, Qos::ExactlyOnce, State::Released) {
+            self.complete(ack, ids, output);
         }
     }
 
@@ -107,12 +142,16 @@ impl Outgoing {
         self.entries.get(&mid).is_some_and(|entry| entry.publish.qos == qos && entry.state == state)
     }
 
-    fn complete(&mut self, mid: u16, ids: &mut Ids, output: &mut Output) {
+    fn complete(&mut self, ack: Ack, ids: &mut Ids, output: &mut Output) {
+        let Ack { mid, code, properties } = ack;
         if let Some(entry) = self.entries.remove(&mid) {
-            self.bytes -= size(&entry.publish);
+            self.bytes -= entry.publish.size();
             self.inflight -= 1;
             ids.release(mid);
-            output.events.push_back(Event::Published(mid));
+            if code >= FAILURE {
+                output.refused(mid, &entry.publish.topic, code);
+            }
+            output.events.push_back(Event::Published { mid, code, properties });
         }
     }
 
@@ -125,8 +164,4 @@ impl Outgoing {
     pub fn bytes(&self) -> usize {
         self.bytes
     }
-}
-
-fn size(publish: &Publish) -> usize {
-    publish.topic.len() + publish.payload.len()
 }

@@ -5,19 +5,23 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 
 use super::super::error::Error;
-use super::super::options::ConnectOptions;
-use super::super::packet::{
-    Control, PublishRef, PythonBytes, connect_flags, encode_connect, encode_publish,
-};
+use super::super::options::{ConnectOptions, Protocol};
+use super::super::packet::{Alias, Control, PublishRef, encode_connect, encode_publish};
 use super::super::qos::Qos;
+use super::super::reason::reason_name;
+use super::aliases::OutgoingAliases;
 use super::event::{Event, LogLevel};
+use super::log;
 
 /// A larger buffer is given back to the system after a burst.
 const KEPT_CAPACITY: usize = 1024 * 1024;
 
 /// Encoded packets on their way to the broker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Output {
+    protocol: Protocol,
+    /// Numbers for topics, on this connection.
+    pub aliases: OutgoingAliases,
     bytes: BytesMut,
     /// Bytes handed over but not reported as written.
     unwritten: usize,
@@ -34,6 +38,23 @@ pub struct Output {
     pub reporting: bool,
 }
 
+impl Default for Output {
+    fn default() -> Self {
+        Self {
+            protocol: Protocol::V311,
+            aliases: OutgoingAliases::default(),
+            bytes: BytesMut::new(),
+            unwritten: 0,
+            encoded: 0,
+            written: 0,
+            marks: VecDeque::new(),
+            events: VecDeque::new(),
+            logging: false,
+            reporting: false,
+        }
+    }
+}
+
 impl Output {
     /// Adds a line for `on_log`, which is only put together when somebody listens.
     pub fn log(&mut self, text: impl FnOnce() -> String) {
@@ -42,59 +63,48 @@ impl Output {
         }
     }
 
-    /// Writes a CONNECT.
+    /// Writes a CONNECT; what follows is of its protocol.
     pub fn connect(&mut self, options: &ConnectOptions) {
-        self.log(|| {
-            let flags = connect_flags(options);
-            format!(
-                "Sending CONNECT (u{}, p{}, wr{}, wq{}, wf{}, c{}, k{}) client_id={}",
-                flags >> 7,
-                (flags >> 6) & 1,
-                (flags >> 5) & 1,
-                (flags >> 3) & 3,
-                (flags >> 2) & 1,
-                (flags >> 1) & 1,
-                options.keep_alive,
-                PythonBytes(options.client_id.as_bytes()),
-            )
-        });
+        self.protocol = options.protocol;
+        self.aliases.reset(0);
+        self.log(|| log::sending_connect(options));
         self.encode(|bytes| encode_connect(options, bytes));
     }
 
     /// Writes a PUBLISH.
     pub fn publish(&mut self, publish: &PublishRef<'_>) {
-        self.log(|| {
-            let size = match publish.payload.len() {
-                0 => " (NULL payload)".to_owned(),
-                length => format!(", ... ({length} bytes)"),
-            };
-            format!(
-                "Sending PUBLISH (d{}, q{}, r{}, m{}), '{}'{size}",
-                u8::from(publish.dup),
-                publish.qos as u8,
-                u8::from(publish.retain),
-                publish.mid,
-                PythonBytes(publish.topic.as_bytes()),
-            )
-        });
-        self.encode(|bytes| encode_publish(publish, bytes));
+        self.log(|| log::sending_publish(publish));
+        let protocol = self.protocol;
+        let alias = match protocol {
+            Protocol::V5 => self.aliases.alias(publish.topic),
+            Protocol::V31 | Protocol::V311 => Alias::None,
+        };
+        self.encode(|bytes| encode_publish(protocol, publish, alias, bytes));
         if self.reporting && publish.qos == Qos::AtMostOnce {
             self.marks.push_back((self.encoded, publish.mid));
         }
     }
 
+    /// Reports a message that is not sent, because the broker has said that it does not take it.
+    pub fn refused(&mut self, mid: u16, topic: &str, code: u8) {
+        let reason = reason_name(code);
+        let text =
+            format!("the broker does not take message {mid} on {topic:?}: {reason} (code {code})");
+        self.events.push_back(Event::Notice { level: LogLevel::Error, text });
+    }
+
     /// Writes any other packet.
     pub fn control(&mut self, control: &Control) -> Result<(), Error> {
-        self.log(|| describe(control));
+        self.log(|| log::sending(control));
         self.control_silently(control)
     }
 
     /// Writes any other packet, and says nothing of it.
     pub fn control_silently(&mut self, control: &Control) -> Result<(), Error> {
-        let before = self.bytes.len();
+        let (protocol, before) = (self.protocol, self.bytes.len());
         let mut result = Ok(());
         self.encode(|bytes| {
-            result = control.encode(bytes);
+            result = control.encode(protocol, bytes);
             if result.is_err() {
                 bytes.truncate(before);
             }
@@ -127,7 +137,7 @@ impl Output {
                 break;
             }
             self.marks.pop_front();
-            self.events.push_back(Event::Published(mid));
+            self.events.push_back(Event::Published { mid, code: 0, properties: None });
         }
     }
 
@@ -149,29 +159,4 @@ impl Output {
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
-}
-
-fn describe(control: &Control) -> String {
-    match control {
-        Control::Subscribe { mid, filters } => {
-            let list = filters.iter().map(|(filter, qos)| {
-                format!("({}, {})", PythonBytes(filter.as_bytes()), *qos as u8)
-            });
-            format!("Sending SUBSCRIBE (d0, m{mid}) [{}]", join(list))
-        }
-        Control::Unsubscribe { mid, filters } => {
-            let list = filters.iter().map(|filter| PythonBytes(filter.as_bytes()).to_string());
-            format!("Sending UNSUBSCRIBE (d0, m{mid}) [{}]", join(list))
-        }
-        Control::PubAck(mid) => format!("Sending PUBACK (Mid: {mid})"),
-        Control::PubRec(mid) => format!("Sending PUBREC (Mid: {mid})"),
-        Control::PubRel(mid) => format!("Sending PUBREL (Mid: {mid})"),
-        Control::PubComp(mid) => format!("Sending PUBCOMP (Mid: {mid})"),
-        Control::PingReq => "Sending PINGREQ".to_owned(),
-        Control::Disconnect => "Sending DISCONNECT".to_owned(),
-    }
-}
-
-fn join(items: impl Iterator<Item = String>) -> String {
-    items.collect::<Vec<_>>().join(", ")
 }

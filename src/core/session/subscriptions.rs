@@ -5,8 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use indexmap::IndexMap;
 
 use super::super::error::Error;
-use super::super::packet::Control;
-use super::super::qos::Qos;
+use super::super::packet::{Control, SubscribeOptions, Subscription};
+use super::super::property::Properties;
 use super::ids::Ids;
 use super::output::Output;
 
@@ -14,18 +14,18 @@ use super::output::Output;
 #[derive(Debug, Default)]
 pub struct Subscriptions {
     /// Every filter that is subscribed to, in the order of subscription.
-    wanted: IndexMap<String, Qos>,
+    wanted: IndexMap<String, (SubscribeOptions, Properties)>,
     /// Requests without an answer, in the order of the calls.
     requests: VecDeque<Control>,
     /// What was subscribed to on the present connection, and with which SUBSCRIBE.
-    sent: HashMap<String, (Qos, u16)>,
+    sent: HashMap<String, (SubscribeOptions, u16)>,
 }
 
 impl Subscriptions {
     /// Remembers the filters for this and every later connection.
-    pub fn want(&mut self, filters: &[(String, Qos)]) {
-        for (filter, qos) in filters {
-            self.wanted.insert(filter.clone(), *qos);
+    pub fn want(&mut self, filters: &[Subscription], properties: &Properties) {
+        for Subscription { filter, options } in filters {
+            self.wanted.insert(filter.clone(), (*options, properties.clone()));
         }
     }
 
@@ -37,9 +37,9 @@ impl Subscriptions {
     }
 
     /// The identifier of the SUBSCRIBE of this connection, if one was sent for all of these.
-    pub fn already_sent(&self, filters: &[(String, Qos)]) -> Option<u16> {
-        let mut mids = filters.iter().map(|(filter, qos)| match self.sent.get(filter) {
-            Some((sent, mid)) if sent == qos => Some(*mid),
+    pub fn already_sent(&self, filters: &[Subscription]) -> Option<u16> {
+        let mut mids = filters.iter().map(|wanted| match self.sent.get(&wanted.filter) {
+            Some((sent, mid)) if *sent == wanted.options => Some(*mid),
             _ => None,
         });
         let first = mids.next()??;
@@ -66,13 +66,14 @@ impl Subscriptions {
         for request in &self.requests {
             send(request, &mut self.sent, output)?;
         }
-        for (filter, qos) in &self.wanted {
-            if self.sent.get(filter).is_some_and(|(sent, _)| sent == qos) {
+        for (filter, (options, properties)) in &self.wanted {
+            if self.sent.get(filter).is_some_and(|(sent, _)| sent == options) {
                 continue;
             }
             // Identifiers run out only with 65535 messages unconfirmed; the rest waits for the next time.
             let Some(mid) = ids.reserve() else { break };
-            let request = Control::Subscribe { mid, filters: vec![(filter.clone(), *qos)] };
+            let filters = vec![Subscription { filter: filter.clone(), options: *options }];
+            let request = Control::Subscribe { mid, filters, properties: properties.clone() };
             send(&request, &mut self.sent, output)?;
             self.requests.push_back(request);
         }
@@ -119,12 +120,15 @@ impl Subscriptions {
 
 fn send(
     request: &Control,
-    sent: &mut HashMap<String, (Qos, u16)>,
+    sent: &mut HashMap<String, (SubscribeOptions, u16)>,
     output: &mut Output,
 ) -> Result<(), Error> {
     match request {
-        Control::Subscribe { mid, filters } => {
-            sent.extend(filters.iter().map(|(filter, qos)| (filter.clone(), (*qos, *mid))));
+        Control::Subscribe { mid, filters, .. } => {
+            let sent_now = |Subscription { filter, options }: &Subscription| {
+                (filter.clone(), (*options, *mid))
+            };
+            sent.extend(filters.iter().map(sent_now));
         }
         Control::Unsubscribe { filters, .. } => {
             sent.retain(|filter, _| !filters.contains(filter));

@@ -1,5 +1,7 @@
 //! The first attempt to connect, and `connect` on a client that is running.
 
+use super::values::subscriptions;
+use flask_mqtt_core::core::property::Properties;
 use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::time::Duration;
@@ -39,7 +41,9 @@ fn a_closed_port_is_reported_and_there_is_no_second_attempt() {
     let error = app.connect(closed_port()).unwrap_err();
     let Error::Connect { source, .. } = &error else { panic!("{error}") };
     assert_eq!(source.kind(), ErrorKind::ConnectionRefused);
-    wait_for("the thread's end", || app.client.disconnect(false).unwrap().is_none().then_some(()));
+    wait_for("the thread's end", || {
+        app.client.disconnect(false, 0, Properties::default()).unwrap().is_none().then_some(())
+    });
     assert_eq!(app.client.take(10), []);
 }
 
@@ -90,7 +94,7 @@ fn options_that_cannot_be_sent_are_an_error_and_leave_the_connection_alone() {
     let mut options = broker.options();
     options.client_id = "x".repeat(70_000);
     assert!(matches!(app.client.connect(options, true), Err(Error::Option { .. })));
-    app.client.publish("t", b"x", Qos::AtMostOnce, false).unwrap();
+    app.client.publish("t", b"x", Qos::AtMostOnce, false, None).unwrap();
     assert!(matches!(connection.read(), Some(Packet::Publish(_))));
 }
 
@@ -102,7 +106,7 @@ fn connect_on_a_running_client_ends_its_connection_first() {
     assert_eq!(connection.read_to_end(), [Packet::Disconnect]);
     let mut connection = new.accept();
     app.wait(|event| matches!(event, Event::ConnAck { code: 0, .. }));
-    app.client.publish("t", b"x", Qos::AtMostOnce, false).unwrap();
+    app.client.publish("t", b"x", Qos::AtMostOnce, false, None).unwrap();
     assert!(matches!(connection.read(), Some(Packet::Publish(_))));
 }
 
@@ -131,10 +135,16 @@ fn connect_while_the_client_waits_to_try_again_does_not_wait() {
 fn a_client_connects_again_after_a_disconnect_and_sends_what_waited() {
     let broker = Broker::new();
     let (app, connection) = App::connected(&broker, broker.options());
-    app.client.subscribe(vec![("a".to_owned(), Qos::AtMostOnce)], false).unwrap();
+    app.client
+        .subscribe(
+            subscriptions(vec![("a".to_owned(), Qos::AtMostOnce)]),
+            Properties::default(),
+            false,
+        )
+        .unwrap();
     app.disconnect();
     drop(connection);
-    app.client.publish("t", b"x", Qos::AtLeastOnce, false).unwrap();
+    app.client.publish("t", b"x", Qos::AtLeastOnce, false, None).unwrap();
     app.connect(broker.options()).unwrap();
     let mut connection = broker.accept();
     assert!(matches!(connection.read(), Some(Packet::Subscribe(_))));

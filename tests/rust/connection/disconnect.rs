@@ -1,5 +1,7 @@
 //! The ends of a connection that the application wants.
 
+use super::values::ended;
+use flask_mqtt_core::core::property::Properties;
 use std::io::Read;
 use std::time::Duration;
 
@@ -17,13 +19,13 @@ fn a_disconnect_is_the_last_packet_after_everything_that_was_published() {
     let broker = Broker::new();
     let (app, mut connection) = App::connected(&broker, broker.options());
     for _ in 0..1000 {
-        app.client.publish("t", b"x", Qos::AtMostOnce, false).unwrap();
+        app.client.publish("t", b"x", Qos::AtMostOnce, false, None).unwrap();
     }
     app.disconnect();
     let packets = connection.read_to_end();
     assert_eq!(packets.len(), 1001);
     assert_eq!(packets.last(), Some(&Packet::Disconnect));
-    app.wait(|event| *event == Event::Disconnected(ReturnCode::Success));
+    app.wait(|event| *event == ended(ReturnCode::Success));
     assert!(!app.client.is_open());
 }
 
@@ -31,7 +33,7 @@ fn a_disconnect_is_the_last_packet_after_everything_that_was_published() {
 fn a_silent_disconnect_reports_nothing() {
     let broker = Broker::new();
     let (app, mut connection) = App::connected(&broker, broker.options());
-    wait_closed(app.client.disconnect(false).unwrap().unwrap());
+    wait_closed(app.client.disconnect(false, 0, Properties::default()).unwrap().unwrap());
     assert_eq!(connection.read_to_end(), [Packet::Disconnect]);
     assert_eq!(app.client.take(10), []);
 }
@@ -41,13 +43,15 @@ fn a_second_disconnect_has_nothing_to_do() {
     let broker = Broker::new();
     let (app, _connection) = App::connected(&broker, broker.options());
     app.disconnect();
-    wait_for("the thread's end", || app.client.disconnect(true).unwrap().is_none().then_some(()));
-    assert_eq!(app.client.take(10), [Event::Disconnected(ReturnCode::Success)]);
+    wait_for("the thread's end", || {
+        app.client.disconnect(true, 0, Properties::default()).unwrap().is_none().then_some(())
+    });
+    assert_eq!(app.client.take(10), [ended(ReturnCode::Success)]);
 }
 
 #[test]
 fn without_a_connection_there_is_nothing_to_disconnect() {
-    assert!(App::new().client.disconnect(true).unwrap().is_none());
+    assert!(App::new().client.disconnect(true, 0, Properties::default()).unwrap().is_none());
 }
 
 #[test]
@@ -56,7 +60,7 @@ fn a_broker_that_reads_nothing_does_not_hold_up_a_disconnect() {
     let (app, _connection) = App::connected(&broker, broker.options());
     app.fill();
     assert!(app.disconnect() < PROMPT);
-    app.wait(|event| *event == Event::Disconnected(ReturnCode::Success));
+    app.wait(|event| *event == ended(ReturnCode::Success));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Bounds and order: what happens when one side is slower than the other.
 
+use super::values::published;
 use std::io::{ErrorKind, Read, Write};
 
 use flask_mqtt_core::core::error::ReturnCode;
@@ -78,7 +79,7 @@ fn publishing_is_bounded_and_there_is_room_again_when_the_broker_reads() {
     let reader = std::thread::spawn(move || connection.read_to_end());
     let code = loop {
         let room = app.client.room().unwrap();
-        let (code, _) = app.client.publish("t", b"x", Qos::AtMostOnce, false).unwrap();
+        let (code, _) = app.client.publish("t", b"x", Qos::AtMostOnce, false, None).unwrap();
         if code != ReturnCode::QueueSize {
             break code;
         }
@@ -95,15 +96,15 @@ fn a_confirmation_makes_room_too() {
     let mut options = broker.options();
     options.limits.outgoing_bytes = 1;
     let (app, mut connection) = App::connected(&broker, options);
-    app.client.publish("t", b"x", Qos::AtLeastOnce, false).unwrap();
+    app.client.publish("t", b"x", Qos::AtLeastOnce, false, None).unwrap();
     assert!(matches!(connection.read(), Some(Packet::Publish(_))));
-    let (code, _) = app.client.publish("t", b"y", Qos::AtLeastOnce, false).unwrap();
+    let (code, _) = app.client.publish("t", b"y", Qos::AtLeastOnce, false, None).unwrap();
     assert_eq!(code, ReturnCode::QueueSize);
     let room = app.client.room().unwrap();
     connection.send(&[0x40, 2, 0, 1]);
     wait_closed(room);
-    app.wait(|event| *event == Event::Published(1));
-    let (code, _) = app.client.publish("t", b"y", Qos::AtLeastOnce, false).unwrap();
+    app.wait(|event| *event == published(1));
+    let (code, _) = app.client.publish("t", b"y", Qos::AtLeastOnce, false, None).unwrap();
     assert_eq!(code, ReturnCode::Success);
 }
 
@@ -124,14 +125,14 @@ fn take_gives_the_oldest_and_not_more_than_asked_for() {
     let (app, mut connection) = App::connected(&broker, broker.options());
     app.client.listen(true, true);
     for _ in 0..3 {
-        app.client.publish("t", b"x", Qos::AtMostOnce, false).unwrap();
+        app.client.publish("t", b"x", Qos::AtMostOnce, false, None).unwrap();
         connection.read();
     }
     let first = app.client.take(1);
     assert!(matches!(&first[..], [Event::Log { text, .. }] if text.contains("m1")), "{first:?}");
     assert_eq!(app.client.take(0), []);
-    app.wait(|event| *event == Event::Published(1));
-    app.wait(|event| *event == Event::Published(3));
+    app.wait(|event| *event == published(1));
+    app.wait(|event| *event == published(3));
 }
 
 #[test]
@@ -151,7 +152,7 @@ fn what_many_threads_publish_arrives_complete() {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..1000 {
-                    app.client.publish("t", b"x", Qos::AtMostOnce, false).unwrap();
+                    app.client.publish("t", b"x", Qos::AtMostOnce, false, None).unwrap();
                 }
             });
         }

@@ -8,3 +8,5 @@ mod flow;
 mod reconnect;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/values.rs"]
+mod values;

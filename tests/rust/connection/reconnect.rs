@@ -1,5 +1,7 @@
 //! What happens when a connection ends that should not.
 
+use super::values::{published, subscriptions};
+use flask_mqtt_core::core::property::Properties;
 use std::time::{Duration, Instant};
 
 use flask_mqtt_core::core::qos::Qos;
@@ -12,8 +14,14 @@ use super::support::{App, Broker};
 fn a_lost_connection_is_made_again_and_what_was_unconfirmed_is_sent_again() {
     let broker = Broker::new();
     let (app, mut connection) = App::connected(&broker, broker.options());
-    app.client.subscribe(vec![("a".to_owned(), Qos::AtMostOnce)], false).unwrap();
-    app.client.publish("t", b"x", Qos::AtLeastOnce, false).unwrap();
+    app.client
+        .subscribe(
+            subscriptions(vec![("a".to_owned(), Qos::AtMostOnce)]),
+            Properties::default(),
+            false,
+        )
+        .unwrap();
+    app.client.publish("t", b"x", Qos::AtLeastOnce, false, None).unwrap();
     assert!(matches!(connection.read(), Some(Packet::Subscribe(_))));
     assert!(matches!(connection.read(), Some(Packet::Publish(publish)) if !publish.dup));
     drop(connection);
@@ -26,7 +34,7 @@ fn a_lost_connection_is_made_again_and_what_was_unconfirmed_is_sent_again() {
     assert!(matches!(connection.read(), Some(Packet::Subscribe(_))));
     assert!(matches!(connection.read(), Some(Packet::Publish(publish)) if publish.dup));
     connection.send(&[0x40, 2, 0, 2]);
-    app.wait(|event| *event == Event::Published(2));
+    app.wait(|event| *event == published(2));
 }
 
 #[test]

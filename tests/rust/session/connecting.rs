@@ -13,11 +13,12 @@ use flask_mqtt_core::core::session::Event;
 use rumqttc::mqttbytes::v4::{LastWill, Login, Packet};
 
 use super::peer::{Peer, SECOND, message};
+use super::values::connack;
 
 const NONE: [&str; 0] = [];
 
-fn connack(code: u8) -> Incoming {
-    Incoming::ConnAck { session_present: false, code }
+fn answer(code: u8) -> Incoming {
+    connack(false, code)
 }
 
 /// A connected session with a keep alive of 10 s.
@@ -70,9 +71,12 @@ fn a_session_is_connected_from_the_connack_to_the_loss() {
     assert_eq!(state(&peer), (false, false));
     peer.open();
     assert_eq!(state(&peer), (true, false));
-    peer.receive(Incoming::ConnAck { session_present: true, code: 0 });
+    peer.receive(connack(true, 0));
     assert_eq!(state(&peer), (true, true));
-    assert_eq!(peer.events(), [Event::ConnAck { session_present: true, code: 0 }]);
+    assert_eq!(
+        peer.events(),
+        [Event::ConnAck { session_present: true, code: 0, properties: None }]
+    );
     peer.session.lost();
     assert_eq!(state(&peer), (false, false));
 }
@@ -89,10 +93,13 @@ fn a_refusal_is_reported_and_ends_the_connection() {
         let mut peer = Peer::connecting();
         peer.subscribe("a", Qos::AtMostOnce);
         peer.publish("x", Qos::AtLeastOnce);
-        let error = peer.refuse(connack(code));
+        let error = peer.refuse(answer(code));
         assert_eq!(error.return_code(), ReturnCode::ConnectionRefused);
         assert!(error.to_string().contains(meaning), "{error}");
-        assert_eq!(peer.events(), [Event::ConnAck { session_present: false, code }]);
+        assert_eq!(
+            peer.events(),
+            [Event::ConnAck { session_present: false, code, properties: None }]
+        );
         assert!(!peer.session.is_connected());
         assert_eq!(peer.sent(), NONE);
     }
@@ -101,7 +108,7 @@ fn a_refusal_is_reported_and_ends_the_connection() {
 #[test]
 fn a_second_connack_is_a_protocol_error() {
     let mut peer = Peer::connected();
-    let error = peer.refuse(connack(0));
+    let error = peer.refuse(answer(0));
     assert_eq!(error.return_code(), ReturnCode::Protocol);
     assert_eq!(peer.events(), []);
 }
@@ -110,9 +117,9 @@ fn a_second_connack_is_a_protocol_error() {
 fn any_other_packet_before_the_connack_is_a_protocol_error() {
     for packet in [
         message(0, Qos::AtMostOnce, "a"),
-        Incoming::PubAck(1),
-        Incoming::PubRel(1),
-        Incoming::SubAck { mid: 1, granted: vec![0] },
+        Incoming::PubAck(1.into()),
+        Incoming::PubRel(1.into()),
+        Incoming::SubAck { mid: 1, granted: vec![0], properties: None },
         Incoming::PingResp,
     ] {
         let mut peer = Peer::connecting();
@@ -124,10 +131,11 @@ fn any_other_packet_before_the_connack_is_a_protocol_error() {
 #[test]
 fn a_broker_that_does_not_answer_the_connect_in_time_is_given_up() {
     let mut peer = Peer::with(|options| options.connect_timeout = Duration::from_millis(2500));
-    peer.begin();
-    let due = peer.now + Duration::from_millis(2500);
+    // Opening the transport took some of the time.
+    let due = peer.now + Duration::from_millis(1500);
+    peer.session.opened(peer.now, due);
     assert_eq!(peer.session.deadline(), Some(due));
-    peer.session.tick(peer.now + Duration::from_millis(2499), true).unwrap();
+    peer.session.tick(peer.now + Duration::from_millis(1499), true).unwrap();
     let error = peer.session.tick(due, true).unwrap_err();
     assert_eq!(error.to_string(), "no CONNACK from broker:1883 within 2.5 s");
 }

@@ -1,5 +1,6 @@
 //! QoS 0, 1 and 2 from the broker: acknowledged after the handler, QoS 2 delivered once.
 
+use super::values::connack;
 use flask_mqtt_core::core::error::Error;
 use flask_mqtt_core::core::packet::{Incoming, Publish};
 use flask_mqtt_core::core::qos::Qos;
@@ -26,6 +27,7 @@ fn a_message_comes_with_its_flags_and_the_time_it_was_read() {
         retain: true,
         dup: false,
         mid: 0,
+        properties: None,
     };
     peer.receive(Incoming::Publish(publish.clone()));
     let received = peer.now;
@@ -45,7 +47,7 @@ fn a_qos_2_message_is_delivered_on_pubrel_and_the_pubcomp_waits_until_it_is_hand
     let mut peer = Peer::connected();
     assert_eq!(peer.receive(message(5, Qos::ExactlyOnce, "a")), ["PUBREC m5"]);
     assert_eq!(peer.events(), []);
-    assert_eq!(peer.receive(Incoming::PubRel(5)), NONE);
+    assert_eq!(peer.receive(Incoming::PubRel(5.into())), NONE);
     let receipt = peer.receipt();
     assert_eq!(peer.handled(receipt), ["PUBCOMP m5"]);
 }
@@ -57,7 +59,7 @@ fn a_qos_2_message_sent_twice_before_the_pubrel_is_delivered_once() {
     assert_eq!(peer.receive(message(5, Qos::ExactlyOnce, "a")), ["PUBREC m5"]);
     assert_eq!(peer.reconnect(true), NONE);
     assert_eq!(peer.receive(message(5, Qos::ExactlyOnce, "a")), ["PUBREC m5"]);
-    peer.receive(Incoming::PubRel(5));
+    peer.receive(Incoming::PubRel(5.into()));
     assert_eq!(peer.messages().len(), 1);
 }
 
@@ -65,8 +67,8 @@ fn a_qos_2_message_sent_twice_before_the_pubrel_is_delivered_once() {
 fn a_pubrel_sent_twice_delivers_once_and_gets_one_pubcomp_when_the_message_is_handled() {
     let mut peer = Peer::connected();
     peer.receive(message(5, Qos::ExactlyOnce, "a"));
-    peer.receive(Incoming::PubRel(5));
-    assert_eq!(peer.receive(Incoming::PubRel(5)), NONE);
+    peer.receive(Incoming::PubRel(5.into()));
+    assert_eq!(peer.receive(Incoming::PubRel(5.into())), NONE);
     let receipt = peer.receipt();
     assert_eq!(peer.handled(receipt), ["PUBCOMP m5"]);
 }
@@ -75,17 +77,17 @@ fn a_pubrel_sent_twice_delivers_once_and_gets_one_pubcomp_when_the_message_is_ha
 fn a_pubrel_after_the_message_was_handled_gets_a_pubcomp_and_delivers_nothing() {
     let mut peer = Peer::connected();
     peer.receive(message(5, Qos::ExactlyOnce, "a"));
-    peer.receive(Incoming::PubRel(5));
+    peer.receive(Incoming::PubRel(5.into()));
     let receipt = peer.receipt();
     peer.handled(receipt);
-    assert_eq!(peer.receive(Incoming::PubRel(5)), ["PUBCOMP m5"]);
+    assert_eq!(peer.receive(Incoming::PubRel(5.into())), ["PUBCOMP m5"]);
     assert_eq!(peer.events(), []);
 }
 
 #[test]
 fn a_pubrel_of_an_unknown_message_gets_a_pubcomp() {
     let mut peer = Peer::connected();
-    assert_eq!(peer.receive(Incoming::PubRel(9)), ["PUBCOMP m9"]);
+    assert_eq!(peer.receive(Incoming::PubRel(9.into())), ["PUBCOMP m9"]);
     assert_eq!(peer.events(), []);
 }
 
@@ -94,7 +96,7 @@ fn an_identifier_is_free_for_the_next_message_when_the_pubcomp_is_out() {
     let mut peer = Peer::connected();
     for payload in ["a", "b"] {
         peer.receive(message(5, Qos::ExactlyOnce, payload));
-        peer.receive(Incoming::PubRel(5));
+        peer.receive(Incoming::PubRel(5.into()));
         let messages = peer.messages();
         assert_eq!(messages[0].0, payload);
         assert_eq!(peer.handled(messages[0].1.unwrap()), ["PUBCOMP m5"]);
@@ -110,7 +112,7 @@ fn a_puback_does_not_go_to_a_later_connection() {
     assert_eq!(peer.handled(receipt), NONE);
     peer.open();
     assert_eq!(peer.handled(receipt), NONE);
-    peer.receive(Incoming::ConnAck { session_present: true, code: 0 });
+    peer.receive(connack(true, 0));
     assert_eq!(peer.handled(receipt), NONE);
 }
 
@@ -118,10 +120,10 @@ fn a_puback_does_not_go_to_a_later_connection() {
 fn a_pubcomp_goes_to_a_later_connection_when_the_broker_released_the_message_there_again() {
     let mut peer = Peer::connected();
     peer.receive(message(5, Qos::ExactlyOnce, "a"));
-    peer.receive(Incoming::PubRel(5));
+    peer.receive(Incoming::PubRel(5.into()));
     let receipt = peer.receipt();
     peer.reconnect(true);
-    assert_eq!(peer.receive(Incoming::PubRel(5)), NONE);
+    assert_eq!(peer.receive(Incoming::PubRel(5.into())), NONE);
     assert_eq!(peer.events(), []);
     assert_eq!(peer.handled(receipt), ["PUBCOMP m5"]);
 }
@@ -130,11 +132,11 @@ fn a_pubcomp_goes_to_a_later_connection_when_the_broker_released_the_message_the
 fn a_pubcomp_waits_for_the_pubrel_of_the_present_connection() {
     let mut peer = Peer::connected();
     peer.receive(message(5, Qos::ExactlyOnce, "a"));
-    peer.receive(Incoming::PubRel(5));
+    peer.receive(Incoming::PubRel(5.into()));
     let receipt = peer.receipt();
     peer.reconnect(true);
     assert_eq!(peer.handled(receipt), NONE);
-    assert_eq!(peer.receive(Incoming::PubRel(5)), ["PUBCOMP m5"]);
+    assert_eq!(peer.receive(Incoming::PubRel(5.into())), ["PUBCOMP m5"]);
     assert_eq!(peer.events(), []);
 }
 
@@ -142,11 +144,11 @@ fn a_pubcomp_waits_for_the_pubrel_of_the_present_connection() {
 fn a_message_handled_late_does_not_complete_another_one_with_its_identifier() {
     let mut peer = Peer::connected();
     peer.receive(message(1, Qos::ExactlyOnce, "old"));
-    peer.receive(Incoming::PubRel(1));
+    peer.receive(Incoming::PubRel(1.into()));
     let old = peer.receipt();
     peer.reconnect(false);
     peer.receive(message(1, Qos::ExactlyOnce, "new"));
-    peer.receive(Incoming::PubRel(1));
+    peer.receive(Incoming::PubRel(1.into()));
     let new = peer.receipt();
     assert_eq!(peer.handled(old), NONE);
     assert_eq!(peer.handled(new), ["PUBCOMP m1"]);
@@ -160,9 +162,9 @@ fn messages_that_the_broker_forgot_before_their_pubrel_are_delivered_in_order() 
     }
     peer.session.lost();
     peer.open();
-    assert_eq!(peer.receive(Incoming::ConnAck { session_present: false, code: 0 }), NONE);
+    assert_eq!(peer.receive(connack(false, 0)), NONE);
     let events = peer.events();
-    assert_eq!(events[0], Event::ConnAck { session_present: false, code: 0 });
+    assert_eq!(events[0], Event::ConnAck { session_present: false, code: 0, properties: None });
     let payloads: Vec<_> = events[1..]
         .iter()
         .map(|event| match event {
@@ -179,9 +181,9 @@ fn messages_that_the_broker_kept_wait_for_their_pubrel() {
     peer.receive(message(5, Qos::ExactlyOnce, "a"));
     peer.session.lost();
     peer.open();
-    peer.receive(Incoming::ConnAck { session_present: true, code: 0 });
+    peer.receive(connack(true, 0));
     assert_eq!(peer.events().len(), 1);
-    peer.receive(Incoming::PubRel(5));
+    peer.receive(Incoming::PubRel(5.into()));
     assert_eq!(peer.messages().len(), 1);
 }
 
@@ -191,10 +193,10 @@ fn a_refused_connect_delivers_nothing_and_forgets_nothing() {
     peer.receive(message(5, Qos::ExactlyOnce, "a"));
     peer.session.lost();
     peer.open();
-    peer.refuse(Incoming::ConnAck { session_present: false, code: 3 });
+    peer.refuse(connack(false, 3));
     assert_eq!(peer.events().len(), 1);
     peer.reconnect(true);
-    peer.receive(Incoming::PubRel(5));
+    peer.receive(Incoming::PubRel(5.into()));
     assert_eq!(peer.messages().len(), 1);
 }
 
@@ -213,7 +215,7 @@ fn a_pubrel_makes_room_for_the_next_qos_2_message() {
     peer.connect(false);
     for mid in 1..100 {
         assert_eq!(peer.receive(message(mid, Qos::ExactlyOnce, "12345678")).len(), 1);
-        peer.receive(Incoming::PubRel(mid));
+        peer.receive(Incoming::PubRel(mid.into()));
     }
     peer.receive(message(200, Qos::ExactlyOnce, &"x".repeat(1000)));
 }
@@ -224,7 +226,7 @@ fn a_receipt_given_back_twice_or_made_up_sends_no_second_pubcomp() {
     peer.receive(message(5, Qos::ExactlyOnce, "a"));
     let early = Receipt { mid: 5, qos: Qos::ExactlyOnce, connection: 1 };
     assert_eq!(peer.handled(early), NONE);
-    peer.receive(Incoming::PubRel(5));
+    peer.receive(Incoming::PubRel(5.into()));
     let receipt = peer.receipt();
     assert_eq!(peer.handled(receipt), ["PUBCOMP m5"]);
     assert_eq!(peer.handled(receipt), NONE);

@@ -10,3 +10,5 @@ mod peer;
 mod queue;
 mod reporting;
 mod subscriptions;
+#[path = "../support/values.rs"]
+mod values;

@@ -1,5 +1,6 @@
 //! Random interleavings of everything that can happen to a session, against a broker that is right.
 
+use super::values::{connack, unsuback};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use flask_mqtt_core::core::error::ReturnCode;
@@ -159,7 +160,7 @@ impl World {
     fn settle(&mut self) {
         for event in self.peer.events() {
             match event {
-                Event::Published(mid) => {
+                Event::Published { mid, .. } => {
                     assert!(self.inflight.remove(&mid), "published without being sent");
                     self.published += 1;
                 }
@@ -213,12 +214,12 @@ fn qos() -> impl Strategy<Value = Qos> {
 fn stray(mids: std::ops::Range<u16>) -> impl Strategy<Value = Incoming> {
     mids.prop_flat_map(|mid| {
         prop_oneof![
-            Just(Incoming::PubAck(mid)),
-            Just(Incoming::PubRec(mid)),
-            Just(Incoming::PubRel(mid)),
-            Just(Incoming::PubComp(mid)),
-            Just(Incoming::SubAck { mid, granted: vec![0] }),
-            Just(Incoming::UnsubAck(mid)),
+            Just(Incoming::PubAck(mid.into())),
+            Just(Incoming::PubRec(mid.into())),
+            Just(Incoming::PubRel(mid.into())),
+            Just(Incoming::PubComp(mid.into())),
+            Just(Incoming::SubAck { properties: None, mid, granted: vec![0] }),
+            Just(unsuback(mid)),
             Just(Incoming::PingResp),
         ]
     })
@@ -253,7 +254,7 @@ fn chaos() -> impl Strategy<Value = Vec<Step>> {
         8 => stray(1..12),
         4 => (1..12_u16, qos()).prop_map(|(mid, qos)| message(mid, qos, "stray")),
         1 => (any::<bool>(), 0..6_u8)
-            .prop_map(|(session_present, code)| Incoming::ConnAck { session_present, code }),
+            .prop_map(|(session_present, code)| connack(session_present, code)),
     ];
     let own = prop_oneof![
         qos().prop_map(Step::Publish),

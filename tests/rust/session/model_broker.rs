@@ -1,5 +1,6 @@
 //! A broker that does what MQTT 3.1.1 asks of it, in as few lines as will do.
 
+use super::values::{connack, unsuback};
 use std::collections::{BTreeMap, HashSet};
 
 use flask_mqtt_core::core::packet::Incoming;
@@ -65,20 +66,20 @@ impl Broker {
                 }
                 match qos {
                     Qos::AtMostOnce => {}
-                    Qos::AtLeastOnce => return vec![Incoming::PubAck(publish.pkid)],
-                    Qos::ExactlyOnce => return vec![Incoming::PubRec(publish.pkid)],
+                    Qos::AtLeastOnce => return vec![Incoming::PubAck(publish.pkid.into())],
+                    Qos::ExactlyOnce => return vec![Incoming::PubRec(publish.pkid.into())],
                 }
             }
             Packet::PubRel(ack) => {
                 self.unreleased.remove(&ack.pkid);
-                return vec![Incoming::PubComp(ack.pkid)];
+                return vec![Incoming::PubComp(ack.pkid.into())];
             }
             Packet::PubRec(ack) => {
                 let mut unconfirmed = self.unconfirmed.iter_mut();
                 if let Some(message) = unconfirmed.find(|message| message.mid == ack.pkid) {
                     message.released = true;
                 }
-                return vec![Incoming::PubRel(ack.pkid)];
+                return vec![Incoming::PubRel(ack.pkid.into())];
             }
             Packet::PubAck(ack) => self.confirm(ack.pkid),
             Packet::PubComp(ack) => self.confirm(ack.pkid),
@@ -88,11 +89,11 @@ impl Broker {
                     filters.map(|filter| (&filter.path, filter.qos as u8)).collect();
                 let granted = codes.iter().map(|(_, qos)| *qos).collect();
                 self.subscriptions.extend(codes.iter().map(|(path, qos)| ((*path).clone(), *qos)));
-                return vec![Incoming::SubAck { mid: subscribe.pkid, granted }];
+                return vec![Incoming::SubAck { mid: subscribe.pkid, granted, properties: None }];
             }
             Packet::Unsubscribe(unsubscribe) => {
                 self.subscriptions.retain(|filter, _| !unsubscribe.topics.contains(filter));
-                return vec![Incoming::UnsubAck(unsubscribe.pkid)];
+                return vec![unsuback(unsubscribe.pkid)];
             }
             other => panic!("the client has no reason to send {other:?}"),
         }
@@ -104,9 +105,9 @@ impl Broker {
         self.connected = true;
         let session_present = std::mem::replace(&mut self.session_present, true);
         let again = self.unconfirmed.iter().map(|Unconfirmed { mid, qos, payload, released }| {
-            if *released { Incoming::PubRel(*mid) } else { message(*mid, *qos, payload) }
+            if *released { Incoming::PubRel((*mid).into()) } else { message(*mid, *qos, payload) }
         });
-        std::iter::once(Incoming::ConnAck { session_present, code: 0 }).chain(again).collect()
+        std::iter::once(connack(session_present, 0)).chain(again).collect()
     }
 
     fn confirm(&mut self, mid: u16) {

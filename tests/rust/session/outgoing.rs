@@ -1,9 +1,9 @@
 //! QoS 0, 1 and 2 to the broker, and what is sent again on the next connection.
 
+use super::values::{connack, published, unsuback};
 use flask_mqtt_core::core::error::ReturnCode;
 use flask_mqtt_core::core::packet::Incoming;
 use flask_mqtt_core::core::qos::Qos;
-use flask_mqtt_core::core::session::Event;
 
 use super::peer::Peer;
 
@@ -24,8 +24,8 @@ fn a_qos_1_message_is_published_when_the_puback_comes() {
     peer.publish("a", Qos::AtLeastOnce);
     peer.sent();
     assert_eq!(peer.events(), []);
-    assert_eq!(peer.receive(Incoming::PubAck(1)), NONE);
-    assert_eq!(peer.events(), [Event::Published(1)]);
+    assert_eq!(peer.receive(Incoming::PubAck(1.into())), NONE);
+    assert_eq!(peer.events(), [published(1)]);
     assert_eq!(peer.session.outgoing_bytes(), 0);
 }
 
@@ -34,10 +34,10 @@ fn a_qos_2_message_is_published_when_the_pubcomp_comes() {
     let mut peer = Peer::connected();
     peer.publish("a", Qos::ExactlyOnce);
     assert_eq!(peer.sent(), ["PUBLISH q2 m1 a"]);
-    assert_eq!(peer.receive(Incoming::PubRec(1)), ["PUBREL m1"]);
+    assert_eq!(peer.receive(Incoming::PubRec(1.into())), ["PUBREL m1"]);
     assert_eq!(peer.events(), []);
-    assert_eq!(peer.receive(Incoming::PubComp(1)), NONE);
-    assert_eq!(peer.events(), [Event::Published(1)]);
+    assert_eq!(peer.receive(Incoming::PubComp(1.into())), NONE);
+    assert_eq!(peer.events(), [published(1)]);
     assert_eq!(peer.session.outgoing_bytes(), 0);
 }
 
@@ -47,19 +47,19 @@ fn a_pubrec_is_answered_every_time_it_comes() {
     peer.publish("a", Qos::ExactlyOnce);
     peer.sent();
     for _ in 0..3 {
-        assert_eq!(peer.receive(Incoming::PubRec(1)), ["PUBREL m1"]);
+        assert_eq!(peer.receive(Incoming::PubRec(1.into())), ["PUBREL m1"]);
     }
-    assert_eq!(peer.receive(Incoming::PubRec(777)), ["PUBREL m777"]);
+    assert_eq!(peer.receive(Incoming::PubRec(777.into())), ["PUBREL m777"]);
 }
 
 #[test]
 fn answers_that_nobody_waits_for_do_nothing() {
     let mut peer = Peer::connected();
     for packet in [
-        Incoming::PubAck(7),
-        Incoming::PubComp(7),
-        Incoming::SubAck { mid: 7, granted: vec![0] },
-        Incoming::UnsubAck(7),
+        Incoming::PubAck(7.into()),
+        Incoming::PubComp(7.into()),
+        Incoming::SubAck { mid: 7, granted: vec![0], properties: None },
+        unsuback(7),
         Incoming::PingResp,
     ] {
         assert_eq!(peer.receive(packet), NONE);
@@ -74,12 +74,12 @@ fn an_answer_of_the_wrong_kind_does_not_confirm_a_message() {
     peer.publish("b", Qos::ExactlyOnce);
     peer.sent();
     let wrong = [
-        Incoming::PubRec(1),
-        Incoming::PubComp(1),
-        Incoming::SubAck { mid: 1, granted: vec![1] },
-        Incoming::PubAck(2),
-        Incoming::PubComp(2),
-        Incoming::UnsubAck(2),
+        Incoming::PubRec(1.into()),
+        Incoming::PubComp(1.into()),
+        Incoming::SubAck { mid: 1, granted: vec![1], properties: None },
+        Incoming::PubAck(2.into()),
+        Incoming::PubComp(2.into()),
+        unsuback(2),
     ];
     for packet in wrong {
         assert_eq!(peer.receive(packet), NONE);
@@ -92,9 +92,9 @@ fn an_answer_of_the_wrong_kind_does_not_confirm_a_message() {
 fn a_message_confirmed_twice_is_published_once() {
     let mut peer = Peer::connected();
     peer.publish("a", Qos::AtLeastOnce);
-    peer.receive(Incoming::PubAck(1));
-    peer.receive(Incoming::PubAck(1));
-    assert_eq!(peer.events(), [Event::Published(1)]);
+    peer.receive(Incoming::PubAck(1.into()));
+    peer.receive(Incoming::PubAck(1.into()));
+    assert_eq!(peer.events(), [published(1)]);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn what_was_on_its_way_is_sent_again_with_dup_in_the_order_of_acceptance() {
         ] {
             peer.publish(payload, qos);
         }
-        peer.receive(Incoming::PubAck(2));
+        peer.receive(Incoming::PubAck(2.into()));
         assert_eq!(
             peer.reconnect(session_present),
             ["PUBLISH q2 m1 dup a", "PUBLISH q2 m3 dup c", "PUBLISH q1 m4 dup d"]
@@ -136,23 +136,23 @@ fn a_released_message_is_released_again_where_the_broker_kept_the_session() {
     let mut peer = Peer::connected();
     peer.publish("a", Qos::ExactlyOnce);
     peer.publish("b", Qos::AtLeastOnce);
-    peer.receive(Incoming::PubRec(1));
+    peer.receive(Incoming::PubRec(1.into()));
     assert_eq!(peer.reconnect(true), ["PUBREL m1", "PUBLISH q1 m2 dup b"]);
-    peer.receive(Incoming::PubComp(1));
-    assert_eq!(peer.events(), [Event::Published(1)]);
+    peer.receive(Incoming::PubComp(1.into()));
+    assert_eq!(peer.events(), [published(1)]);
 }
 
 #[test]
 fn a_released_message_is_published_again_where_the_broker_forgot_the_session() {
     let mut peer = Peer::connected();
     peer.publish("a", Qos::ExactlyOnce);
-    peer.receive(Incoming::PubRec(1));
+    peer.receive(Incoming::PubRec(1.into()));
     assert_eq!(peer.reconnect(false), ["PUBLISH q2 m1 dup a"]);
-    assert_eq!(peer.receive(Incoming::PubComp(1)), NONE);
+    assert_eq!(peer.receive(Incoming::PubComp(1.into())), NONE);
     assert_eq!(peer.events(), []);
-    assert_eq!(peer.receive(Incoming::PubRec(1)), ["PUBREL m1"]);
-    peer.receive(Incoming::PubComp(1));
-    assert_eq!(peer.events(), [Event::Published(1)]);
+    assert_eq!(peer.receive(Incoming::PubRec(1.into())), ["PUBREL m1"]);
+    peer.receive(Incoming::PubComp(1.into()));
+    assert_eq!(peer.events(), [published(1)]);
 }
 
 #[test]
@@ -160,9 +160,9 @@ fn a_confirmed_message_is_not_sent_again() {
     let mut peer = Peer::connected();
     peer.publish("a", Qos::AtLeastOnce);
     peer.publish("b", Qos::ExactlyOnce);
-    peer.receive(Incoming::PubAck(1));
-    peer.receive(Incoming::PubRec(2));
-    peer.receive(Incoming::PubComp(2));
+    peer.receive(Incoming::PubAck(1.into()));
+    peer.receive(Incoming::PubRec(2.into()));
+    peer.receive(Incoming::PubComp(2.into()));
     assert_eq!(peer.reconnect(true), NONE);
     assert_eq!(peer.reconnect(false), NONE);
 }
@@ -193,7 +193,7 @@ fn what_is_published_before_the_connack_goes_out_after_it() {
     assert_eq!(peer.publish("a", Qos::AtMostOnce), (ReturnCode::Success, 1));
     assert_eq!(peer.publish("b", Qos::AtLeastOnce), (ReturnCode::Success, 2));
     assert_eq!(peer.sent(), NONE);
-    let sent = peer.receive(Incoming::ConnAck { session_present: false, code: 0 });
+    let sent = peer.receive(connack(false, 0));
     assert_eq!(sent, ["PUBLISH q0 m0 a", "PUBLISH q1 m2 b"]);
 }
 
@@ -210,7 +210,7 @@ fn a_qos_0_message_is_lost_with_the_connection_and_the_others_are_not() {
 #[test]
 fn the_flags_topic_and_payload_arrive_as_they_were_given() {
     let mut peer = Peer::connected();
-    peer.session.publish("a/ü", b"\0\xff", Qos::AtLeastOnce, true).unwrap();
+    peer.session.publish("a/ü", b"\0\xff", Qos::AtLeastOnce, true, None).unwrap();
     let [rumqttc::mqttbytes::v4::Packet::Publish(publish)] = &peer.packets()[..] else {
         panic!("one PUBLISH is expected")
     };

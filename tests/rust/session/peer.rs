@@ -1,5 +1,7 @@
 //! A broker's view of a session: feeds it packets and shows what it puts out, one line per packet.
 
+use super::values::{connack, subscriptions};
+use flask_mqtt_core::core::property::Properties;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -62,7 +64,7 @@ impl Peer {
     /// dropped.
     pub fn connect(&mut self, session_present: bool) -> Vec<String> {
         self.open();
-        let sent = self.receive(Incoming::ConnAck { session_present, code: 0 });
+        let sent = self.receive(connack(session_present, 0));
         self.events().retain(|event| !matches!(event, Event::ConnAck { .. }));
         sent
     }
@@ -129,22 +131,26 @@ impl Peer {
 
     /// Publishes to the topic `t`.
     pub fn publish(&mut self, payload: &str, qos: Qos) -> (ReturnCode, u16) {
-        self.session.publish("t", payload.as_bytes(), qos, false).unwrap()
+        self.session.publish("t", payload.as_bytes(), qos, false, None).unwrap()
     }
 
     /// Subscribes to one filter.
     pub fn subscribe(&mut self, filter: &str, qos: Qos) -> (ReturnCode, Option<u16>) {
-        self.session.subscribe(vec![(filter.to_owned(), qos)], false).unwrap()
+        self.session
+            .subscribe(subscriptions(vec![(filter.to_owned(), qos)]), Properties::default(), false)
+            .unwrap()
     }
 
     /// Subscribes to one filter as the `on_connect` handler does.
     pub fn subscribe_again(&mut self, filter: &str, qos: Qos) -> (ReturnCode, Option<u16>) {
-        self.session.subscribe(vec![(filter.to_owned(), qos)], true).unwrap()
+        self.session
+            .subscribe(subscriptions(vec![(filter.to_owned(), qos)]), Properties::default(), true)
+            .unwrap()
     }
 
     /// Unsubscribes from one filter.
     pub fn unsubscribe(&mut self, filter: &str) -> (ReturnCode, Option<u16>) {
-        self.session.unsubscribe(vec![filter.to_owned()]).unwrap()
+        self.session.unsubscribe(vec![filter.to_owned()], Properties::default()).unwrap()
     }
 
     /// Lets the clock run to the session's deadline, and does what is due.
@@ -164,6 +170,7 @@ pub fn message(mid: u16, qos: Qos, payload: &str) -> Incoming {
         retain: false,
         dup: false,
         mid,
+        properties: None,
     })
 }
 

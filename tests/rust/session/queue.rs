@@ -1,5 +1,6 @@
 //! The window of unconfirmed messages, and the bounds on what waits.
 
+use super::values::connack;
 use flask_mqtt_core::core::error::ReturnCode;
 use flask_mqtt_core::core::packet::Incoming;
 use flask_mqtt_core::core::qos::Qos;
@@ -25,18 +26,18 @@ fn publish(peer: &mut Peer, count: usize, qos: Qos) -> Vec<String> {
 fn twenty_messages_are_on_their_way_and_the_next_follow_one_by_one_in_order() {
     let mut peer = Peer::connected();
     assert_eq!(publish(&mut peer, 23, Qos::AtLeastOnce).len(), 20);
-    assert_eq!(peer.receive(Incoming::PubAck(5)), ["PUBLISH q1 m21 21"]);
-    assert_eq!(peer.receive(Incoming::PubAck(1)), ["PUBLISH q1 m22 22"]);
-    assert_eq!(peer.receive(Incoming::PubAck(1)), NONE);
-    assert_eq!(peer.receive(Incoming::PubAck(22)), ["PUBLISH q1 m23 23"]);
+    assert_eq!(peer.receive(Incoming::PubAck(5.into())), ["PUBLISH q1 m21 21"]);
+    assert_eq!(peer.receive(Incoming::PubAck(1.into())), ["PUBLISH q1 m22 22"]);
+    assert_eq!(peer.receive(Incoming::PubAck(1.into())), NONE);
+    assert_eq!(peer.receive(Incoming::PubAck(22.into())), ["PUBLISH q1 m23 23"]);
 }
 
 #[test]
 fn a_qos_2_message_keeps_its_place_in_the_window_until_the_pubcomp() {
     let mut peer = Peer::connected();
     publish(&mut peer, 21, Qos::ExactlyOnce);
-    assert_eq!(peer.receive(Incoming::PubRec(1)), ["PUBREL m1"]);
-    assert_eq!(peer.receive(Incoming::PubComp(1)), ["PUBLISH q2 m21 21"]);
+    assert_eq!(peer.receive(Incoming::PubRec(1.into())), ["PUBREL m1"]);
+    assert_eq!(peer.receive(Incoming::PubComp(1.into())), ["PUBLISH q2 m21 21"]);
 }
 
 #[test]
@@ -52,12 +53,14 @@ fn answers_do_not_reach_a_message_that_waits_for_the_window() {
     let mut peer = Peer::connected();
     publish(&mut peer, 21, Qos::ExactlyOnce);
     peer.publish("22", Qos::AtLeastOnce);
-    for packet in [Incoming::PubRec(21), Incoming::PubComp(21), Incoming::PubAck(22)] {
+    for packet in
+        [Incoming::PubRec(21.into()), Incoming::PubComp(21.into()), Incoming::PubAck(22.into())]
+    {
         assert_eq!(peer.receive(packet), NONE);
     }
     assert_eq!(peer.events(), []);
-    peer.receive(Incoming::PubRec(1));
-    assert_eq!(peer.receive(Incoming::PubComp(1)), ["PUBLISH q2 m21 21"]);
+    peer.receive(Incoming::PubRec(1.into()));
+    assert_eq!(peer.receive(Incoming::PubComp(1.into())), ["PUBLISH q2 m21 21"]);
 }
 
 #[test]
@@ -67,14 +70,14 @@ fn the_window_is_as_full_after_a_reconnect_as_before() {
     let again = peer.reconnect(false);
     assert_eq!(again.len(), 20);
     assert!(again.iter().all(|line| line.contains("dup")));
-    assert_eq!(peer.receive(Incoming::PubAck(1)), ["PUBLISH q1 m21 21"]);
+    assert_eq!(peer.receive(Incoming::PubAck(1.into())), ["PUBLISH q1 m21 21"]);
 }
 
 #[test]
 fn what_waited_for_the_window_goes_out_after_what_is_sent_again() {
     let mut peer = Peer::connected();
     publish(&mut peer, 20, Qos::AtLeastOnce);
-    peer.receive(Incoming::PubAck(1));
+    peer.receive(Incoming::PubAck(1.into()));
     peer.session.lost();
     peer.publish("new", Qos::AtLeastOnce);
     let sent = peer.connect(true);
@@ -91,7 +94,7 @@ fn publishing_offline_is_bounded_and_goes_on_when_the_broker_has_confirmed() {
     assert_eq!(peer.publish("", Qos::AtMostOnce), FULL);
     peer.connect(false);
     assert_eq!(peer.publish("", Qos::AtLeastOnce), FULL);
-    peer.receive(Incoming::PubAck(1));
+    peer.receive(Incoming::PubAck(1.into()));
     assert_eq!(peer.publish("", Qos::AtLeastOnce), (ReturnCode::Success, 3));
 }
 
@@ -116,7 +119,7 @@ fn qos_0_messages_before_the_connack_count_until_they_are_written_or_lost() {
         peer.publish("12345678901234567890", Qos::AtMostOnce);
         assert_eq!(peer.publish("", Qos::AtMostOnce), FULL);
         if accepted {
-            peer.receive(Incoming::ConnAck { session_present: false, code: 0 });
+            peer.receive(connack(false, 0));
             assert_eq!(peer.session.outgoing_bytes(), 0);
         }
         peer.session.lost();
@@ -132,7 +135,7 @@ fn a_message_larger_than_the_bound_is_accepted_when_nothing_waits() {
     assert_eq!(peer.publish(&large, Qos::AtLeastOnce).0, ReturnCode::Success);
     peer.sent();
     assert_eq!(peer.publish("", Qos::AtLeastOnce), FULL);
-    peer.receive(Incoming::PubAck(1));
+    peer.receive(Incoming::PubAck(1.into()));
     assert_eq!(peer.publish(&large, Qos::AtMostOnce).0, ReturnCode::Success);
 }
 
@@ -147,7 +150,7 @@ fn with_every_identifier_in_use_nothing_is_accepted_until_one_is_free_again() {
     }
     assert_eq!(peer.subscribe("a", Qos::AtMostOnce), (ReturnCode::QueueSize, None));
     assert_eq!(peer.unsubscribe("b"), (ReturnCode::QueueSize, None));
-    peer.receive(Incoming::PubAck(7));
+    peer.receive(Incoming::PubAck(7.into()));
     assert_eq!(peer.publish("", Qos::AtLeastOnce), (ReturnCode::Success, 7));
     assert_eq!(peer.publish("", Qos::AtLeastOnce), FULL);
 }
@@ -159,6 +162,6 @@ fn a_filter_subscribed_to_with_every_identifier_in_use_is_subscribed_to_on_a_lat
         peer.publish("", Qos::AtLeastOnce);
     }
     peer.subscribe("a", Qos::AtMostOnce);
-    peer.receive(Incoming::PubAck(1));
+    peer.receive(Incoming::PubAck(1.into()));
     assert_eq!(peer.reconnect(false).first().unwrap(), "SUBSCRIBE m1 a:0");
 }

@@ -1,5 +1,6 @@
 //! What is said about packets: `on_publish` for QoS 0, `on_log`, and errors of the caller's.
 
+use super::values::{connack, published, subscriptions, unsuback};
 use bytes::BytesMut;
 use flask_mqtt_core::core::error::Error;
 use flask_mqtt_core::core::options::{ConnectOptions, Credentials, Will};
@@ -42,7 +43,7 @@ fn a_qos_0_message_is_reported_when_its_last_byte_is_written() {
     let one = bytes.len() / 2;
     for (count, expected) in [(one - 1, vec![]), (1, vec![1]), (one, vec![2])] {
         peer.session.wrote(count, peer.now);
-        let expected: Vec<_> = expected.into_iter().map(Event::Published).collect();
+        let expected: Vec<_> = expected.into_iter().map(published).collect();
         assert_eq!(peer.events(), expected);
     }
 }
@@ -55,7 +56,7 @@ fn the_order_of_writing_holds_over_several_buffers_and_other_packets() {
         peer.publish("b", Qos::AtLeastOnce);
         peer.sent();
     }
-    assert_eq!(peer.events(), [1, 3, 5].map(Event::Published));
+    assert_eq!(peer.events(), [1, 3, 5].map(published));
 }
 
 #[test]
@@ -67,7 +68,7 @@ fn a_qos_0_message_that_is_not_written_is_not_reported() {
     peer.connect(false);
     peer.publish("c", Qos::AtMostOnce);
     peer.sent();
-    assert_eq!(peer.events(), [Event::Published(3)]);
+    assert_eq!(peer.events(), [published(3)]);
 }
 
 #[test]
@@ -88,8 +89,8 @@ fn a_qos_0_message_from_before_the_connack_is_reported_when_it_is_written() {
     peer.session.set_reporting(true);
     peer.publish("a", Qos::AtMostOnce);
     assert_eq!(peer.events(), []);
-    peer.receive(Incoming::ConnAck { session_present: false, code: 0 });
-    assert_eq!(peer.events()[1..], [Event::Published(1)]);
+    peer.receive(connack(false, 0));
+    assert_eq!(peer.events()[1..], [published(1)]);
 }
 
 #[test]
@@ -98,8 +99,8 @@ fn without_reporting_only_confirmed_messages_are_reported() {
     peer.publish("a", Qos::AtMostOnce);
     peer.publish("b", Qos::AtLeastOnce);
     peer.sent();
-    peer.receive(Incoming::PubAck(2));
-    assert_eq!(peer.events(), [Event::Published(2)]);
+    peer.receive(Incoming::PubAck(2.into()));
+    assert_eq!(peer.events(), [published(2)]);
 }
 
 #[test]
@@ -124,12 +125,12 @@ fn without_logging_there_are_no_texts() {
 #[test]
 fn connecting_and_subscribing_are_logged_in_the_words_of_paho() {
     let mut peer = logging();
-    peer.receive(Incoming::ConnAck { session_present: false, code: 0 });
+    peer.receive(connack(false, 0));
     let filters = vec![("a".to_owned(), Qos::AtLeastOnce), ("b/#".to_owned(), Qos::ExactlyOnce)];
-    peer.session.subscribe(filters, false).unwrap();
-    peer.receive(Incoming::SubAck { mid: 1, granted: vec![1, 2] });
+    peer.session.subscribe(subscriptions(filters), Properties::default(), false).unwrap();
+    peer.receive(Incoming::SubAck { mid: 1, granted: vec![1, 2], properties: None });
     peer.unsubscribe("c");
-    peer.receive(Incoming::UnsubAck(2));
+    peer.receive(unsuback(2));
     peer.tick(true).unwrap();
     peer.receive(Incoming::PingResp);
     peer.session.disconnect(true).unwrap();
@@ -173,7 +174,7 @@ fn a_connect_with_everything_is_logged_with_its_flags_and_without_its_password()
 #[test]
 fn a_refusal_is_logged_with_its_code() {
     let mut peer = logging();
-    peer.refuse(Incoming::ConnAck { session_present: true, code: 5 });
+    peer.refuse(connack(true, 5));
     assert_eq!(log(&mut peer)[1], "Received CONNACK (1, 5)");
 }
 
@@ -182,10 +183,12 @@ fn what_is_published_is_logged_in_the_words_of_paho() {
     let mut peer = Peer::connected();
     peer.session.set_logging(true);
     for (payload, qos) in [(&b"12345"[..], Qos::AtLeastOnce), (b"xy", Qos::ExactlyOnce)] {
-        peer.session.publish("a", payload, qos, false).unwrap();
+        peer.session.publish("a", payload, qos, false, None).unwrap();
     }
-    peer.session.publish("a", b"", Qos::AtMostOnce, true).unwrap();
-    for packet in [Incoming::PubAck(1), Incoming::PubRec(2), Incoming::PubComp(2)] {
+    peer.session.publish("a", b"", Qos::AtMostOnce, true, None).unwrap();
+    for packet in
+        [Incoming::PubAck(1.into()), Incoming::PubRec(2.into()), Incoming::PubComp(2.into())]
+    {
         peer.receive(packet);
     }
     assert_eq!(
@@ -209,7 +212,7 @@ fn a_message_sent_again_is_logged_with_dup() {
     peer.session.lost();
     peer.session.set_logging(true);
     peer.open();
-    peer.receive(Incoming::ConnAck { session_present: false, code: 0 });
+    peer.receive(connack(false, 0));
     let text = "Sending PUBLISH (d1, q1, r0, m1), 'b't'', ... (1 bytes)";
     assert_eq!(log(&mut peer)[2], text);
 }
@@ -221,7 +224,7 @@ fn what_is_received_is_logged_in_the_words_of_paho() {
     peer.receive(message(0, Qos::AtMostOnce, ""));
     peer.receive(message(1, Qos::AtLeastOnce, "12345"));
     peer.receive(message(2, Qos::ExactlyOnce, "12"));
-    peer.receive(Incoming::PubRel(2));
+    peer.receive(Incoming::PubRel(2.into()));
     let events = peer.events();
     let receipts = events.iter().filter_map(|event| match event {
         Event::Message { receipt, .. } => *receipt,
@@ -257,19 +260,23 @@ fn a_received_publish_is_logged_before_its_message_is_reported() {
 fn a_wrong_call_is_an_error_and_changes_nothing() {
     let mut peer = Peer::connected();
     for topic in ["", "a/+", "#", "a\0b", &"x".repeat(65_536)] {
-        let error = peer.session.publish(topic, b"", Qos::AtLeastOnce, false).unwrap_err();
+        let error = peer.session.publish(topic, b"", Qos::AtLeastOnce, false, None).unwrap_err();
         assert!(matches!(error, Error::Topic { .. }), "{error}");
     }
     for filter in ["", "a/#/b", "a#", "a+"] {
         let filters =
             vec![("fine".to_owned(), Qos::AtMostOnce), (filter.to_owned(), Qos::AtMostOnce)];
-        let error = peer.session.subscribe(filters, false).unwrap_err();
+        let error = peer
+            .session
+            .subscribe(subscriptions(filters), Properties::default(), false)
+            .unwrap_err();
         assert!(matches!(error, Error::Filter { .. }), "{error}");
-        let error = peer.session.unsubscribe(vec![filter.to_owned()]).unwrap_err();
+        let error =
+            peer.session.unsubscribe(vec![filter.to_owned()], Properties::default()).unwrap_err();
         assert!(matches!(error, Error::Filter { .. }), "{error}");
     }
     let payload = vec![0; 268_435_455];
-    let error = peer.session.publish("t", &payload, Qos::AtMostOnce, false).unwrap_err();
+    let error = peer.session.publish("t", &payload, Qos::AtMostOnce, false, None).unwrap_err();
     assert!(matches!(error, Error::PayloadTooLarge(268_435_455)), "{error}");
     assert_eq!((peer.sent().len(), peer.events().len()), (0, 0));
     assert_eq!(peer.publish("a", Qos::AtMostOnce).1, 1);

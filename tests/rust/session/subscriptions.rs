@@ -1,29 +1,37 @@
 //! SUBSCRIBE and UNSUBSCRIBE, and how subscriptions outlive connections.
 
+use super::values::{subscriptions, unsuback};
 use flask_mqtt_core::core::error::ReturnCode;
 use flask_mqtt_core::core::packet::Incoming;
+use flask_mqtt_core::core::property::Properties;
 use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::Event;
 
 use super::peer::Peer;
 
 const NONE: [&str; 0] = [];
-const ACCEPTED: Incoming = Incoming::ConnAck { session_present: false, code: 0 };
+const ACCEPTED: Incoming = Incoming::ConnAck { session_present: false, code: 0, properties: None };
 
 fn suback(mid: u16) -> Incoming {
-    Incoming::SubAck { mid, granted: vec![0] }
+    Incoming::SubAck { properties: None, mid, granted: vec![0] }
 }
 
 #[test]
 fn subscribing_sends_a_subscribe_and_its_answer_is_reported_once() {
     let mut peer = Peer::connected();
     let filters = vec![("a".to_owned(), Qos::AtMostOnce), ("b/#".to_owned(), Qos::ExactlyOnce)];
-    assert_eq!(peer.session.subscribe(filters, false).unwrap(), (ReturnCode::Success, Some(1)));
+    assert_eq!(
+        peer.session.subscribe(subscriptions(filters), Properties::default(), false).unwrap(),
+        (ReturnCode::Success, Some(1))
+    );
     assert_eq!(peer.sent(), ["SUBSCRIBE m1 a:0 b/#:2"]);
-    let answer = Incoming::SubAck { mid: 1, granted: vec![0, 128] };
+    let answer = Incoming::SubAck { mid: 1, granted: vec![0, 128], properties: None };
     peer.receive(answer.clone());
     peer.receive(answer);
-    assert_eq!(peer.events(), [Event::Subscribed { mid: 1, granted: vec![0, 128] }]);
+    assert_eq!(
+        peer.events(),
+        [Event::Subscribed { mid: 1, granted: vec![0, 128], properties: None }]
+    );
 }
 
 #[test]
@@ -31,9 +39,12 @@ fn unsubscribing_sends_an_unsubscribe_and_its_answer_is_reported_once() {
     let mut peer = Peer::connected();
     assert_eq!(peer.unsubscribe("a"), (ReturnCode::Success, Some(1)));
     assert_eq!(peer.sent(), ["UNSUBSCRIBE m1 a"]);
-    peer.receive(Incoming::UnsubAck(1));
-    peer.receive(Incoming::UnsubAck(1));
-    assert_eq!(peer.events(), [Event::Unsubscribed(1)]);
+    peer.receive(unsuback(1));
+    peer.receive(unsuback(1));
+    assert_eq!(
+        peer.events(),
+        [Event::Unsubscribed { mid: 1, codes: Vec::new(), properties: None }]
+    );
 }
 
 #[test]
@@ -41,7 +52,7 @@ fn every_connection_begins_with_one_subscribe_per_filter_in_the_order_of_subscri
     for session_present in [false, true] {
         let mut peer = Peer::connected();
         let filters = vec![("b".to_owned(), Qos::AtMostOnce), ("a".to_owned(), Qos::ExactlyOnce)];
-        peer.session.subscribe(filters, false).unwrap();
+        peer.session.subscribe(subscriptions(filters), Properties::default(), false).unwrap();
         peer.subscribe("c", Qos::AtLeastOnce);
         peer.receive(suback(2));
         let first = ["SUBSCRIBE m3 b:0", "SUBSCRIBE m4 a:2", "SUBSCRIBE m5 c:1"];
@@ -77,7 +88,7 @@ fn a_subscribe_before_the_connack_keeps_its_identifier_and_is_sent_once() {
     assert_eq!(peer.receive(ACCEPTED), ["SUBSCRIBE m1 a:1"]);
     peer.events();
     peer.receive(suback(1));
-    assert_eq!(peer.events(), [Event::Subscribed { mid: 1, granted: vec![0] }]);
+    assert_eq!(peer.events(), [Event::Subscribed { mid: 1, granted: vec![0], properties: None }]);
 }
 
 #[test]
@@ -116,12 +127,15 @@ fn a_list_is_not_sent_again_when_all_of_it_was_and_is_when_a_part_was_not() {
         names.iter().map(|name| ((*name).to_owned(), Qos::AtMostOnce)).collect()
     };
     let mut peer = Peer::offline();
-    peer.session.subscribe(list(&["a", "b"]), false).unwrap();
+    peer.session.subscribe(subscriptions(list(&["a", "b"])), Properties::default(), false).unwrap();
     peer.connect(false);
-    let (code, mid) = peer.session.subscribe(list(&["a", "b"]), true).unwrap();
+    let (code, mid) = peer
+        .session
+        .subscribe(subscriptions(list(&["a", "b"])), Properties::default(), true)
+        .unwrap();
     assert_eq!((code, peer.sent().len()), (ReturnCode::Success, 0));
     assert!(mid.is_some());
-    peer.session.subscribe(list(&["a", "c"]), true).unwrap();
+    peer.session.subscribe(subscriptions(list(&["a", "c"])), Properties::default(), true).unwrap();
     assert_eq!(peer.sent(), ["SUBSCRIBE m3 a:0 c:0"]);
 }
 
@@ -150,7 +164,7 @@ fn what_is_unsubscribed_from_is_not_restored() {
     peer.subscribe("a", Qos::AtMostOnce);
     peer.subscribe("b", Qos::AtMostOnce);
     peer.unsubscribe("a");
-    peer.receive(Incoming::UnsubAck(3));
+    peer.receive(unsuback(3));
     assert_eq!(peer.reconnect(false), ["SUBSCRIBE m4 b:0"]);
 }
 
@@ -180,7 +194,7 @@ fn an_unsubscribe_before_the_connack_goes_out_after_it_and_the_filter_is_not_res
     peer.open();
     assert_eq!(peer.unsubscribe("a"), (ReturnCode::Success, Some(2)));
     assert_eq!(peer.receive(ACCEPTED), ["UNSUBSCRIBE m2 a"]);
-    peer.receive(Incoming::UnsubAck(2));
+    peer.receive(unsuback(2));
     assert_eq!(peer.reconnect(false), NONE);
 }
 
@@ -202,8 +216,11 @@ fn an_unsubscribe_without_an_answer_is_sent_again_until_it_is_answered() {
     for _ in 0..2 {
         assert_eq!(peer.reconnect(true), ["UNSUBSCRIBE m2 a"]);
     }
-    peer.receive(Incoming::UnsubAck(2));
-    assert_eq!(peer.events(), [Event::Unsubscribed(2)]);
+    peer.receive(unsuback(2));
+    assert_eq!(
+        peer.events(),
+        [Event::Unsubscribed { mid: 2, codes: Vec::new(), properties: None }]
+    );
     assert_eq!(peer.reconnect(true), NONE);
 }
 
@@ -232,11 +249,11 @@ fn an_answer_of_the_wrong_kind_does_not_answer_a_request() {
     let mut peer = Peer::connected();
     peer.subscribe("a", Qos::AtMostOnce);
     peer.unsubscribe("b");
-    peer.receive(Incoming::UnsubAck(1));
+    peer.receive(unsuback(1));
     peer.receive(suback(2));
     assert_eq!(peer.events(), []);
     peer.receive(suback(1));
-    peer.receive(Incoming::UnsubAck(2));
+    peer.receive(unsuback(2));
     assert_eq!(peer.events().len(), 2);
 }
 

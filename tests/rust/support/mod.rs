@@ -2,6 +2,7 @@
 //! wait is for a condition and has an end.
 #![allow(dead_code)] // each test program uses a part of it
 
+use flask_mqtt_core::core::property::Properties;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -11,10 +12,10 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use flask_mqtt_core::core::client::Client;
 use flask_mqtt_core::core::error::Error;
-use flask_mqtt_core::core::options::ConnectOptions;
-use flask_mqtt_core::core::packet::{PublishRef, encode_publish};
+use flask_mqtt_core::core::options::{ConnectOptions, Protocol};
+use flask_mqtt_core::core::packet::{Alias, PublishRef, encode_publish};
 use flask_mqtt_core::core::qos::Qos;
-use flask_mqtt_core::core::session::Event;
+use flask_mqtt_core::core::session::{End, Event};
 use rumqttc::mqttbytes::v4::Packet;
 
 /// Longer than anything here takes, so that only a failure waits for it.
@@ -128,8 +129,16 @@ impl Connection {
 pub fn publish(payload: &[u8]) -> BytesMut {
     let mut bytes = BytesMut::new();
     let qos = Qos::AtMostOnce;
-    let publish = PublishRef { topic: "t", payload, qos, retain: false, dup: false, mid: 0 };
-    encode_publish(&publish, &mut bytes);
+    let publish = PublishRef {
+        topic: "t",
+        payload,
+        qos,
+        retain: false,
+        dup: false,
+        mid: 0,
+        properties: None,
+    };
+    encode_publish(Protocol::V311, &publish, Alias::None, &mut bytes);
     bytes
 }
 
@@ -170,7 +179,7 @@ impl App {
     /// Waits for the end of a connection, and returns its code and the notice that follows.
     pub fn wait_lost(&self) -> (i32, String) {
         let lost = self.wait(|event| matches!(event, Event::Disconnected(_)));
-        let Event::Disconnected(code) = lost else { unreachable!() };
+        let Event::Disconnected(End { code, .. }) = lost else { unreachable!() };
         let notice = self.wait(|event| matches!(event, Event::Notice { .. }));
         let Event::Notice { text, .. } = notice else { unreachable!() };
         (code as i32, text)
@@ -190,7 +199,8 @@ impl App {
     pub fn fill(&self) {
         let payload = vec![0; 1024 * 1024];
         let full = |_| {
-            let (code, _) = self.client.publish("t", &payload, Qos::AtMostOnce, false).unwrap();
+            let (code, _) =
+                self.client.publish("t", &payload, Qos::AtMostOnce, false, None).unwrap();
             (code as i32 == 15).then_some(())
         };
         (0..10_000).find_map(full).expect("what waits for the broker is bounded");
@@ -198,6 +208,11 @@ impl App {
 
     /// Disconnects, and returns how long that took.
     pub fn disconnect(&self) -> Duration {
-        wait_closed(self.client.disconnect(true).unwrap().expect("there is a connection"))
+        wait_closed(
+            self.client
+                .disconnect(true, 0, Properties::default())
+                .unwrap()
+                .expect("there is a connection"),
+        )
     }
 }

@@ -16,7 +16,7 @@ fn connect(change: impl FnOnce(&mut ConnectOptions)) -> Vec<u8> {
 }
 
 fn decode_bytes(bytes: &[u8]) -> Result<Option<Incoming>, Error> {
-    decode(&mut BytesMut::from(bytes), MAX_REMAINING_LENGTH)
+    decode(Protocol::V311, &mut BytesMut::from(bytes), MAX_REMAINING_LENGTH)
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_packet_that_is_not_complete_yet_stays_in_the_buffer() {
     let whole = b"\x30\x05\0\x01tab";
     for cut in 0..whole.len() {
         let mut buffer = BytesMut::from(&whole[..cut]);
-        assert_eq!(decode(&mut buffer, 100).unwrap(), None);
+        assert_eq!(decode(Protocol::V311, &mut buffer, 100).unwrap(), None);
         assert_eq!(buffer.len(), cut);
     }
     assert!(matches!(decode_bytes(whole).unwrap(), Some(Incoming::Publish(_))));
@@ -96,7 +96,8 @@ fn malformed_packets_are_protocol_errors() {
 
 #[test]
 fn a_packet_over_the_limit_is_refused_before_it_is_read() {
-    let error = decode(&mut BytesMut::from(&b"\x30\xff\x7f"[..]), 1000).unwrap_err();
+    let error =
+        decode(Protocol::V311, &mut BytesMut::from(&b"\x30\xff\x7f"[..]), 1000).unwrap_err();
     assert!(matches!(error, Error::PacketTooLarge { size: 16383, limit: 1000 }), "{error}");
 }
 
@@ -113,15 +114,16 @@ proptest! {
     ) {
         let qos = Qos::try_from(qos).unwrap();
         let mid = if qos == Qos::AtMostOnce { 0 } else { mid };
-        let publish = Publish { topic, payload: payload.into(), qos, retain, dup, mid };
+        let (payload, properties) = (payload.into(), None);
+        let publish = Publish { topic, payload, qos, retain, dup, mid, properties };
         let mut out = BytesMut::new();
-        encode_publish(&PublishRef::from(&publish), &mut out);
+        encode_publish(Protocol::V311, &PublishRef::from(&publish), Alias::None, &mut out);
         prop_assert_eq!(decode_bytes(&out).unwrap(), Some(Incoming::Publish(publish)));
     }
 
     #[test]
     fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
         let mut buffer = BytesMut::from(&bytes[..]);
-        while let Ok(Some(_)) = decode(&mut buffer, 1000) {}
+        while let Ok(Some(_)) = decode(Protocol::V311, &mut buffer, 1000) {}
     }
 }

@@ -1,0 +1,179 @@
+//! MQTT 3.1 and 3.1.1: rumqttc's codec, with a guard before it and the two encoders that it does not
+//! serve.
+//!
+//! * CONNECT is written here, because the codec leaves out a user name or password that is empty,
+//!   while MQTT (3.1.1, section 3.1.2.8) and brokers tell an empty one from none; and for MQTT 3.1.
+//! * PUBLISH is written here, because the codec wants an owned topic and payload for what is copied
+//!   into the outgoing bytes anyway.
+
+use bytes::{BufMut, BytesMut};
+use rumqttc::mqttbytes::v4;
+use rumqttc::mqttbytes::{Error as CodecError, QoS as CodecQos};
+
+use super::super::error::Error;
+use super::super::options::{ConnectOptions, Protocol};
+use super::super::property::put_binary;
+use super::super::qos::Qos;
+use super::{
+    Control, Incoming, Publish, PublishRef, Subscription, connect_flags, put_remaining_length,
+};
+
+impl From<CodecQos> for Qos {
+    fn from(qos: CodecQos) -> Self {
+        match qos {
+            CodecQos::AtMostOnce => Self::AtMostOnce,
+            CodecQos::AtLeastOnce => Self::AtLeastOnce,
+            CodecQos::ExactlyOnce => Self::ExactlyOnce,
+        }
+    }
+}
+
+impl From<Qos> for CodecQos {
+    fn from(qos: Qos) -> Self {
+        match qos {
+            Qos::AtMostOnce => Self::AtMostOnce,
+            Qos::AtLeastOnce => Self::AtLeastOnce,
+            Qos::ExactlyOnce => Self::ExactlyOnce,
+        }
+    }
+}
+
+/// See [`super::decode`].
+pub fn decode(buffer: &mut BytesMut, limit: usize) -> Result<Option<Incoming>, Error> {
+    let Some(first) = buffer.first() else {
+        return Ok(None);
+    };
+    // Only a client sends the other types, and the codec can panic on a malformed UNSUBSCRIBE.
+    let kind = first >> 4;
+    if !matches!(kind, 2..=7 | 9 | 11 | 13) {
+        return Err(Error::Protocol(format!("unexpected packet type {kind} from the broker")));
+    }
+    // Flags are fixed for every type but PUBLISH (MQTT 3.1.1, table 2.2); the codec ignores them.
+    let flags = if kind == 6 { 2 } else { 0 };
+    if kind != 3 && first & 0x0f != flags {
+        return Err(Error::Protocol(format!("malformed flags (packet type {kind})")));
+    }
+    // The codec takes these in any length, and would wait for all of what is not MQTT.
+    let length = match kind {
+        2 | 4..=7 | 11 => Some(2),
+        13 => Some(0),
+        _ => None,
+    };
+    if let (Some(expected), Some(&length)) = (length, buffer.get(1))
+        && length != expected
+    {
+        return Err(Error::Protocol(format!("malformed packet (packet type {kind})")));
+    }
+    let packet = match v4::Packet::read(buffer, limit) {
+        Ok(packet) => packet,
+        Err(CodecError::InsufficientBytes(_)) => return Ok(None),
+        Err(CodecError::PayloadSizeLimitExceeded(size)) => {
+            return Err(Error::PacketTooLarge { size, limit });
+        }
+        Err(error) => return Err(Error::Protocol(format!("{error} (packet type {kind})"))),
+    };
+    from_codec(packet).map(Some)
+}
+
+fn from_codec(packet: v4::Packet) -> Result<Incoming, Error> {
+    Ok(match packet {
+        v4::Packet::ConnAck(ack) => {
+            let (session_present, code) = (ack.session_present, ack.code as u8);
+            Incoming::ConnAck { session_present, code, properties: None }
+        }
+        v4::Packet::Publish(publish) if publish.topic.is_empty() => {
+            return Err(Error::Protocol("PUBLISH with an empty topic".to_owned()));
+        }
+        v4::Packet::Publish(publish) => Incoming::Publish(Publish {
+            topic: publish.topic,
+            payload: publish.payload,
+            qos: publish.qos.into(),
+            retain: publish.retain,
+            dup: publish.dup,
+            mid: publish.pkid,
+            properties: None,
+        }),
+        v4::Packet::PubAck(ack) => Incoming::PubAck(ack.pkid.into()),
+        v4::Packet::PubRec(ack) => Incoming::PubRec(ack.pkid.into()),
+        v4::Packet::PubRel(ack) => Incoming::PubRel(ack.pkid.into()),
+        v4::Packet::PubComp(ack) => Incoming::PubComp(ack.pkid.into()),
+        v4::Packet::SubAck(ack) => {
+            let granted = ack.return_codes.into_iter().map(granted_code).collect();
+            Incoming::SubAck { mid: ack.pkid, granted, properties: None }
+        }
+        v4::Packet::UnsubAck(ack) => {
+            Incoming::UnsubAck { mid: ack.pkid, codes: Vec::new(), properties: None }
+        }
+        v4::Packet::PingResp => Incoming::PingResp,
+        other => return Err(Error::Protocol(format!("unexpected packet: {other:?}"))),
+    })
+}
+
+fn granted_code(code: v4::SubscribeReasonCode) -> u8 {
+    match code {
+        v4::SubscribeReasonCode::Success(qos) => qos as u8,
+        v4::SubscribeReasonCode::Failure => 0x80,
+    }
+}
+
+/// See [`super::encode_connect`].
+pub fn encode_connect(options: &ConnectOptions, out: &mut BytesMut) {
+    let mut body = BytesMut::new();
+    let name: &[u8] = if options.protocol == Protocol::V31 { b"MQIsdp" } else { b"MQTT" };
+    put_binary(&mut body, name);
+    body.put_u8(options.protocol as u8);
+    body.put_u8(connect_flags(options));
+    body.put_u16(options.keep_alive);
+    put_binary(&mut body, options.client_id.as_bytes());
+    if let Some(will) = &options.will {
+        put_binary(&mut body, will.topic.as_bytes());
+        put_binary(&mut body, &will.payload);
+    }
+    if let Some(credentials) = &options.broker().credentials {
+        put_binary(&mut body, credentials.username.as_bytes());
+        if let Some(password) = &credentials.password {
+            put_binary(&mut body, password.as_bytes());
+        }
+    }
+    out.put_u8(0x10);
+    put_remaining_length(out, body.len());
+    out.extend_from_slice(&body);
+}
+
+/// See [`super::encode_publish`].
+pub fn encode_publish(publish: &PublishRef<'_>, out: &mut BytesMut) {
+    let identified = publish.qos != Qos::AtMostOnce;
+    let length = 2 + publish.topic.len() + usize::from(identified) * 2 + publish.payload.len();
+    out.reserve(length + 5);
+    out.put_u8(publish.first_byte());
+    put_remaining_length(out, length);
+    put_binary(out, publish.topic.as_bytes());
+    if identified {
+        out.put_u16(publish.mid);
+    }
+    out.put_slice(publish.payload);
+}
+
+/// See [`Control::encode`].
+pub fn encode(control: &Control, out: &mut BytesMut) -> Result<(), Error> {
+    let written = match control {
+        Control::Subscribe { mid, filters, .. } => {
+            let filter = |Subscription { filter, options }: &Subscription| {
+                v4::SubscribeFilter::new(filter.clone(), options.qos.into())
+            };
+            let mut subscribe = v4::Subscribe::new_many(filters.iter().map(filter));
+            subscribe.pkid = *mid;
+            subscribe.write(out)
+        }
+        Control::Unsubscribe { mid, filters, .. } => {
+            v4::Unsubscribe { pkid: *mid, topics: filters.clone() }.write(out)
+        }
+        Control::PubAck(mid) => v4::PubAck::new(*mid).write(out),
+        Control::PubRec(mid) => v4::PubRec::new(*mid).write(out),
+        Control::PubRel(mid) => v4::PubRel::new(*mid).write(out),
+        Control::PubComp(mid) => v4::PubComp::new(*mid).write(out),
+        Control::PingReq => v4::PingReq.write(out),
+        Control::Disconnect { .. } => v4::Disconnect.write(out),
+    };
+    written.map(drop).map_err(|error| Error::Protocol(error.to_string()))
+}

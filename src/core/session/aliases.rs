@@ -1,0 +1,81 @@
+//! Topic aliases (MQTT 5.0, section 3.3.2.3.4): numbers that stand for topics while a connection lasts.
+
+use std::collections::HashMap;
+
+use super::super::error::Error;
+use super::super::packet::{Alias, Publish};
+use super::super::property::Property;
+
+/// Aliases of ours, however many the broker allows: each keeps a topic of up to 64 KiB.
+const MOST: u16 = 256;
+
+/// A shorter topic is not worth a number.
+const SHORTEST: usize = 4;
+
+/// The aliases of what we publish: the first topics of a connection get one.
+#[derive(Debug, Default)]
+pub struct OutgoingAliases {
+    allowed: u16,
+    numbers: HashMap<String, u16>,
+}
+
+impl OutgoingAliases {
+    /// Starts anew, with as many as the broker allows.
+    pub fn reset(&mut self, allowed: u16) {
+        self.numbers.clear();
+        self.allowed = allowed.min(MOST);
+    }
+
+    /// How to write a topic.
+    pub fn alias(&mut self, topic: &str) -> Alias {
+        if self.allowed == 0 || topic.len() < SHORTEST {
+            return Alias::None;
+        }
+        if let Some(number) = self.numbers.get(topic) {
+            return Alias::Use(*number);
+        }
+        // As many as there are numbers at most.
+        let number = u16::try_from(self.numbers.len() + 1).unwrap_or(u16::MAX);
+        if number > self.allowed {
+            return Alias::None;
+        }
+        self.numbers.insert(topic.to_owned(), number);
+        Alias::Define(number)
+    }
+}
+
+/// The aliases of what the broker publishes.
+#[derive(Debug, Default)]
+pub struct IncomingAliases {
+    allowed: u16,
+    topics: HashMap<u16, String>,
+}
+
+impl IncomingAliases {
+    /// Starts anew, with as many as the CONNECT allowed.
+    pub fn reset(&mut self, allowed: u16) {
+        self.topics.clear();
+        self.allowed = allowed;
+    }
+
+    /// Puts the topic in the place of its alias. The alias means nothing to the application.
+    pub fn resolve(&mut self, publish: &mut Publish) -> Result<(), Error> {
+        let Some(properties) = &mut publish.properties else { return Ok(()) };
+        let Some(number) = properties.number(Property::TopicAlias) else { return Ok(()) };
+        let number = u16::try_from(number).unwrap_or(u16::MAX);
+        if number > self.allowed {
+            let text = format!("topic alias {number}, while at most {} are allowed", self.allowed);
+            return Err(Error::Protocol(text));
+        }
+        properties.remove(Property::TopicAlias);
+        if !publish.topic.is_empty() {
+            self.topics.insert(number, publish.topic.clone());
+            return Ok(());
+        }
+        match self.topics.get(&number) {
+            Some(topic) => publish.topic.clone_from(topic),
+            None => return Err(Error::Protocol(format!("unknown topic alias {number}"))),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,34 @@
+//! Values that tests compare with, for MQTT 3.1.1: without properties.
+
+#![allow(dead_code)] // each test program uses some
+
+use flask_mqtt_core::core::error::ReturnCode;
+use flask_mqtt_core::core::packet::{Incoming, Subscription};
+use flask_mqtt_core::core::qos::Qos;
+use flask_mqtt_core::core::session::{End, Event};
+
+/// What is subscribed to, from filters and their QoS.
+pub fn subscriptions(filters: Vec<(String, Qos)>) -> Vec<Subscription> {
+    let subscription = |(filter, qos): (String, Qos)| Subscription { filter, options: qos.into() };
+    filters.into_iter().map(subscription).collect()
+}
+
+/// The event of a confirmed message.
+pub fn published(mid: u16) -> Event {
+    Event::Published { mid, code: 0, properties: None }
+}
+
+/// The event of a connection that ended without a DISCONNECT of the broker's.
+pub fn ended(code: ReturnCode) -> Event {
+    Event::Disconnected(End { code, reason: None, properties: None })
+}
+
+/// The packet that accepts or refuses.
+pub fn connack(session_present: bool, code: u8) -> Incoming {
+    Incoming::ConnAck { session_present, code, properties: None }
+}
+
+/// The packet that answers an UNSUBSCRIBE.
+pub fn unsuback(mid: u16) -> Incoming {
+    Incoming::UnsubAck { mid, codes: Vec::new(), properties: None }
+}
