@@ -85,7 +85,7 @@ impl World {
                     self.wanted.remove(&filter.to_string());
                 }
             }
-            Step::Open if !self.peer.session.is_open() => self.peer.open(),
+            Step::Open if !self.peer.session.is_open() => self.peer.begin(),
             Step::Open => {}
             Step::Lose => self.lose(),
             Step::Forget => {
