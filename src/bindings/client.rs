@@ -13,7 +13,7 @@ use super::events;
 use super::message::MQTTMessage;
 use crate::core::client::Client as CoreClient;
 use crate::core::error::Error;
-use crate::core::options::{ConnectOptions, Credentials, Will};
+use crate::core::options::{ConnectOptions, Credentials, Secret, Will};
 use crate::core::packet::Subscription;
 use crate::core::property::Properties;
 use crate::core::qos::Qos;
@@ -87,6 +87,12 @@ impl Client {
     /// done, or `None` where there was nothing to end.
     fn disconnect(&self, report: bool) -> PyResult<Option<RawFd>> {
         Ok(self.core.disconnect(report, 0, Properties::default())?.map(IntoRawFd::into_raw_fd))
+    }
+
+    /// Replaces the headers of the request for a websocket, from the next attempt to connect on.
+    fn websocket_headers(&self, headers: Vec<(String, String)>) -> PyResult<()> {
+        let headers = headers.into_iter().map(|(name, value)| (name, Secret(value))).collect();
+        self.core.set_websocket_headers(headers).map_err(to_python)
     }
 
     /// Publishes a message and returns `(rc, mid)`.

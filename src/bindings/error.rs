@@ -8,19 +8,31 @@ use crate::core::error::Error;
 /// The exception that applications of Flask-MQTT and paho expect for an error.
 pub fn to_python(error: Error) -> PyErr {
     let text = error.to_string();
+    with_text(error, text)
+}
+
+fn with_text(error: Error, text: String) -> PyErr {
     match error {
+        // Of several brokers, the last one's error says what kind it is.
+        Error::Brokers(mut errors) => match errors.pop() {
+            Some(last) => with_text(last, text),
+            None => PyConnectionError::new_err(text),
+        },
         Error::Topic { .. }
         | Error::Filter { .. }
         | Error::Qos(_)
         | Error::PayloadTooLarge(_)
-        | Error::Option { .. } => PyValueError::new_err(text),
+        | Error::Option { .. }
+        | Error::Url { .. } => PyValueError::new_err(text),
         Error::Resolve { reason, .. } => unresolved(text, &reason),
         Error::ConnectTimeout { .. } => PyTimeoutError::new_err(text),
-        Error::Connect { source, .. } | Error::Io(source) => match source.raw_os_error() {
-            // With an errno, OSError picks the subclass: ConnectionRefusedError and so on.
-            Some(errno) => PyOSError::new_err((errno, text)),
-            None => PyOSError::new_err(text),
-        },
+        Error::Connect { source, .. } | Error::Bind { source, .. } | Error::Io(source) => {
+            match source.raw_os_error() {
+                // With an errno, OSError picks the subclass: ConnectionRefusedError and so on.
+                Some(errno) => PyOSError::new_err((errno, text)),
+                None => PyOSError::new_err(text),
+            }
+        }
         _ => PyConnectionError::new_err(text),
     }
 }

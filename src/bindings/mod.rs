@@ -7,6 +7,7 @@ mod client;
 mod error;
 mod events;
 mod message;
+mod url;
 
 use pyo3::prelude::*;
 
@@ -37,6 +38,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(topic_matches_sub, module)?)?;
     module.add_function(wrap_pyfunction!(validate_filter, module)?)?;
     module.add_function(wrap_pyfunction!(validate_topic, module)?)?;
+    module.add_function(wrap_pyfunction!(url::parse_broker_url, module)?)?;
+    module.add_function(wrap_pyfunction!(url::validate_proxy, module)?)?;
     events::add_constants(module)?;
     message::start_clock(module.py())
 }

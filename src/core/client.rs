@@ -12,17 +12,19 @@ use tokio::sync::watch;
 use super::connection::{Stop, Task, run};
 use super::error::{Error, ReturnCode};
 use super::inbox::Inbox;
-use super::options::ConnectOptions;
+use super::options::{ConnectOptions, Secret};
 use super::packet::Subscription;
 use super::property::Properties;
 use super::qos::Qos;
 use super::session::{Event, LogLevel, Receipt, Session};
 use super::shared::{Outcome, Shared};
 use super::signal::Signal;
+use super::transport::{check, check_headers};
 
 struct Running {
     thread: JoinHandle<()>,
     stop: watch::Sender<Stop>,
+    headers: watch::Sender<Vec<(String, Secret)>>,
     opened: Arc<Outcome>,
     done: Arc<Signal>,
 }
@@ -55,10 +57,11 @@ impl Client {
     /// thread goes on trying.
     ///
     /// # Errors
-    /// [`Error::Option`] and the like for options that no CONNECT can carry, [`Error::Io`] when no
-    /// thread or descriptor can be had.
+    /// [`Error::Option`] and the like for options that cannot be used, the errors of TLS for
+    /// certificates and keys, [`Error::Io`] when no thread or descriptor can be had.
     pub fn connect(&self, options: ConnectOptions, report_first: bool) -> Result<OwnedFd, Error> {
         options.validate()?;
+        check(&options)?;
         let mut running = self.lock_running();
         let previous = running.take().inspect(|previous| {
             previous.stop.send_replace(Stop::Silent);
@@ -66,11 +69,13 @@ impl Client {
         let opened = Arc::new(Outcome::default());
         let waiter = opened.waiter()?;
         let (stop, stopped) = watch::channel(Stop::No);
+        let (headers, websocket_headers) = watch::channel(options.websocket_headers.clone());
         let done = Arc::new(Signal::default());
         let task = Task {
             shared: self.shared.clone(),
             options: Arc::new(options),
             stop: stopped,
+            websocket_headers,
             opened: opened.clone(),
             report_first,
         };
@@ -85,7 +90,7 @@ impl Client {
                 }
                 work(task);
             })?;
-        *running = Some(Running { thread, stop, opened, done });
+        *running = Some(Running { thread, stop, headers, opened, done });
         Ok(waiter)
     }
 
@@ -116,6 +121,20 @@ impl Client {
         self.shared.lock().set_goodbye(code, properties);
         running.stop.send_replace(if report { Stop::Reported } else { Stop::Silent });
         waiter.map(Some)
+    }
+
+    /// Replaces the headers of the request for a websocket, from the next attempt to connect on: a
+    /// token may have to be renewed. Without a connection there is nothing to replace: the next one
+    /// has the headers in its options.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for what is no header or none that may be set; the old ones stay.
+    pub fn set_websocket_headers(&self, headers: Vec<(String, Secret)>) -> Result<(), Error> {
+        check_headers(&headers)?;
+        if let Some(running) = self.lock_running().as_ref() {
+            running.headers.send_replace(headers);
+        }
+        Ok(())
     }
 
     /// Publishes a message; see [`Session::publish`].

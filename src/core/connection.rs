@@ -1,5 +1,6 @@
 //! The I/O thread: connects, reads, writes, reconnects, stops. It never touches Python.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,8 +9,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::watch;
 
 use super::error::{Error, ReturnCode};
-use super::options::{ConnectOptions, Protocol};
+use super::options::{ConnectOptions, Protocol, Secret};
 use super::packet::{Incoming, decode};
+use super::property::Properties;
 use super::session::{Backoff, Event, LogLevel};
 use super::shared::{Outcome, Shared};
 use super::transport::{Stream, open};
@@ -41,6 +43,8 @@ pub struct Task {
     pub options: Arc<ConnectOptions>,
     /// Changes when the connection is to end.
     pub stop: watch::Receiver<Stop>,
+    /// The headers of the request for a websocket; they may be replaced.
+    pub websocket_headers: watch::Receiver<Vec<(String, Secret)>>,
     /// How the first attempt to connect went.
     pub opened: Arc<Outcome>,
     /// Whether the first attempt is reported to a waiter, and is the last one if it fails.
@@ -48,12 +52,32 @@ pub struct Task {
 }
 
 impl Task {
-    /// A broker may insist on an identifier (MQTT 3.1.1, section 3.1.3.1): from now on there is one.
-    fn choose_client_id(&mut self) {
+    /// Changes the options of the next attempt.
+    fn configure(&mut self, change: impl FnOnce(&mut ConnectOptions)) {
         let mut options = ConnectOptions::clone(&self.options);
-        options.client_id = std::iter::repeat_with(fastrand::alphanumeric).take(22).collect();
+        change(&mut options);
         self.options = Arc::new(options);
         self.shared.with_session(|session| session.configure(self.options.clone()));
+    }
+
+    /// From now on there is an identifier: a broker may insist on one (MQTT 3.1.1, section 3.1.3.1), and
+    /// MQTT 3.1 always does.
+    fn choose_client_id(&mut self) {
+        let id = std::iter::repeat_with(fastrand::alphanumeric).take(22).collect();
+        self.configure(|options| options.client_id = id);
+    }
+
+    /// Takes headers that were replaced since the last attempt.
+    fn renew_headers(&mut self) {
+        if self.websocket_headers.has_changed().unwrap_or(false) {
+            let headers = self.websocket_headers.borrow_and_update().clone();
+            self.configure(|options| options.websocket_headers = headers);
+        }
+    }
+
+    fn notice(&self, text: String) {
+        let level = LogLevel::Warning;
+        self.shared.with_session(|session| session.report(Event::Notice { level, text }));
     }
 }
 
@@ -61,38 +85,68 @@ impl Task {
 pub async fn run(mut task: Task) {
     let mut backoff = Backoff::default();
     let mut first = task.report_first;
+    // What came of the brokers that were tried since the last delay.
+    let mut failures = Vec::new();
+    if task.options.protocol == Protocol::V31 && task.options.client_id.is_empty() {
+        task.choose_client_id();
+    }
     loop {
-        let failure = match attempt(&mut task, first).await {
+        let (failure, accepted) = match attempt(&mut task, first).await {
             Attempt::Stopped => return,
-            Attempt::Failed(error) if first => {
-                task.opened.finish(Err(error));
-                return;
-            }
-            Attempt::Failed(error) => error,
+            Attempt::Failed(error) => (error, false),
             Attempt::Ended { error, accepted } => {
-                if accepted {
-                    backoff.reset();
-                }
-                error
+                first = false;
+                (error, accepted)
             }
         };
-        first = false;
         if matches!(failure, Error::Refused(IDENTIFIER_REJECTED))
             && task.options.client_id.is_empty()
         {
             task.choose_client_id();
         }
-        let delay = backoff.next(fastrand::f64());
-        notice(&task, LogLevel::Warning, || {
-            format!(
-                "{failure}; next attempt to reach {} in {:.1} s",
-                task.options.broker().address(),
-                delay.as_secs_f64()
-            )
-        });
+        let text = describe(&task.options, &failure);
+        if accepted {
+            // This broker is the first one to be tried again.
+            backoff.reset();
+            failures.clear();
+        } else {
+            task.configure(|options| options.brokers.rotate_left(1));
+            failures.push(failure);
+            if failures.len() < task.options.brokers.len() {
+                task.notice(format!("{text}; trying {} next", task.options.broker().address()));
+                continue;
+            }
+            if first {
+                task.opened.finish(Err(only_or_all(failures)));
+                return;
+            }
+            failures.clear();
+        }
+        let (delay, address) = (backoff.next(fastrand::f64()), task.options.broker().address());
+        let seconds = delay.as_secs_f64();
+        task.notice(format!("{text}; next attempt to reach {address} in {seconds:.1} s"));
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
             _ = task.stop.wait_for(|stop| *stop != Stop::No) => return,
+        }
+    }
+}
+
+/// What happened, and where, if there are several brokers.
+fn describe(options: &ConnectOptions, failure: &Error) -> String {
+    if options.brokers.len() == 1 {
+        return failure.to_string();
+    }
+    format!("broker {}: {failure}", options.broker().address())
+}
+
+/// One error for all brokers.
+fn only_or_all(mut failures: Vec<Error>) -> Error {
+    match failures.pop() {
+        Some(only) if failures.is_empty() => only,
+        last => {
+            failures.extend(last);
+            Error::Brokers(failures)
         }
     }
 }
@@ -104,9 +158,10 @@ enum Attempt {
 }
 
 async fn attempt(task: &mut Task, first: bool) -> Attempt {
+    task.renew_headers();
     let until = Instant::now() + task.options.connect_timeout;
     let stream = tokio::select! {
-        stream = open(&task.options, task.options.broker()) => stream,
+        stream = open(&task.options, task.options.broker(), until) => stream,
         _ = task.stop.wait_for(|stop| *stop != Stop::No) => return Attempt::Stopped,
     };
     let stream = match stream {
@@ -124,6 +179,7 @@ async fn attempt(task: &mut Task, first: bool) -> Attempt {
     };
     match end {
         Err(error) => {
+            link.complain(&error).await;
             let accepted = task.shared.with_session(|session| {
                 let accepted = session.is_connected();
                 session.lost();
@@ -149,10 +205,6 @@ async fn attempt(task: &mut Task, first: bool) -> Attempt {
     }
 }
 
-fn notice(task: &Task, level: LogLevel, text: impl FnOnce() -> String) {
-    task.shared.with_session(|session| session.report(Event::Notice { level, text: text() }));
-}
-
 /// An open connection.
 struct Link {
     reader: ReadHalf<Box<dyn Stream>>,
@@ -160,6 +212,8 @@ struct Link {
     shared: Arc<Shared>,
     input: BytesMut,
     output: BytesMut,
+    /// Whether something written may wait in a buffer of TLS or of a websocket.
+    unflushed: bool,
     protocol: Protocol,
     packet_limit: usize,
 }
@@ -169,7 +223,8 @@ impl Link {
         let (reader, writer) = tokio::io::split(stream);
         let input = BytesMut::with_capacity(READ_SIZE);
         let (protocol, packet_limit) = (options.protocol, options.limits.packet_size);
-        Self { reader, writer, shared, input, output: BytesMut::new(), protocol, packet_limit }
+        let output = BytesMut::new();
+        Self { reader, writer, shared, input, output, unflushed: false, protocol, packet_limit }
     }
 
     /// Reads and writes until something fails.
@@ -191,11 +246,14 @@ impl Link {
         let reading = !self.shared.inbox.is_full();
         self.input.reserve(READ_SIZE / 4);
         tokio::select! {
-            count = self.reader.read_buf(&mut self.input), if reading => self.read(count?),
-            count = self.writer.write(&self.output), if !self.output.is_empty() => {
-                let count = count?;
-                self.output.advance(count);
-                self.shared.wrote(count);
+            count = self.reader.read_buf(&mut self.input), if reading => self.read(count.map_err(lost)?),
+            count = put(&mut self.writer, &self.output), if self.unflushed || !self.output.is_empty() => {
+                let count = count.map_err(lost)?;
+                self.unflushed = count > 0;
+                if count > 0 {
+                    self.output.advance(count);
+                    self.shared.wrote(count);
+                }
                 Ok(())
             }
             () = self.shared.outgoing.notified(), if self.output.is_empty() => Ok(()),
@@ -209,7 +267,7 @@ impl Link {
     async fn tick(&mut self, reading: bool) -> Result<(), Error> {
         let unread = tokio::select! {
             biased;
-            count = self.reader.read_buf(&mut self.input), if reading => Some(count?),
+            count = self.reader.read_buf(&mut self.input), if reading => Some(count.map_err(lost)?),
             () = std::future::ready(()) => None,
         };
         if let Some(count) = unread {
@@ -245,13 +303,27 @@ impl Link {
         decoded
     }
 
+    /// Tells a broker what it did wrong, where MQTT has words for it (MQTT 5.0, section 4.13).
+    async fn complain(&mut self, error: &Error) {
+        let Some(code) = error.reason_code().filter(|_| self.protocol == Protocol::V5) else {
+            return;
+        };
+        let connected = self.shared.with_session(|session| {
+            session.set_goodbye(code, Properties::default());
+            session.is_connected()
+        });
+        if connected {
+            self.say_goodbye(Stop::Reported).await;
+        }
+    }
+
     /// Writes what is left, a DISCONNECT at its end, and closes, within a bounded time.
     async fn say_goodbye(&mut self, stop: Stop) {
         let farewell = async {
             self.writer.write_all(&self.output).await?;
             self.shared.wrote(self.output.len());
             self.shared.with_session(|session| {
-                // Encoding a DISCONNECT cannot fail: it is two constant bytes.
+                // Encoding a DISCONNECT cannot fail: it has nothing that is too long.
                 let _ = session.disconnect(stop == Stop::Reported);
                 session.take_output(&mut self.output);
             });
@@ -262,6 +334,19 @@ impl Link {
         // A broker that takes nothing any more gets no good-bye.
         let _ = tokio::time::timeout(FAREWELL, farewell).await;
     }
+}
+
+/// Writes what there is, or flushes where there is nothing, and returns how much was written.
+async fn put(writer: &mut WriteHalf<Box<dyn Stream>>, output: &[u8]) -> io::Result<usize> {
+    if output.is_empty() {
+        return writer.flush().await.map(|()| 0);
+    }
+    writer.write(output).await
+}
+
+/// What a transport says with an error of the core's own is that error.
+fn lost(error: io::Error) -> Error {
+    error.downcast().unwrap_or_else(Error::Io)
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

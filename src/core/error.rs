@@ -1,10 +1,11 @@
 //! One error type for the core, and the return code that each error has in paho's numbering.
 
 use std::io;
+use std::net::IpAddr;
 
 use thiserror::Error;
 
-use super::reason::reason_name;
+use super::reason::{PACKET_TOO_LARGE, PROTOCOL_ERROR, reason_name};
 
 /// Return codes in the numbering of paho's `MQTTErrorCode`, which applications compare with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,7 +141,17 @@ pub enum Error {
     Connect {
         /// `host:port`.
         address: String,
-        /// What the operating system said for the last address tried.
+        /// What the operating system said for the first address that it has a way to.
+        source: io::Error,
+    },
+    /// A connection cannot come from the local address that is asked for.
+    #[error("{key}: cannot connect from {address}: {source}")]
+    Bind {
+        /// The configuration key or argument.
+        key: String,
+        /// The local address.
+        address: IpAddr,
+        /// What the operating system said.
         source: io::Error,
     },
     /// A step of connecting took longer than the connection timeout.
@@ -195,6 +206,16 @@ impl Error {
             Self::Refused(_) => ReturnCode::ConnectionRefused,
             Self::KeepAlive(_) => ReturnCode::KeepAlive,
             _ => ReturnCode::ConnectionLost,
+        }
+    }
+
+    /// What a DISCONNECT of MQTT 5 tells the broker when this error ends the connection (section 4.13);
+    /// `None` where the broker is not at fault or not there.
+    pub fn reason_code(&self) -> Option<u8> {
+        match self {
+            Self::Protocol(_) => Some(PROTOCOL_ERROR),
+            Self::PacketTooLarge { .. } => Some(PACKET_TOO_LARGE),
+            _ => None,
         }
     }
 }

@@ -321,6 +321,11 @@ impl ConnectOptions {
             let expected = "it must name at least one";
             return Err(Error::Option { name: "brokers", value: "empty".to_owned(), expected });
         }
+        let mut brokers = self.brokers.iter();
+        if self.proxy.is_some() && brokers.any(|broker| broker.transport == Transport::Unix) {
+            let expected = "a unix socket is not reached through a proxy";
+            return Err(Error::Option { name: "proxy", value: "given".to_owned(), expected });
+        }
         for credentials in self.brokers.iter().filter_map(|broker| broker.credentials.as_ref()) {
             fits("username", credentials.username.len())?;
             fits("password", credentials.password.as_ref().map_or(0, String::len))?;

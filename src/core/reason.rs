@@ -1,5 +1,7 @@
 //! The reason codes of MQTT 5 (MQTT 5.0, section 2.4) and what they mean.
 
+/// The other side broke the protocol.
+pub const PROTOCOL_ERROR: u8 = 0x82;
 /// A packet is larger than the other side takes.
 pub const PACKET_TOO_LARGE: u8 = 0x95;
 /// The broker has no retained messages.

@@ -1,0 +1,33 @@
+//! URLs of brokers and proxies.
+
+use pyo3::prelude::*;
+
+use super::error::to_python;
+use crate::core::options::{Credentials, Transport};
+use crate::core::url::{parse_broker, parse_proxy};
+
+type BrokerTuple =
+    (&'static str, bool, String, Option<u16>, Option<String>, Option<String>, Option<String>);
+
+/// The parts of a broker's URL: `(transport, tls, host, port, path, username, password)`. Raises
+/// `ValueError`.
+#[pyfunction]
+pub fn parse_broker_url(text: &str) -> PyResult<BrokerTuple> {
+    let url = parse_broker(text).map_err(to_python)?;
+    let transport = match url.transport {
+        Transport::Tcp => "tcp",
+        Transport::Websocket => "websockets",
+        Transport::Unix => "unix",
+    };
+    let (username, password) = match url.credentials {
+        Some(Credentials { username, password }) => (Some(username), password),
+        None => (None, None),
+    };
+    Ok((transport, url.tls, url.host, url.port, url.path, username, password))
+}
+
+/// Raises `ValueError` for what is no URL of a proxy.
+#[pyfunction]
+pub fn validate_proxy(text: &str) -> PyResult<()> {
+    parse_proxy(text).map(drop).map_err(to_python)
+}
