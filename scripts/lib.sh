@@ -86,12 +86,32 @@ need_cargo() {
     command -v cargo >/dev/null || die "cargo is missing: install Rust (https://rustup.rs) and run this again"
     command -v cc >/dev/null || apt_install gcc libc6-dev ||
         die "a C compiler (cc) is missing, Rust needs it to link: install gcc and libc6-dev"
+    need_openssl_build
+}
+
+# OpenSSL is built from its sources, which takes make and a Perl with its standard modules;
+# Debian's perl-base, which is always there, lacks those.
+need_openssl_build() {
+    [ -n "${OPENSSL_NO_VENDOR:-}" ] && return
+    command -v make >/dev/null || apt_install make || die "make is missing and OpenSSL's build needs it: install make"
+    perl -MFindBin -MIPC::Cmd -e 1 2>/dev/null || apt_install perl ||
+        die "perl is missing and OpenSSL's build needs it: install perl"
 }
 
 need_mosquitto() {
     PATH=$PATH:/usr/sbin:/usr/local/sbin
     command -v mosquitto >/dev/null || apt_install_without_service mosquitto ||
         die "mosquitto is missing and the tests start it: install it (Debian, Ubuntu: apt install mosquitto)"
+}
+
+# What the tests start beside mosquitto: an HTTP proxy, a SOCKS proxy and the openssl command.
+need_test_programs() {
+    local program package
+    for package in tinyproxy-bin microsocks openssl; do
+        program=${package%-bin}
+        command -v "$program" >/dev/null || apt_install "$package" ||
+            die "$program is missing and the tests start it: install it (Debian, Ubuntu: apt install $package)"
+    done
 }
 
 is_python() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support.mosquitto import Mosquitto
+from support.certificates import Certificates
+from support.mosquitto import Listener, Mosquitto
 from support.scripted import ScriptedBroker
 
 if TYPE_CHECKING:
@@ -18,6 +20,36 @@ if TYPE_CHECKING:
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
     """A mosquitto that all tests share; it has .host and .port. Use topics of your own."""
     with Mosquitto(tmp_path_factory.mktemp("mosquitto")) as mosquitto:
+        yield mosquitto
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Certificates and keys, good ones and bad ones."""
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def tls_broker(
+    tmp_path_factory: pytest.TempPathFactory, certificates: Certificates
+) -> Iterator[Mosquitto]:
+    """A mosquitto that all tests share, reached in every way; see its .listeners.
+
+    tls, wss: TLS. mutual, mutual_wss: TLS that wants the certificate of a client. ws: websockets.
+    unix: a unix socket. Its .port is without TLS.
+    """
+    tls = Listener(certificate=certificates.server.certificate, key=certificates.server.key)
+    mutual = replace(tls, cafile=certificates.ca, require_certificate=True)
+    listeners = {
+        "tls": tls,
+        "mutual": mutual,
+        "ws": Listener("websockets"),
+        "wss": replace(tls, kind="websockets"),
+        "mutual_wss": replace(mutual, kind="websockets"),
+        "unix": Listener("unix"),
+    }
+    directory = tmp_path_factory.mktemp("mosquitto")
+    with Mosquitto(directory, listeners=listeners) as mosquitto:
         yield mosquitto
 
 

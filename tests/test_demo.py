@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support import codec
-from support.mosquitto import Mosquitto, free_port
+from support.server import free_port
 from support.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from support.mosquitto import Mosquitto
 
 ROOT = Path(__file__).parent.parent
 HOSTILE = '<img src=x onerror="document.title = 1"><script>document.title = 2</script>'

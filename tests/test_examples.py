@@ -18,11 +18,13 @@ import pytest
 
 from flask_mqtt import Mqtt
 from support.apps import make_app
-from support.mosquitto import Mosquitto, free_port
+from support.server import free_port
 from support.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from support.mosquitto import Mosquitto
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 MODES = ["threading", "eventlet", "gevent"]

@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.mosquitto import Mosquitto, free_port
 from support.peer import Peer
+from support.server import free_port
 from support.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from support.mosquitto import Mosquitto
 
 GREEN = Path(__file__).parent / "green"
 MESSAGES = 300

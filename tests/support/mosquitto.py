@@ -3,55 +3,91 @@
 from __future__ import annotations
 
 import os
-import shutil
-import socket
+import re
 import subprocess
-from functools import partial
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
-import pytest
-
-from .wait import wait_until
+from .server import HOST, ServerProcess, accepts, find_program, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-    from types import TracebackType
-
-    from typing_extensions import Self
-
-HOST = "127.0.0.1"
-INSTALL = (
-    "mosquitto is missing, and these tests run against a real one. Install it (Debian, Ubuntu: "
-    "apt install mosquitto; macOS: brew install mosquitto) or run ./scripts/test, which does."
-)
 
 
-def find_program(name: str) -> str:
-    """Return the path of a program of mosquitto; the test run ends where there is none."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-    program = shutil.which(name, path=path)
-    if program is None:
-        raise pytest.UsageError(INSTALL)
-    return program
+@dataclass(frozen=True)
+class Listener:
+    """One more place where mosquitto listens.
+
+    kind: "tcp", "websockets" (any path; subprotocol mqtt) or "unix" (without TLS).
+    host, port: of "tcp" and "websockets"; ::1 for IPv6, and port 0 takes a free one.
+    path: of "unix"; by default a socket in the broker's directory.
+    certificate, key: the server's, in PEM; given, the listener speaks TLS.
+    cafile: whose certificates clients may show.
+    require_certificate: refuse clients that show none; needs `cafile`.
+    tls_version: the lowest that is accepted: "tlsv1.1", "tlsv1.2" or "tlsv1.3".
+    ciphers: OpenSSL's list for TLS up to 1.2.
+    options: further lines of the configuration for this listener.
+    """
+
+    kind: Literal["tcp", "websockets", "unix"] = "tcp"
+    host: str = HOST
+    port: int = 0
+    path: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    cafile: Path | None = None
+    require_certificate: bool = False
+    tls_version: str = ""
+    ciphers: str = ""
+    options: tuple[str, ...] = ()
+
+    def placed(self, default_path: Path) -> Listener:
+        """Return it with the port or path that it gets."""
+        if self.kind == "unix":
+            return replace(self, path=self.path or default_path)
+        return replace(self, port=self.port or free_port(self.host))
+
+    @property
+    def address(self) -> tuple[str, int] | Path:
+        """Where it listens: host and port, or the path of the socket."""
+        if self.kind == "unix":
+            assert self.path is not None, "the listener belongs to no broker yet"
+            return self.path
+        return (self.host, self.port)
+
+    def lines(self) -> list[str]:
+        """Return its part of the configuration."""
+        if self.kind == "unix":
+            return [f"listener 0 {self.path}", *self.options]
+        lines = [f"listener {self.port} {self.host}"]
+        if self.kind == "websockets":
+            lines.append("protocol websockets")
+            if ":" not in self.host:
+                # Without it, mosquitto 2.0 binds websockets to every address of the machine.
+                lines.append("socket_domain ipv4")
+        settings = {
+            "certfile": self.certificate,
+            "keyfile": self.key,
+            "cafile": self.cafile,
+            "require_certificate": "true" if self.require_certificate else "",
+            "tls_version": self.tls_version,
+            "ciphers": self.ciphers,
+        }
+        lines += [f"{name} {value}" for name, value in settings.items() if value]
+        return [*lines, *self.options]
 
 
-def free_port() -> int:
-    """Return a port that nobody uses at the moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-class Mosquitto:
+class Mosquitto(ServerProcess):
     """One mosquitto process with its configuration in a directory of its own.
 
     directory: holds the configuration, the log and, with `persistence`, the database.
-    ports: one per listener; 0 takes a free one.
+    ports: one per plain listener; 0 takes a free one.
     users: names and passwords; anonymous clients are then refused.
     acl: lines of an ACL file.
     options: further lines of the configuration.
+    listeners: further listeners by name; the attribute has them with their ports and paths.
+        One of "websockets" needs one of another kind, or mosquitto 2.0 does not start.
     """
 
     def __init__(
@@ -63,14 +99,16 @@ class Mosquitto:
         acl: tuple[str, ...] = (),
         persistence: bool = False,
         options: tuple[str, ...] = (),
+        listeners: Mapping[str, Listener] | None = None,
     ) -> None:
-        self.directory = directory
+        super().__init__(directory)
         self.ports = tuple(port or free_port() for port in ports)
-        self.host = HOST
-        self._process: subprocess.Popen[bytes] | None = None
-        directory.mkdir(parents=True, exist_ok=True)
-        lines = [f"listener {port} {HOST}" for port in self.ports]
-        lines += [f"allow_anonymous {'false' if users else 'true'}"]
+        self.listeners = {
+            name: listener.placed(directory / f"{name}.sock")
+            for name, listener in (listeners or {}).items()
+        }
+        # What is set after a listener can belong to it, so what holds for all comes first.
+        lines = [f"allow_anonymous {'false' if users else 'true'}"]
         if users:
             lines.append(f"password_file {self._password_file(users)}")
         if acl:
@@ -83,82 +121,29 @@ class Mosquitto:
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             # Started by root it would change to a user who cannot read this directory.
             lines.append("user root")
-        lines += ["log_type all", "set_tcp_nodelay true", *options]
+        lines += ["log_type all", "set_tcp_nodelay true"]
+        lines += [f"listener {port} {HOST}" for port in self.ports]
+        lines += options
+        for listener in self.listeners.values():
+            lines += listener.lines()
         self._config = directory / "mosquitto.conf"
         self._config.write_text("\n".join(lines) + "\n")
 
     @property
     def port(self) -> int:
-        """The port of the first listener."""
+        """The port of the first plain listener."""
         return self.ports[0]
 
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        assert self._process is not None, "mosquitto has not been started"
-        return self._process.pid
+    def _command(self) -> list[str]:
+        return [find_program("mosquitto"), "-c", str(self._config)]
 
-    @property
-    def log(self) -> str:
-        """What it has logged so far."""
-        return (self.directory / "log").read_text(errors="replace")
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    def start(self) -> None:
-        """Start it and wait until every listener accepts."""
-        program = find_program("mosquitto")
-        with (self.directory / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [program, "-c", str(self._config)], stdout=log, stderr=log
-            )
-        for port in self.ports:
-            wait_until(partial(self._accepts, port), 10, f"mosquitto on port {port}")
-
-    def stop(self) -> None:
-        """Stop it and wait for its end."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-    def kill(self) -> None:
-        """End it at once, as a crash would."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
-
-    def restart(self) -> None:
-        """Stop it and start it again on the same ports."""
-        self.stop()
-        self.start()
-
-    def _accepts(self, port: int) -> bool:
-        assert self._process is not None
-        if self._process.poll() is not None:
-            msg = f"mosquitto ended with status {self._process.returncode}:\n{self.log}"
-            raise AssertionError(msg)
-        try:
-            with socket.create_connection((HOST, port), timeout=1):
-                return True
-        except OSError:
+    def _accepts(self) -> bool:
+        # Its ports accept before it has read the certificates, and it may end for those.
+        if not re.search(r"mosquitto version \S+ running", self.log_since_start):
             return False
+        plain: list[tuple[str, int] | Path] = [(HOST, port) for port in self.ports]
+        further = [listener.address for listener in self.listeners.values()]
+        return all(accepts(address) for address in plain + further)
 
     def _password_file(self, users: Mapping[str, str]) -> Path:
         passwords = self.directory / "passwords"

@@ -1,0 +1,142 @@
+"""A TLS front for a broker: it does what a broker cannot be set to do, and notes what it saw.
+
+context = server_context(certificates.server, alpn=["mqtt"])
+with TlsServer(context, broker.port) as front:
+    connect(front.port)
+    assert front.next_handshake().alpn == "mqtt"
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import socket
+import ssl
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .server import HOST
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from .certificates import KeyPair
+
+
+@dataclass(frozen=True)
+class Handshake:
+    """What a client offered and got; `error` is empty where the handshake was completed."""
+
+    server_name: str | None
+    alpn: str | None
+    version: str | None
+    cipher: str
+    client_certificate: bool
+    error: str
+
+
+def server_context(pair: KeyPair, *, alpn: Sequence[str] = ()) -> ssl.SSLContext:
+    """Return a context with the certificate; set versions, ciphers and clients' CAs on it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.certificate, pair.key)
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
+    return context
+
+
+class TlsServer:
+    """Takes TLS connections on a free port and passes on what they carry to a port."""
+
+    def __init__(self, context: ssl.SSLContext, target: int) -> None:
+        self.host = HOST
+        self._target = target
+        self._context = context
+        self._names: dict[int, str | None] = {}
+        context.sni_callback = self._note_name
+        self._handshakes: queue.Queue[Handshake] = queue.Queue()
+        self._open: list[socket.socket] = []
+
+    def __enter__(self) -> Self:
+        self._listener = socket.create_server((HOST, 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # This wakes the thread that waits for a connection; closing alone would not.
+        _end(self._listener)
+        self._thread.join(5)
+        for connection in self._open:
+            _end(connection)
+
+    def next_handshake(self, timeout: float = 5.0) -> Handshake:
+        """Wait for the next handshake and return it. Raises queue.Empty."""
+        return self._handshakes.get(timeout=timeout)
+
+    def _note_name(self, tls: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        self._names[id(tls)] = name
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self._open.append(client)
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        client.settimeout(30)
+        tls = self._context.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
+        self._open.append(tls)
+        error = ""
+        try:
+            tls.do_handshake()
+        except OSError as failure:
+            error = str(failure)
+        cipher = tls.cipher() if not error else None
+        self._handshakes.put(
+            Handshake(
+                server_name=self._names.pop(id(tls), None),
+                alpn=None if error else tls.selected_alpn_protocol(),
+                version=None if error else tls.version(),
+                cipher=cipher[0] if cipher else "",
+                client_certificate=not error and bool(tls.getpeercert(binary_form=True)),
+                error=error,
+            )
+        )
+        if error:
+            _end(tls)
+        else:
+            self._pass_on(tls)
+
+    def _pass_on(self, tls: ssl.SSLSocket) -> None:
+        target = socket.create_connection((HOST, self._target))
+        self._open.append(target)
+        back = threading.Thread(target=_copy, args=(target, tls), daemon=True)
+        back.start()
+        _copy(tls, target)
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    _end(source)
+    _end(target)
+
+
+def _end(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
