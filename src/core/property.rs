@@ -1,8 +1,16 @@
 //! The properties of MQTT 5 (MQTT 5.0, section 2.2.2): which there are, what each may hold, where it
-//! may stand, and their bytes.
+//! may stand. `wire` has their bytes.
+
+mod wire;
+
+use std::fmt;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+pub use self::wire::{
+    put_binary, put_variable, take_binary, take_text, take_variable, variable_len,
+};
+use self::wire::{put_value, take_value, value_len};
 use super::error::Error;
 
 /// Properties that one packet may carry. A packet of the largest size could hold fifty million.
@@ -196,9 +204,9 @@ impl Property {
                 }
                 Err(format!("it must be a whole number from {} to {}", row.low, row.high))
             }
-            (Kind::Text, Value::Text(text)) => fits(text.len()),
+            (Kind::Text, Value::Text(text)) => check_text(text),
             (Kind::Binary, Value::Binary(bytes)) => fits(bytes.len()),
-            (Kind::Pair, Value::Pair(name, value)) => fits(name.len().max(value.len())),
+            (Kind::Pair, Value::Pair(name, value)) => check_text(name).and(check_text(value)),
             (Kind::Text, _) => Err("it must be a string".to_owned()),
             (Kind::Binary, _) => Err("it must be bytes".to_owned()),
             (Kind::Pair, _) => Err("it must be a pair of strings".to_owned()),
@@ -207,14 +215,28 @@ impl Property {
     }
 }
 
+fn check_text(text: &str) -> Result<(), String> {
+    if text.contains('\0') {
+        return Err("it must not contain the null character".to_owned());
+    }
+    fits(text.len())
+}
+
 fn fits(length: usize) -> Result<(), String> {
     let too_long = |_| "it must have at most 65535 bytes".to_owned();
     u16::try_from(length).map(drop).map_err(too_long)
 }
 
-/// The properties of a packet, in their order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The properties of a packet, in their order. `Debug` shows nothing that authenticates.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Properties(Vec<(Property, Value)>);
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |(property, value)| (property, shown(property, value));
+        formatter.debug_map().entries(self.iter().map(shown)).finish()
+    }
+}
 
 impl Properties {
     /// Sets a property; one that repeats is added to those that there are.
@@ -222,11 +244,14 @@ impl Properties {
     /// # Errors
     /// [`Error::Property`] for a value that the property cannot have.
     pub fn set(&mut self, property: Property, value: Value) -> Result<(), Error> {
-        property.check(&value).map_err(|expected| Error::Property {
-            name: property.name(),
-            value: shown(&value),
-            expected,
-        })?;
+        let mut checked = property.check(&value);
+        // Section 3.3.2.3.5. What a broker lets through is not worth a connection: not asked on reading.
+        if property == Property::ResponseTopic
+            && matches!(&value, Value::Text(topic) if topic.contains(['+', '#']))
+        {
+            checked = Err("the wildcards '+' and '#' are for subscriptions only".to_owned());
+        }
+        checked.map_err(|expected| refused(property, &value, expected))?;
         if !property.repeats() {
             self.remove(property);
         }
@@ -265,19 +290,34 @@ impl Properties {
         self.0.is_empty()
     }
 
-    /// Checks that every property may stand there.
+    /// Checks that a client may send every property there.
     ///
     /// # Errors
-    /// [`Error::Property`] names the first that may not.
+    /// [`Error::Property`] names the first that may not be sent.
     pub fn validate(&self, place: Place) -> Result<(), Error> {
-        match self.iter().find(|(property, _)| !property.allowed_in(place)) {
-            None => Ok(()),
-            Some((property, value)) => Err(Error::Property {
-                name: property.name(),
-                value: shown(value),
-                expected: format!("it is no property of a {}", place.name()),
-            }),
+        let mut identified = false;
+        for (property, value) in self.iter() {
+            let expected = match property {
+                _ if !property.allowed_in(place) => {
+                    format!("it is no property of a {}", place.name())
+                }
+                // Section 3.3.4.
+                Property::SubscriptionIdentifier if place == Place::Publish => {
+                    "only a broker sends it with a message".to_owned()
+                }
+                // Section 3.8.2.1.2.
+                Property::SubscriptionIdentifier if identified => {
+                    "a SUBSCRIBE has one at most".to_owned()
+                }
+                Property::SubscriptionIdentifier => {
+                    identified = true;
+                    continue;
+                }
+                _ => continue,
+            };
+            return Err(refused(property, value, expected));
         }
+        Ok(())
     }
 
     /// Bytes on the wire, without the length before them.
@@ -340,9 +380,14 @@ fn malformed(what: &str) -> Error {
     Error::Protocol(format!("malformed packet: {what}"))
 }
 
+fn refused(property: Property, value: &Value, expected: String) -> Error {
+    Error::Property { name: property.name(), value: shown(property, value), expected }
+}
+
 /// A value for a message. What authenticates is a secret, and text may be long.
-fn shown(value: &Value) -> String {
+fn shown(property: Property, value: &Value) -> String {
     match value {
+        _ if property == Property::AuthenticationData => "(not shown)".to_owned(),
         Value::Number(number) => number.to_string(),
         Value::Text(text) if text.len() <= 80 => format!("{text:?}"),
         Value::Text(text) => format!("of {} bytes", text.len()),
@@ -351,107 +396,5 @@ fn shown(value: &Value) -> String {
     }
 }
 
-fn value_len(kind: Kind, value: &Value) -> usize {
-    match (kind, value) {
-        (Kind::Byte, _) => 1,
-        (Kind::TwoByte, _) => 2,
-        (Kind::FourByte, _) => 4,
-        (_, Value::Number(number)) => variable_len(*number as usize),
-        (_, Value::Text(text)) => 2 + text.len(),
-        (_, Value::Binary(bytes)) => 2 + bytes.len(),
-        (_, Value::Pair(name, value)) => 4 + name.len() + value.len(),
-    }
-}
-
-fn put_value(out: &mut BytesMut, kind: Kind, value: &Value) {
-    match (kind, value) {
-        // Widths are checked where values come in.
-        (Kind::Byte, Value::Number(number)) => out.put_uint(u64::from(*number), 1),
-        (Kind::TwoByte, Value::Number(number)) => out.put_uint(u64::from(*number), 2),
-        (Kind::FourByte, Value::Number(number)) => out.put_u32(*number),
-        (_, Value::Number(number)) => put_variable(out, *number as usize),
-        (_, Value::Text(text)) => put_binary(out, text.as_bytes()),
-        (_, Value::Binary(bytes)) => put_binary(out, bytes),
-        (_, Value::Pair(name, value)) => {
-            put_binary(out, name.as_bytes());
-            put_binary(out, value.as_bytes());
-        }
-    }
-}
-
-fn take_value(list: &mut Bytes, kind: Kind) -> Result<Value, Error> {
-    Ok(match kind {
-        Kind::Byte => Value::Number(u32::from(enough(list, 1)?.get_u8())),
-        Kind::TwoByte => Value::Number(u32::from(enough(list, 2)?.get_u16())),
-        Kind::FourByte => Value::Number(enough(list, 4)?.get_u32()),
-        Kind::Variable => Value::Number(take_variable(list)?),
-        Kind::Text => Value::Text(take_text(list)?),
-        Kind::Binary => Value::Binary(take_binary(list)?),
-        Kind::Pair => Value::Pair(take_text(list)?, take_text(list)?),
-    })
-}
-
-fn enough(bytes: &mut Bytes, count: usize) -> Result<&mut Bytes, Error> {
-    if bytes.len() < count {
-        return Err(malformed("it ends too early"));
-    }
-    Ok(bytes)
-}
-
-/// Takes two bytes of length and so many bytes.
-pub fn take_binary(bytes: &mut Bytes) -> Result<Bytes, Error> {
-    let length = usize::from(enough(bytes, 2)?.get_u16());
-    Ok(enough(bytes, length)?.split_to(length))
-}
-
-/// Takes text as MQTT writes it (section 1.5.4): UTF-8 without a null character.
-pub fn take_text(bytes: &mut Bytes) -> Result<String, Error> {
-    let text = take_binary(bytes)?;
-    match std::str::from_utf8(&text) {
-        Ok(text) if !text.contains('\0') => Ok(text.to_owned()),
-        Ok(_) => Err(malformed("a null character in a text")),
-        Err(_) => Err(malformed("a text that is not UTF-8")),
-    }
-}
-
-/// Takes a variable byte integer (section 1.5.5).
-pub fn take_variable(bytes: &mut Bytes) -> Result<u32, Error> {
-    let mut value = 0;
-    for shift in [0, 7, 14, 21] {
-        let byte = enough(bytes, 1)?.get_u8();
-        value |= u32::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Ok(value);
-        }
-    }
-    Err(malformed("a variable byte integer of more than four bytes"))
-}
-
-/// Writes two bytes of length and the bytes. The length must have been checked.
-pub fn put_binary(out: &mut BytesMut, bytes: &[u8]) {
-    out.put_u16(u16::try_from(bytes.len()).unwrap_or(u16::MAX));
-    out.put_slice(bytes);
-}
-
-/// Writes a variable byte integer.
-pub fn put_variable(out: &mut BytesMut, mut value: usize) {
-    loop {
-        #[expect(clippy::cast_possible_truncation, reason = "seven bits")]
-        let low = (value & 0x7f) as u8;
-        value >>= 7;
-        out.put_u8(low | (u8::from(value > 0) << 7));
-        if value == 0 {
-            break;
-        }
-    }
-}
-
-/// Bytes that a variable byte integer takes.
-pub fn variable_len(value: usize) -> usize {
-    match value {
-        0..0x80 => 1,
-        0x80..0x4000 => 2,
-        0x4000..0x20_0000 => 3,
-        _ => 4,
-    }
-}
+#[cfg(test)]
+pub mod tests;

@@ -2,6 +2,8 @@
 
 /// The other side broke the protocol.
 pub const PROTOCOL_ERROR: u8 = 0x82;
+/// There is no message with this identifier any more.
+pub const PACKET_IDENTIFIER_NOT_FOUND: u8 = 0x92;
 /// A packet is larger than the other side takes.
 pub const PACKET_TOO_LARGE: u8 = 0x95;
 /// The broker has no retained messages.

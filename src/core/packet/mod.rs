@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::error::Error;
 use super::options::{ConnectOptions, Protocol};
-use super::property::Properties;
+use super::property::{Properties, variable_len};
 use super::qos::Qos;
 
 /// An application message on its way in or out.
@@ -172,9 +172,10 @@ impl PublishRef<'_> {
         0x30 | (u8::from(self.dup) << 3) | ((self.qos as u8) << 1) | u8::from(self.retain)
     }
 
-    /// Remaining length in bytes of the PUBLISH of MQTT 5, without a topic alias.
-    pub fn v5_len(&self) -> usize {
-        v5::publish_len(self, Alias::None)
+    /// Bytes of the PUBLISH of MQTT 5, without a topic alias.
+    pub fn v5_size(&self) -> usize {
+        let length = v5::publish_len(self, Alias::None);
+        1 + variable_len(length) + length
     }
 }
 
@@ -298,7 +299,7 @@ impl Control {
     /// # Errors
     /// [`Error::Protocol`] for what no packet can carry.
     pub fn encode(&self, protocol: Protocol, out: &mut BytesMut) -> Result<(), Error> {
-        if protocol == Protocol::V5 && v5::encode(self, out) {
+        if protocol == Protocol::V5 && v5::encode(self, out)? {
             return Ok(());
         }
         v3::encode(self, out)

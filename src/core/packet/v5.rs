@@ -21,21 +21,21 @@ const ALIAS_LEN: usize = 3;
 /// See [`super::decode`].
 pub fn decode(buffer: &mut BytesMut, limit: usize) -> Result<Option<Incoming>, Error> {
     let Some((first, body)) = frame(buffer, limit)? else { return Ok(None) };
-    let kind = first >> 4;
-    // Flags are fixed for every type but PUBLISH (section 2.1.3).
-    let flags = if kind == 6 { 2 } else { 0 };
-    if kind != 3 && first & 0x0f != flags {
-        return Err(Error::Protocol(format!("malformed flags (packet type {kind})")));
-    }
-    read(kind, first, body).map(Some)
+    read(first >> 4, first, body).map(Some)
 }
 
 /// Takes the first byte and the rest of a packet, if all of it is there.
 fn frame(buffer: &mut BytesMut, limit: usize) -> Result<Option<(u8, Bytes)>, Error> {
     let Some(&first) = buffer.first() else { return Ok(None) };
-    if !matches!(first >> 4, 2..=7 | 9 | 11 | 13 | 14) {
-        let text = format!("unexpected packet type {} from the broker", first >> 4);
-        return Err(Error::Protocol(text));
+    let kind = first >> 4;
+    if !matches!(kind, 2..=7 | 9 | 11 | 13 | 14) {
+        return Err(Error::Protocol(format!("unexpected packet type {kind} from the broker")));
+    }
+    // Flags are fixed for every type but PUBLISH (section 2.1.3). They are looked at before the length,
+    // since what is not MQTT may have any.
+    let flags = if kind == 6 { 2 } else { 0 };
+    if kind != 3 && first & 0x0f != flags {
+        return Err(Error::Protocol(format!("malformed flags (packet type {kind})")));
     }
     let mut length = 0;
     for index in 1..=4 {
@@ -236,7 +236,10 @@ pub fn encode_publish(publish: &PublishRef<'_>, alias: Alias, out: &mut BytesMut
 
 /// Writes the packets that differ from those of MQTT 3.1.1; returns whether this is one. An
 /// acknowledgement of success does not.
-pub fn encode(control: &Control, out: &mut BytesMut) -> bool {
+///
+/// # Errors
+/// [`Error::Protocol`] for what no packet can carry.
+pub fn encode(control: &Control, out: &mut BytesMut) -> Result<bool, Error> {
     let mut body = BytesMut::new();
     let first = match control {
         Control::Subscribe { mid, filters, properties } => {
@@ -269,10 +272,19 @@ pub fn encode(control: &Control, out: &mut BytesMut) -> bool {
             }
             0xe0
         }
-        _ => return false,
+        _ => return Ok(false),
     };
+    if body.len() > MAX_REMAINING_LENGTH {
+        let text = format!("a packet of {} bytes is more than MQTT can carry", body.len());
+        return Err(Error::Protocol(text));
+    }
     out.put_u8(first);
     put_variable(out, body.len());
     out.extend_from_slice(&body);
-    true
+    Ok(true)
 }
+
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod tests;

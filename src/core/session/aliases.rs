@@ -3,31 +3,39 @@
 use std::collections::HashMap;
 
 use super::super::error::Error;
-use super::super::packet::{Alias, Publish};
+use super::super::packet::{Alias, Publish, PublishRef};
 use super::super::property::Property;
 
 /// Aliases of ours, however many the broker allows: each keeps a topic of up to 64 KiB.
 const MOST: u16 = 256;
 
-/// A shorter topic is not worth a number.
+/// A shorter topic is not worth a number, which takes as many bytes.
 const SHORTEST: usize = 4;
+
+/// Bytes by which a number given to a topic can make its packet larger: the property, and both lengths
+/// before it.
+const GROWTH: usize = 5;
 
 /// The aliases of what we publish: the first topics of a connection get one.
 #[derive(Debug, Default)]
 pub struct OutgoingAliases {
     allowed: u16,
+    /// Bytes of the largest packet that the broker takes.
+    packet_size: usize,
     numbers: HashMap<String, u16>,
 }
 
 impl OutgoingAliases {
-    /// Starts anew, with as many as the broker allows.
-    pub fn reset(&mut self, allowed: u16) {
+    /// Starts anew, with as many as the broker allows in packets as large as it takes.
+    pub fn reset(&mut self, allowed: u16, packet_size: usize) {
         self.numbers.clear();
         self.allowed = allowed.min(MOST);
+        self.packet_size = packet_size;
     }
 
-    /// How to write a topic.
-    pub fn alias(&mut self, topic: &str) -> Alias {
+    /// How to write the topic of a message.
+    pub fn alias(&mut self, publish: &PublishRef<'_>) -> Alias {
+        let topic = publish.topic;
         if self.allowed == 0 || topic.len() < SHORTEST {
             return Alias::None;
         }
@@ -36,7 +44,7 @@ impl OutgoingAliases {
         }
         // As many as there are numbers at most.
         let number = u16::try_from(self.numbers.len() + 1).unwrap_or(u16::MAX);
-        if number > self.allowed {
+        if number > self.allowed || publish.v5_size() + GROWTH > self.packet_size {
             return Alias::None;
         }
         self.numbers.insert(topic.to_owned(), number);

@@ -36,7 +36,7 @@ use self::terms::Terms;
 use super::error::{Error, ReturnCode};
 use super::options::{ConnectOptions, MAX_REMAINING_LENGTH};
 use super::packet::{Control, Incoming, Publish, PublishRef, Subscription};
-use super::property::{Properties, Property};
+use super::property::{Place, Properties, Property};
 use super::qos::Qos;
 use super::topic::{validate_filter, validate_topic};
 
@@ -130,7 +130,6 @@ impl Session {
         let keep_alive = Duration::from_secs(self.options.keep_alive.into());
         self.keep_alive = KeepAlive::new(keep_alive, now);
         self.link = Link::Connecting { until, held: Vec::new() };
-        self.terms = Terms::default();
         self.farewell = None;
         let allowed = self.options.properties.number(Property::TopicAliasMaximum).unwrap_or(0);
         self.aliases.reset(u16::try_from(allowed).unwrap_or(u16::MAX));
@@ -146,6 +145,8 @@ impl Session {
     /// The transport is gone. QoS 0 messages that were not written are gone with it.
     pub fn lost(&mut self) {
         self.link = Link::Offline;
+        // The next broker may be another one.
+        self.terms = Terms::default();
         self.held_bytes = 0;
         self.named_aliases.clear();
         self.subscriptions.lost(&mut self.ids);
@@ -176,6 +177,7 @@ impl Session {
         let named = properties.as_mut().and_then(|properties| self.named(topic, properties));
         let topic = named.as_deref().unwrap_or(topic);
         validate_topic(topic)?;
+        properties.as_ref().map_or(Ok(()), |properties| properties.validate(Place::Publish))?;
         let others = properties.as_ref().map_or(0, Properties::len);
         if payload.len() > MAX_REMAINING_LENGTH.saturating_sub(topic.len() + 8 + others) {
             return Err(Error::PayloadTooLarge(payload.len()));
@@ -232,8 +234,9 @@ impl Session {
     /// `reuse` is for the `on_connect` handler: what was subscribed to on this connection already, by
     /// itself or by the application, is not subscribed to twice.
     ///
-    /// Returns `Success` with a packet identifier, `NoConnection` without one, or `QueueSize` without
-    /// one when all identifiers are in use.
+    /// Returns `Success` with a packet identifier, `NoConnection` without one, `QueueSize` without one
+    /// when all identifiers are in use, or `PayloadSize` without one when the broker takes no packet as
+    /// large.
     pub fn subscribe(
         &mut self,
         filters: Vec<Subscription>,
@@ -243,7 +246,8 @@ impl Session {
         for Subscription { filter, .. } in &filters {
             validate_filter(filter)?;
         }
-        if reuse && let Some(mid) = self.subscriptions.already_sent(&filters) {
+        properties.validate(Place::Subscribe)?;
+        if reuse && let Some(mid) = self.subscriptions.already_sent(&filters, &properties) {
             return Ok((ReturnCode::Success, Some(mid)));
         }
         self.subscriptions.want(&filters, &properties);
@@ -260,6 +264,7 @@ impl Session {
         for filter in &filters {
             validate_filter(filter)?;
         }
+        properties.validate(Place::Unsubscribe)?;
         let unwanted = filters.clone();
         let result = self.request(|mid| Control::Unsubscribe { mid, filters, properties })?;
         if result.0 == ReturnCode::Success {
@@ -276,8 +281,12 @@ impl Session {
             return Ok((ReturnCode::NoConnection, None));
         }
         let Some(mid) = self.ids.reserve() else { return Ok((ReturnCode::QueueSize, None)) };
-        let connected = self.is_connected();
-        self.subscriptions.request(request(mid), connected, &mut self.output)?;
+        let (request, connected) = (request(mid), self.is_connected());
+        if !self.output.takes(&request) {
+            self.ids.release(mid);
+            return Ok((ReturnCode::PayloadSize, None));
+        }
+        self.subscriptions.request(request, connected, &mut self.output)?;
         Ok((ReturnCode::Success, Some(mid)))
     }
 
@@ -373,7 +382,8 @@ impl Session {
             self.assigned_client_id = Some(client_id.to_owned());
         }
         let aliases = number(Property::TopicAliasMaximum).unwrap_or(0);
-        self.output.aliases.reset(u16::try_from(aliases).unwrap_or(u16::MAX));
+        let aliases = u16::try_from(aliases).unwrap_or(u16::MAX);
+        self.output.agree(aliases, self.terms.packet_size);
     }
 
     /// Sends a QoS 0 message that waited for the CONNACK, which may have said that it may not be sent.
@@ -381,7 +391,13 @@ impl Session {
         let publish = PublishRef::from(publish);
         match self.terms.refusal(&publish) {
             None => self.output.publish(&publish),
-            Some(code) => self.output.refused(publish.mid, publish.topic, code),
+            Some(code) => {
+                self.output.refused(publish.mid, publish.topic, code);
+                if self.output.reporting {
+                    let (mid, properties) = (publish.mid, None);
+                    self.output.events.push_back(Event::Published { mid, code, properties });
+                }
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use super::super::error::Error;
 use super::super::packet::{Ack, Control, Publish, PublishRef};
 use super::super::qos::Qos;
-use super::super::reason::FAILURE;
+use super::super::reason::{FAILURE, PACKET_IDENTIFIER_NOT_FOUND};
 use super::event::Event;
 use super::ids::Ids;
 use super::output::Output;
@@ -89,8 +89,7 @@ impl Outgoing {
                 continue;
             }
             let publish = PublishRef::from(&entry.publish);
-            let has_room = self.inflight < window && postponed.is_empty();
-            if has_room && terms.refusal(&publish).is_none() {
+            if self.inflight < window && terms.refusal(&publish).is_none() {
                 self.inflight += 1;
                 entry.state = State::Sent;
                 output.publish(&publish);
@@ -131,7 +130,8 @@ impl Outgoing {
         output.control(&Control::PubRel(mid))
     }
 
-    /// A PUBCOMP came.
+    /// A PUBCOMP came. Where a broker had completed the message and its PUBCOMP was lost with a
+    /// connection, it does not know the identifier any more (MQTT 5.0, section 3.7.2.1): no refusal.
     pub fn completed(&mut self, ack: Ack, ids: &mut Ids, output: &mut Output) {
         if self.awaits(ack.mid, Qos::ExactlyOnce, State::Released) {
             self.complete(ack, ids, output);
@@ -148,7 +148,7 @@ impl Outgoing {
             self.bytes -= entry.publish.size();
             self.inflight -= 1;
             ids.release(mid);
-            if code >= FAILURE {
+            if code >= FAILURE && code != PACKET_IDENTIFIER_NOT_FOUND {
                 output.refused(mid, &entry.publish.topic, code);
             }
             output.events.push_back(Event::Published { mid, code, properties });

@@ -20,8 +20,10 @@ const KEPT_CAPACITY: usize = 1024 * 1024;
 #[derive(Debug)]
 pub struct Output {
     protocol: Protocol,
+    /// Bytes of the largest packet that the broker takes, on this connection.
+    packet_size: usize,
     /// Numbers for topics, on this connection.
-    pub aliases: OutgoingAliases,
+    aliases: OutgoingAliases,
     bytes: BytesMut,
     /// Bytes handed over but not reported as written.
     unwritten: usize,
@@ -42,6 +44,7 @@ impl Default for Output {
     fn default() -> Self {
         Self {
             protocol: Protocol::V311,
+            packet_size: usize::MAX,
             aliases: OutgoingAliases::default(),
             bytes: BytesMut::new(),
             unwritten: 0,
@@ -66,9 +69,15 @@ impl Output {
     /// Writes a CONNECT; what follows is of its protocol.
     pub fn connect(&mut self, options: &ConnectOptions) {
         self.protocol = options.protocol;
-        self.aliases.reset(0);
+        self.agree(0, usize::MAX);
         self.log(|| log::sending_connect(options));
         self.encode(|bytes| encode_connect(options, bytes));
+    }
+
+    /// Takes over how many topic aliases the broker allows, and how large a packet may be.
+    pub fn agree(&mut self, aliases: u16, packet_size: usize) {
+        self.aliases.reset(aliases, packet_size);
+        self.packet_size = packet_size;
     }
 
     /// Writes a PUBLISH.
@@ -76,7 +85,7 @@ impl Output {
         self.log(|| log::sending_publish(publish));
         let protocol = self.protocol;
         let alias = match protocol {
-            Protocol::V5 => self.aliases.alias(publish.topic),
+            Protocol::V5 => self.aliases.alias(publish),
             Protocol::V31 | Protocol::V311 => Alias::None,
         };
         self.encode(|bytes| encode_publish(protocol, publish, alias, bytes));
@@ -91,6 +100,19 @@ impl Output {
         let text =
             format!("the broker does not take message {mid} on {topic:?}: {reason} (code {code})");
         self.events.push_back(Event::Notice { level: LogLevel::Error, text });
+    }
+
+    /// Reports a request that is not sent, because the broker has said that it does not take it.
+    pub fn too_large(&mut self, request: &Control) {
+        let text = format!("the broker takes no packet as large: {}", log::sending(request));
+        self.events.push_back(Event::Notice { level: LogLevel::Error, text });
+    }
+
+    /// Whether the broker takes a packet as large as this one.
+    pub fn takes(&self, control: &Control) -> bool {
+        let mut bytes = BytesMut::new();
+        self.protocol != Protocol::V5
+            || control.encode(self.protocol, &mut bytes).is_ok() && bytes.len() <= self.packet_size
     }
 
     /// Writes any other packet.

@@ -10,6 +10,14 @@ use super::super::property::Properties;
 use super::ids::Ids;
 use super::output::Output;
 
+/// What the present connection has of a filter.
+#[derive(Debug)]
+struct Sent {
+    options: SubscribeOptions,
+    properties: Properties,
+    mid: u16,
+}
+
 /// Subscriptions outlive connections; requests wait for their answer.
 #[derive(Debug, Default)]
 pub struct Subscriptions {
@@ -18,7 +26,7 @@ pub struct Subscriptions {
     /// Requests without an answer, in the order of the calls.
     requests: VecDeque<Control>,
     /// What was subscribed to on the present connection, and with which SUBSCRIBE.
-    sent: HashMap<String, (SubscribeOptions, u16)>,
+    sent: HashMap<String, Sent>,
 }
 
 impl Subscriptions {
@@ -37,10 +45,10 @@ impl Subscriptions {
     }
 
     /// The identifier of the SUBSCRIBE of this connection, if one was sent for all of these.
-    pub fn already_sent(&self, filters: &[Subscription]) -> Option<u16> {
-        let mut mids = filters.iter().map(|wanted| match self.sent.get(&wanted.filter) {
-            Some((sent, mid)) if *sent == wanted.options => Some(*mid),
-            _ => None,
+    pub fn already_sent(&self, filters: &[Subscription], properties: &Properties) -> Option<u16> {
+        let mut mids = filters.iter().map(|Subscription { filter, options }| {
+            let sent = self.sent.get(filter)?;
+            (sent.options == *options && sent.properties == *properties).then_some(sent.mid)
         });
         let first = mids.next()??;
         mids.try_fold(first, |_, mid| mid)
@@ -67,7 +75,11 @@ impl Subscriptions {
             send(request, &mut self.sent, output)?;
         }
         for (filter, (options, properties)) in &self.wanted {
-            if self.sent.get(filter).is_some_and(|(sent, _)| sent == options) {
+            if self
+                .sent
+                .get(filter)
+                .is_some_and(|sent| sent.options == *options && sent.properties == *properties)
+            {
                 continue;
             }
             // Identifiers run out only with 65535 messages unconfirmed; the rest waits for the next time.
@@ -120,13 +132,18 @@ impl Subscriptions {
 
 fn send(
     request: &Control,
-    sent: &mut HashMap<String, (SubscribeOptions, u16)>,
+    sent: &mut HashMap<String, Sent>,
     output: &mut Output,
 ) -> Result<(), Error> {
+    if !output.takes(request) {
+        output.too_large(request);
+        return Ok(());
+    }
     match request {
-        Control::Subscribe { mid, filters, .. } => {
+        Control::Subscribe { mid, filters, properties } => {
             let sent_now = |Subscription { filter, options }: &Subscription| {
-                (filter.clone(), (*options, *mid))
+                let (options, properties, mid) = (*options, properties.clone(), *mid);
+                (filter.clone(), Sent { options, properties, mid })
             };
             sent.extend(filters.iter().map(sent_now));
         }

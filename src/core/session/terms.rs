@@ -2,11 +2,14 @@
 //! no way to say, so everything is allowed.
 
 use super::super::error::ReturnCode;
+use super::super::options::MAX_REMAINING_LENGTH;
 use super::super::packet::PublishRef;
-use super::super::property::variable_len;
 use super::super::property::{Properties, Property};
 use super::super::qos::Qos;
 use super::super::reason::{PACKET_TOO_LARGE, QOS_NOT_SUPPORTED, RETAIN_NOT_SUPPORTED};
+
+/// Bytes of the largest packet there can be.
+const LARGEST_PACKET: usize = 5 + MAX_REMAINING_LENGTH;
 
 /// Limits that a CONNACK sets.
 #[derive(Debug, Clone)]
@@ -14,7 +17,7 @@ pub struct Terms {
     /// QoS 1 and 2 messages that may be unacknowledged at a time.
     pub receive_maximum: usize,
     /// Bytes of the largest packet that the broker takes, with its fixed header.
-    packet_size: usize,
+    pub packet_size: usize,
     qos: Qos,
     retain: bool,
 }
@@ -23,7 +26,7 @@ impl Default for Terms {
     fn default() -> Self {
         Self {
             receive_maximum: usize::from(u16::MAX),
-            packet_size: usize::MAX,
+            packet_size: LARGEST_PACKET,
             qos: Qos::ExactlyOnce,
             retain: true,
         }
@@ -53,7 +56,7 @@ impl Terms {
             Some(QOS_NOT_SUPPORTED)
         } else if publish.retain && !self.retain {
             Some(RETAIN_NOT_SUPPORTED)
-        } else if self.packet_size < usize::MAX && full_size(publish) > self.packet_size {
+        } else if self.packet_size < LARGEST_PACKET && publish.v5_size() > self.packet_size {
             Some(PACKET_TOO_LARGE)
         } else {
             None
@@ -64,9 +67,4 @@ impl Terms {
 /// What `publish` returns for a refusal.
 pub fn return_code(refusal: u8) -> ReturnCode {
     if refusal == PACKET_TOO_LARGE { ReturnCode::PayloadSize } else { ReturnCode::NotSupported }
-}
-
-fn full_size(publish: &PublishRef<'_>) -> usize {
-    let length = publish.v5_len();
-    1 + variable_len(length) + length
 }

@@ -1,4 +1,4 @@
-//! The session without a socket and without a clock: every rule of MQTT 3.1.1 that it keeps.
+//! The session without a socket and without a clock: every rule of MQTT that it keeps.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that fails is to panic
 
 mod connecting;
@@ -7,8 +7,13 @@ mod model;
 mod model_broker;
 mod outgoing;
 mod peer;
+mod peer_v5;
 mod queue;
 mod reporting;
 mod subscriptions;
+mod v5_aliases;
+mod v5_messages;
+mod v5_subscriptions;
+mod v5_terms;
 #[path = "../support/values.rs"]
 mod values;

@@ -4,7 +4,9 @@ use super::values::{connack, unsuback};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use flask_mqtt_core::core::error::ReturnCode;
+use flask_mqtt_core::core::options::Protocol;
 use flask_mqtt_core::core::packet::Incoming;
+use flask_mqtt_core::core::property::Property;
 use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::{Event, Receipt};
 use proptest::prelude::*;
@@ -12,6 +14,7 @@ use rumqttc::mqttbytes::v4::Packet;
 
 use super::model_broker::Broker;
 use super::peer::{Peer, message, text};
+use super::peer_v5::numbers;
 
 const WINDOW: usize = 3;
 
@@ -34,6 +37,7 @@ enum Step {
 struct World {
     peer: Peer,
     broker: Broker,
+    window: usize,
     forgetful: bool,
     to_broker: VecDeque<Packet>,
     to_client: VecDeque<Incoming>,
@@ -48,10 +52,20 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(protocol: Protocol) -> Self {
+        let mut broker = Broker::default();
+        let mut window = WINDOW;
+        if protocol == Protocol::V5 {
+            window = WINDOW - 1;
+            broker.terms = Some(numbers(&[(Property::ReceiveMaximum, 2)]));
+        }
         Self {
-            peer: Peer::with(|options| options.limits.inflight = WINDOW),
-            broker: Broker::default(),
+            peer: Peer::with(|options| {
+                options.protocol = protocol;
+                options.limits.inflight = WINDOW;
+            }),
+            broker,
+            window,
             forgetful: false,
             to_broker: VecDeque::new(),
             to_client: VecDeque::new(),
@@ -180,7 +194,7 @@ impl World {
             }
             self.to_broker.push_back(packet);
         }
-        assert!(self.inflight.len() <= WINDOW);
+        assert!(self.inflight.len() <= self.window);
     }
 
     /// Lets the connection stay up until there is nothing left to do.
@@ -204,6 +218,10 @@ fn first(messages: &[(Qos, String)]) -> Vec<(Qos, String)> {
     let mut seen = HashSet::new();
     let acknowledged = messages.iter().filter(|message| message.0 != Qos::AtMostOnce);
     acknowledged.filter(|message| seen.insert(&message.1)).cloned().collect()
+}
+
+fn protocol() -> impl Strategy<Value = Protocol> {
+    prop_oneof![Just(Protocol::V311), Just(Protocol::V5)]
 }
 
 fn qos() -> impl Strategy<Value = Qos> {
@@ -269,9 +287,9 @@ fn chaos() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #[test]
     fn with_a_broker_that_keeps_the_session_every_message_arrives_as_its_qos_promises(
-        steps in steps(),
+        steps in steps(), protocol in protocol(),
     ) {
-        let mut world = World::new();
+        let mut world = World::new(protocol);
         world.run(&steps);
         world.finish();
         prop_assert_eq!(first(&world.broker.received), world.accepted.clone());
@@ -291,9 +309,9 @@ proptest! {
 
     #[test]
     fn with_a_broker_that_forgets_the_session_every_message_arrives_at_least_once(
-        steps in steps_with_forgetting(),
+        steps in steps_with_forgetting(), protocol in protocol(),
     ) {
-        let mut world = World::new();
+        let mut world = World::new(protocol);
         world.run(&steps);
         world.finish();
         prop_assert_eq!(first(&world.broker.received), world.accepted.clone());
@@ -305,7 +323,10 @@ proptest! {
     }
 
     #[test]
-    fn whatever_the_broker_sends_nothing_panics_and_the_window_holds(steps in chaos()) {
-        World::new().run(&steps);
+    fn whatever_the_broker_sends_nothing_panics_and_the_window_holds(
+        steps in chaos(), protocol in protocol(),
+    ) {
+        // These CONNACKs set no terms.
+        World { window: WINDOW, ..World::new(protocol) }.run(&steps);
     }
 }

@@ -1,9 +1,10 @@
-//! A broker that does what MQTT 3.1.1 asks of it, in as few lines as will do.
+//! A broker that does what MQTT asks of it, in as few lines as will do.
 
-use super::values::{connack, unsuback};
+use super::values::unsuback;
 use std::collections::{BTreeMap, HashSet};
 
 use flask_mqtt_core::core::packet::Incoming;
+use flask_mqtt_core::core::property::Properties;
 use flask_mqtt_core::core::qos::Qos;
 use rumqttc::mqttbytes::v4::Packet;
 
@@ -22,6 +23,8 @@ struct Unconfirmed {
 pub struct Broker {
     /// Whether the CONNECT of the present connection came.
     pub connected: bool,
+    /// Properties of the CONNACK, for MQTT 5.
+    pub terms: Option<Properties>,
     session_present: bool,
     unconfirmed: Vec<Unconfirmed>,
     unreleased: HashSet<u16>,
@@ -107,7 +110,9 @@ impl Broker {
         let again = self.unconfirmed.iter().map(|Unconfirmed { mid, qos, payload, released }| {
             if *released { Incoming::PubRel((*mid).into()) } else { message(*mid, *qos, payload) }
         });
-        std::iter::once(connack(session_present, 0)).chain(again).collect()
+        let properties = self.terms.clone();
+        let answer = Incoming::ConnAck { session_present, code: 0, properties };
+        std::iter::once(answer).chain(again).collect()
     }
 
     fn confirm(&mut self, mid: u16) {

@@ -1,5 +1,6 @@
 //! A broker's view of a session: feeds it packets and shows what it puts out, one line per packet.
 
+use super::peer_v5::{as_v4, read_v5};
 use super::values::{connack, subscriptions};
 use flask_mqtt_core::core::property::Properties;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use flask_mqtt_core::core::error::{Error, ReturnCode};
-use flask_mqtt_core::core::options::ConnectOptions;
+use flask_mqtt_core::core::options::{ConnectOptions, Protocol};
 use flask_mqtt_core::core::packet::{Incoming, Publish};
 use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::{Event, Receipt, Session};
@@ -19,6 +20,7 @@ pub const SECOND: Duration = Duration::from_secs(1);
 pub struct Peer {
     pub session: Session,
     pub now: Instant,
+    protocol: Protocol,
 }
 
 impl Peer {
@@ -26,8 +28,8 @@ impl Peer {
     pub fn with(change: impl FnOnce(&mut ConnectOptions)) -> Self {
         let mut options = ConnectOptions::new("broker", 1883);
         change(&mut options);
-        let now = Instant::now();
-        Self { session: Session::new(Arc::new(options), now), now }
+        let (now, protocol) = (Instant::now(), options.protocol);
+        Self { session: Session::new(Arc::new(options), now), now, protocol }
     }
 
     /// A session without a connection.
@@ -91,14 +93,17 @@ impl Peer {
         self.packets().iter().map(describe).collect()
     }
 
-    /// As [`Self::sent`], undescribed.
+    /// As [`Self::sent`], undescribed; what MQTT 5 adds is left out.
     pub fn packets(&mut self) -> Vec<Packet> {
         let mut bytes = BytesMut::new();
         self.session.take_output(&mut bytes);
         self.session.wrote(bytes.len(), self.now);
         let mut packets = Vec::new();
         while !bytes.is_empty() {
-            packets.push(Packet::read(&mut bytes, usize::MAX).unwrap());
+            packets.push(match self.protocol {
+                Protocol::V5 => as_v4(&read_v5(&mut bytes)),
+                Protocol::V31 | Protocol::V311 => Packet::read(&mut bytes, usize::MAX).unwrap(),
+            });
         }
         packets
     }
