@@ -6,6 +6,7 @@
 
 mod aliases;
 mod backoff;
+mod calls;
 mod event;
 mod ids;
 mod incoming;
@@ -13,6 +14,7 @@ mod keepalive;
 mod log;
 mod outgoing;
 mod output;
+mod receiving;
 mod subscriptions;
 mod terms;
 
@@ -34,11 +36,9 @@ use self::output::Output;
 use self::subscriptions::Subscriptions;
 use self::terms::Terms;
 use super::error::{Error, ReturnCode};
-use super::options::{ConnectOptions, MAX_REMAINING_LENGTH};
-use super::packet::{Control, Incoming, Publish, PublishRef, Subscription};
-use super::property::{Place, Properties, Property};
-use super::qos::Qos;
-use super::topic::{validate_filter, validate_topic};
+use super::options::ConnectOptions;
+use super::packet::{Control, Publish};
+use super::property::{Properties, Property};
 
 /// How far the connection is.
 #[derive(Debug)]
@@ -159,143 +159,6 @@ impl Session {
         self.report(Event::Disconnected(End { code, reason, properties }));
     }
 
-    /// Publishes a message.
-    ///
-    /// Returns the code and packet identifier that `publish` gives the application: `Success`,
-    /// `NoConnection` (QoS 0 is dropped then; QoS 1 and 2 are kept for the next connection),
-    /// `QueueSize` with identifier 0 when the bounds are reached, or `PayloadSize` or `NotSupported` with
-    /// identifier 0 for what the broker has said that it does not take.
-    pub fn publish(
-        &mut self,
-        topic: &str,
-        payload: &[u8],
-        qos: Qos,
-        retain: bool,
-        properties: Option<Properties>,
-    ) -> Result<(ReturnCode, u16), Error> {
-        let mut properties = properties;
-        let named = properties.as_mut().and_then(|properties| self.named(topic, properties));
-        let topic = named.as_deref().unwrap_or(topic);
-        validate_topic(topic)?;
-        properties.as_ref().map_or(Ok(()), |properties| properties.validate(Place::Publish))?;
-        let others = properties.as_ref().map_or(0, Properties::len);
-        if payload.len() > MAX_REMAINING_LENGTH.saturating_sub(topic.len() + 8 + others) {
-            return Err(Error::PayloadTooLarge(payload.len()));
-        }
-        if self.outgoing_bytes() >= self.options.limits.outgoing_bytes {
-            return Ok((ReturnCode::QueueSize, 0));
-        }
-        let properties = properties.as_ref();
-        let mut publish =
-            PublishRef { topic, payload, qos, retain, dup: false, mid: 0, properties };
-        if let Some(refusal) = self.terms.refusal(&publish) {
-            return Ok((terms::return_code(refusal), 0));
-        }
-        let code = if self.is_open() { ReturnCode::Success } else { ReturnCode::NoConnection };
-        let at_most_once = qos == Qos::AtMostOnce;
-        let mid = if at_most_once { self.ids.next() } else { self.ids.reserve() };
-        let Some(mid) = mid else { return Ok((ReturnCode::QueueSize, 0)) };
-        publish.mid = mid;
-        if at_most_once {
-            self.publish_at_most_once(&publish);
-        } else {
-            self.outgoing.accept(Publish::from(&publish));
-            self.pump();
-        }
-        Ok((code, mid))
-    }
-
-    /// Takes out a topic alias of the application's, and returns the topic that it stands for. On the
-    /// wire the session chooses the aliases itself, so that a message can be sent again later.
-    fn named(&mut self, topic: &str, properties: &mut Properties) -> Option<String> {
-        let alias = properties.number(Property::TopicAlias)?;
-        properties.remove(Property::TopicAlias);
-        if topic.is_empty() {
-            return self.named_aliases.get(&alias).cloned();
-        }
-        self.named_aliases.insert(alias, topic.to_owned());
-        None
-    }
-
-    fn publish_at_most_once(&mut self, publish: &PublishRef<'_>) {
-        match &mut self.link {
-            Link::Offline => {}
-            Link::Connected => self.output.publish(publish),
-            Link::Connecting { held, .. } => {
-                let publish = Publish::from(publish);
-                self.held_bytes += publish.size();
-                held.push(publish);
-            }
-        }
-    }
-
-    /// Subscribes to filters, now and on every later connection.
-    ///
-    /// `reuse` is for the `on_connect` handler: what was subscribed to on this connection already, by
-    /// itself or by the application, is not subscribed to twice.
-    ///
-    /// Returns `Success` with a packet identifier, `NoConnection` without one, `QueueSize` without one
-    /// when all identifiers are in use, or `PayloadSize` without one when the broker takes no packet as
-    /// large.
-    pub fn subscribe(
-        &mut self,
-        filters: Vec<Subscription>,
-        properties: Properties,
-        reuse: bool,
-    ) -> Result<(ReturnCode, Option<u16>), Error> {
-        for Subscription { filter, .. } in &filters {
-            validate_filter(filter)?;
-        }
-        properties.validate(Place::Subscribe)?;
-        if reuse && let Some(mid) = self.subscriptions.already_sent(&filters, &properties) {
-            return Ok((ReturnCode::Success, Some(mid)));
-        }
-        self.subscriptions.want(&filters, &properties);
-        self.request(|mid| Control::Subscribe { mid, filters, properties })
-    }
-
-    /// Unsubscribes from filters. Returns as [`Self::subscribe`] does; without a connection nothing
-    /// changes.
-    pub fn unsubscribe(
-        &mut self,
-        filters: Vec<String>,
-        properties: Properties,
-    ) -> Result<(ReturnCode, Option<u16>), Error> {
-        for filter in &filters {
-            validate_filter(filter)?;
-        }
-        properties.validate(Place::Unsubscribe)?;
-        let unwanted = filters.clone();
-        let result = self.request(|mid| Control::Unsubscribe { mid, filters, properties })?;
-        if result.0 == ReturnCode::Success {
-            self.subscriptions.forget(&unwanted);
-        }
-        Ok(result)
-    }
-
-    fn request(
-        &mut self,
-        request: impl FnOnce(u16) -> Control,
-    ) -> Result<(ReturnCode, Option<u16>), Error> {
-        if !self.is_open() {
-            return Ok((ReturnCode::NoConnection, None));
-        }
-        let Some(mid) = self.ids.reserve() else { return Ok((ReturnCode::QueueSize, None)) };
-        let (request, connected) = (request(mid), self.is_connected());
-        if !self.output.takes(&request) {
-            self.ids.release(mid);
-            return Ok((ReturnCode::PayloadSize, None));
-        }
-        self.subscriptions.request(request, connected, &mut self.output)?;
-        Ok((ReturnCode::Success, Some(mid)))
-    }
-
-    /// The application has handled a message: PUBACK or PUBCOMP goes out.
-    pub fn handled(&mut self, receipt: Receipt) -> Result<(), Error> {
-        let connection = self.is_connected().then_some(self.connection);
-        self.incoming.handled(receipt, connection, &mut self.output)
-    }
-
     /// Whether a message waits for the CONNACK or for its confirmation.
     pub fn has_unconfirmed(&self) -> bool {
         match &self.link {
@@ -303,135 +166,6 @@ impl Session {
             Link::Connecting { held, .. } => !held.is_empty() || !self.outgoing.is_empty(),
             Link::Connected => !self.outgoing.is_empty(),
         }
-    }
-
-    /// What the next good-bye says: a reason code and properties, for MQTT 5.
-    pub fn set_goodbye(&mut self, code: u8, properties: Properties) {
-        self.goodbye = (code, properties);
-    }
-
-    /// Says good-bye to the broker. It publishes no will then, unless the reason code asks for that.
-    /// `logged` is for `on_log`.
-    pub fn disconnect(&mut self, logged: bool) -> Result<(), Error> {
-        let (code, properties) = std::mem::take(&mut self.goodbye);
-        let disconnect = Control::Disconnect { code, properties };
-        match (self.is_open(), logged) {
-            (false, _) => Ok(()),
-            (true, true) => self.output.control(&disconnect),
-            (true, false) => self.output.control_silently(&disconnect),
-        }
-    }
-
-    /// Takes a packet from the broker.
-    ///
-    /// # Errors
-    /// The connection has to end: the broker broke the protocol or refused the CONNECT.
-    pub fn receive(&mut self, packet: Incoming, now: Instant) -> Result<(), Error> {
-        self.output.log(|| log::received(&packet));
-        match (&self.link, packet) {
-            (Link::Connecting { .. }, Incoming::ConnAck { session_present, code, properties }) => {
-                self.answered(session_present, code, properties, now)
-            }
-            (Link::Connected, Incoming::ConnAck { .. }) => {
-                Err(Error::Protocol("a second CONNACK".to_owned()))
-            }
-            (Link::Connected, packet) => self.receive_connected(packet, now),
-            _ => Err(Error::Protocol("a packet before the CONNACK".to_owned())),
-        }
-    }
-
-    fn answered(
-        &mut self,
-        session_present: bool,
-        code: u8,
-        properties: Option<Properties>,
-        now: Instant,
-    ) -> Result<(), Error> {
-        if code == 0
-            && let Some(properties) = &properties
-        {
-            self.agree(properties, now);
-        }
-        self.output.events.push_back(Event::ConnAck { session_present, code, properties });
-        if code != 0 {
-            return Err(Error::Refused(code));
-        }
-        if !session_present {
-            self.incoming.forget(now, &mut self.output);
-        }
-        self.subscriptions.restore(&mut self.ids, &mut self.output)?;
-        self.outgoing.resend(session_present, self.window(), &self.terms, &mut self.output)?;
-        if let Link::Connecting { held, .. } = std::mem::replace(&mut self.link, Link::Connected) {
-            for publish in &held {
-                self.publish_held(publish);
-            }
-        }
-        self.held_bytes = 0;
-        self.pump();
-        Ok(())
-    }
-
-    /// Takes over what the CONNACK of MQTT 5 says (section 3.2.2.3).
-    fn agree(&mut self, properties: &Properties, now: Instant) {
-        self.terms = Terms::new(properties);
-        let number = |property| properties.number(property);
-        if let Some(seconds) = number(Property::ServerKeepAlive) {
-            self.keep_alive = KeepAlive::new(Duration::from_secs(seconds.into()), now);
-        }
-        if let Some(client_id) = properties.text(Property::AssignedClientIdentifier) {
-            self.assigned_client_id = Some(client_id.to_owned());
-        }
-        let aliases = number(Property::TopicAliasMaximum).unwrap_or(0);
-        let aliases = u16::try_from(aliases).unwrap_or(u16::MAX);
-        self.output.agree(aliases, self.terms.packet_size);
-    }
-
-    /// Sends a QoS 0 message that waited for the CONNACK, which may have said that it may not be sent.
-    fn publish_held(&mut self, publish: &Publish) {
-        let publish = PublishRef::from(publish);
-        match self.terms.refusal(&publish) {
-            None => self.output.publish(&publish),
-            Some(code) => {
-                self.output.refused(publish.mid, publish.topic, code);
-                if self.output.reporting {
-                    let (mid, properties) = (publish.mid, None);
-                    self.output.events.push_back(Event::Published { mid, code, properties });
-                }
-            }
-        }
-    }
-
-    fn receive_connected(&mut self, packet: Incoming, now: Instant) -> Result<(), Error> {
-        let Self { outgoing, incoming, ids, output, connection, .. } = self;
-        match packet {
-            Incoming::Publish(mut publish) => {
-                let limit = self.options.limits.incoming_bytes;
-                self.aliases.resolve(&mut publish)?;
-                incoming.publish(publish, now, *connection, limit, output)?;
-            }
-            Incoming::PubRel(ack) => incoming.release(ack.mid, now, *connection, output)?,
-            Incoming::PubRec(ack) => outgoing.received(ack, ids, output)?,
-            Incoming::PubAck(ack) => outgoing.acknowledged(ack, ids, output),
-            Incoming::PubComp(ack) => outgoing.completed(ack, ids, output),
-            Incoming::SubAck { mid, granted, properties } => {
-                if self.subscriptions.subscribed(mid, ids) {
-                    output.events.push_back(Event::Subscribed { mid, granted, properties });
-                }
-            }
-            Incoming::UnsubAck { mid, codes, properties } => {
-                if self.subscriptions.unsubscribed(mid, ids) {
-                    output.events.push_back(Event::Unsubscribed { mid, codes, properties });
-                }
-            }
-            Incoming::Disconnect { code, properties } => {
-                let text = properties.text(Property::ReasonString).map(str::to_owned);
-                self.farewell = Some((code, properties));
-                return Err(Error::Disconnected { code, text });
-            }
-            Incoming::ConnAck { .. } | Incoming::PingResp => {}
-        }
-        self.pump();
-        Ok(())
     }
 
     fn window(&self) -> usize {

@@ -1,0 +1,125 @@
+//! What the broker sends to the session.
+
+use std::time::{Duration, Instant};
+
+use super::super::error::Error;
+use super::super::packet::{Incoming, Publish, PublishRef};
+use super::super::property::{Properties, Property};
+use super::event::Event;
+use super::keepalive::KeepAlive;
+use super::terms::Terms;
+use super::{Link, Session, log};
+
+impl Session {
+    /// Takes a packet from the broker.
+    ///
+    /// # Errors
+    /// The connection has to end: the broker broke the protocol or refused the CONNECT.
+    pub fn receive(&mut self, packet: Incoming, now: Instant) -> Result<(), Error> {
+        self.output.log(|| log::received(&packet));
+        match (&self.link, packet) {
+            (Link::Connecting { .. }, Incoming::ConnAck { session_present, code, properties }) => {
+                self.answered(session_present, code, properties, now)
+            }
+            (Link::Connected, Incoming::ConnAck { .. }) => {
+                Err(Error::Protocol("a second CONNACK".to_owned()))
+            }
+            (Link::Connected, packet) => self.receive_connected(packet, now),
+            _ => Err(Error::Protocol("a packet before the CONNACK".to_owned())),
+        }
+    }
+
+    fn answered(
+        &mut self,
+        session_present: bool,
+        code: u8,
+        properties: Option<Properties>,
+        now: Instant,
+    ) -> Result<(), Error> {
+        if code == 0
+            && let Some(properties) = &properties
+        {
+            self.agree(properties, now);
+        }
+        self.output.events.push_back(Event::ConnAck { session_present, code, properties });
+        if code != 0 {
+            return Err(Error::Refused(code));
+        }
+        if !session_present {
+            self.incoming.forget(now, &mut self.output);
+        }
+        self.subscriptions.restore(&mut self.ids, &mut self.output)?;
+        self.outgoing.resend(session_present, self.window(), &self.terms, &mut self.output)?;
+        if let Link::Connecting { held, .. } = std::mem::replace(&mut self.link, Link::Connected) {
+            for publish in &held {
+                self.publish_held(publish);
+            }
+        }
+        self.held_bytes = 0;
+        self.pump();
+        Ok(())
+    }
+
+    /// Takes over what the CONNACK of MQTT 5 says (section 3.2.2.3).
+    fn agree(&mut self, properties: &Properties, now: Instant) {
+        self.terms = Terms::new(properties);
+        let number = |property| properties.number(property);
+        if let Some(seconds) = number(Property::ServerKeepAlive) {
+            self.keep_alive = KeepAlive::new(Duration::from_secs(seconds.into()), now);
+        }
+        if let Some(client_id) = properties.text(Property::AssignedClientIdentifier) {
+            self.assigned_client_id = Some(client_id.to_owned());
+        }
+        let aliases = number(Property::TopicAliasMaximum).unwrap_or(0);
+        let aliases = u16::try_from(aliases).unwrap_or(u16::MAX);
+        self.output.agree(aliases, self.terms.packet_size);
+    }
+
+    /// Sends a QoS 0 message that waited for the CONNACK, which may have said that it may not be sent.
+    fn publish_held(&mut self, publish: &Publish) {
+        let publish = PublishRef::from(publish);
+        match self.terms.refusal(&publish) {
+            None => self.output.publish(&publish),
+            Some(code) => {
+                self.output.refused(publish.mid, publish.topic, code);
+                if self.output.reporting {
+                    let (mid, properties) = (publish.mid, None);
+                    self.output.events.push_back(Event::Published { mid, code, properties });
+                }
+            }
+        }
+    }
+
+    fn receive_connected(&mut self, packet: Incoming, now: Instant) -> Result<(), Error> {
+        let Self { outgoing, incoming, ids, output, connection, .. } = self;
+        match packet {
+            Incoming::Publish(mut publish) => {
+                let limit = self.options.limits.incoming_bytes;
+                self.aliases.resolve(&mut publish)?;
+                incoming.publish(publish, now, *connection, limit, output)?;
+            }
+            Incoming::PubRel(ack) => incoming.release(ack.mid, now, *connection, output)?,
+            Incoming::PubRec(ack) => outgoing.received(ack, ids, output)?,
+            Incoming::PubAck(ack) => outgoing.acknowledged(ack, ids, output),
+            Incoming::PubComp(ack) => outgoing.completed(ack, ids, output),
+            Incoming::SubAck { mid, granted, properties } => {
+                if self.subscriptions.subscribed(mid, ids) {
+                    output.events.push_back(Event::Subscribed { mid, granted, properties });
+                }
+            }
+            Incoming::UnsubAck { mid, codes, properties } => {
+                if self.subscriptions.unsubscribed(mid, ids) {
+                    output.events.push_back(Event::Unsubscribed { mid, codes, properties });
+                }
+            }
+            Incoming::Disconnect { code, properties } => {
+                let text = properties.text(Property::ReasonString).map(str::to_owned);
+                self.farewell = Some((code, properties));
+                return Err(Error::Disconnected { code, text });
+            }
+            Incoming::ConnAck { .. } | Incoming::PingResp => {}
+        }
+        self.pump();
+        Ok(())
+    }
+}
