@@ -24,6 +24,12 @@ fn with_text(error: Error, text: String) -> PyErr {
         | Error::PayloadTooLarge(_)
         | Error::Option { .. }
         | Error::Url { .. } => PyValueError::new_err(text),
+        Error::Tls(_) => tls(text),
+        Error::Certificate { code, message, .. } => certificate(text, code, message),
+        Error::File { key, path, source } => match source.raw_os_error() {
+            Some(errno) => file(errno, &key, path),
+            None => PyValueError::new_err(text),
+        },
         Error::Resolve { reason, .. } => unresolved(text, &reason),
         Error::ConnectTimeout { .. } => PyTimeoutError::new_err(text),
         Error::Connect { source, .. } | Error::Bind { source, .. } | Error::Io(source) => {
@@ -37,14 +43,51 @@ fn with_text(error: Error, text: String) -> PyErr {
     }
 }
 
+/// `ssl.SSLError`, with the attributes that Python's own has.
+fn tls(text: String) -> PyErr {
+    raised(|py| {
+        let ssl = py.import("ssl")?;
+        let error = ssl.getattr("SSLError")?.call1((ssl.getattr("SSL_ERROR_SSL")?, text))?;
+        error.setattr("library", "SSL")?;
+        error.setattr("reason", py.None())?;
+        Ok(error)
+    })
+}
+
+fn certificate(text: String, code: i32, message: String) -> PyErr {
+    raised(|py| {
+        let ssl = py.import("ssl")?;
+        let arguments = (ssl.getattr("SSL_ERROR_SSL")?, text);
+        let error = ssl.getattr("SSLCertVerificationError")?.call1(arguments)?;
+        error.setattr("library", "SSL")?;
+        error.setattr("reason", "CERTIFICATE_VERIFY_FAILED")?;
+        error.setattr("verify_code", code)?;
+        error.setattr("verify_message", message)?;
+        Ok(error)
+    })
+}
+
+/// The subclass of `OSError` that belongs to an error of reading a file, with the file's name.
+fn file(errno: i32, key: &str, path: String) -> PyErr {
+    raised(|py| {
+        let reason = py.import("os")?.getattr("strerror")?.call1((errno,))?;
+        py.get_type::<PyOSError>().call1((errno, format!("{key}: {reason}"), path))
+    })
+}
+
 fn unresolved(text: String, reason: &str) -> PyErr {
     let code = if reason.contains("Temporary failure") { "EAI_AGAIN" } else { "EAI_NONAME" };
-    Python::attach(|py| {
-        let raise = || {
-            let socket = py.import("socket")?;
-            let arguments = (socket.getattr(code)?, text);
-            Ok(PyErr::from_value(socket.getattr("gaierror")?.call1(arguments)?))
-        };
-        raise().unwrap_or_else(|error: PyErr| error)
+    raised(|py| {
+        let socket = py.import("socket")?;
+        let arguments = (socket.getattr(code)?, text);
+        socket.getattr("gaierror")?.call1(arguments)
+    })
+}
+
+/// The exception that was made, or the one that came of making it.
+fn raised(make: impl for<'py> FnOnce(Python<'py>) -> PyResult<Bound<'py, PyAny>>) -> PyErr {
+    Python::attach(|py| match make(py) {
+        Ok(exception) => PyErr::from_value(exception),
+        Err(error) => error,
     })
 }

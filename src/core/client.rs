@@ -57,8 +57,8 @@ impl Client {
     /// thread goes on trying.
     ///
     /// # Errors
-    /// [`Error::Option`] and the like for options that cannot be used, the errors of TLS for
-    /// certificates and keys, [`Error::Io`] when no thread or descriptor can be had.
+    /// [`Error::Option`] and the like for options that cannot be used, [`Error::File`] and
+    /// [`Error::Tls`] for certificates and keys, [`Error::Io`] when no thread or descriptor can be had.
     pub fn connect(&self, options: ConnectOptions, report_first: bool) -> Result<OwnedFd, Error> {
         options.validate()?;
         check(&options)?;

@@ -246,9 +246,9 @@ impl Link {
         let reading = !self.shared.inbox.is_full();
         self.input.reserve(READ_SIZE / 4);
         tokio::select! {
-            count = self.reader.read_buf(&mut self.input), if reading => self.read(count.map_err(lost)?),
+            count = self.reader.read_buf(&mut self.input), if reading => self.read(count?),
             count = put(&mut self.writer, &self.output), if self.unflushed || !self.output.is_empty() => {
-                let count = count.map_err(lost)?;
+                let count = count?;
                 self.unflushed = count > 0;
                 if count > 0 {
                     self.output.advance(count);
@@ -267,7 +267,7 @@ impl Link {
     async fn tick(&mut self, reading: bool) -> Result<(), Error> {
         let unread = tokio::select! {
             biased;
-            count = self.reader.read_buf(&mut self.input), if reading => Some(count.map_err(lost)?),
+            count = self.reader.read_buf(&mut self.input), if reading => Some(count?),
             () = std::future::ready(()) => None,
         };
         if let Some(count) = unread {
@@ -342,11 +342,6 @@ async fn put(writer: &mut WriteHalf<Box<dyn Stream>>, output: &[u8]) -> io::Resu
         return writer.flush().await.map(|()| 0);
     }
     writer.write(output).await
-}
-
-/// What a transport says with an error of the core's own is that error.
-fn lost(error: io::Error) -> Error {
-    error.downcast().unwrap_or_else(Error::Io)
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

@@ -141,7 +141,7 @@ pub enum Error {
     Connect {
         /// `host:port`.
         address: String,
-        /// What the operating system said for the first address that it has a way to.
+        /// What the operating system said for the first address that answered, or else for the first.
         source: io::Error,
     },
     /// A connection cannot come from the local address that is asked for.
@@ -195,7 +195,14 @@ pub enum Error {
     Closed,
     /// Reading or writing failed.
     #[error("connection lost: {0}")]
-    Io(#[from] io::Error),
+    Io(#[source] io::Error),
+}
+
+impl From<io::Error> for Error {
+    /// A stream may carry an error of ours through an interface that knows only the system's.
+    fn from(error: io::Error) -> Self {
+        error.downcast().unwrap_or_else(Self::Io)
+    }
 }
 
 impl Error {

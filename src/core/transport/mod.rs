@@ -24,7 +24,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 /// Looks at once at what an attempt would fail with: certificates, keys, headers.
 pub fn check(options: &ConnectOptions) -> Result<(), Error> {
-    tls::check(options)?;
+    if options.brokers.iter().any(|broker| broker.tls) {
+        tls::check(options)?;
+    }
     websocket::check(options)
 }
 

@@ -15,9 +15,9 @@ use super::{Stream, tcp};
 /// Most of what a proxy may answer, in bytes.
 const ANSWER: usize = 16 * 1024;
 
-/// How a proxy is named in messages: without its password.
+/// `host:port` of a proxy, for messages.
 pub fn address(proxy: &Proxy) -> String {
-    format!("proxy {}", Endpoint::tcp(proxy.host.as_str(), proxy.port).address())
+    Endpoint::tcp(proxy.host.as_str(), proxy.port).address()
 }
 
 /// Connects to a broker through a proxy.
@@ -28,7 +28,7 @@ pub async fn connect(
 ) -> Result<Box<dyn Stream>, Error> {
     let stream = match tcp::connect(options, &proxy.host, proxy.port).await {
         Err(Error::Connect { source, .. }) => {
-            return Err(Error::Connect { address: address(proxy), source });
+            return Err(Error::Connect { address: format!("proxy {}", address(proxy)), source });
         }
         Err(Error::Resolve { reason, .. }) => {
             return Err(failed(proxy, format!("cannot resolve its name: {reason}")));
@@ -42,8 +42,7 @@ pub async fn connect(
 }
 
 fn failed(proxy: &Proxy, reason: String) -> Error {
-    let proxy = Endpoint::tcp(proxy.host.as_str(), proxy.port).address();
-    Error::Proxy { proxy, reason }
+    Error::Proxy { proxy: address(proxy), reason }
 }
 
 async fn socks5(
@@ -106,8 +105,12 @@ async fn http(
     let key = options.key("PROXY");
     match talk.await {
         Ok(Ok(upgraded)) => Ok(Box::new(TokioIo::new(upgraded))),
-        Ok(Err(StatusCode::PROXY_AUTHENTICATION_REQUIRED)) => {
-            let text = format!("it does not accept the user name and password in {key} (407)");
+        // Tinyproxy answers 401 where the standard has 407.
+        Ok(Err(
+            status @ (StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::UNAUTHORIZED),
+        )) => {
+            let code = status.as_u16();
+            let text = format!("it does not accept the user name and password in {key} ({code})");
             Err(failed(proxy, text))
         }
         Ok(Err(status)) => Err(failed(

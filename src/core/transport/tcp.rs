@@ -99,7 +99,8 @@ async fn race(
         match outcome {
             Some(Ok(Ok(stream))) => return Ok(stream),
             Some(Ok(Err(Failure::Connect(error)))) => {
-                if failure.as_ref().is_none_or(says_little) {
+                let more = |known| !is_answer(known) && is_answer(&error);
+                if failure.as_ref().is_none_or(more) {
                     failure = Some(error);
                 }
             }
@@ -113,11 +114,11 @@ async fn race(
     }
 }
 
-/// Whether an error says only that this machine has no way to an address, as for IPv6 in a network
-/// without: what another address answered says more.
-fn says_little(error: &io::Error) -> bool {
-    use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkUnreachable};
-    matches!(error.kind(), NetworkUnreachable | AddrNotAvailable | HostUnreachable)
+/// Whether an error came from the other side. That says more than that this machine has no way to an
+/// address, as for IPv6 in a network without.
+fn is_answer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, ConnectionReset, TimedOut};
+    matches!(error.kind(), ConnectionRefused | ConnectionReset | TimedOut)
 }
 
 async fn attempt(address: SocketAddr, local: Option<IpAddr>) -> Result<TcpStream, Failure> {
@@ -134,6 +135,83 @@ mod tests {
     #![allow(clippy::unwrap_used)] // a test that fails is to panic
 
     use super::*;
+
+    use std::net::TcpListener as StdListener;
+    use std::time::Instant;
+
+    fn run<T>(work: impl Future<Output = T>) -> T {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap().block_on(work)
+    }
+
+    fn listener() -> (StdListener, SocketAddr) {
+        let listener = StdListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    fn refusing() -> SocketAddr {
+        listener().1
+    }
+
+    /// An address that does not answer: the queue of its listener is full.
+    fn stuck() -> (tokio::net::TcpListener, Vec<std::net::TcpStream>, SocketAddr) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let fill = || std::net::TcpStream::connect_timeout(&address, HEAD_START).ok();
+        (listener, std::iter::from_fn(fill).collect(), address)
+    }
+
+    fn connect_error(failure: Failure) -> io::Error {
+        let (Failure::Connect(error) | Failure::Bind(error)) = failure;
+        error
+    }
+
+    #[test]
+    fn an_address_that_refuses_is_passed_over_at_once() {
+        let (_listener, alive) = listener();
+        let start = Instant::now();
+        let stream = run(race([refusing(), refusing(), alive].into(), None)).ok().unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), alive);
+        assert!(start.elapsed() < HEAD_START);
+    }
+
+    #[test]
+    fn an_address_that_does_not_answer_has_a_head_start_only() {
+        run(async {
+            let (_stuck, _queue, dead) = stuck();
+            let (_listener, alive) = listener();
+            let start = Instant::now();
+            let stream = race([dead, dead, alive].into(), None).await.ok().unwrap();
+            assert_eq!(stream.peer_addr().unwrap(), alive);
+            let elapsed = start.elapsed();
+            assert!((HEAD_START * 2..HEAD_START * 8).contains(&elapsed), "{elapsed:?}");
+        });
+    }
+
+    #[test]
+    fn an_answer_counts_more_than_that_another_address_is_unreachable() {
+        let unreachable = "255.255.255.255:9".parse().unwrap();
+        for order in [[unreachable, refusing()], [refusing(), unreachable]] {
+            let error = connect_error(run(race(order.into(), None)).err().unwrap());
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused, "{error}");
+        }
+    }
+
+    #[test]
+    fn small_packets_go_out_at_once_if_wanted() {
+        for wanted in [true, false] {
+            let (_listener, address) = listener();
+            let mut options = ConnectOptions::new("127.0.0.1", address.port());
+            options.tcp_nodelay = wanted;
+            let stream = run(async {
+                connect(&options, "127.0.0.1", address.port()).await.unwrap().into_std().unwrap()
+            });
+            assert_eq!(stream.nodelay().unwrap(), wanted);
+        }
+    }
 
     #[test]
     fn the_families_take_turns_in_the_resolvers_order() {

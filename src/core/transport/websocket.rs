@@ -57,7 +57,7 @@ pub async fn upgrade(
         .max_frame_size(Some(largest));
     match client_async_with_config(request(options, broker)?, stream, Some(config)).await {
         Ok((socket, _)) => Ok(Websocket { socket, unread: Bytes::new() }),
-        Err(WsError::Io(error)) => Err(Error::Io(error)),
+        Err(WsError::Io(error)) => Err(error.into()),
         Err(error) => {
             Err(Error::Websocket { address: broker.address(), reason: refusal(options, &error) })
         }

@@ -1,0 +1,228 @@
+//! What to tell people when TLS fails: what was wrong, and which key to look at.
+
+use std::io;
+
+use openssl::error::ErrorStack;
+use openssl::ssl::{self, ErrorCode};
+
+use super::super::super::error::Error;
+use super::super::super::options::{ConnectOptions, Endpoint};
+use super::connector::version_name;
+use super::pem;
+use super::rejection::Rejection;
+
+/// The number of OpenSSL's library for TLS among its error codes (`ERR_LIB_SSL`).
+const LIBRARY: i32 = 20;
+
+// OpenSSL's reasons (`SSL_R_*` in its sslerr.h).
+const NO_CIPHERS: i32 = 181;
+const NO_PROTOCOLS: i32 = 191;
+const PACKET_TOO_LONG: i32 = 198;
+const UNKNOWN_PROTOCOL: i32 = 252;
+const UNSUPPORTED_PROTOCOL: i32 = 258;
+const WRONG_VERSION_NUMBER: i32 = 267;
+const UNEXPECTED_END: i32 = 294;
+const LEGACY_SIGNATURE: i32 = 333;
+const DH_KEY_TOO_SMALL: i32 = 394;
+const VERSION_TOO_LOW: i32 = 396;
+/// An alert's reason is its number (RFC 8446, section 6) and this.
+const ALERT: i32 = 1000;
+
+const HANDSHAKE_FAILURE: i32 = 40;
+const PROTOCOL_VERSION: i32 = 70;
+const INSUFFICIENT_SECURITY: i32 = 71;
+const UNRECOGNIZED_NAME: i32 = 112;
+const CERTIFICATE_REQUIRED: i32 = 116;
+const NO_APPLICATION_PROTOCOL: i32 = 120;
+
+/// What is known of a connection, for its messages.
+pub struct Advice {
+    options: ConnectOptions,
+    host: String,
+    address: String,
+}
+
+impl Advice {
+    pub fn new(options: &ConnectOptions, broker: &Endpoint) -> Self {
+        // A certificate has neither the dot that ends a full name nor the zone of an IPv6 address.
+        let host = broker.host.split('%').next().unwrap_or_default().trim_end_matches('.');
+        Self { options: options.clone(), host: host.to_owned(), address: broker.address() }
+    }
+
+    /// The name that is asked for, and that the certificate has to have.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The error for a handshake that failed.
+    pub fn handshake(&self, error: ssl::Error, rejection: &Rejection) -> Error {
+        if let Some(error) = rejection.explain(&self.options, &self.host) {
+            return error;
+        }
+        match error.ssl_error() {
+            Some(stack) if reasons(stack).any(|reason| reason == UNEXPECTED_END) => self.cut(),
+            Some(stack) => self.explain(stack),
+            None => match error.into_io_error() {
+                Ok(error) if is_reset(&error) => self.cut(),
+                Ok(error) => error.into(),
+                Err(error) if error.code() == ErrorCode::SYSCALL => self.cut(),
+                Err(error) => Error::Tls(error.to_string()),
+            },
+        }
+    }
+
+    /// The error for a connection that failed after its handshake.
+    pub fn later(&self, error: io::Error) -> io::Error {
+        match stack(&error) {
+            Some(stack) => io::Error::other(self.explain(stack)),
+            None => error,
+        }
+    }
+
+    fn explain(&self, stack: &ErrorStack) -> Error {
+        let known = reasons(stack).find_map(|reason| match reason {
+            ALERT..=1255 => Some(self.alert(reason - ALERT, stack)),
+            WRONG_VERSION_NUMBER | UNKNOWN_PROTOCOL | PACKET_TOO_LONG => Some(format!(
+                "{} does not speak TLS on this port: look at the port and at {}",
+                self.address,
+                self.key("TLS_ENABLED")
+            )),
+            UNSUPPORTED_PROTOCOL | VERSION_TOO_LOW => Some(self.version()),
+            NO_PROTOCOLS => Some(format!(
+                "no version of TLS is left to speak ({}): OpenSSL has TLS 1.0 and 1.1 only with \
+                 \"@SECLEVEL=0\" in {}; look at {}",
+                self.versions(),
+                self.key("TLS_CIPHERS"),
+                self.key("TLS_VERSION")
+            )),
+            NO_CIPHERS => Some(format!(
+                "no cipher of {} goes with the version of TLS ({}): look at {}",
+                self.key("TLS_CIPHERS"),
+                self.versions(),
+                self.key("TLS_VERSION")
+            )),
+            LEGACY_SIGNATURE => Some(format!(
+                "the broker signs too weakly for OpenSSL's security level, as TLS 1.0 and 1.1 do: look at \
+                 {}; \"@SECLEVEL=0\" in {} allows it",
+                self.key("TLS_VERSION"),
+                self.key("TLS_CIPHERS")
+            )),
+            DH_KEY_TOO_SMALL => Some(format!(
+                "the broker's key exchange is too weak: \"@SECLEVEL=0\" in {} allows it",
+                self.key("TLS_CIPHERS")
+            )),
+            _ => None,
+        });
+        let other = || format!("{} broke off: {}", self.address, pem::said(stack));
+        Error::Tls(known.unwrap_or_else(other))
+    }
+
+    /// What an alert of the broker's means.
+    fn alert(&self, number: i32, stack: &ErrorStack) -> String {
+        let said = pem::said(stack);
+        let said = said.rsplit("alert ").next().unwrap_or_default();
+        match number {
+            CERTIFICATE_REQUIRED => self.wants_certificate(said),
+            // No certificate, a bad, unsupported, revoked, expired or otherwise unwanted one, one of an
+            // unknown authority, one without access, one that its key did not sign for.
+            41..=46 | 48 | 49 | 51 if self.has_certificate() => format!(
+                "the broker does not accept the client's certificate ({said}): look at {} and {}",
+                self.key("TLS_CERTFILE"),
+                self.key("TLS_KEYFILE")
+            ),
+            41..=46 | 48 | 49 => self.wants_certificate(said),
+            HANDSHAKE_FAILURE | INSUFFICIENT_SECURITY => {
+                let certificate = if self.has_certificate() {
+                    format!("the client's certificate ({})", self.key("TLS_CERTFILE"))
+                } else {
+                    let (certificate, key) = (self.key("TLS_CERTFILE"), self.key("TLS_KEYFILE"));
+                    format!("a client without a certificate (set {certificate} and {key})")
+                };
+                format!(
+                    "the broker refuses the handshake ({said}): it does not accept {certificate}, or none \
+                     of the ciphers ({})",
+                    self.key("TLS_CIPHERS")
+                )
+            }
+            PROTOCOL_VERSION => self.version(),
+            UNRECOGNIZED_NAME => {
+                format!("the broker knows no host named {:?} ({said})", self.host)
+            }
+            NO_APPLICATION_PROTOCOL => format!(
+                "the broker speaks none of the protocols that {} offers ({said}): {:?}",
+                self.key("TLS_ALPN"),
+                self.options.tls.alpn
+            ),
+            _ => format!("the broker ended it with an alert: {said}"),
+        }
+    }
+
+    fn wants_certificate(&self, said: &str) -> String {
+        let (certificate, key) = (self.key("TLS_CERTFILE"), self.key("TLS_KEYFILE"));
+        format!("the broker wants a client certificate ({said}): set {certificate} and {key}")
+    }
+
+    fn version(&self) -> String {
+        format!(
+            "the broker speaks no version of TLS that is asked for ({}): look at {}; TLS 1.0 and 1.1 also \
+             need \"@SECLEVEL=0\" in {}",
+            self.versions(),
+            self.key("TLS_VERSION"),
+            self.key("TLS_CIPHERS")
+        )
+    }
+
+    fn versions(&self) -> String {
+        match (self.options.tls.lowest, self.options.tls.highest) {
+            (Some(lowest), Some(highest)) if lowest == highest => version_name(lowest).to_owned(),
+            (Some(lowest), Some(highest)) => {
+                format!("{} to {}", version_name(lowest), version_name(highest))
+            }
+            (Some(lowest), None) => format!("{} or higher", version_name(lowest)),
+            (None, Some(highest)) => format!("{} or lower", version_name(highest)),
+            (None, None) => "any".to_owned(),
+        }
+    }
+
+    /// For a connection that was cut off in the middle of the handshake.
+    fn cut(&self) -> Error {
+        let (certificate, key) = (self.key("TLS_CERTFILE"), self.key("TLS_KEYFILE"));
+        let wish = if self.has_certificate() {
+            format!("does not accept the client's certificate ({certificate}, {key})")
+        } else {
+            format!("wants a client certificate ({certificate}, {key})")
+        };
+        Error::Tls(format!(
+            "{} closed the connection in the handshake: it does not speak TLS on this port ({}), or {wish}",
+            self.address,
+            self.key("TLS_ENABLED")
+        ))
+    }
+
+    fn has_certificate(&self) -> bool {
+        self.options.tls.certificate.is_some()
+    }
+
+    fn key(&self, name: &str) -> String {
+        self.options.key(name)
+    }
+}
+
+/// Whether the peer just hung up, without TLS's own farewell.
+pub fn is_unexpected_end(error: &io::Error) -> bool {
+    stack(error).is_some_and(|stack| reasons(stack).any(|reason| reason == UNEXPECTED_END))
+}
+
+fn is_reset(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}
+
+fn stack(error: &io::Error) -> Option<&ErrorStack> {
+    error.get_ref()?.downcast_ref::<ssl::Error>()?.ssl_error()
+}
+
+fn reasons(stack: &ErrorStack) -> impl Iterator<Item = i32> {
+    let of_tls = stack.errors().iter().filter(|error| error.library_code() == LIBRARY);
+    of_tls.map(openssl::error::Error::reason_code)
+}

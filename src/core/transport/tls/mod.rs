@@ -1,0 +1,92 @@
+//! TLS around any stream, by OpenSSL.
+
+mod advice;
+mod authorities;
+mod connector;
+mod identity;
+mod pem;
+mod rejection;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_openssl::SslStream;
+
+use self::advice::Advice;
+use self::rejection::Rejection;
+use super::super::error::Error;
+use super::super::options::{ConnectOptions, Endpoint};
+use super::Stream;
+
+/// Reads the files and builds what a handshake needs, to find mistakes before anything is connected.
+pub fn check(options: &ConnectOptions) -> Result<(), Error> {
+    connector::build(options).map(drop)
+}
+
+/// Shakes hands with a broker. The files are read anew, so that renewed certificates are taken. The
+/// caller sees to the time limit.
+pub async fn wrap(
+    stream: Box<dyn Stream>,
+    options: &ConnectOptions,
+    broker: &Endpoint,
+) -> Result<Box<dyn Stream>, Error> {
+    let advice = Advice::new(options, broker);
+    let rejection = Rejection::default();
+    let ssl = connector::session(options, advice.host(), &rejection)?;
+    let mut stream = SslStream::new(ssl, stream).map_err(|error| pem::internal(&error))?;
+    match Pin::new(&mut stream).connect().await {
+        Ok(()) => Ok(Box::new(Secured { stream, advice })),
+        Err(error) => Err(advice.handshake(error, &rejection)),
+    }
+}
+
+/// A TLS stream whose errors say what to do. In TLS 1.3 a broker's refusal of the client's certificate
+/// comes after the handshake, as an error of reading.
+struct Secured {
+    stream: SslStream<Box<dyn Stream>>,
+    advice: Advice,
+}
+
+impl AsyncRead for Secured {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.stream).poll_read(context, buffer);
+        result.map(|result| match result {
+            // The end without a farewell of TLS: MQTT has its own framing, so nothing is cut unseen.
+            Err(error) if advice::is_unexpected_end(&error) => Ok(()),
+            result => result.map_err(|error| this.advice.later(error)),
+        })
+    }
+}
+
+impl AsyncWrite for Secured {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.stream).poll_write(context, bytes);
+        result.map_err(|error| this.advice.later(error))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.stream).poll_flush(context);
+        result.map_err(|error| this.advice.later(error))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.stream).poll_shutdown(context);
+        result.map_err(|error| this.advice.later(error))
+    }
+}
