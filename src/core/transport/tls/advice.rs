@@ -14,6 +14,9 @@ use super::rejection::Rejection;
 /// The number of OpenSSL's library for TLS among its error codes (`ERR_LIB_SSL`).
 const LIBRARY: i32 = 20;
 
+/// The number of what stands for the operating system there (`ERR_LIB_SYS`).
+const SYSTEM: i32 = 2;
+
 // OpenSSL's reasons (`SSL_R_*` in its sslerr.h).
 const NO_CIPHERS: i32 = 181;
 const NO_PROTOCOLS: i32 = 191;
@@ -59,6 +62,9 @@ impl Advice {
         if let Some(error) = rejection.explain(&self.options, &self.host) {
             return error;
         }
+        if let Some(error) = system(&error) {
+            return if is_reset(&error) { self.cut() } else { error.into() };
+        }
         match error.ssl_error() {
             Some(stack) if reasons(stack).any(|reason| reason == UNEXPECTED_END) => self.cut(),
             Some(stack) => self.explain(stack),
@@ -71,12 +77,21 @@ impl Advice {
         }
     }
 
-    /// The error for a connection that failed after its handshake.
-    pub fn later(&self, error: io::Error) -> io::Error {
-        match stack(&error) {
-            Some(stack) => io::Error::other(self.explain(stack)),
-            None => error,
+    /// The error for a connection that failed after its handshake, and whether the broker had said
+    /// anything before.
+    pub fn later(&self, error: io::Error, heard: bool) -> io::Error {
+        if let Some(stack) = stack(&error) {
+            return io::Error::other(self.explain(stack));
         }
+        let error = of_tls(&error).and_then(system).unwrap_or(error);
+        if heard || !is_reset(&error) {
+            return error;
+        }
+        io::Error::other(Error::Tls(format!(
+            "{} closed the connection right after the handshake ({error}): it may be that it {}",
+            self.address,
+            self.objection()
+        )))
     }
 
     fn explain(&self, stack: &ErrorStack) -> Error {
@@ -186,17 +201,23 @@ impl Advice {
 
     /// For a connection that was cut off in the middle of the handshake.
     fn cut(&self) -> Error {
-        let (certificate, key) = (self.key("TLS_CERTFILE"), self.key("TLS_KEYFILE"));
-        let wish = if self.has_certificate() {
-            format!("does not accept the client's certificate ({certificate}, {key})")
-        } else {
-            format!("wants a client certificate ({certificate}, {key})")
-        };
         Error::Tls(format!(
-            "{} closed the connection in the handshake: it does not speak TLS on this port ({}), or {wish}",
+            "{} closed the connection in the handshake: it may be that it does not speak TLS on this port \
+             ({}), or {}",
             self.address,
-            self.key("TLS_ENABLED")
+            self.key("TLS_ENABLED"),
+            self.objection()
         ))
+    }
+
+    /// What a broker that hangs up may have against this client.
+    fn objection(&self) -> String {
+        let wish = if self.has_certificate() {
+            "does not accept the client's certificate"
+        } else {
+            "wants a client certificate"
+        };
+        format!("{wish} ({} and {})", self.key("TLS_CERTFILE"), self.key("TLS_KEYFILE"))
     }
 
     fn has_certificate(&self) -> bool {
@@ -213,13 +234,29 @@ pub fn is_unexpected_end(error: &io::Error) -> bool {
     stack(error).is_some_and(|stack| reasons(stack).any(|reason| reason == UNEXPECTED_END))
 }
 
+/// Whether the peer said what it has against the connection.
+pub fn is_alert(error: &io::Error) -> bool {
+    stack(error).is_some_and(|stack| reasons(stack).any(|reason| (ALERT..=1255).contains(&reason)))
+}
+
 fn is_reset(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
+/// What the operating system said, where OpenSSL put it among its own errors.
+fn system(error: &ssl::Error) -> Option<io::Error> {
+    let error = error.ssl_error()?.errors().first()?;
+    let number = i32::try_from(error.code() & 0x7fff_ffff).ok()?;
+    (error.library_code() == SYSTEM).then(|| io::Error::from_raw_os_error(number))
+}
+
+fn of_tls(error: &io::Error) -> Option<&ssl::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
 fn stack(error: &io::Error) -> Option<&ErrorStack> {
-    error.get_ref()?.downcast_ref::<ssl::Error>()?.ssl_error()
+    of_tls(error).filter(|error| system(error).is_none())?.ssl_error()
 }
 
 fn reasons(stack: &ErrorStack) -> impl Iterator<Item = i32> {

@@ -39,7 +39,7 @@ pub async fn wrap(
     let ssl = connector::session(options, advice.host(), &rejection)?;
     let mut stream = SslStream::new(ssl, stream).map_err(|error| pem::internal(&error))?;
     match Pin::new(&mut stream).connect().await {
-        Ok(()) => Ok(Box::new(Secured { stream, advice })),
+        Ok(()) => Ok(Box::new(Secured { stream, advice, heard: false })),
         Err(error) => Err(advice.handshake(error, &rejection)),
     }
 }
@@ -49,6 +49,26 @@ pub async fn wrap(
 struct Secured {
     stream: SslStream<Box<dyn Stream>>,
     advice: Advice,
+    /// Whether the broker has sent anything since the handshake.
+    heard: bool,
+}
+
+impl Secured {
+    fn explain(&self, error: io::Error) -> io::Error {
+        self.advice.later(error, self.heard)
+    }
+
+    /// The error for a write that failed. A broker that refuses the client says why before it hangs up:
+    /// that lies there unread, and is told instead of the hanging up.
+    fn explain_write(&mut self, error: io::Error, context: &mut Context<'_>) -> io::Error {
+        let mut scratch = [0; 1024];
+        let reading =
+            Pin::new(&mut self.stream).poll_read(context, &mut ReadBuf::new(&mut scratch));
+        match reading {
+            Poll::Ready(Err(refusal)) if advice::is_alert(&refusal) => self.explain(refusal),
+            _ => self.explain(error),
+        }
+    }
 }
 
 impl AsyncRead for Secured {
@@ -60,9 +80,13 @@ impl AsyncRead for Secured {
         let this = self.get_mut();
         let result = Pin::new(&mut this.stream).poll_read(context, buffer);
         result.map(|result| match result {
+            Ok(()) => {
+                this.heard = true;
+                Ok(())
+            }
             // The end without a farewell of TLS: MQTT has its own framing, so nothing is cut unseen.
             Err(error) if advice::is_unexpected_end(&error) => Ok(()),
-            result => result.map_err(|error| this.advice.later(error)),
+            Err(error) => Err(this.explain(error)),
         })
     }
 }
@@ -75,18 +99,18 @@ impl AsyncWrite for Secured {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.stream).poll_write(context, bytes);
-        result.map_err(|error| this.advice.later(error))
+        result.map_err(|error| this.explain_write(error, context))
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.stream).poll_flush(context);
-        result.map_err(|error| this.advice.later(error))
+        result.map_err(|error| this.explain(error))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.stream).poll_shutdown(context);
-        result.map_err(|error| this.advice.later(error))
+        result.map_err(|error| this.explain(error))
     }
 }

@@ -1,5 +1,7 @@
 //! Brokers that want to see the client's certificate.
 
+use std::net::TcpListener;
+
 use flask_mqtt_core::core::error::Error;
 use flask_mqtt_core::core::options::{ConnectOptions, Secret};
 use openssl::ec::{Asn1Flag, EcGroup, EcKey};
@@ -10,7 +12,7 @@ use openssl::ssl::SslVersion;
 use openssl::symm::Cipher;
 
 use super::certificates::{Certified, Wish, authority, certify};
-use super::server::{Server, demand};
+use super::server::{Server, acceptor, demand};
 use super::{assert_says, connect, fail, options, text};
 use crate::support::App;
 
@@ -154,4 +156,21 @@ fn a_client_with_an_expired_certificate_is_told_so() {
     options.tls.key = Some(expired.key_pem());
     let said = refusal(SslVersion::TLS1_3, options);
     assert_says(&said, &["client's certificate (certificate expired)", "MQTT_TLS_CERTFILE"]);
+}
+
+#[test]
+fn of_a_broker_that_hangs_up_with_its_refusal_either_is_told_with_the_keys() {
+    let ca = authority("an authority");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let options = options(listener.local_addr().unwrap().port(), &ca);
+    let acceptor = acceptor(&ca.localhost(), |builder| demand(builder, &ca, SslVersion::TLS1_3));
+    std::thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            drop(acceptor.accept(stream));
+        }
+    });
+    for _ in 0..20 {
+        let said = refusal(SslVersion::TLS1_3, options.clone());
+        assert_says(&said, &["TLS: ", "MQTT_TLS_CERTFILE and MQTT_TLS_KEYFILE"]);
+    }
 }

@@ -5,8 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 
 use openssl::ssl::{
-    AlpnError, NameType, Ssl, SslAcceptor, SslAcceptorBuilder, SslMethod, SslStream, SslVerifyMode,
-    SslVersion, select_next_proto,
+    AlpnError, HandshakeError, NameType, Ssl, SslAcceptor, SslAcceptorBuilder, SslMethod,
+    SslStream, SslVerifyMode, SslVersion, select_next_proto,
 };
 
 use super::certificates::Certified;
@@ -95,7 +95,15 @@ pub fn speak(builder: &mut SslAcceptorBuilder, protocol: &'static [u8]) {
 
 fn serve(stream: TcpStream, acceptor: &SslAcceptor) -> Option<Seen> {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut stream = Ssl::new(acceptor.context()).unwrap().accept(stream).ok()?;
+    let mut stream = match Ssl::new(acceptor.context()).unwrap().accept(stream) {
+        Ok(stream) => stream,
+        Err(HandshakeError::Failure(refused)) => {
+            // Hanging up at once could cost the client the alert.
+            let _ = std::io::copy(&mut refused.get_ref(), &mut std::io::sink());
+            return None;
+        }
+        Err(_) => return None,
+    };
     let mut connect = [0; 256];
     assert!(stream.read(&mut connect).ok()? > 0 && connect[0] == 0x10, "a CONNECT comes first");
     stream.write_all(ACCEPTED).ok()?;
