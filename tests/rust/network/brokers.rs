@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use flask_mqtt_core::core::error::Error;
 use flask_mqtt_core::core::options::{ConnectOptions, Credentials, Endpoint, Protocol};
+use flask_mqtt_core::core::property::Properties;
 use flask_mqtt_core::core::session::Event;
 use rumqttc::mqttbytes::v4::Packet;
 
@@ -133,7 +134,7 @@ fn a_disconnect_ends_the_round() {
     let app = App::new();
     let _waiter = app.client.connect(options, false).unwrap();
     let start = Instant::now();
-    wait_closed(app.client.disconnect(true).unwrap().unwrap());
+    wait_closed(app.client.disconnect(true, 0, Properties::default()).unwrap().unwrap());
     assert!(start.elapsed() < AT_ONCE);
 }
 

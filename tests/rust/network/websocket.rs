@@ -35,7 +35,7 @@ fn refused_with(answer: &'static str) -> String {
 fn packets_go_both_ways() {
     let (broker, app) = (WsBroker::new(), App::new());
     let mut connection = broker.accept(&app, broker.options());
-    app.client.publish("t", b"out", Qos::AtMostOnce, false).unwrap();
+    app.client.publish("t", b"out", Qos::AtMostOnce, false, None).unwrap();
     assert!(
         matches!(connection.read(), Some(Packet::Publish(message)) if message.payload == "out")
     );
@@ -52,7 +52,7 @@ fn what_is_published_goes_out_at_once_though_nothing_follows() {
     let mut connection = broker.accept(&app, broker.options());
     for _ in 0..5 {
         let start = Instant::now();
-        app.client.publish("t", b"x", Qos::AtMostOnce, false).unwrap();
+        app.client.publish("t", b"x", Qos::AtMostOnce, false, None).unwrap();
         assert!(matches!(connection.read(), Some(Packet::Publish(_))));
         assert!(start.elapsed() < Duration::from_secs(1));
     }
@@ -64,7 +64,7 @@ fn megabytes_go_out_complete_while_others_come_in() {
     let mut connection = broker.accept(&app, broker.options());
     let payload = vec![7; 3_000_000];
     for _ in 0..3 {
-        app.client.publish("t", &payload, Qos::AtMostOnce, false).unwrap();
+        app.client.publish("t", &payload, Qos::AtMostOnce, false, None).unwrap();
         connection.send(&publish(&payload));
     }
     for _ in 0..3 {

@@ -85,7 +85,7 @@ impl Broker {
 fn talk(app: &App, connection: &mut WsConnection<SslStream<TcpStream>>) {
     for size in [0, 1, 1_000_000] {
         let payload = vec![5; size];
-        app.client.publish("t", &payload, Qos::AtMostOnce, false).unwrap();
+        app.client.publish("t", &payload, Qos::AtMostOnce, false, None).unwrap();
         assert!(
             matches!(connection.read(), Some(Packet::Publish(message)) if message.payload == payload)
         );
