@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import pathlib
 import re
+import ssl
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
 
-import flask_mqtt
-from flask_mqtt import config
+from flask_mqtt import MQTTv5, config
 
 PAGE = Path(__file__).parent.parent / "docs" / "configuration.md"
 
@@ -26,7 +27,9 @@ class Key(NamedTuple):
 
 def sections() -> list[Key]:
     keys = []
-    for section in re.split(r"^### ", PAGE.read_text(), flags=re.MULTILINE)[1:]:
+    for section in re.findall(
+        r"^### (MQTT_.+?)(?=^##)", PAGE.read_text(), re.MULTILINE | re.DOTALL
+    ):
         default = re.search(r"^- Default: `(.+)`$", section, re.MULTILINE)
         example = re.search(r"^- Example: `(.+)`$", section, re.MULTILINE)
         assert default, section
@@ -36,12 +39,20 @@ def sections() -> list[Key]:
     return keys
 
 
+def bad_combinations() -> list[tuple[str, str]]:
+    section = PAGE.read_text().split("\n## Keys that do not go together\n")[1]
+    found = re.findall(r"^\| `({.+})` \| `(.+)` \|$", section, re.MULTILINE)
+    assert found
+    return found
+
+
+NAMES = {"ssl": ssl, "pathlib": pathlib, "MQTTv5": MQTTv5}
 KEYS = sections()
 BAD = [(key.name, value, error) for key in KEYS for value, error in key.bad]
 
 
 def evaluate(expression: str) -> Any:
-    return eval(expression, {})
+    return eval(expression, dict(NAMES))
 
 
 def attribute(key: str) -> str:
@@ -62,8 +73,8 @@ def test_the_default_is_what_an_empty_configuration_gives(key: Key) -> None:
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key.name)
 def test_the_example_is_accepted(key: Key) -> None:
     app = SimpleNamespace(config={})
-    exec(key.example, {"app": app, "MQTTv311": flask_mqtt.MQTTv311})
-    assert list(app.config) == [key.name]
+    exec(key.example, {"app": app, **NAMES})
+    assert next(iter(app.config)) == key.name
     config.read(app.config, "MQTT")
 
 
@@ -76,4 +87,11 @@ def test_the_page_says_what_bad_input_gets(key: Key) -> None:
 def test_a_bad_value_gets_the_error_of_the_page(key: str, value: str, error: str) -> None:
     with pytest.raises((TypeError, ValueError)) as caught:
         config.read({key: evaluate(value)}, "MQTT")
+    assert f"{caught.type.__name__}: {caught.value}" == error
+
+
+@pytest.mark.parametrize(("keys", "error"), bad_combinations())
+def test_keys_that_do_not_go_together_get_the_error_of_the_page(keys: str, error: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the page has the whole message
+        config.read(evaluate(keys), "MQTT")
     assert f"{caught.type.__name__}: {caught.value}" == error

@@ -5,8 +5,10 @@ import ssl
 import warnings
 from importlib import metadata
 
+from ._core import Properties
 from .client import Client
 from .constants import (
+    MQTT_CLEAN_START_FIRST_ONLY,
     MQTT_ERR_ACL_DENIED,
     MQTT_ERR_AGAIN,
     MQTT_ERR_AUTH,
@@ -37,12 +39,15 @@ from .constants import (
 )
 from .extension import Mqtt
 from .message import MQTTMessage, TopicQos
+from .reasoncodes import PacketTypes, ReasonCode
+from .subscribeoptions import SubscribeOptions
 
 __version__ = "0.1.0"
 
 logger = logging.getLogger(__name__)
 
 __all__ = [
+    "MQTT_CLEAN_START_FIRST_ONLY",
     "MQTT_ERR_ACL_DENIED",
     "MQTT_ERR_AGAIN",
     "MQTT_ERR_AUTH",
@@ -73,6 +78,10 @@ __all__ = [
     "MQTTv31",
     "MQTTv311",
     "Mqtt",
+    "PacketTypes",
+    "Properties",
+    "ReasonCode",
+    "SubscribeOptions",
     "TopicQos",
     "__version__",
     "logger",

@@ -2,6 +2,9 @@ from typing import Any, Final, Literal, final
 
 from typing_extensions import Self, disjoint_base
 
+from .options import ConnectOptions
+from .subscribeoptions import Wanted
+
 __all__ = [
     "EVENT_CONNACK",
     "EVENT_DISCONNECTED",
@@ -12,7 +15,9 @@ __all__ = [
     "EVENT_UNSUBSCRIBED",
     "Client",
     "MQTTMessage",
+    "Properties",
     "parse_broker_url",
+    "reason_name",
     "topic_matches_sub",
     "validate_filter",
     "validate_proxy",
@@ -36,35 +41,65 @@ class MQTTMessage:
     dup: bool
     mid: int
     timestamp: float
+    properties: Any
     def __new__(cls, mid: int = 0, topic: bytes | None = None) -> Self: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
 
 @final
+class Properties:
+    PayloadFormatIndicator: int
+    MessageExpiryInterval: int
+    ContentType: str
+    ResponseTopic: str
+    CorrelationData: bytes
+    SubscriptionIdentifier: Any
+    SessionExpiryInterval: int
+    AssignedClientIdentifier: str
+    ServerKeepAlive: int
+    AuthenticationMethod: str
+    AuthenticationData: bytes
+    RequestProblemInformation: int
+    WillDelayInterval: int
+    RequestResponseInformation: int
+    ResponseInformation: str
+    ServerReference: str
+    ReasonString: str
+    ReceiveMaximum: int
+    TopicAliasMaximum: int
+    TopicAlias: int
+    MaximumQoS: int
+    RetainAvailable: int
+    UserProperty: Any
+    MaximumPacketSize: int
+    WildcardSubscriptionAvailable: int
+    SubscriptionIdentifierAvailable: int
+    SharedSubscriptionAvailable: int
+    @property
+    def packetType(self) -> int | None: ...  # noqa: N802 - paho's names
+    def __new__(cls, packetType: int | None = None, **values: Any) -> Properties: ...  # noqa: N803
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def names(self) -> list[str]: ...
+    def isEmpty(self) -> bool: ...  # noqa: N802
+    def clear(self) -> None: ...
+    def json(self) -> dict[str, Any]: ...
+
+@final
 class Client:
     def __new__(cls) -> Client: ...
     def wake_fd(self) -> int: ...
-    def connect(
-        self,
-        *,
-        host: str,
-        port: int,
-        client_id: str,
-        clean_session: bool,
-        username: str | None,
-        password: str | None,
-        keep_alive: int,
-        connect_timeout: float,
-        will: tuple[str, bytes, int, bool] | None,
-        max_packet_size: int,
-        report_first: bool,
-    ) -> int: ...
+    def connect(self, options: ConnectOptions, report_first: bool) -> int: ...
     def outcome(self) -> bool: ...
-    def disconnect(self, report: bool) -> int | None: ...
+    def disconnect(self, report: bool, reason: int, properties: Any) -> int | None: ...
     def websocket_headers(self, headers: list[tuple[str, str]]) -> None: ...
-    def publish(self, topic: str, payload: Any, qos: int, retain: bool) -> tuple[int, int]: ...
-    def subscribe(self, filters: list[tuple[str, int]], reuse: bool) -> tuple[int, int | None]: ...
-    def unsubscribe(self, filters: list[str]) -> tuple[int, int | None]: ...
+    def publish(
+        self, topic: str, payload: Any, qos: int, retain: bool, properties: Any
+    ) -> tuple[int, int]: ...
+    def subscribe(
+        self, filters: list[Wanted], properties: Any, reuse: bool
+    ) -> tuple[int, int | None]: ...
+    def unsubscribe(self, filters: list[str], properties: Any) -> tuple[int, int | None]: ...
     def handled(self, message: MQTTMessage) -> None: ...
     def take(self, most: int) -> list[Any]: ...
     def wake(self) -> None: ...
@@ -84,6 +119,7 @@ def parse_broker_url(
     str | None,
     str | None,
 ]: ...
+def reason_name(code: int) -> str: ...
 def topic_matches_sub(sub: str, topic: str) -> bool: ...
 def validate_filter(sub: str) -> None: ...
 def validate_proxy(text: str) -> None: ...

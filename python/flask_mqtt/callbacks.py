@@ -2,28 +2,54 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import _core
+from ._core import Properties
 from .constants import LOGGING_LEVEL
 from .dispatch import Dispatcher
+from .handlers import Fitted, HandlerSlot
+from .reasoncodes import PacketTypes, ReasonCode
 
 if TYPE_CHECKING:
     from flask import Flask
 
-logger = logging.getLogger("flask_mqtt")
+    from .handlers import Handler
 
-Handler = Callable[..., Any]
+logger = logging.getLogger("flask_mqtt")
 
 
 class Callbacks:
     """The ``on_*`` attributes, and the events that lead to them.
 
-    The events arrive on the dispatcher's thread, one at a time.
+    The events arrive on the dispatcher's thread, one at a time. With MQTT 5 there is more to each:
+    the arguments in brackets are for handlers that take them, and None before.
     """
+
+    #: Called as ``(client, userdata, flags, rc[, properties])``, once for every CONNACK. Registered
+    #: after the CONNACK of the present connection came, it is called for that one then.
+    on_connect = HandlerSlot(4, 5)
+    #: Called as ``(client, userdata, rc[, properties])``, or with what it can take, when a
+    #: connection ends.
+    on_disconnect = HandlerSlot(3, 4, or_none=True)
+    #: Called as ``(client, userdata, mid, granted_qos[, properties])``: a tuple, with 128 and above
+    #: for a refusal.
+    on_subscribe = HandlerSlot(4, 5)
+    #: Called as ``(client, userdata, mid[, properties[, reasoncodes]])``.
+    on_unsubscribe = HandlerSlot(3, 5)
+    #: Called as ``(client, userdata, mid[, properties[, reasoncode]])`` when QoS 0 is written, QoS
+    #: 1 and 2 confirmed.
+    on_publish = HandlerSlot(3, 5)
+    #: Called as ``(client, userdata, level, buf)`` for every packet, with paho's texts.
+    on_log = HandlerSlot(4)
+
+    _on_connect: Fitted | None = None
+    _on_disconnect: Fitted | None = None
+    _on_subscribe: Fitted | None = None
+    _on_unsubscribe: Fitted | None = None
+    _on_publish: Fitted | None = None
+    _on_log: Fitted | None = None
 
     def __init__(self, userdata: Any) -> None:
         """Start without handlers; ``userdata`` is given to every one."""
@@ -43,19 +69,14 @@ class Callbacks:
         )
         self._dispatcher.client = self
         self._dispatcher.userdata = userdata
-        self._on_connect: Handler | None = None
-        self._on_publish: Handler | None = None
-        self._on_log: Handler | None = None
         self._logger: logging.Logger | None = None
+        #: Whether the connection speaks MQTT 5.
+        self._speaks_5 = False
         #: A CONNACK of this connection that no handler has seen.
-        self._unseen: tuple[dict[str, int], int] | None = None
+        self._unseen: tuple[dict[str, int], int, Properties | None] | None = None
+        #: The properties of the end of a connection, for the handler of it.
+        self._last_properties: Properties | None = None
         self._in_on_connect = False
-        #: Called as ``(client, userdata, rc)``, or with what it can take, when a connection ends.
-        self.on_disconnect: Handler | None = None
-        #: Called as ``(client, userdata, mid, granted_qos)``: a tuple, with 128 for a refusal.
-        self.on_subscribe: Handler | None = None
-        #: Called as ``(client, userdata, mid)``.
-        self.on_unsubscribe: Handler | None = None
         #: The extension's bookkeeping: called in place of `on_connect` and `on_disconnect`, with
         #: the same arguments, and expected to call `call_on_connect` and `call_on_disconnect`.
         self.connect_hook: Handler = self.call_on_connect
@@ -66,19 +87,6 @@ class Callbacks:
         self._dispatcher.bind(app)
 
     @property
-    def on_connect(self) -> Handler | None:
-        """Called as ``(client, userdata, flags, rc)``, once for every CONNACK.
-
-        Registered after the CONNACK of the present connection came, it is called for that one then.
-        """
-        return self._on_connect
-
-    @on_connect.setter
-    def on_connect(self, handler: Handler | None) -> None:
-        self._on_connect = handler
-        self._core.wake()
-
-    @property
     def on_message(self) -> Handler | None:
         """Called as ``(client, userdata, message)`` for messages that no topic's handler takes."""
         return self._dispatcher.on_message
@@ -87,39 +95,21 @@ class Callbacks:
     def on_message(self, handler: Handler | None) -> None:
         self._dispatcher.on_message = handler
 
-    @property
-    def on_publish(self) -> Handler | None:
-        """Called as ``(client, userdata, mid)`` when QoS 0 is written, QoS 1 and 2 confirmed."""
-        return self._on_publish
-
-    @on_publish.setter
-    def on_publish(self, handler: Handler | None) -> None:
-        self._on_publish = handler
-        self._listen()
-
-    @property
-    def on_log(self) -> Handler | None:
-        """Called as ``(client, userdata, level, buf)`` for every packet, with paho's texts."""
-        return self._on_log
-
-    @on_log.setter
-    def on_log(self, handler: Handler | None) -> None:
-        self._on_log = handler
-        self._listen()
-
     def enable_logger(self, logger: logging.Logger | None = None) -> None:
         """Write what `on_log` gets to a logger; without an argument to ``flask_mqtt``."""
         self._logger = logger or logging.getLogger("flask_mqtt")
-        self._listen()
+        self._handlers_changed()
 
     def disable_logger(self) -> None:
         """Undo `enable_logger`."""
         self._logger = None
-        self._listen()
+        self._handlers_changed()
 
-    def _listen(self) -> None:
+    def _handlers_changed(self) -> None:
         logging_wanted = self._on_log is not None or self._logger is not None
         self._core.listen(logging_wanted, self._on_publish is not None)
+        # An `on_connect` that came late has something to catch up with.
+        self._core.wake()
 
     def message_callback_add(self, sub: str, callback: Handler) -> None:
         """Call a handler for messages whose topic matches a filter. The last one for a filter wins.
@@ -146,38 +136,48 @@ class Callbacks:
 
     # -- events -----------------------------------------------------------------------------------
 
-    def _connack(self, session_present: int, code: int) -> None:
+    def _connack(self, session_present: int, code: int, properties: Properties | None) -> None:
         flags = {"session present": session_present}
-        self._unseen = (flags, code)
-        self._guarded(self.connect_hook, self, self._dispatcher.userdata, flags, code)
+        rc = ReasonCode(code, PacketTypes.CONNACK) if self._speaks_5 else code
+        self._unseen = (flags, rc, properties)
+        self._guarded(self.connect_hook, self, self._dispatcher.userdata, flags, rc)
 
     def call_on_connect(self, _client: Any, userdata: Any, flags: dict[str, int], rc: int) -> None:
         """Call the application's `on_connect`, if there is one and it has not seen this CONNACK."""
-        handler = self._on_connect
-        if handler is None or self._unseen is None:
+        if self._on_connect is None or self._unseen is None:
             return
+        properties = self._unseen[2]
         self._unseen = None
         self._in_on_connect = True
         try:
-            self._dispatcher.call(handler, self, userdata, flags, rc)
+            self._call(self._on_connect, self, userdata, flags, rc, properties)
         finally:
             self._in_on_connect = False
 
     def _catch_up(self) -> None:
         if self._unseen is not None and self._on_connect is not None:
-            self.call_on_connect(self, self._dispatcher.userdata, *self._unseen)
+            flags, rc, _ = self._unseen
+            self.call_on_connect(self, self._dispatcher.userdata, flags, rc)
 
-    def _disconnected(self, rc: int) -> None:
+    def _disconnected(
+        self, code: int, reason: int | None = None, properties: Properties | None = None
+    ) -> None:
         self._unseen = None
+        # A connection that ended without a DISCONNECT of the broker's has none to show.
+        self._last_properties = properties or (Properties() if self._speaks_5 else None)
+        rc = code if reason is None else ReasonCode(reason, PacketTypes.DISCONNECT)
         self._guarded(self.disconnect_hook, self, self._dispatcher.userdata, rc)
 
     def call_on_disconnect(self, _client: Any, userdata: Any, rc: int) -> None:
         """Call the application's `on_disconnect`, with the arguments that it can take."""
-        handler = self.on_disconnect
-        if handler is not None:
-            here = self._dispatcher.is_current_thread
-            call = self._dispatcher.call if here else self._dispatcher.call_elsewhere
-            call(handler, *_acceptable(handler, (self, userdata, rc)))
+        if self._on_disconnect is not None:
+            self._call(self._on_disconnect, self, userdata, rc, self._last_properties)
+
+    def _call(self, fitted: Fitted, *arguments: Any) -> None:
+        count = fitted.with_5 if self._speaks_5 else fitted.before
+        here = self._dispatcher.is_current_thread
+        call = self._dispatcher.call if here else self._dispatcher.call_elsewhere
+        call(fitted.handler, *arguments[:count])
 
     def _guarded(self, hook: Handler, *arguments: Any) -> None:
         # A hook may be a method that the application overrides: it must not end the thread.
@@ -186,49 +186,38 @@ class Callbacks:
         except Exception:
             logger.exception("%s failed", getattr(hook, "__qualname__", hook))
 
-    def _published(self, mid: int) -> None:
-        if self._on_publish is not None:
-            self._dispatcher.call(self._on_publish, self, self._dispatcher.userdata, mid)
+    def _published(self, mid: int, code: int, properties: Properties | None) -> None:
+        fitted, userdata = self._on_publish, self._dispatcher.userdata
+        if fitted is None:
+            return
+        if (fitted.with_5 if self._speaks_5 else fitted.before) == 3:  # noqa: PLR2004 - the usual
+            self._dispatcher.call(fitted.handler, self, userdata, mid)
+        else:
+            reason = ReasonCode(code, PacketTypes.PUBACK) if self._speaks_5 else None
+            self._call(fitted, self, userdata, mid, properties, reason)
 
-    def _subscribed(self, mid: int, granted: tuple[int, ...]) -> None:
-        if self.on_subscribe is not None:
-            self._dispatcher.call(self.on_subscribe, self, self._dispatcher.userdata, mid, granted)
+    def _subscribed(
+        self, mid: int, granted: tuple[int, ...], properties: Properties | None
+    ) -> None:
+        if self._on_subscribe is not None:
+            if self._speaks_5:
+                granted = tuple(ReasonCode(code, PacketTypes.SUBACK) for code in granted)
+            userdata = self._dispatcher.userdata
+            self._call(self._on_subscribe, self, userdata, mid, granted, properties)
 
-    def _unsubscribed(self, mid: int) -> None:
-        if self.on_unsubscribe is not None:
-            self._dispatcher.call(self.on_unsubscribe, self, self._dispatcher.userdata, mid)
+    def _unsubscribed(
+        self, mid: int, codes: tuple[int, ...], properties: Properties | None
+    ) -> None:
+        if self._on_unsubscribe is not None:
+            reasons = tuple(ReasonCode(code, PacketTypes.UNSUBACK) for code in codes)
+            userdata = self._dispatcher.userdata
+            self._call(self._on_unsubscribe, self, userdata, mid, properties, reasons)
 
     def _log(self, level: int, text: str) -> None:
         if self._logger is not None:
             self._logger.log(LOGGING_LEVEL[level], text)
         if self._on_log is not None:
-            here = self._dispatcher.is_current_thread
-            call = self._dispatcher.call if here else self._dispatcher.call_elsewhere
-            call(self._on_log, self, self._dispatcher.userdata, level, text)
+            self._call(self._on_log, self, self._dispatcher.userdata, level, text)
 
     def _notice(self, level: int, text: str) -> None:
         logger.log(LOGGING_LEVEL[level], text)
-
-
-def _acceptable(handler: Handler, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return all arguments if the handler takes them, else none if it takes none.
-
-    Flask-MQTT called `on_disconnect` handlers without arguments through 1.2.0.
-    """
-    try:
-        signature = inspect.signature(handler)
-    except (TypeError, ValueError):
-        return arguments
-    try:
-        signature.bind(*arguments)
-    except TypeError:
-        return arguments if _required(signature) else ()
-    return arguments
-
-
-def _required(signature: inspect.Signature) -> bool:
-    try:
-        signature.bind()
-    except TypeError:
-        return True
-    return False

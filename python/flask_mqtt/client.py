@@ -8,18 +8,26 @@ import os
 import socket
 import time
 import weakref
-from typing import Any, NoReturn
+from typing import Any, Literal
 
 from .callbacks import Callbacks
-from .config import MAX_PACKET_SIZE, payload_bytes
+from .client_settings import ClientSettings
+from .config import Config
 from .constants import (
+    MQTT_CLEAN_START_FIRST_ONLY,
     MQTT_ERR_INVAL,
     MQTT_ERR_NO_CONN,
     MQTT_ERR_QUEUE_SIZE,
     MQTT_ERR_SUCCESS,
     MQTT_LOG_DEBUG,
+    MQTT_LOG_ERR,
+    MQTT_LOG_WARNING,
     MQTTErrorCode,
+    MQTTv5,
+    MQTTv311,
 )
+from .reasoncodes import ReasonCode
+from .subscribeoptions import uses_options, wanted
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -32,17 +40,20 @@ STOP_TIMEOUT = 5.0
 #: How long the good-bye to a broker may take, in seconds.
 GOODBYE_TIMEOUT = 0.7
 
-_LATER = "is not available in this version"
 
-
-class Client(Callbacks):
+class Client(ClientSettings, Callbacks):
     """An MQTT client. A Rust thread has the connection, a Python thread calls the handlers.
 
     :class:`flask_mqtt.Mqtt` has one as ``mqtt.client``; handlers get it as their first argument.
     """
 
     def __init__(
-        self, client_id: str = "", clean_session: bool = True, userdata: Any = None
+        self,
+        client_id: str = "",
+        clean_session: bool = True,
+        userdata: Any = None,
+        protocol: int = MQTTv311,
+        transport: Literal["tcp", "websockets", "unix"] = "tcp",
     ) -> None:
         """Make a client without a connection.
 
@@ -50,76 +61,80 @@ class Client(Callbacks):
             client_id: Client identifier; empty lets the broker choose one (MQTT 3.1.1, 3.1.3.1).
             clean_session: Whether the broker forgets the session with the connection (3.1.2.4).
             userdata: Given to every handler.
+            protocol: ``MQTTv31``, ``MQTTv311`` or ``MQTTv5``.
+            transport: How brokers are reached.
+
+        Raises:
+            TypeError: A value has the wrong type.
+            ValueError: A value is not allowed.
         """
         super().__init__(userdata)
-        self.client_id = client_id
-        self.clean_session = clean_session
-        self.connect_timeout: float = 5
-        self.max_packet_size = MAX_PACKET_SIZE
-        self._username: str | None = None
-        self._password: str | None = None
-        self._will: tuple[str, bytes, int, bool] | None = None
-        self._address: tuple[str, int, int] | None = None
+        self.settings = Config()
+        self.configure(
+            client_id=client_id,
+            clean_session=clean_session,
+            protocol_version=protocol,
+            transport=transport,
+        )
         self._connect_with_loop = False
+        self._connected_before = False
         self._pid = os.getpid()
         _clients.add(self)
 
-    # -- settings for the next connection ---------------------------------------------------------
-
-    def username_pw_set(self, username: str | None, password: str | None = None) -> None:
-        """Set the user name and password of the next CONNECT; None for no authentication."""
-        self._username = username
-        self._password = password
-
-    def will_set(
-        self,
-        topic: str,
-        payload: str | bytes | bytearray | float | None = None,
-        qos: int = 0,
-        retain: bool = False,
-    ) -> None:
-        """Set the message that the broker publishes if the connection breaks (3.1.1, 3.1.2.5)."""
-        self._will = (topic, payload_bytes(payload), qos, retain)
-
-    def will_clear(self) -> None:
-        """Undo `will_set`."""
-        self._will = None
-
-    def tls_set(self, *_args: Any, **_kwargs: Any) -> NoReturn:
-        """Raise: TLS is not available in this version."""
-        raise NotImplementedError(f"tls_set: TLS {_LATER}")
-
     # -- the connection ---------------------------------------------------------------------------
 
-    def connect(self, host: str, port: int = 1883, keepalive: int = 60) -> MQTTErrorCode:
-        """Open a connection and return when the broker's TCP port has accepted it.
+    def connect(
+        self,
+        host: str,
+        port: int = 1883,
+        keepalive: int = 60,
+        bind_address: str = "",
+        bind_port: int = 0,
+        clean_start: bool | int = MQTT_CLEAN_START_FIRST_ONLY,
+        properties: Any = None,
+    ) -> MQTTErrorCode:
+        """Open a connection and return when the broker has been reached.
 
-        A connection that there is ends first. Lost later, it is made again until `disconnect`.
+        That is when TCP, and TLS and the websocket where there are some, are there. A connection
+        that there is ends first. Lost later, it is made again until `disconnect`.
 
         Args:
-            host: Host name or address.
+            host: Host name or address, a URL, or the path of a unix socket with that transport.
             port: TCP port.
             keepalive: Seconds between packets before a PINGREQ; 0 switches that off.
+            bind_address: Local address to connect from.
+            bind_port: 0; the system chooses the local port.
+            clean_start: For MQTT 5: True or False replaces ``clean_session``.
+            properties: For MQTT 5: a `Properties` object or a dict.
 
         Returns:
             ``MQTT_ERR_SUCCESS``. What the broker answers is `on_connect`'s.
 
         Raises:
-            OSError: ``ConnectionRefusedError``, ``socket.gaierror``, ``TimeoutError`` and so on.
-            ValueError: An option cannot be sent.
+            OSError: ``ConnectionRefusedError``, ``socket.gaierror``, ``ssl.SSLError``,
+                ``TimeoutError`` and so on.
+            TypeError: A value has the wrong type.
+            ValueError: A value is not allowed.
         """
-        self._connect_with_loop = False
-        self._address = (host, port, keepalive)
-        _wait_for(self._start(report_first=True))
-        self._core.outcome()
-        return MQTT_ERR_SUCCESS
+        self._aim(host, port, keepalive, bind_address, bind_port, clean_start, properties)
+        return self.open()
 
-    def connect_async(self, host: str, port: int = 1883, keepalive: int = 60) -> None:
-        """Connect when `loop_start` is called, and go on trying until it works."""
-        self._address = (host, port, keepalive)
-        self._connect_with_loop = True
-        if self._dispatcher.running:
-            self._connect_now()
+    def connect_async(
+        self,
+        host: str,
+        port: int = 1883,
+        keepalive: int = 60,
+        bind_address: str = "",
+        bind_port: int = 0,
+        clean_start: bool | int = MQTT_CLEAN_START_FIRST_ONLY,
+        properties: Any = None,
+    ) -> None:
+        """Connect when `loop_start` is called, and go on trying until it works.
+
+        The arguments are those of `connect`.
+        """
+        self._aim(host, port, keepalive, bind_address, bind_port, clean_start, properties)
+        self.open_async()
 
     def reconnect(self) -> MQTTErrorCode:
         """Do as `connect` did the last time.
@@ -128,47 +143,89 @@ class Client(Callbacks):
             ValueError: There was no last time.
             OSError: As `connect`.
         """
-        if self._address is None:
+        if not self._connected_before:
             raise ValueError("there is no host to connect to again: call connect() first")
-        return self.connect(*self._address)
+        return self.open()
+
+    def open(self) -> MQTTErrorCode:
+        """Connect as `connect` does, with the present settings."""
+        self._connect_with_loop = False
+        self._connected_before = True
+        _wait_for(self._start(report_first=True))
+        self._core.outcome()
+        return MQTT_ERR_SUCCESS
+
+    def open_async(self) -> None:
+        """Connect as `connect_async` does, with the present settings."""
+        self._connected_before = True
+        self._connect_with_loop = True
+        if self._dispatcher.running:
+            self._connect_now()
 
     def _connect_now(self) -> None:
         self._connect_with_loop = False
         os.close(self._start(report_first=False))
 
     def _start(self, *, report_first: bool) -> int:
-        host, port, keepalive = self._address or ("localhost", 1883, 60)
-        return self._core.connect(
-            host=host,
-            port=port,
-            client_id=self.client_id,
-            clean_session=self.clean_session,
-            username=self._username,
-            password=self._password,
-            keep_alive=keepalive,
-            connect_timeout=self.connect_timeout,
-            will=self._will,
-            max_packet_size=self.max_packet_size,
-            report_first=report_first,
-        )
+        self._speaks_5 = self.settings.protocol_version == MQTTv5
+        return self._core.connect(self.settings.connect_options(), report_first)
 
-    def disconnect(self) -> MQTTErrorCode:
+    # Headers may have a token that is not valid for long. So they are made anew when a connection
+    # or an attempt has ended, for the next one.
+
+    def _disconnected(self, code: int, *more: Any) -> None:
+        self._renew_headers()
+        super()._disconnected(code, *more)
+
+    def _notice(self, level: int, text: str) -> None:
+        super()._notice(level, text)
+        if level in (MQTT_LOG_WARNING, MQTT_LOG_ERR):
+            self._renew_headers()
+
+    def _renew_headers(self) -> None:
+        if callable(self.settings.ws_headers):
+            try:
+                self._core.websocket_headers(self.settings.websocket_headers())
+            except Exception:
+                logger.exception(
+                    "%s failed; the last headers stay", self.settings.key("ws_headers")
+                )
+
+    def disconnect(self, reasoncode: int | None = None, properties: Any = None) -> MQTTErrorCode:
         """Send DISCONNECT, so that no will is published, and stop reconnecting.
 
         `on_disconnect` follows with rc 0: from the dispatcher's thread, or from here where that
         does not run.
 
+        Args:
+            reasoncode: For MQTT 5: why, as a number or a `ReasonCode`; 4 has the will published.
+            properties: For MQTT 5: a `Properties` object or a dict.
+
         Returns:
             ``MQTT_ERR_SUCCESS``, or ``MQTT_ERR_NO_CONN`` where there was no connection.
+
+        Raises:
+            TypeError: A value has the wrong type.
+            ValueError: A value is not allowed, or there is one before MQTT 5.
         """
+        self._check_properties(properties)
+        reason = 0
+        if reasoncode is not None:
+            self._need_5("reasoncode")
+            # Another class with this attribute is paho's.
+            reason = int(ReasonCode(getattr(reasoncode, "value", reasoncode)))
         self._connect_with_loop = False
         was_open = self._core.is_open()
         if self._dispatcher.running:
-            self._close_unused(self._core.disconnect(report=True))
+            self._close_unused(
+                self._core.disconnect(report=True, reason=reason, properties=properties)
+            )
         else:
             if was_open:
                 self._log(MQTT_LOG_DEBUG, "Sending DISCONNECT")
-            self._wait_for_end(self._core.disconnect(report=False))
+            self._wait_for_end(
+                self._core.disconnect(report=False, reason=reason, properties=properties)
+            )
             if was_open:
                 self._disconnected(MQTT_ERR_SUCCESS)
         return MQTT_ERR_SUCCESS if was_open else MQTT_ERR_NO_CONN
@@ -202,7 +259,7 @@ class Client(Callbacks):
         # In a forked child the thread, and so the connection, is the parent's.
         if os.getpid() == self._pid:
             self._connect_with_loop = False
-            self._wait_for_end(self._core.disconnect(report=False))
+            self._wait_for_end(self._core.disconnect(report=False, reason=0, properties=None))
 
     def _wait_for_end(self, descriptor: int | None) -> None:
         if descriptor is not None and not _wait_for(descriptor, GOODBYE_TIMEOUT):
@@ -220,6 +277,7 @@ class Client(Callbacks):
         payload: str | bytes | bytearray | float | None = None,
         qos: int = 0,
         retain: bool = False,
+        properties: Any = None,
     ) -> tuple[int, int]:
         """Publish a message.
 
@@ -228,20 +286,25 @@ class Client(Callbacks):
             payload: Text is sent as UTF-8, a number as its text, None as nothing.
             qos: 0, 1 or 2.
             retain: Whether the broker keeps it for later subscribers.
+            properties: For MQTT 5: a `Properties` object or a dict.
 
         Returns:
             ``(rc, mid)``. ``MQTT_ERR_SUCCESS``: accepted for sending. ``MQTT_ERR_NO_CONN``: not
             connected; QoS 0 is dropped, QoS 1 and 2 are sent after the next connect.
             ``MQTT_ERR_QUEUE_SIZE``: so much waits for the broker that there was no room within
-            ten seconds.
+            ten seconds. ``MQTT_ERR_PAYLOAD_SIZE``, ``MQTT_ERR_NOT_SUPPORTED``: the broker has said
+            that it takes no packet so large, or no such QoS or retained message (MQTT 5).
 
         Raises:
-            TypeError: The payload has another type.
-            ValueError: The topic, QoS or size is not allowed (MQTT 3.1.1, section 3.3).
+            TypeError: The payload or a property has another type.
+            ValueError: The topic, QoS, size or a property is not allowed (MQTT 3.1.1, section 3.3),
+                or there are properties before MQTT 5.
         """
-        result = self._core.publish(topic, payload, qos, retain)
+        if properties is not None:
+            self._need_5("properties")
+        result = self._core.publish(topic, payload, qos, retain, properties)
         if result[0] == MQTT_ERR_QUEUE_SIZE and self._core.is_open():
-            return self._publish_when_there_is_room(topic, payload, qos, retain)
+            return self._publish_when_there_is_room(topic, payload, qos, retain, properties)
         return result
 
     def _publish_when_there_is_room(self, *message: Any) -> tuple[int, int]:
@@ -257,56 +320,48 @@ class Client(Callbacks):
             _wait_for(waiter, left)
 
     def subscribe(
-        self, topic: str | tuple[str, int] | list[Any], qos: int = 0
+        self, topic: Any, qos: int = 0, options: Any = None, properties: Any = None
     ) -> tuple[int, int | None]:
-        """Subscribe to a filter, a tuple ``(filter, qos)``, or a list of either.
+        """Subscribe.
+
+        Args:
+            topic: A filter, a tuple ``(filter, qos)``, or a list of either. With MQTT 5
+                `SubscribeOptions` may stand in place of a QoS.
+            qos: The highest QoS wanted, for a single filter.
+            options: For MQTT 5, in place of the QoS: `SubscribeOptions`.
+            properties: For MQTT 5: a `Properties` object or a dict.
 
         Returns:
             ``(rc, mid)``, or ``(MQTT_ERR_NO_CONN, None)`` without a connection; the subscription is
             made with the next one then, as with every later one.
 
         Raises:
-            ValueError: A filter or QoS is not allowed, or the argument has another form.
+            TypeError: A QoS or property has the wrong type.
+            ValueError: A filter, QoS or property is not allowed, the argument has another form, or
+                there are options or properties before MQTT 5.
         """
-        return self._core.subscribe(subscription_list(topic, qos), self._in_on_connect)
+        self._check_properties(properties)
+        if uses_options(topic, options):
+            self._need_5("options")
+        filters = wanted(topic, qos, options)
+        return self._core.subscribe(filters, properties, self._in_on_connect)
 
-    def unsubscribe(self, topic: str | list[str]) -> tuple[int, int | None]:
+    def unsubscribe(self, topic: str | list[str], properties: Any = None) -> tuple[int, int | None]:
         """Unsubscribe from a filter or a list of filters. Returns as `subscribe` does.
 
+        Args:
+            topic: The filter, or a list.
+            properties: For MQTT 5: a `Properties` object or a dict.
+
         Raises:
-            ValueError: A filter is not allowed, or the argument has another form.
+            ValueError: A filter is not allowed, the argument has another form, or there are
+                properties before MQTT 5.
         """
+        self._check_properties(properties)
         filters = topic if isinstance(topic, list) else [topic]
         if not filters or not all(isinstance(item, str) for item in filters):
             raise ValueError(f"invalid topic {topic!r}: it must be a filter or a list of filters")
-        return self._core.unsubscribe(filters)
-
-
-def subscription_list(topic: Any, qos: int) -> list[tuple[str, int]]:
-    """Return the filters that an argument of `subscribe` stands for, each with its QoS.
-
-    Raises:
-        TypeError: A QoS is no integer.
-        ValueError: The argument has another form.
-    """
-    items = topic if isinstance(topic, list) else [topic]
-    if not items:
-        raise ValueError("the list of topics is empty")
-    filters = []
-    for item in items:
-        pair = (item, 0 if isinstance(topic, list) else qos) if isinstance(item, str) else item
-        if (
-            not isinstance(pair, tuple)
-            or len(pair) != 2  # noqa: PLR2004 - filter and QoS
-            or not isinstance(pair[0], str)
-        ):
-            raise ValueError(
-                f"invalid topic {item!r}: it must be a filter, a tuple (filter, qos) or a list"
-            )
-        if not isinstance(pair[1], int):
-            raise TypeError(f"invalid QoS {pair[1]!r} for {pair[0]!r}: it must be 0, 1 or 2")
-        filters.append(pair)
-    return filters
+        return self._core.unsubscribe(filters, properties)
 
 
 def _wait_for(descriptor: int, timeout: float | None = None) -> bool:

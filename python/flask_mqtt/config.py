@@ -1,32 +1,36 @@
-"""The configuration keys: read once from ``app.config``, checked, and turned into values."""
+"""The configuration keys: read once from ``app.config``, checked, and turned into options."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ._core import validate_topic
+from . import brokers, checks, tls
+from .brokers import BrokerSettings
+from .constants import MQTTv5, MQTTv31, MQTTv311
+from .options import ConnectOptions, TlsOptions, Will
+from .tls import TlsSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from .options import Endpoint
 
 logger = logging.getLogger("flask_mqtt")
 
 MAX_PACKET_SIZE = 268_435_455
 
-_LATER = "is not available in this version; leave the key out"
+#: Numbers of packets, as paho's `PacketTypes` has them; a will is none.
+_CONNECT = 1
+_WILL = 99
 
 
 @dataclass
-class Config:
+class Config(BrokerSettings, TlsSettings):
     """The values of the ``MQTT_*`` keys, with their defaults."""
 
     client_id: str = ""
-    broker_url: str = "localhost"
-    broker_port: int = 1883
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
     keepalive: int = 60
     clean_session: bool = True
     connection_timeout: float = 5
@@ -34,10 +38,144 @@ class Config:
     last_will_message: str | bytes | bytearray | float | None = None
     last_will_qos: int = 0
     last_will_retain: bool = False
+    last_will_properties: Any = field(default=None, repr=False)
     max_packet_size: int = MAX_PACKET_SIZE
-    transport: str = "tcp"
-    protocol_version: int = 4
-    tls_enabled: bool = False
+    protocol_version: int = MQTTv311
+    connect_properties: Any = field(default=None, repr=False)
+    #: A dict, or a callable that gets the usual headers and returns what to send.
+    ws_headers: Any = field(default=None, repr=False)
+    proxy: str | None = field(default=None, repr=False)
+    bind_address: str | None = None
+    tcp_nodelay: bool = True
+
+    def updated(self, attributes: Mapping[str, Any]) -> Config:
+        """Return these values with those that an application has assigned since, checked.
+
+        Args:
+            attributes: New values by their name here. Other names are ignored.
+
+        Raises:
+            TypeError: As :func:`read`.
+            ValueError: As :func:`read`.
+        """
+        values = {
+            name: check(self.key(name), attributes[name])
+            for name, check in _CHECKS.items()
+            if name in attributes
+        }
+        return replace(self, **values)
+
+    def connect_options(self) -> ConnectOptions:
+        """Return what a connection is made with.
+
+        Raises:
+            TypeError: What the callable for the headers of websockets returns has a wrong type.
+            ValueError: Two keys contradict each other, or the brokers or the TLS context cannot be
+                used. The message names the keys.
+        """
+        endpoints = self.check()
+        return ConnectOptions(
+            brokers=endpoints,
+            protocol=self.protocol_version,
+            client_id=self.client_id,
+            clean_session=self.clean_session,
+            keep_alive=self.keepalive,
+            connect_timeout=self.connection_timeout,
+            will=self._will(),
+            properties=self.connect_properties,
+            tls=self._tls(endpoints),
+            websocket_headers=self.websocket_headers(),
+            proxy=self.proxy,
+            bind_address=self.bind_address,
+            tcp_nodelay=self.tcp_nodelay,
+            key_prefix=self.prefix,
+            max_packet_size=self.max_packet_size,
+        )
+
+    def check(self) -> list[Endpoint]:
+        """Look at what no key says alone, and return the brokers.
+
+        Raises:
+            ValueError: As :meth:`connect_options`.
+        """
+        endpoints = self.endpoints()
+        self._tls(endpoints)
+        if any(endpoint.transport == "unix" for endpoint in endpoints):
+            for name in ("proxy", "bind_address"):
+                if getattr(self, name) is not None:
+                    raise ValueError(
+                        f"{self.key(name)} is set and {self.key('broker_url')} has a unix socket, "
+                        f"which has neither proxy nor address: leave {self.key(name)} out"
+                    )
+        for name in ("connect_properties", "last_will_properties"):
+            if getattr(self, name) is not None and self.protocol_version != MQTTv5:
+                version = self.key("protocol_version")
+                raise ValueError(
+                    f"{self.key(name)} is set and {version} = {self.protocol_version}: "
+                    f"properties need {version} = 5 (MQTTv5)"
+                )
+        return endpoints
+
+    def _tls(self, endpoints: list[Endpoint]) -> TlsOptions:
+        return self.tls_options() if _any_tls(endpoints) else TlsOptions()
+
+    def _will(self) -> Will | None:
+        if self.last_will_topic is None:
+            return None
+        return Will(
+            topic=self.last_will_topic,
+            payload=checks.payload_bytes(self.last_will_message),
+            qos=self.last_will_qos,
+            retain=self.last_will_retain,
+            properties=self.last_will_properties,
+        )
+
+    def websocket_headers(self) -> list[tuple[str, str]]:
+        """Return the headers for websockets beside those that the handshake sets itself.
+
+        Raises:
+            TypeError: What the callable for them returns has a wrong type.
+            ValueError: What it returns is no header.
+        """
+        first = next((item for item in self.endpoints() if item.transport == "websockets"), None)
+        if first is None or self.ws_headers is None:
+            return []
+        if not callable(self.ws_headers):
+            return list(self.ws_headers.items())
+        usual = brokers.usual_headers(first)
+        key = self.key("ws_headers")
+        headers = self.ws_headers(dict(usual))
+        if not isinstance(headers, dict):
+            kind = type(headers).__name__
+            raise TypeError(f"{key} is a callable that returned a {kind}: it must return a dict")
+        changed = {name: value for name, value in headers.items() if usual.get(name) != value}
+        checks.websocket_headers(key, changed)
+        return list(changed.items())
+
+    def log_remarks(self) -> None:
+        """Say in the log what the configuration has that comes to nothing."""
+        endpoints = self.endpoints()
+        for key in self.overridden():
+            logger.info("%s wins over what %s says", key, self.key("broker_url"))
+        if self.last_will_topic is None:
+            will = self.key("last_will_topic")
+            self._without(will, "last_will_message", "last_will_properties")
+        if all(endpoint.username is None for endpoint in endpoints):
+            self._without(self.key("username"), "password")
+        if all(endpoint.transport != "websockets" for endpoint in endpoints):
+            self._without(f"{self.key('transport')} = 'websockets'", "ws_path", "ws_headers")
+        if not _any_tls(endpoints):
+            self._without(self.key("tls_enabled"), *tls.CHECKS)
+        elif self.tls_context is not None:
+            logger.info(
+                "A client certificate and ALPN cannot be read from %s; name them in %s, %s and %s",
+                *map(self.key, ("tls_context", "tls_certfile", "tls_keyfile", "tls_alpn")),
+            )
+
+    def _without(self, needed: str, *names: str) -> None:
+        for name in names:
+            if self.is_changed(name):
+                logger.warning("%s has no effect without %s", self.key(name), needed)
 
 
 def read(config: Mapping[str, Any], prefix: str) -> Config:
@@ -55,201 +193,64 @@ def read(config: Mapping[str, Any], prefix: str) -> Config:
         ValueError: A value is not allowed. The message names the key, the value and what is.
     """
     given = _given(config, prefix)
-    values = {}
-    for name, check in _CHECKS.items():
-        key = f"{prefix}_{name.upper()}"
-        if key in given:
-            values[name] = check(key, given[key])
-    result = Config(**values)
-    if result.last_will_topic is None and result.last_will_message is not None:
-        logger.warning(
-            "%s_LAST_WILL_MESSAGE has no effect without %s_LAST_WILL_TOPIC", prefix, prefix
-        )
+    values = {
+        name: _CHECKS[name](f"{prefix}_{name.upper()}", value) for name, value in given.items()
+    }
+    # A variable of the environment that is not there often becomes None.
+    names = frozenset(name for name, value in given.items() if value is not None)
+    result = Config(prefix=prefix, given=names, **values)
+    result.check()
+    result.log_remarks()
     return result
 
 
 def _given(config: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """Return the keys that are set, those in lower case under their right name."""
-    known = {f"{prefix}_{name.upper()}" for name in _CHECKS}
-    given = {key: config[key] for key in known if key in config}
+    """Return the values that are set by their name here, also those under a key in lower case."""
+    given = {}
+    for name in _CHECKS:
+        key = f"{prefix}_{name.upper()}"
+        if key in config:
+            given[name] = config[key]
     for key, value in config.items():
-        right = _right_spelling(key, prefix)
-        if right in known and right not in given:
+        name = _name(key, prefix)
+        if name in _CHECKS and name not in given:
+            right = f"{prefix}_{name.upper()}"
             logger.warning(
                 "The configuration key %s is spelled %s; it was read all the same", right, key
             )
-            given[right] = value
+            given[name] = value
     return given
 
 
-def _right_spelling(key: object, prefix: str) -> str | None:
+def _name(key: object, prefix: str) -> str:
     if isinstance(key, str) and key.upper().startswith(f"{prefix}_".upper()):
-        return f"{prefix}_{key[len(prefix) + 1 :].upper()}"
-    return None
+        return key[len(prefix) + 1 :].lower()
+    return ""
 
 
-def _show(key: str, value: object) -> str:
-    return f"{key} = {'<hidden>' if 'PASSWORD' in key else repr(value)}"
-
-
-def _wrong_type(key: str, value: object, wanted: str) -> TypeError:
-    return TypeError(f"{_show(key, value)} is of type {type(value).__name__}: it must be {wanted}")
-
-
-def _text(key: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise _wrong_type(key, value, "a string")
-    if "\0" in value:
-        raise ValueError(f"{_show(key, value)}: a string in MQTT has no null character")
-    if _utf8_size(key, value) > 65_535:  # noqa: PLR2004 - MQTT 3.1.1, 1.5.3
-        raise ValueError(f"{key} is longer than 65535 bytes, which is the most that MQTT allows")
-    return value
-
-
-def _utf8_size(key: str, value: str) -> int:
-    try:
-        return len(value.encode())
-    except UnicodeEncodeError:
-        # An environment variable that is not UTF-8 becomes such a string.
-        raise ValueError(
-            f"{_show(key, value)}: it must be text that UTF-8 can express, without surrogates"
-        ) from None
-
-
-def _text_or_none(key: str, value: object) -> str | None:
-    return None if value is None else _text(key, value)
-
-
-def _client_id(key: str, value: object) -> str:
-    return "" if value is None else _text(key, value)
-
-
-def _host(key: str, value: object) -> str:
-    host = _text(key, value)
-    if not host.strip():
-        raise ValueError(f"{_show(key, value)}: it must be the host name or address of the broker")
-    if "://" in host:
-        raise ValueError(
-            f"{_show(key, value)}: a URL {_LATER}, or give the host name alone and the port in "
-            f"{key.removesuffix('_URL')}_PORT"
-        )
-    return host.strip()
-
-
-def _integer(low: int, high: int, unit: str = "") -> Callable[[str, object], int]:
-    def check(key: str, value: object) -> int:
-        wanted = f"a whole number from {low} to {high}{unit}"
-        if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
-            value = int(value.strip())
-        if isinstance(value, str):
-            raise ValueError(f"{_show(key, value)}: it must be {wanted}")  # noqa: TRY004 - a number's text
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise _wrong_type(key, value, wanted)
-        if not low <= value <= high:
-            raise ValueError(f"{_show(key, value)}: it must be {wanted}")
-        return value
-
-    return check
-
-
-def _seconds(key: str, value: object) -> float:
-    wanted = "a number of seconds above 0, at most 3600"
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            raise ValueError(f"{_show(key, value)}: it must be {wanted}") from None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise _wrong_type(key, value, wanted)
-    if not 0 < value <= 3600:  # noqa: PLR2004 - said in the message
-        raise ValueError(f"{_show(key, value)}: it must be {wanted}")
-    return value
-
-
-_WORDS = {
-    "true": True, "yes": True, "on": True, "1": True,
-    "false": False, "no": False, "off": False, "0": False, "": False,
-}  # fmt: skip
-
-
-def _boolean(key: str, value: object) -> bool:
-    wanted = "True or False"
-    if isinstance(value, str):
-        if value.strip().lower() not in _WORDS:
-            raise ValueError(f"{_show(key, value)}: it must be {wanted}")
-        return _WORDS[value.strip().lower()]
-    if value is None or isinstance(value, (bool, int)):
-        return bool(value)
-    raise _wrong_type(key, value, wanted)
-
-
-def _will_topic(key: str, value: object) -> str | None:
-    topic = _text_or_none(key, value)
-    if topic is not None:
-        try:
-            validate_topic(topic)
-        except ValueError as error:
-            raise ValueError(f"{key}: {error}") from None
-    return topic
-
-
-def _will_message(key: str, value: object) -> str | bytes | bytearray | float | None:
-    if value is not None and not isinstance(value, (str, bytes, bytearray, int, float)):
-        raise _wrong_type(key, value, "a string, bytes, bytearray, int, float or None")
-    size = _utf8_size(key, value) if isinstance(value, str) else len(payload_bytes(value))
-    if size > 65_535:  # noqa: PLR2004 - MQTT 3.1.1, 3.1.3.3
-        raise ValueError(f"{key} has {size} bytes: a last will has at most 65535")
-    return value
-
-
-def _transport(key: str, value: object) -> str:
-    transport = _text(key, value).lower()
-    if transport == "tcp":
-        return transport
-    if transport in ("websockets", "unix"):
-        raise ValueError(f"{_show(key, value)}: this transport {_LATER}, or set it to 'tcp'")
-    raise ValueError(f"{_show(key, value)}: it must be 'tcp'")
-
-
-def _protocol_version(key: str, value: object) -> int:
-    version = _integer(3, 5)(key, value)
-    if version != 4:  # noqa: PLR2004 - MQTTv311
-        raise ValueError(
-            f"{_show(key, value)}: this protocol version {_LATER}, or set it to 4 (MQTTv311)"
-        )
-    return int(version)
-
-
-def _tls_enabled(key: str, value: object) -> bool:
-    if _boolean(key, value):
-        raise ValueError(f"{_show(key, value)}: TLS {_LATER}, or set it to False")
-    return False
-
-
-def payload_bytes(payload: str | bytes | bytearray | float | None) -> bytes:
-    """Return a payload as the bytes that are sent: text as UTF-8, a number as its text."""
-    if payload is None:
-        return b""
-    if isinstance(payload, (bytes, bytearray)):
-        return bytes(payload)
-    return str(payload).encode()
+def _any_tls(endpoints: list[Endpoint]) -> bool:
+    return any(endpoint.tls for endpoint in endpoints)
 
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "client_id": _client_id,
-    "broker_url": _host,
-    "broker_port": _integer(1, 65_535),
-    "username": _text_or_none,
-    "password": _text_or_none,
-    "keepalive": _integer(0, 65_535, " seconds (0: off)"),
-    "clean_session": _boolean,
-    "connection_timeout": _seconds,
-    "last_will_topic": _will_topic,
-    "last_will_message": _will_message,
-    "last_will_qos": _integer(0, 2),
-    "last_will_retain": _boolean,
-    "max_packet_size": _integer(1, MAX_PACKET_SIZE, " bytes"),
-    "transport": _transport,
-    "protocol_version": _protocol_version,
-    "tls_enabled": _tls_enabled,
+    **brokers.CHECKS,
+    **tls.CHECKS,
+    "client_id": checks.client_id,
+    "keepalive": checks.integer(0, 65_535, " seconds (0: off)"),
+    "clean_session": checks.boolean,
+    "connection_timeout": checks.seconds,
+    "last_will_topic": checks.will_topic,
+    "last_will_message": checks.will_message,
+    "last_will_qos": checks.integer(0, 2),
+    "last_will_retain": checks.boolean,
+    "last_will_properties": checks.properties(_WILL),
+    "max_packet_size": checks.integer(1, MAX_PACKET_SIZE, " bytes"),
+    "protocol_version": checks.number(
+        range(MQTTv31, MQTTv5 + 1), "3 (MQTTv31), 4 (MQTTv311) or 5 (MQTTv5)"
+    ),
+    "connect_properties": checks.properties(_CONNECT),
+    "ws_headers": checks.websocket_headers,
+    "proxy": checks.proxy,
+    "bind_address": checks.address,
+    "tcp_nodelay": checks.boolean,
 }

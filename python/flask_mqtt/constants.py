@@ -65,3 +65,6 @@ LOGGING_LEVEL: Final = {
 MQTTv31: Final = 3
 MQTTv311: Final = 4
 MQTTv5: Final = 5
+
+#: paho's `clean_start` that changes nothing.
+MQTT_CLEAN_START_FIRST_ONLY: Final = 3

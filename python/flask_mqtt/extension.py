@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import ssl
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import config
-from .client import Client, subscription_list
+from .client import Client
 from .constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS, MQTTErrorCode
 from .message import TopicQos
+from .subscribeoptions import wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,56 +98,56 @@ class Mqtt:
 
     def _apply(self, values: config.Config) -> None:
         self._started = False
+        self._values = values
         self.client_id = values.client_id
         self.clean_session = values.clean_session
         self.username = values.username
         self.password = values.password
         self.broker_url = values.broker_url
         self.broker_port = values.broker_port
+        self.transport = values.transport
+        self.ws_path = values.ws_path
+        self.ws_headers = values.ws_headers
+        self.proxy = values.proxy
+        self.bind_address = values.bind_address
+        self.tcp_nodelay = values.tcp_nodelay
+        self.protocol_version = values.protocol_version
+        self.connect_properties = values.connect_properties
         self.keepalive = values.keepalive
         self.connection_timeout = values.connection_timeout
         self.last_will_topic = values.last_will_topic
         self.last_will_message = values.last_will_message
         self.last_will_qos = values.last_will_qos
         self.last_will_retain = values.last_will_retain
+        self.last_will_properties = values.last_will_properties
         self.max_packet_size = values.max_packet_size
-        self.tls_enabled = False
-        self.tls_ca_certs: Any = None
-        self.tls_certfile: Any = None
-        self.tls_keyfile: Any = None
-        self.tls_cert_reqs: Any = ssl.CERT_NONE
-        self.tls_version: Any = ssl.PROTOCOL_TLS_CLIENT
-        self.tls_ciphers: Any = None
-        self.tls_insecure = False
+        self.tls_enabled = values.tls_enabled
+        self.tls_ca_certs = values.tls_ca_certs
+        self.tls_certfile = values.tls_certfile
+        self.tls_keyfile = values.tls_keyfile
+        self.tls_keyfile_password = values.tls_keyfile_password
+        self.tls_cert_reqs = values.tls_cert_reqs
+        self.tls_version = values.tls_version
+        self.tls_ciphers = values.tls_ciphers
+        self.tls_insecure = values.tls_insecure
+        self.tls_alpn = values.tls_alpn
+        self.tls_context = values.tls_context
 
     # -- the connection ---------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        client = self.client
-        client.client_id = self.client_id
-        client.clean_session = self.clean_session
-        client.connect_timeout = self.connection_timeout
-        client.max_packet_size = self.max_packet_size
-        client.username_pw_set(self.username, self.password)
-        if self.last_will_topic is not None:
-            client.will_set(
-                self.last_will_topic,
-                self.last_will_message,
-                self.last_will_qos,
-                self.last_will_retain,
-            )
+        # An application may have assigned other values since they were read.
+        self.client.settings = self._values.updated(vars(self))
         if self._connect_async:
-            client.connect_async(self.broker_url, self.broker_port, self.keepalive)
+            self.client.open_async()
         else:
             try:
-                client.connect(self.broker_url, self.broker_port, self.keepalive)
+                self.client.open()
             except OSError as error:
                 logger.error("MQTT: %s", error)  # noqa: TRY400 - the traceback is the caller's
                 raise
-            logger.debug(
-                "Client %r reached %s:%s", self.client_id, self.broker_url, self.broker_port
-            )
-        client.loop_start()
+            logger.debug("Client %r has reached a broker", self.client_id)
+        self.client.loop_start()
         self._started = True
 
     def _disconnect(self) -> None:
@@ -187,23 +187,30 @@ class Mqtt:
 
     # -- subscriptions and messages ---------------------------------------------------------------
 
-    def subscribe(self, topic: Any, qos: int = 0) -> tuple[int, int | None]:
+    def subscribe(
+        self, topic: Any, qos: int = 0, options: Any = None, properties: Any = None
+    ) -> tuple[int, int | None]:
         """Subscribe, now and again after every reconnect.
 
         Args:
-            topic: A filter, a tuple ``(filter, qos)``, or a list of either.
+            topic: A filter, a tuple ``(filter, qos)``, or a list of either. With MQTT 5
+                :class:`SubscribeOptions` may stand in place of a QoS.
             qos: The highest QoS wanted, 0, 1 or 2; for a single filter.
+            options: For MQTT 5, in place of the QoS: :class:`SubscribeOptions`.
+            properties: For MQTT 5: a :class:`Properties` object or a dict.
 
         Returns:
             ``(rc, mid)``. Without a connection ``(MQTT_ERR_NO_CONN, None)``: the subscription is
             made with the next one.
 
         Raises:
-            ValueError: A filter or QoS is not allowed (MQTT 3.1.1, section 4.7).
+            TypeError: A QoS, an option or a property has the wrong type.
+            ValueError: A filter, QoS or property is not allowed (MQTT 3.1.1, section 4.7), or there
+                are options or properties before MQTT 5.
         """
-        result, mid = self.client.subscribe(topic, qos)
+        result, mid = self.client.subscribe(topic, qos, options, properties)
         if result in (MQTT_ERR_SUCCESS, MQTT_ERR_NO_CONN):
-            for name, level in subscription_list(topic, qos):
+            for name, level, *_ in wanted(topic, qos, options):
                 self.topics[name] = TopicQos(name, level)
         if result == MQTT_ERR_SUCCESS:
             logger.debug("Subscribing to %r, mid %s", topic, mid)
@@ -213,11 +220,12 @@ class Mqtt:
             logger.error("Subscribing to %r failed: %s", topic, MQTTErrorCode(result).name)
         return result, mid
 
-    def unsubscribe(self, topic: str) -> tuple[int, int | None] | None:
+    def unsubscribe(self, topic: str, properties: Any = None) -> tuple[int, int | None] | None:
         """Unsubscribe from a filter.
 
         Args:
             topic: The filter, as it was subscribed to.
+            properties: For MQTT 5: a :class:`Properties` object or a dict.
 
         Returns:
             ``(rc, mid)``; ``(MQTT_ERR_NO_CONN, None)`` without a connection, where the subscription
@@ -225,7 +233,7 @@ class Mqtt:
         """
         if topic not in self.topics:
             return None
-        result, mid = self.client.unsubscribe(topic)
+        result, mid = self.client.unsubscribe(topic, properties)
         if result == MQTT_ERR_SUCCESS:
             self.topics.pop(topic, None)
             logger.debug("Unsubscribing from %r, mid %s", topic, mid)
@@ -249,6 +257,7 @@ class Mqtt:
         payload: str | bytes | bytearray | float | None = None,
         qos: int = 0,
         retain: bool = False,
+        properties: Any = None,
     ) -> tuple[int, int]:
         """Publish a message. It may be called from every thread.
 
@@ -257,17 +266,21 @@ class Mqtt:
             payload: Text is sent as UTF-8, an int or float as its text, None as nothing.
             qos: Quality of service: 0, 1 or 2.
             retain: Whether the broker keeps the message for later subscribers.
+            properties: For MQTT 5: a :class:`Properties` object or a dict.
 
         Returns:
             ``(rc, mid)``. ``MQTT_ERR_SUCCESS``: accepted for sending. ``MQTT_ERR_NO_CONN``: not
             connected; QoS 0 is dropped, QoS 1 and 2 are kept and sent after the next connect.
             ``MQTT_ERR_QUEUE_SIZE``: too much waits for the broker already.
+            ``MQTT_ERR_PAYLOAD_SIZE``, ``MQTT_ERR_NOT_SUPPORTED``: the broker has said that it takes
+            no packet so large, or no such QoS or retained message (MQTT 5).
 
         Raises:
-            TypeError: The payload has another type.
-            ValueError: The topic, QoS or size is not allowed (MQTT 3.1.1, section 3.3).
+            TypeError: The payload or a property has another type.
+            ValueError: The topic, QoS, size or a property is not allowed (MQTT 3.1.1, section 3.3),
+                or there are properties before MQTT 5.
         """
-        result = self.client.publish(topic, payload, qos, retain)
+        result = self.client.publish(topic, payload, qos, retain, properties)
         if result[0]:
             logger.error("Publishing to %r: %s", topic, MQTTErrorCode(result[0]).name)
         elif logger.isEnabledFor(logging.DEBUG):
@@ -280,6 +293,8 @@ class Mqtt:
         """Decorate a handler ``(client, userdata, flags, rc)`` of the broker's answer to CONNECT.
 
         It runs once per connection, also where it is registered after the connection was made.
+        With MQTT 5, a handler that takes one parameter more gets the properties. So it is with the
+        other handlers too.
         """
         return self._registrar("on_connect")
 

@@ -23,8 +23,8 @@ class Endpoint:
     #: TCP port; 0 for "unix".
     port: int = 1883
     #: Path of the websocket, with its query.
-    path: str = "/mqtt"
-    username: str | None = None
+    path: str = field(default="/mqtt", repr=False)
+    username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
 
 
@@ -34,13 +34,13 @@ class TlsOptions:
 
     #: A file or directory of CA certificates, or their PEM text; None for the system's.
     ca_certs: Pem | None = None
-    certfile: Pem | None = None
+    certfile: Pem | None = field(default=None, repr=False)
     keyfile: Pem | None = field(default=None, repr=False)
     keyfile_password: str | None = field(default=None, repr=False)
     #: Whether the broker's certificate is verified at all, and whether for its host name.
     verify: bool = True
     verify_host: bool = True
-    #: Versions as numbers of `ssl.TLSVersion` (768 SSL 3.0, 769 TLS 1.0 ... 772 TLS 1.3); None for no bound.
+    #: Versions as numbers of `ssl.TLSVersion` (769 TLS 1.0 ... 772 TLS 1.3); None for no bound.
     lowest: int | None = 771
     highest: int | None = None
     ciphers: str | None = None
@@ -55,7 +55,7 @@ class Will:
     payload: bytes
     qos: int
     retain: bool
-    properties: Properties | None = None
+    properties: Properties | None = field(default=None, repr=False)
 
 
 @dataclass
@@ -71,7 +71,7 @@ class ConnectOptions:
     #: Seconds.
     connect_timeout: float
     will: Will | None
-    properties: Properties | None
+    properties: Properties | None = field(repr=False)
     tls: TlsOptions
     websocket_headers: list[tuple[str, str]] = field(repr=False)
     #: ``socks5://user:password@host:port`` or ``http://...``.

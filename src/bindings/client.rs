@@ -1,9 +1,7 @@
 //! `_core.Client`: the handle of a client.
 
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
-use std::time::Duration;
 
-use bytes::Bytes;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyFloat, PyInt, PyList, PyString};
@@ -11,11 +9,13 @@ use pyo3::types::{PyByteArray, PyBytes, PyFloat, PyInt, PyList, PyString};
 use super::error::to_python;
 use super::events;
 use super::message::MQTTMessage;
+use super::options::ConnectOptions;
+use super::properties::from_python;
 use crate::core::client::Client as CoreClient;
 use crate::core::error::Error;
-use crate::core::options::{ConnectOptions, Credentials, Secret, Will};
-use crate::core::packet::Subscription;
-use crate::core::property::Properties;
+use crate::core::options::Secret;
+use crate::core::packet::{SubscribeOptions, Subscription};
+use crate::core::property::Place;
 use crate::core::qos::Qos;
 
 /// An MQTT client. No call waits.
@@ -25,7 +25,8 @@ pub struct Client {
     wake: OwnedFd,
 }
 
-type WillTuple = (String, Vec<u8>, i64, bool);
+/// A filter with its QoS, no local, retain as published and retain handling.
+type Wanted = (String, i64, bool, bool, u8);
 
 #[pymethods]
 impl Client {
@@ -42,40 +43,9 @@ impl Client {
 
     /// Starts connecting, and returns a descriptor that reads as closed when the first attempt is
     /// over, if `report_first`.
-    #[pyo3(signature = (*, host, port, client_id, clean_session, username, password, keep_alive,
-        connect_timeout, will, max_packet_size, report_first))]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "keyword arguments: Python's way to pass options"
-    )]
-    fn connect(
-        &self,
-        host: String,
-        port: u16,
-        client_id: String,
-        clean_session: bool,
-        username: Option<String>,
-        password: Option<String>,
-        keep_alive: u16,
-        connect_timeout: f64,
-        will: Option<WillTuple>,
-        max_packet_size: usize,
-        report_first: bool,
-    ) -> PyResult<RawFd> {
-        let mut options = ConnectOptions::new(host, port);
-        options.client_id = client_id;
-        options.clean_session = clean_session;
-        options.brokers[0].credentials =
-            username.map(|username| Credentials { username, password });
-        options.keep_alive = keep_alive;
-        options.connect_timeout =
-            Duration::try_from_secs_f64(connect_timeout).map_err(|error| {
-                PyValueError::new_err(format!("connect_timeout {connect_timeout}: {error}"))
-            })?;
-        options.will = will.map(to_will).transpose().map_err(to_python)?;
-        options.limits.packet_size = max_packet_size;
-        let waiter = self.core.connect(options, report_first).map_err(to_python)?;
-        Ok(waiter.into_raw_fd())
+    fn connect(&self, options: ConnectOptions<'_>, report_first: bool) -> PyResult<RawFd> {
+        let options = options.into_core()?;
+        Ok(self.core.connect(options, report_first).map_err(to_python)?.into_raw_fd())
     }
 
     /// Raises what the first attempt failed with. Returns whether it is over.
@@ -85,8 +55,14 @@ impl Client {
 
     /// Ends the connection with a DISCONNECT. Returns a descriptor that reads as closed when that is
     /// done, or `None` where there was nothing to end.
-    fn disconnect(&self, report: bool) -> PyResult<Option<RawFd>> {
-        Ok(self.core.disconnect(report, 0, Properties::default())?.map(IntoRawFd::into_raw_fd))
+    fn disconnect(
+        &self,
+        report: bool,
+        reason: u8,
+        properties: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Option<RawFd>> {
+        let properties = from_python(properties, Place::Disconnect)?;
+        Ok(self.core.disconnect(report, reason, properties)?.map(IntoRawFd::into_raw_fd))
     }
 
     /// Replaces the headers of the request for a websocket, from the next attempt to connect on.
@@ -102,11 +78,14 @@ impl Client {
         payload: &Bound<'_, PyAny>,
         qos: i64,
         retain: bool,
+        properties: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<(i32, u16)> {
         let topic = topic_text(topic)?;
         let qos = Qos::try_from(qos).map_err(to_python)?;
+        let properties =
+            properties.map(|given| from_python(Some(given), Place::Publish)).transpose()?;
         let publish = |payload: &[u8]| {
-            let result = self.core.publish(topic, payload, qos, retain, None);
+            let result = self.core.publish(topic, payload, qos, retain, properties);
             result.map(|(code, mid)| (code as i32, mid)).map_err(to_python)
         };
         if let Ok(bytes) = payload.cast::<PyBytes>() {
@@ -118,19 +97,28 @@ impl Client {
         }
     }
 
-    /// Subscribes to filters and returns `(rc, mid)`.
-    fn subscribe(&self, filters: Vec<(String, i64)>, reuse: bool) -> PyResult<(i32, Option<u16>)> {
-        let subscription =
-            |(filter, qos)| Ok(Subscription { filter, options: Qos::try_from(qos)?.into() });
-        let filters: Result<Vec<_>, Error> = filters.into_iter().map(subscription).collect();
-        let result =
-            filters.and_then(|filters| self.core.subscribe(filters, Properties::default(), reuse));
+    /// Subscribes to filters, each with its QoS, no local, retain as published and retain handling,
+    /// and returns `(rc, mid)`.
+    fn subscribe(
+        &self,
+        filters: Vec<Wanted>,
+        properties: Option<&Bound<'_, PyAny>>,
+        reuse: bool,
+    ) -> PyResult<(i32, Option<u16>)> {
+        let filters: Result<Vec<_>, Error> = filters.into_iter().map(to_subscription).collect();
+        let properties = from_python(properties, Place::Subscribe)?;
+        let result = filters.and_then(|filters| self.core.subscribe(filters, properties, reuse));
         result.map(|(code, mid)| (code as i32, mid)).map_err(to_python)
     }
 
     /// Unsubscribes from filters and returns `(rc, mid)`.
-    fn unsubscribe(&self, filters: Vec<String>) -> PyResult<(i32, Option<u16>)> {
-        let result = self.core.unsubscribe(filters, Properties::default());
+    fn unsubscribe(
+        &self,
+        filters: Vec<String>,
+        properties: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<(i32, Option<u16>)> {
+        let properties = from_python(properties, Place::Unsubscribe)?;
+        let result = self.core.unsubscribe(filters, properties);
         result.map(|(code, mid)| (code as i32, mid)).map_err(to_python)
     }
 
@@ -170,9 +158,11 @@ impl Client {
     }
 }
 
-fn to_will((topic, payload, qos, retain): WillTuple) -> Result<Will, Error> {
-    let (payload, qos) = (Bytes::from(payload), Qos::try_from(qos)?);
-    Ok(Will { topic, payload, qos, retain, properties: Properties::default() })
+fn to_subscription(wanted: Wanted) -> Result<Subscription, Error> {
+    let (filter, qos, no_local, retain_as_published, retain_handling) = wanted;
+    let qos = Qos::try_from(qos)?;
+    let options = SubscribeOptions { qos, no_local, retain_as_published, retain_handling };
+    Ok(Subscription { filter, options })
 }
 
 fn topic_text<'a>(topic: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {

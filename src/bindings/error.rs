@@ -23,6 +23,7 @@ fn with_text(error: Error, text: String) -> PyErr {
         | Error::Qos(_)
         | Error::PayloadTooLarge(_)
         | Error::Option { .. }
+        | Error::Property { .. }
         | Error::Url { .. } => PyValueError::new_err(text),
         Error::Tls(_) => tls(text),
         Error::Certificate { code, message, .. } => certificate(text, code, message),

@@ -5,7 +5,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use super::message::{MQTTMessage, TopicCache};
-use crate::core::session::Event;
+use super::properties::Properties;
+use crate::core::property::Properties as CoreProperties;
+use crate::core::session::{End, Event};
 
 const CONNACK: u8 = 0;
 const DISCONNECTED: u8 = 1;
@@ -41,20 +43,30 @@ fn to_object<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let tuple = match event {
         Event::Message { publish, received, receipt } => {
-            let message = MQTTMessage::from_core(py, &publish, received, receipt, topics);
+            let message = MQTTMessage::from_core(py, publish, received, receipt, topics)?;
             return Ok(Bound::new(py, message)?.into_any());
         }
-        Event::ConnAck { session_present, code, .. } => {
-            (CONNACK, u8::from(session_present), code).into_pyobject(py)
+        Event::ConnAck { session_present, code, properties } => {
+            (CONNACK, u8::from(session_present), code, shown(properties)).into_pyobject(py)
         }
-        Event::Disconnected(end) => (DISCONNECTED, end.code as i32).into_pyobject(py),
-        Event::Published { mid, .. } => (PUBLISHED, mid).into_pyobject(py),
-        Event::Subscribed { mid, granted, .. } => {
-            (SUBSCRIBED, mid, PyTuple::new(py, granted)?).into_pyobject(py)
+        Event::Disconnected(End { code, reason, properties }) => {
+            (DISCONNECTED, code as i32, reason, shown(properties)).into_pyobject(py)
         }
-        Event::Unsubscribed { mid, .. } => (UNSUBSCRIBED, mid).into_pyobject(py),
+        Event::Published { mid, code, properties } => {
+            (PUBLISHED, mid, code, shown(properties)).into_pyobject(py)
+        }
+        Event::Subscribed { mid, granted, properties } => {
+            (SUBSCRIBED, mid, PyTuple::new(py, granted)?, shown(properties)).into_pyobject(py)
+        }
+        Event::Unsubscribed { mid, codes, properties } => {
+            (UNSUBSCRIBED, mid, PyTuple::new(py, codes)?, shown(properties)).into_pyobject(py)
+        }
         Event::Log { level, text } => (LOG, level as u8, text).into_pyobject(py),
         Event::Notice { level, text } => (NOTICE, level as u8, text).into_pyobject(py),
     };
     Ok(tuple?.into_any())
+}
+
+fn shown(properties: Option<CoreProperties>) -> Option<Properties> {
+    properties.map(Properties::from_core)
 }

@@ -7,6 +7,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
+use super::properties::Properties;
 use crate::core::packet::Publish;
 use crate::core::session::Receipt;
 
@@ -50,6 +51,9 @@ pub struct MQTTMessage {
     /// When it was received, on the clock of `time.monotonic()`, in seconds.
     #[pyo3(get, set)]
     timestamp: f64,
+    /// Properties; `None` before MQTT 5.
+    #[pyo3(get, set)]
+    properties: Option<Py<PyAny>>,
     pub receipt: Option<Receipt>,
 }
 
@@ -69,6 +73,7 @@ impl MQTTMessage {
             dup: false,
             mid,
             timestamp: 0.0,
+            properties: None,
             receipt: None,
         })
     }
@@ -89,12 +94,13 @@ impl MQTTMessage {
     /// same topic tend to come one after the other.
     pub fn from_core(
         py: Python<'_>,
-        publish: &Publish,
+        publish: Publish,
         received: Instant,
         receipt: Option<Receipt>,
         topics: &mut TopicCache,
-    ) -> Self {
-        Self {
+    ) -> PyResult<Self> {
+        let properties = publish.properties.map(|core| Py::new(py, Properties::from_core(core)));
+        Ok(Self {
             topic: topics.get(py, &publish.topic),
             payload: PyBytes::new(py, &publish.payload).into_any().unbind(),
             qos: publish.qos as u8,
@@ -102,8 +108,9 @@ impl MQTTMessage {
             dup: publish.dup,
             mid: publish.mid,
             timestamp: monotonic(received),
+            properties: properties.transpose()?.map(Py::into_any),
             receipt,
-        }
+        })
     }
 }
 

@@ -7,10 +7,13 @@ mod client;
 mod error;
 mod events;
 mod message;
+mod options;
+mod properties;
 mod url;
 
 use pyo3::prelude::*;
 
+use crate::core::reason;
 use crate::core::topic;
 
 /// Whether a subscription filter matches a topic (MQTT 3.1.1, section 4.7).
@@ -31,10 +34,18 @@ fn validate_topic(topic: &str) -> PyResult<()> {
     topic::validate_topic(topic).map_err(error::to_python)
 }
 
+/// The name of a reason code of MQTT 5 (section 2.4).
+#[pyfunction]
+fn reason_name(code: u8) -> &'static str {
+    reason::reason_name(code)
+}
+
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<client::Client>()?;
     module.add_class::<message::MQTTMessage>()?;
+    module.add_class::<properties::Properties>()?;
+    module.add_function(wrap_pyfunction!(reason_name, module)?)?;
     module.add_function(wrap_pyfunction!(topic_matches_sub, module)?)?;
     module.add_function(wrap_pyfunction!(validate_filter, module)?)?;
     module.add_function(wrap_pyfunction!(validate_topic, module)?)?;

@@ -172,6 +172,11 @@ impl Property {
         self.row().kind
     }
 
+    /// The smallest and the largest value of one that is a number.
+    pub fn range(self) -> (u32, u32) {
+        (self.row().low, self.row().high)
+    }
+
     /// Whether it may stand there.
     pub fn allowed_in(self, place: Place) -> bool {
         self.row().places & place as u16 != 0

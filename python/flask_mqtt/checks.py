@@ -1,0 +1,287 @@
+"""Checks of single values. Each takes a key and a value, and returns the value as it is used."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from ._core import Properties, validate_proxy, validate_topic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_HIDDEN = "<hidden>"
+
+#: What stands for the secret part of a URL.
+_ELLIPSIS = "…"
+
+#: A name, an IPv4 address or an IPv6 address, with or without a port.
+_HOST_AND_PORT = re.compile(r"[^:]*(:\d*)?|\[?[0-9A-Fa-f:.]*(%\w*)?\]?(:\d*)?")
+
+
+def show(key: str, value: object) -> str:
+    """Return ``KEY = value`` for a message, without anything secret."""
+    name = key.upper()
+    if name.endswith(("PASSWORD", "WS_HEADERS", "PROPERTIES")):
+        shown = _HIDDEN
+    elif name.endswith(("BROKER_URL", "PROXY")):
+        shown = _without_userinfo(value)
+    elif name.endswith(("TLS_CA_CERTS", "TLS_CERTFILE", "TLS_KEYFILE")):
+        shown = repr(value) if _is_path(value) else _HIDDEN
+    elif name.endswith("WS_PATH") and isinstance(value, str):
+        # A query may be a signature.
+        shown = repr(value.partition("?")[0])
+    else:
+        shown = repr(value)
+    return f"{key} = {shown}"
+
+
+def _is_path(value: object) -> bool:
+    if isinstance(value, str):
+        return "\n" not in value and "-----" not in value
+    return value is None or isinstance(value, (int, os.PathLike))
+
+
+def _without_userinfo(value: object) -> str:
+    """Hide what may be a user, a password or a token, also where the value is no URL at all."""
+    if not isinstance(value, str):
+        shown = repr(value)
+        return _HIDDEN if "@" in shown or "://" in shown else shown
+    scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", value)
+    start = scheme[0] if scheme else ""
+    rest = value[len(start) :]
+    if "@" in rest:
+        start += f"{_ELLIPSIS}@"
+        rest = rest.rpartition("@")[2]
+    rest = re.sub(r"[?#].*", _ELLIPSIS, rest, flags=re.DOTALL)
+    authority, slash, path = rest.partition("/")
+    if not _HOST_AND_PORT.fullmatch(authority):
+        # Without an @, what stands in the place of a port may be a password.
+        authority = authority.partition(":")[0] + ":" + _ELLIPSIS
+    return repr(start + authority + slash + path)
+
+
+def wrong_type(key: str, value: object, wanted: str) -> TypeError:
+    """Return the exception for a value of a wrong type."""
+    return TypeError(f"{show(key, value)} is of type {type(value).__name__}: it must be {wanted}")
+
+
+def wrong_value(key: str, value: object, reason: str) -> ValueError:
+    """Return the exception for a value that is not allowed."""
+    return ValueError(f"{show(key, value)}: {reason}")
+
+
+def text(key: str, value: object) -> str:
+    """Check a string of MQTT."""
+    if not isinstance(value, str):
+        raise wrong_type(key, value, "a string")
+    if "\0" in value:
+        raise wrong_value(key, value, "a string in MQTT has no null character")
+    if _utf8_size(key, value) > 65_535:  # noqa: PLR2004 - MQTT 3.1.1, 1.5.3
+        raise ValueError(f"{key} is longer than 65535 bytes, which is the most that MQTT allows")
+    return value
+
+
+def _utf8_size(key: str, value: str) -> int:
+    try:
+        return len(value.encode())
+    except UnicodeEncodeError:
+        # Not raised from here: that exception shows the value. An environment variable that is not
+        # UTF-8 becomes such a string.
+        pass
+    raise wrong_value(key, value, "it must be text that UTF-8 can express, without surrogates")
+
+
+def text_or_none(key: str, value: object) -> str | None:
+    """Check a string of MQTT that may be absent."""
+    return None if value is None else text(key, value)
+
+
+def client_id(key: str, value: object) -> str:
+    """Check a client identifier."""
+    return "" if value is None else text(key, value)
+
+
+def integer(low: int, high: int, unit: str = "") -> Callable[[str, object], int]:
+    """Return the check of a whole number, which may be a string of digits."""
+    return number(range(low, high + 1), f"a whole number from {low} to {high}{unit}")
+
+
+def number(allowed: range, wanted: str) -> Callable[[str, object], int]:
+    """Return the check of a whole number, with the words for what is allowed."""
+
+    def check(key: str, value: object) -> int:
+        if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
+            value = int(value.strip())
+        if isinstance(value, str):
+            raise wrong_value(key, value, f"it must be {wanted}")
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise wrong_type(key, value, wanted)
+        if value not in allowed:
+            raise wrong_value(key, value, f"it must be {wanted}")
+        return value
+
+    return check
+
+
+def seconds(key: str, value: object) -> float:
+    """Check a time, which may be the text of a number."""
+    wanted = "a number of seconds above 0, at most 3600"
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise wrong_value(key, value, f"it must be {wanted}") from None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise wrong_type(key, value, wanted)
+    if not 0 < value <= 3600:  # noqa: PLR2004 - said in the message
+        raise wrong_value(key, value, f"it must be {wanted}")
+    return value
+
+
+_WORDS = {
+    "true": True, "yes": True, "on": True, "1": True,
+    "false": False, "no": False, "off": False, "0": False, "": False,
+}  # fmt: skip
+
+
+def boolean(key: str, value: object) -> bool:
+    """Check a boolean, which may be a word for one."""
+    wanted = "True or False"
+    if isinstance(value, str):
+        if value.strip().lower() not in _WORDS:
+            raise wrong_value(key, value, f"it must be {wanted}")
+        return _WORDS[value.strip().lower()]
+    if value is None or isinstance(value, (bool, int)):
+        return bool(value)
+    raise wrong_type(key, value, wanted)
+
+
+def choice(*words: str) -> Callable[[str, object], str]:
+    """Return the check of a word, in upper or lower case."""
+    wanted = ", ".join(repr(word) for word in words[:-1]) + f" or {words[-1]!r}"
+
+    def check(key: str, value: object) -> str:
+        if not isinstance(value, str):
+            raise wrong_type(key, value, wanted)
+        if value.strip().lower() not in words:
+            raise wrong_value(key, value, f"it must be {wanted}")
+        return value.strip().lower()
+
+    return check
+
+
+def will_topic(key: str, value: object) -> str | None:
+    """Check the topic of a will."""
+    topic = text_or_none(key, value)
+    if topic is not None:
+        try:
+            validate_topic(topic)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from None
+    return topic
+
+
+def will_message(key: str, value: object) -> str | bytes | bytearray | float | None:
+    """Check the payload of a will."""
+    if value is not None and not isinstance(value, (str, bytes, bytearray, int, float)):
+        raise wrong_type(key, value, "a string, bytes, bytearray, int, float or None")
+    size = _utf8_size(key, value) if isinstance(value, str) else len(payload_bytes(value))
+    if size > 65_535:  # noqa: PLR2004 - MQTT 3.1.1, 3.1.3.3
+        raise ValueError(f"{key} has {size} bytes: a last will has at most 65535")
+    return value
+
+
+def payload_bytes(payload: str | bytes | bytearray | float | None) -> bytes:
+    """Return a payload as the bytes that are sent: text as UTF-8, a number as its text."""
+    if payload is None:
+        return b""
+    if isinstance(payload, (bytes, bytearray)):
+        return bytes(payload)
+    return str(payload).encode()
+
+
+def address(key: str, value: object) -> str | None:
+    """Check an IP address of this machine."""
+    if value is None:
+        return None
+    if not isinstance(value, (str, ipaddress.IPv4Address, ipaddress.IPv6Address)):
+        raise wrong_type(key, value, "an IPv4 or IPv6 address as a string, or None")
+    try:
+        found = ipaddress.ip_address(str(value).strip())
+    except ValueError:
+        found = None
+    if found is None or getattr(found, "scope_id", None):
+        reason = "it must be an IPv4 or IPv6 address of this machine, without port and zone"
+        raise wrong_value(key, value, reason)
+    return str(found)
+
+
+def proxy(key: str, value: object) -> str | None:
+    """Check the URL of a proxy."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise wrong_type(key, value, "the URL of a proxy as a string, or None")
+    url = text(key, value).strip()
+    try:
+        validate_proxy(url)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from None
+    return url
+
+
+def websocket_path(key: str, value: object) -> str:
+    """Check the path of a websocket."""
+    if not isinstance(value, str):
+        raise wrong_type(key, value, "a string")
+    if not re.fullmatch(r"/[!-\"$-~]*", value):
+        reason = "it must begin with / and have only ASCII characters without spaces and #"
+        raise wrong_value(key, value, reason)
+    return value
+
+
+def websocket_headers(key: str, value: object) -> Any:
+    """Check the headers for the request of a websocket: a dict, or a callable that returns one."""
+    if value is None or callable(value):
+        return value
+    if not isinstance(value, dict):
+        raise wrong_type(key, value, "a dict, a callable that takes and returns one, or None")
+    for name, content in value.items():
+        _header(key, name, content)
+    return value
+
+
+def _header(key: str, name: object, content: object) -> None:
+    if not isinstance(name, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+        raise ValueError(f"{key} has a name that no header can have")
+    if name.lower() in ("connection", "upgrade") or name.lower().startswith("sec-websocket-"):
+        raise ValueError(f"{key} has {name!r}: the handshake itself sets this header")
+    if not isinstance(content, str):
+        kind = type(content).__name__
+        raise TypeError(f"{key} has a value of type {kind} for {name!r}: it must be a string")
+    if not re.fullmatch(r"[\t -~]*", content):
+        reason = "it must have only ASCII characters, without line breaks and control characters"
+        raise ValueError(f"{key} has a value for {name!r} that no header can have: {reason}")
+
+
+def properties(packet_type: int) -> Callable[[str, object], Any]:
+    """Return the check of the properties of a packet of MQTT 5, by the packet's number."""
+
+    def check(key: str, value: object) -> Any:
+        given = value
+        if isinstance(value, dict):
+            try:
+                given = Properties(packet_type, **value)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"{key}: {error}") from None
+        elif value is not None and not hasattr(value, "packetType"):
+            raise wrong_type(key, value, "a dict, a Properties object or None")
+        if hasattr(given, "AuthenticationMethod"):
+            reason = "log in with a user name and a password, or with a client certificate"
+            raise ValueError(f"{key}: AuthenticationMethod is not supported; {reason}")
+        return value
+
+    return check

@@ -1,0 +1,183 @@
+"""What the next connection of a client is made with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .constants import MQTT_CLEAN_START_FIRST_ONLY, MQTTv5
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping
+
+    from .config import Config
+    from .options import Pem
+
+
+class ClientSettings:
+    """The settings of a client, in paho's shape. They hold from the next connection on."""
+
+    #: The values, by the names of the configuration keys.
+    settings: Config
+
+    def configure(self, **values: Any) -> None:
+        """Change settings for the next connection.
+
+        Args:
+            values: By the names of the configuration keys, in lower case and without their prefix.
+
+        Raises:
+            TypeError: A value has the wrong type.
+            ValueError: A value is not allowed.
+        """
+        self.settings = self.settings.updated(values)
+
+    def username_pw_set(self, username: str | None, password: str | None = None) -> None:
+        """Set the user name and password of the next CONNECT; None for no authentication."""
+        self.configure(username=username, password=password)
+
+    def will_set(
+        self,
+        topic: str,
+        payload: str | bytes | bytearray | float | None = None,
+        qos: int = 0,
+        retain: bool = False,
+        properties: Any = None,
+    ) -> None:
+        """Set the message that the broker publishes if the connection breaks (3.1.1, 3.1.2.5).
+
+        Args:
+            topic: Topic name.
+            payload: As that of `publish`, at most 65535 bytes.
+            qos: 0, 1 or 2.
+            retain: Whether the broker keeps it.
+            properties: For MQTT 5: a `Properties` object or a dict.
+
+        Raises:
+            TypeError: A value has the wrong type.
+            ValueError: A value is not allowed, or there are properties before MQTT 5.
+        """
+        self._check_properties(properties)
+        self.configure(
+            last_will_topic=topic,
+            last_will_message=payload,
+            last_will_qos=qos,
+            last_will_retain=retain,
+            last_will_properties=properties,
+        )
+
+    def will_clear(self) -> None:
+        """Undo `will_set`."""
+        self.configure(last_will_topic=None, last_will_message=None, last_will_properties=None)
+
+    def tls_set(
+        self,
+        ca_certs: Pem | None = None,
+        certfile: Pem | None = None,
+        keyfile: Pem | None = None,
+        cert_reqs: int | None = None,
+        tls_version: int | None = None,
+        ciphers: str | None = None,
+        keyfile_password: str | None = None,
+        alpn_protocols: list[str] | None = None,
+    ) -> None:
+        """Use TLS. The arguments are the values of ``MQTT_TLS_*``; files are read by `connect`.
+
+        Args:
+            ca_certs: File or directory with CA certificates, or PEM text; the system's without.
+            certfile: File with the client's certificate, or PEM text.
+            keyfile: File with its private key, or PEM text.
+            cert_reqs: ``ssl.CERT_REQUIRED``, which is the default, or ``ssl.CERT_NONE``.
+            tls_version: A protocol or version constant of `ssl`; TLS 1.2 and later without.
+            ciphers: An OpenSSL list of ciphers.
+            keyfile_password: Password of the key.
+            alpn_protocols: Names to offer with ALPN.
+
+        Raises:
+            TypeError: A value has the wrong type.
+            ValueError: A value is not allowed.
+        """
+        self.configure(
+            tls_enabled=True,
+            tls_ca_certs=ca_certs,
+            tls_certfile=certfile,
+            tls_keyfile=keyfile,
+            tls_cert_reqs=cert_reqs,
+            tls_version=tls_version,
+            tls_ciphers=ciphers,
+            tls_keyfile_password=keyfile_password,
+            tls_alpn=alpn_protocols,
+        )
+
+    def tls_set_context(self, context: ssl.SSLContext | None = None) -> None:
+        """Use TLS with what can be read from a context, or with the defaults."""
+        self.configure(tls_enabled=True, tls_context=context)
+
+    def tls_insecure_set(self, value: bool) -> None:
+        """Choose that the broker's certificate may be for another host.
+
+        Raises:
+            ValueError: TLS was not set up before.
+        """
+        if not self.settings.tls_enabled:
+            raise ValueError("tls_insecure_set: call tls_set() or tls_set_context() before it")
+        if self.settings.tls_context is not None:
+            self.settings.tls_context.check_hostname = not value
+        else:
+            self.configure(tls_insecure=value)
+
+    def ws_set_options(
+        self,
+        path: str = "/mqtt",
+        headers: Mapping[str, str] | Callable[[dict[str, str]], dict[str, str]] | None = None,
+    ) -> None:
+        """Set the path of websockets, and headers of the request for one.
+
+        Args:
+            path: Path, with its query.
+            headers: Further headers, or a function that gets the usual headers and returns all. It
+                is called before each attempt to connect.
+
+        Raises:
+            TypeError: A value has the wrong type.
+            ValueError: A value is not allowed.
+        """
+        self.configure(ws_path=path, ws_headers=headers)
+
+    def _need_5(self, what: str) -> None:
+        version = self.settings.protocol_version
+        if version != MQTTv5:
+            bare = self.settings.prefix is None
+            key = "protocol" if bare else self.settings.key("protocol_version")
+            raise ValueError(
+                f"{what}: this needs MQTT 5, and {key} is {version}; set it to 5 (MQTTv5)"
+            )
+
+    def _check_properties(self, properties: Any) -> None:
+        if properties is not None:
+            self._need_5("properties")
+
+    def _aim(
+        self,
+        host: str,
+        port: int,
+        keepalive: int,
+        bind_address: str,
+        bind_port: int,
+        clean_start: bool | int,
+        properties: Any,
+    ) -> None:
+        self._check_properties(properties)
+        if bind_port:
+            raise ValueError(f"bind_port {bind_port}: it must be 0, the system chooses the port")
+        values = {
+            "broker_url": host,
+            "broker_port": port,
+            "keepalive": keepalive,
+            "bind_address": bind_address or None,
+            "connect_properties": properties,
+        }
+        if clean_start != MQTT_CLEAN_START_FIRST_ONLY:
+            self._need_5("clean_start")
+            values["clean_session"] = clean_start
+        self.configure(**values)

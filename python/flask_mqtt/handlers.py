@@ -1,0 +1,79 @@
+"""The ``on_*`` attributes: handlers, and how many arguments each of them takes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Handler = Callable[..., Any]
+
+
+class Fitted(NamedTuple):
+    """A handler, and how many of the arguments of its event it is called with."""
+
+    handler: Handler
+    #: Before MQTT 5, and with it.
+    before: int
+    with_5: int
+
+
+class HandlerSlot:
+    """An attribute that holds a handler. How it is called is found out once, when it is set."""
+
+    def __init__(self, usual: int, most: int | None = None, *, or_none: bool = False) -> None:
+        """Describe the event.
+
+        Args:
+            usual: How many arguments handlers have always had.
+            most: How many there are with MQTT 5; a handler gets those that it takes.
+            or_none: Whether a handler may also take no argument at all.
+        """
+        most = usual if most is None else most
+        more = list(range(usual + 1, most + 1))
+        self._usual = usual
+        self._before = [usual, *more, *([0] if or_none else [])]
+        self._with_5 = [*reversed(more), usual, *([0] if or_none else [])]
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        """Take the name, under which the handler is kept too."""
+        self._name = f"_{name}"
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> Handler | None: ...
+    def __get__(self, instance: object | None, owner: type) -> Self | Handler | None:
+        """Return the handler as it was set."""
+        if instance is None:
+            return self
+        fitted: Fitted | None = getattr(instance, self._name)
+        return None if fitted is None else fitted.handler
+
+    def __set__(self, instance: Any, handler: Handler | None) -> None:
+        """Look at a handler, and keep it."""
+        setattr(instance, self._name, None if handler is None else self._fit(handler))
+        instance._handlers_changed()  # noqa: SLF001 - the two belong together
+
+    def _fit(self, handler: Handler) -> Fitted:
+        try:
+            signature = inspect.signature(handler)
+        except (TypeError, ValueError):
+            return Fitted(handler, self._usual, self._usual)
+
+        def first(counts: list[int]) -> int:
+            # Where none fits, the call fails, and the log says with which handler.
+            return next((count for count in counts if _takes(signature, count)), self._usual)
+
+        return Fitted(handler, first(self._before), first(self._with_5))
+
+
+def _takes(signature: inspect.Signature, count: int) -> bool:
+    try:
+        signature.bind(*[None] * count)
+    except TypeError:
+        return False
+    return True

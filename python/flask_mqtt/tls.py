@@ -1,0 +1,296 @@
+"""The keys for TLS, and what can be read from an `ssl.SSLContext`."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from . import checks
+from .checks import wrong_type, wrong_value
+from .options import TlsOptions
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .options import Pem
+
+_BEGIN = "-----BEGIN"
+
+_TLS_1_2 = 771
+_TLS_1_3 = 772
+
+#: Lowest and highest version by the number of a constant of `ssl`; None is no bound. Numbers, so
+#: that no deprecated name is touched.
+_VERSIONS: dict[int, tuple[int | None, int | None]] = {
+    2: (_TLS_1_2, None),  # PROTOCOL_TLS
+    16: (_TLS_1_2, None),  # PROTOCOL_TLS_CLIENT
+    3: (769, 769),  # PROTOCOL_TLSv1
+    4: (770, 770),
+    5: (_TLS_1_2, _TLS_1_2),
+    769: (769, 769),  # TLSVersion.TLSv1
+    770: (770, 770),
+    _TLS_1_2: (_TLS_1_2, _TLS_1_2),
+    _TLS_1_3: (_TLS_1_3, _TLS_1_3),
+    -2: (None, None),  # TLSVersion.MINIMUM_SUPPORTED
+    -1: (_TLS_1_3, None),  # TLSVersion.MAXIMUM_SUPPORTED
+}
+
+_REFUSED_VERSIONS = {
+    0: "SSL 2 is not spoken any more",
+    1: "SSL 3 is not spoken any more",
+    768: "SSL 3 is not spoken any more",
+    17: "it is for servers",
+}
+
+_NO_VERSION = {
+    768: ssl.OP_NO_SSLv3,
+    769: ssl.OP_NO_TLSv1,
+    770: ssl.OP_NO_TLSv1_1,
+    _TLS_1_2: ssl.OP_NO_TLSv1_2,
+    _TLS_1_3: ssl.OP_NO_TLSv1_3,
+}
+
+#: What a context says, so that no key may.
+_READ_FROM_CONTEXT = (
+    "tls_ca_certs", "tls_cert_reqs", "tls_version", "tls_ciphers", "tls_insecure",
+)  # fmt: skip
+
+
+@dataclass
+class TlsSettings(Settings):
+    """The values of the keys for TLS."""
+
+    tls_ca_certs: Pem | None = field(default=None, repr=False)
+    tls_certfile: Pem | None = field(default=None, repr=False)
+    tls_keyfile: Pem | None = field(default=None, repr=False)
+    tls_keyfile_password: str | None = field(default=None, repr=False)
+    tls_cert_reqs: int = ssl.CERT_REQUIRED
+    tls_version: int = ssl.PROTOCOL_TLS_CLIENT
+    tls_ciphers: str | None = None
+    tls_insecure: bool = False
+    tls_alpn: list[str] | None = None
+    tls_context: ssl.SSLContext | None = field(default=None, repr=False)
+
+    def tls_options(self) -> TlsOptions:
+        """Return what TLS is asked for.
+
+        Raises:
+            ValueError: Two keys do not go together, or the context cannot be read.
+        """
+        if self.tls_certfile is None:
+            for name in ("tls_keyfile", "tls_keyfile_password"):
+                if getattr(self, name) is not None:
+                    raise ValueError(
+                        f"{self.key(name)} is set and {self.key('tls_certfile')} is not: "
+                        "a private key needs its certificate"
+                    )
+        options = self._from_keys() if self.tls_context is None else self._from_context()
+        options.certfile = self.tls_certfile
+        options.keyfile = self.tls_keyfile
+        options.keyfile_password = self.tls_keyfile_password
+        options.alpn = list(self.tls_alpn or [])
+        return options
+
+    def _from_keys(self) -> TlsOptions:
+        lowest, highest = _VERSIONS[self.tls_version]
+        verify = self.tls_cert_reqs != ssl.CERT_NONE
+        return TlsOptions(
+            ca_certs=self.tls_ca_certs,
+            verify=verify,
+            verify_host=verify and not self.tls_insecure,
+            lowest=lowest,
+            highest=highest,
+            ciphers=self.tls_ciphers,
+        )
+
+    def _from_context(self) -> TlsOptions:
+        key = self.key("tls_context")
+        for name in _READ_FROM_CONTEXT:
+            if self.is_set(name):
+                raise ValueError(
+                    f"{key} and {self.key(name)} are both set: leave one out, "
+                    "the context says this itself"
+                )
+        try:
+            return read_context(self.tls_context)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from None
+
+
+def read_context(context: ssl.SSLContext | None) -> TlsOptions:
+    """Return what can be read from a context.
+
+    Raises:
+        ValueError: It says what has no counterpart, or does not let itself be read.
+    """
+    if context is None:
+        return TlsOptions()
+    if context.verify_flags & ssl.VERIFY_CRL_CHECK_CHAIN:
+        raise ValueError(
+            "revocation lists (VERIFY_CRL_CHECK_LEAF or _CHAIN) cannot be read from it"
+        )
+    if context.sni_callback is not None:
+        raise ValueError("it has an sni_callback, which is for servers")
+    lowest, highest = _context_versions(context)
+    return TlsOptions(
+        ca_certs=_context_authorities(context),
+        verify=context.verify_mode != ssl.CERT_NONE,
+        verify_host=context.check_hostname,
+        lowest=lowest,
+        highest=highest,
+        ciphers=_context_ciphers(context),
+    )
+
+
+def _context_authorities(context: ssl.SSLContext) -> bytes | None:
+    authorities = set(context.get_ca_certs(binary_form=True))
+    usual = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    usual.load_default_certs()
+    is_usual = authorities == set(usual.get_ca_certs(binary_form=True))
+    if is_usual or context.verify_mode == ssl.CERT_NONE:
+        return None
+    if not authorities:
+        raise ValueError(
+            "no CA certificate can be read from it: load a file or load_default_certs(); "
+            "a directory (capath) cannot be read"
+        )
+    return "".join(ssl.DER_cert_to_PEM_cert(der) for der in sorted(authorities)).encode()
+
+
+def _context_versions(context: ssl.SSLContext) -> tuple[int | None, int | None]:
+    # Besides its bounds, a context has one flag for each version, and the protocol it is made of.
+    low, high = int(context.minimum_version), int(context.maximum_version)
+    only_low, only_high = _VERSIONS.get(int(context.protocol), (None, None))
+    if only_high is None:
+        only_low = None
+    spoken = [
+        version
+        for version, flag in _NO_VERSION.items()
+        if not context.options & flag
+        and max(low, only_low or 0) <= version
+        and (high < 0 or version <= high)
+        and (only_high is None or version <= only_high)
+    ]
+    if not spoken:
+        raise ValueError("it leaves no version of TLS")
+    if len([version for version in _NO_VERSION if spoken[0] <= version <= spoken[-1]]) != len(
+        spoken
+    ):
+        raise ValueError("it leaves out a version of TLS between two others")
+    return spoken[0], None if spoken[-1] == _TLS_1_3 else spoken[-1]
+
+
+def _context_ciphers(context: ssl.SSLContext) -> str | None:
+    # Python's own list, pinned by name, would leave out what a newer OpenSSL adds to it.
+    usual = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    names = [str(cipher["name"]) for cipher in context.get_ciphers()]
+    usual_names = [str(cipher["name"]) for cipher in usual.get_ciphers()]
+    if names == usual_names and context.security_level == usual.security_level:
+        return None
+    return ":".join([*names, f"@SECLEVEL={context.security_level}"])
+
+
+def _pem(key: str, value: object) -> Pem | None:
+    """Check a path or PEM text: `str` for the path, `bytes` for the text."""
+    wanted = "a path, PEM text (str or bytes) or None"
+    if isinstance(value, os.PathLike):
+        value = os.fsdecode(value)
+    if value is None:
+        return None
+    if isinstance(value, str) and _BEGIN in value:
+        value = value.encode(errors="replace")
+    if isinstance(value, bytes):
+        if _BEGIN.encode() not in value:
+            raise wrong_value(key, value, "there is no -----BEGIN in it, so it is no PEM text")
+        return value
+    if not isinstance(value, str):
+        raise wrong_type(key, value, wanted)
+    if not value.strip() or "\0" in value or "\n" in value:
+        raise wrong_value(key, value, f"it must be {wanted}")
+    return checks.text(key, value)
+
+
+def _key_password(key: str, value: object) -> str | None:
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
+        if "\ufffd" in value:
+            raise wrong_value(key, value, "it must be UTF-8")
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise wrong_type(key, value, "a string, bytes or None")
+    return checks.text(key, value)
+
+
+def _cert_reqs(key: str, value: object) -> int:
+    if value is None:
+        return ssl.CERT_REQUIRED
+    if isinstance(value, bool):
+        # The example of Flask-MQTT has True, which is 1.
+        value = int(value)
+    wanted = "ssl.CERT_NONE (0), ssl.CERT_OPTIONAL (1) or ssl.CERT_REQUIRED (2)"
+    return ssl.VerifyMode(checks.number(range(3), wanted)(key, value))
+
+
+def _version(key: str, value: object) -> int:
+    if value is None:
+        return ssl.PROTOCOL_TLS_CLIENT
+    wanted = "ssl.PROTOCOL_TLS_CLIENT or another PROTOCOL_TLS constant of ssl, or an ssl.TLSVersion"
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
+        value = int(value.strip())
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise wrong_type(key, value, wanted)
+    if value in _REFUSED_VERSIONS:
+        reason = f"{_REFUSED_VERSIONS[int(value)]}; it must be {wanted}"
+        raise wrong_value(key, value, reason)
+    if isinstance(value, str) or value not in _VERSIONS:
+        raise wrong_value(key, value, f"it must be {wanted}")
+    return value
+
+
+def _ciphers(key: str, value: object) -> str | None:
+    wanted = "a list of ciphers as OpenSSL writes it, as in 'ECDHE+AESGCM:!aNULL', or None"
+    if value is not None and not isinstance(value, str):
+        raise wrong_type(key, value, wanted)
+    if value is not None and (not value.strip() or not value.isascii() or "\0" in value):
+        raise wrong_value(key, value, f"it must be {wanted}")
+    return value
+
+
+def _alpn(key: str, value: object) -> list[str] | None:
+    if value is None:
+        return None
+    wanted = "a list of strings, a string with commas, or None"
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise wrong_type(key, value, wanted)
+    names = [name.strip() for name in names]
+    if not all(name.isascii() and 1 <= len(name) <= 255 for name in names):  # noqa: PLR2004
+        raise wrong_value(key, value, "each protocol must have 1 to 255 ASCII characters")
+    return names
+
+
+def _context(key: str, value: object) -> ssl.SSLContext | None:
+    if value is not None and not isinstance(value, ssl.SSLContext):
+        raise wrong_type(key, value, "an ssl.SSLContext or None")
+    if value is not None and value.protocol == ssl.PROTOCOL_TLS_SERVER:
+        raise ValueError(f"{key} is a context for servers: make one with create_default_context()")
+    return value
+
+
+#: The check of each key.
+CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "tls_ca_certs": _pem,
+    "tls_certfile": _pem,
+    "tls_keyfile": _pem,
+    "tls_keyfile_password": _key_password,
+    "tls_cert_reqs": _cert_reqs,
+    "tls_version": _version,
+    "tls_ciphers": _ciphers,
+    "tls_insecure": checks.boolean,
+    "tls_alpn": _alpn,
+    "tls_context": _context,
+}

@@ -1,0 +1,203 @@
+//! The dataclasses of `flask_mqtt.options`, as the core takes them.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+
+use super::error::to_python;
+use super::properties;
+use crate::core::options as core;
+use crate::core::options::{Credentials, Limits, Secret, TlsVersion, Transport};
+use crate::core::property::Place;
+use crate::core::qos::Qos;
+use crate::core::url::parse_proxy;
+
+#[derive(FromPyObject)]
+struct Endpoint {
+    transport: String,
+    tls: bool,
+    host: String,
+    port: u16,
+    path: String,
+    username: Option<String>,
+    password: Option<String>,
+}
+
+#[derive(FromPyObject)]
+enum Pem {
+    #[pyo3(transparent, annotation = "bytes")]
+    Text(PyBackedBytes),
+    #[pyo3(transparent, annotation = "str")]
+    Path(PathBuf),
+}
+
+#[derive(FromPyObject)]
+struct TlsOptions {
+    ca_certs: Option<Pem>,
+    certfile: Option<Pem>,
+    keyfile: Option<Pem>,
+    keyfile_password: Option<String>,
+    verify: bool,
+    verify_host: bool,
+    lowest: Option<i64>,
+    highest: Option<i64>,
+    ciphers: Option<String>,
+    alpn: Vec<String>,
+}
+
+#[derive(FromPyObject)]
+struct Will<'py> {
+    topic: String,
+    payload: PyBackedBytes,
+    qos: i64,
+    retain: bool,
+    properties: Option<Bound<'py, PyAny>>,
+}
+
+/// `flask_mqtt.options.ConnectOptions`.
+#[derive(FromPyObject)]
+pub struct ConnectOptions<'py> {
+    brokers: Vec<Endpoint>,
+    protocol: i64,
+    client_id: String,
+    clean_session: bool,
+    keep_alive: u16,
+    connect_timeout: f64,
+    will: Option<Will<'py>>,
+    properties: Option<Bound<'py, PyAny>>,
+    tls: TlsOptions,
+    websocket_headers: Vec<(String, String)>,
+    proxy: Option<String>,
+    bind_address: Option<String>,
+    tcp_nodelay: bool,
+    key_prefix: Option<String>,
+    max_packet_size: usize,
+}
+
+impl ConnectOptions<'_> {
+    pub fn into_core(self) -> PyResult<core::ConnectOptions> {
+        let headers = self.websocket_headers.into_iter();
+        let mut options = core::ConnectOptions {
+            brokers: self.brokers.into_iter().map(endpoint).collect::<PyResult<_>>()?,
+            protocol: protocol(self.protocol)?,
+            client_id: self.client_id,
+            clean_session: self.clean_session,
+            keep_alive: self.keep_alive,
+            connect_timeout: seconds(self.connect_timeout)?,
+            will: self.will.map(will).transpose()?,
+            properties: properties::from_python(self.properties.as_ref(), Place::Connect)?,
+            tls: tls(self.tls)?,
+            websocket_headers: headers.map(|(name, value)| (name, Secret(value))).collect(),
+            proxy: self.proxy.as_deref().map(proxy).transpose()?,
+            bind_address: None,
+            tcp_nodelay: self.tcp_nodelay,
+            key_prefix: self.key_prefix,
+            limits: Limits { packet_size: self.max_packet_size, ..Limits::default() },
+        };
+        options.bind_address =
+            self.bind_address.map(|text| address(&text, &options)).transpose()?;
+        Ok(options)
+    }
+}
+
+fn endpoint(from: Endpoint) -> PyResult<core::Endpoint> {
+    let transport = match from.transport.as_str() {
+        "tcp" => Transport::Tcp,
+        "websockets" => Transport::Websocket,
+        "unix" => Transport::Unix,
+        other => {
+            let text = format!("transport {other:?}: it must be 'tcp', 'websockets' or 'unix'");
+            return Err(PyValueError::new_err(text));
+        }
+    };
+    let password = from.password;
+    Ok(core::Endpoint {
+        transport,
+        tls: from.tls,
+        host: from.host,
+        port: from.port,
+        path: from.path,
+        credentials: from.username.map(|username| Credentials { username, password }),
+    })
+}
+
+fn protocol(number: i64) -> PyResult<core::Protocol> {
+    Ok(match number {
+        3 => core::Protocol::V31,
+        4 => core::Protocol::V311,
+        5 => core::Protocol::V5,
+        _ => {
+            let text =
+                format!("protocol {number}: it must be 3 (MQTTv31), 4 (MQTTv311) or 5 (MQTTv5)");
+            return Err(PyValueError::new_err(text));
+        }
+    })
+}
+
+fn seconds(timeout: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(timeout)
+        .map_err(|error| PyValueError::new_err(format!("connect_timeout {timeout}: {error}")))
+}
+
+fn proxy(text: &str) -> PyResult<core::Proxy> {
+    parse_proxy(text).map_err(to_python)
+}
+
+fn address(text: &str, options: &core::ConnectOptions) -> PyResult<IpAddr> {
+    text.parse().map_err(|_| {
+        let key = options.key("BIND_ADDRESS");
+        PyValueError::new_err(format!("{key} {text:?}: it must be an IP address of this machine"))
+    })
+}
+
+fn will(from: Will<'_>) -> PyResult<core::Will> {
+    Ok(core::Will {
+        topic: from.topic,
+        payload: Bytes::from_owner(from.payload),
+        qos: Qos::try_from(from.qos).map_err(to_python)?,
+        retain: from.retain,
+        properties: properties::from_python(from.properties.as_ref(), Place::Will)?,
+    })
+}
+
+fn pem(from: Pem) -> core::Pem {
+    match from {
+        Pem::Text(text) => core::Pem::Text(Bytes::copy_from_slice(&text)),
+        Pem::Path(path) => core::Pem::Path(path),
+    }
+}
+
+fn tls(from: TlsOptions) -> PyResult<core::TlsOptions> {
+    Ok(core::TlsOptions {
+        ca: from.ca_certs.map(pem),
+        certificate: from.certfile.map(pem),
+        key: from.keyfile.map(pem),
+        key_password: from.keyfile_password.map(Secret),
+        verify: from.verify,
+        verify_host: from.verify_host,
+        lowest: from.lowest.map(tls_version).transpose()?,
+        highest: from.highest.map(tls_version).transpose()?,
+        ciphers: from.ciphers,
+        alpn: from.alpn,
+    })
+}
+
+/// A number of `ssl.TLSVersion`.
+fn tls_version(number: i64) -> PyResult<TlsVersion> {
+    Ok(match number {
+        768 => TlsVersion::Ssl3,
+        769 => TlsVersion::V10,
+        770 => TlsVersion::V11,
+        771 => TlsVersion::V12,
+        772 => TlsVersion::V13,
+        _ => {
+            let text = format!("TLS version {number}: it must be one of ssl.TLSVersion");
+            return Err(PyValueError::new_err(text));
+        }
+    })
+}
