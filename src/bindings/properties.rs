@@ -106,11 +106,11 @@ impl Properties {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(format!("Properties({})", self.shown(py, "=")?))
+        Ok(format!("Properties({})", self.shown(py, "=", |value| Ok(value.repr()?.to_string()))?))
     }
 
     fn __str__(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(format!("[{}]", self.shown(py, " : ")?))
+        Ok(format!("[{}]", self.shown(py, " : ", |value| Ok(value.to_string()))?))
     }
 
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
@@ -161,13 +161,16 @@ impl Properties {
         Ok(())
     }
 
-    fn shown(&self, py: Python<'_>, between: &str) -> PyResult<String> {
+    fn shown(
+        &self,
+        py: Python<'_>,
+        between: &str,
+        show: impl Fn(&Bound<'_, PyAny>) -> PyResult<String>,
+    ) -> PyResult<String> {
         let mut parts = Vec::new();
         for property in self.present() {
             let value = match self.get(py, property)? {
-                Some(value) if property != Property::AuthenticationData => {
-                    value.repr()?.to_string()
-                }
+                Some(value) if property != Property::AuthenticationData => show(&value)?,
                 _ => "...".to_owned(),
             };
             parts.push(format!("{}{between}{value}", property.name()));
