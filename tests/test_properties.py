@@ -107,7 +107,7 @@ def test_an_unknown_property_is_an_attribute_error_that_says_what_there_is(
     [
         ("MessageExpiryInterval", -1, "-1: it must be a whole number from 0 to 4294967295"),
         ("MessageExpiryInterval", 2**32, "from 0 to 4294967295"),
-        ("PayloadFormatIndicator", 2, "PayloadFormatIndicator 2: .* from 0 to 1"),
+        ("PayloadFormatIndicator", 2, r"PayloadFormatIndicator 2: .* from 0 to 1"),
         ("TopicAlias", 0, "from 1 to 65535"),
         ("SubscriptionIdentifier", 268_435_456, "from 1 to 268435455"),
         ("ContentType", "a\0", "null character"),
@@ -156,7 +156,7 @@ def test_binary_data_is_taken_from_everything_that_has_bytes(value: Any) -> None
 
 
 def test_a_property_of_another_packet_is_refused_where_the_packet_is_known() -> None:
-    with pytest.raises(ValueError, match="SessionExpiryInterval.*no property of a PUBLISH"):
+    with pytest.raises(ValueError, match=r"SessionExpiryInterval.*no property of a PUBLISH"):
         Properties(PacketTypes.PUBLISH).SessionExpiryInterval = 1
     Properties(PacketTypes.CONNECT).SessionExpiryInterval = 1
     Properties().SessionExpiryInterval = 1
@@ -245,8 +245,6 @@ def test_subscribe_options_have_pahos_names_and_defaults() -> None:
         ("nolocal", True, AttributeError),
     ],
 )
-def test_an_option_is_checked_when_it_is_set(
-    name: str, value: Any, error: type[Exception]
-) -> None:
+def test_an_option_is_checked_when_it_is_set(name: str, value: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match=name):
         setattr(SubscribeOptions(), name, value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import queue
 import threading
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import pytest
 
 from flask_mqtt import (
     Client,
+    Mqtt,
     MQTTMessage,
     MQTTv5,
     PacketTypes,
@@ -19,40 +19,18 @@ from flask_mqtt import (
     SubscribeOptions,
 )
 from support.apps import make_app
+from support.protocol5 import app5, new_topic, receive
 from support.running import connected
 from support.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flask_mqtt import Mqtt
     from support.mosquitto import Mosquitto
-
-_numbers = itertools.count()
-
-
-def _topic() -> str:
-    return f"protocol5/{next(_numbers)}"
-
-
-def _app(broker: Mosquitto, **config: Any) -> Any:
-    return make_app(broker.port, protocol_version=MQTTv5, **config)
-
-
-def _receive(mqtt: Mqtt, topic: str, **options: Any) -> queue.Queue[MQTTMessage]:
-    """Subscribe, wait until the broker has done so, and return where messages go."""
-    messages: queue.Queue[MQTTMessage] = queue.Queue()
-    done = threading.Event()
-    mqtt.on_topic(topic)(lambda _client, _userdata, message: messages.put(message))
-    mqtt.on_subscribe()(lambda *_: done.set())
-    mqtt.subscribe(topic, **options)
-    assert done.wait(5)
-    return messages
-
 
 # -- messages -------------------------------------------------------------------------------------
 
-PROPERTIES = {
+PROPERTIES: dict[str, Any] = {
     "PayloadFormatIndicator": 1,
     "MessageExpiryInterval": 60,
     "ContentType": "text/plain",
@@ -85,9 +63,9 @@ def _as_paho() -> _FromPaho:
 def test_properties_arrive_with_the_message(
     broker: Mosquitto, qos: int, given: Callable[[], Any]
 ) -> None:
-    topic = _topic()
-    with connected(_app(broker)) as mqtt:
-        messages = _receive(mqtt, topic, qos=2)
+    topic = new_topic()
+    with connected(app5(broker)) as mqtt:
+        messages = receive(mqtt, topic, qos=2)
         assert mqtt.publish(topic, "é", qos, properties=given())[0] == 0
         message = messages.get(timeout=5)
     assert (message.payload, message.qos) == ("é".encode(), qos)
@@ -96,9 +74,9 @@ def test_properties_arrive_with_the_message(
 
 
 def test_a_message_without_properties_has_empty_ones(broker: Mosquitto) -> None:
-    topic = _topic()
-    with connected(_app(broker)) as mqtt:
-        messages = _receive(mqtt, topic)
+    topic = new_topic()
+    with connected(app5(broker)) as mqtt:
+        messages = receive(mqtt, topic)
         mqtt.publish(topic)
         properties = messages.get(timeout=5).properties
     assert properties.isEmpty()
@@ -107,23 +85,23 @@ def test_a_message_without_properties_has_empty_ones(broker: Mosquitto) -> None:
 
 @pytest.mark.parametrize("version", [3, 4])
 def test_before_mqtt_5_a_message_has_no_properties(broker: Mosquitto, version: int) -> None:
-    topic = _topic()
+    topic = new_topic()
     with connected(make_app(broker.port, protocol_version=version)) as mqtt:
-        messages = _receive(mqtt, topic)
+        messages = receive(mqtt, topic)
         mqtt.publish(topic)
         assert messages.get(timeout=5).properties is None
 
 
 def test_a_message_that_expires_while_nobody_is_there_does_not_come(broker: Mosquitto) -> None:
-    topic = _topic()
-    with connected(_app(broker)) as mqtt:
+    topic = new_topic()
+    with connected(app5(broker)) as mqtt:
         published = threading.Event()
         mqtt.on_publish()(lambda *_: published.set())
         mqtt.publish(topic, "old", 1, retain=True, properties={"MessageExpiryInterval": 1})
         assert published.wait(5)
 
         def is_gone() -> bool:
-            messages = _receive(mqtt, topic)
+            messages = receive(mqtt, topic)
             try:
                 return messages.get(timeout=0.2).payload != b"old"
             except queue.Empty:
@@ -133,8 +111,8 @@ def test_a_message_that_expires_while_nobody_is_there_does_not_come(broker: Mosq
 
 
 def test_a_question_is_answered_on_its_response_topic(broker: Mosquitto) -> None:
-    question, answer = _topic(), _topic()
-    with connected(_app(broker)) as asking, connected(_app(broker)) as answering:
+    question, answer = new_topic(), new_topic()
+    with connected(app5(broker)) as asking, connected(app5(broker)) as answering:
         done = threading.Event()
 
         @answering.on_topic(question)
@@ -146,7 +124,7 @@ def test_a_question_is_answered_on_its_response_topic(broker: Mosquitto) -> None
         answering.on_subscribe()(lambda *_: done.set())
         answering.subscribe(question)
         assert done.wait(5)
-        answers = _receive(asking, answer)
+        answers = receive(asking, answer)
         asked = {"ResponseTopic": answer, "CorrelationData": b"7"}
         asking.publish(question, "?", properties=asked)
         message = answers.get(timeout=5)
@@ -158,8 +136,8 @@ def test_a_question_is_answered_on_its_response_topic(broker: Mosquitto) -> None
 
 def test_a_handler_gets_the_properties_if_it_takes_them(broker: Mosquitto) -> None:
     calls: dict[str, tuple[Any, ...]] = {}
-    topic = _topic()
-    app = _app(broker)
+    topic = new_topic()
+    app = app5(broker)
     with connected(app) as mqtt:
 
         @mqtt.on_connect()
@@ -206,7 +184,7 @@ def test_a_handler_of_3_1_1_gets_what_it_always_got(broker: Mosquitto, version: 
         mqtt.on_publish()(lambda _c, _u, mid: calls.update(publish=(mid,)))
         mqtt.on_unsubscribe()(lambda _c, _u, mid: calls.update(unsubscribe=(mid,)))
         mqtt.on_disconnect()(lambda _c, _u, rc: calls.update(disconnect=(rc,)))
-        topic = _topic()
+        topic = new_topic()
         _, subscribed = mqtt.subscribe(topic, 2)
         _, published = mqtt.publish(topic)
         _, unsubscribed = mqtt.unsubscribe(topic) or (0, 0)
@@ -238,70 +216,9 @@ def test_before_mqtt_5_a_handler_that_wants_properties_gets_none(broker: Mosquit
 
 def test_an_on_disconnect_without_parameters_is_called_with_mqtt_5_too(broker: Mosquitto) -> None:
     called = threading.Event()
-    with connected(_app(broker)) as mqtt:
-        mqtt.on_disconnect()(lambda: called.set())
+    with connected(app5(broker)) as mqtt:
+        mqtt.on_disconnect()(called.set)
     assert called.is_set()
-
-
-# -- subscriptions --------------------------------------------------------------------------------
-
-
-def test_with_no_local_a_client_does_not_get_its_own_messages(broker: Mosquitto) -> None:
-    topic = _topic()
-    with connected(_app(broker)) as mqtt, connected(_app(broker)) as other:
-        messages = _receive(mqtt, topic, options=SubscribeOptions(1, noLocal=True))
-        published = threading.Event()
-        mqtt.on_publish()(lambda *_: published.set())
-        mqtt.publish(topic, "mine", 1)
-        assert published.wait(5)
-        other.publish(topic, "theirs", 1)
-        assert messages.get(timeout=5).payload == b"theirs"
-
-
-@pytest.mark.parametrize("as_published", [False, True])
-def test_retain_as_published_keeps_the_flag(broker: Mosquitto, as_published: bool) -> None:
-    topic = _topic()
-    with connected(_app(broker)) as mqtt:
-        how = SubscribeOptions(retainAsPublished=as_published)
-        messages = _receive(mqtt, topic, options=how)
-        mqtt.publish(topic, "x", retain=True)
-        assert messages.get(timeout=5).retain is as_published
-
-
-@pytest.mark.parametrize(("handling", "copies"), [(0, [True, True]), (1, [True]), (2, [])])
-def test_retain_handling_chooses_when_retained_messages_come(
-    broker: Mosquitto, handling: int, copies: list[bool]
-) -> None:
-    topic = _topic()
-    with connected(_app(broker)) as mqtt:
-        published = threading.Event()
-        mqtt.on_publish()(lambda *_: published.set())
-        mqtt.publish(topic, "kept", 1, retain=True)
-        assert published.wait(5)
-        how = SubscribeOptions(retainHandling=handling)
-        messages = _receive(mqtt, topic, options=how)
-        again = threading.Event()
-        mqtt.on_subscribe()(lambda *_: again.set())
-        mqtt.subscribe([(topic, how)])
-        assert again.wait(5)
-        mqtt.publish(topic, "end")
-        came = list(iter(lambda: messages.get(timeout=5).retain, False))
-    assert came == copies
-
-
-def test_a_subscription_identifier_comes_with_the_messages(broker: Mosquitto) -> None:
-    topic = _topic()
-    with connected(_app(broker)) as mqtt:
-        messages = _receive(mqtt, topic, properties={"SubscriptionIdentifier": 7})
-        mqtt.publish(topic)
-        assert messages.get(timeout=5).properties.SubscriptionIdentifier == [7]
-
-
-def test_topics_have_the_qos_of_the_options(broker: Mosquitto) -> None:
-    topic = _topic()
-    with connected(_app(broker)) as mqtt:
-        mqtt.subscribe([(topic, SubscribeOptions(2)), (f"{topic}/x", 1)])
-        assert mqtt.topics == {topic: (topic, 2), f"{topic}/x": (f"{topic}/x", 1)}
 
 
 # -- reason codes ---------------------------------------------------------------------------------
@@ -310,14 +227,11 @@ def test_topics_have_the_qos_of_the_options(broker: Mosquitto) -> None:
 def test_a_refused_connection_says_why(broker_factory: Callable[..., Mosquitto]) -> None:
     broker = broker_factory(users={"ann": "secret"})
     codes: list[Any] = []
-    mqtt_app = _app(broker, username="ann", password="wrong")
-    with pytest.MonkeyPatch.context():
-        from flask_mqtt import Mqtt
-
-        with Mqtt(mqtt_app) as mqtt:
-            mqtt.on_connect()(lambda _c, _u, _flags, rc: codes.append(rc))
-            wait_until(lambda: codes)
-            assert not mqtt.connected
+    mqtt_app = app5(broker, username="ann", password="wrong")
+    with Mqtt(mqtt_app) as mqtt:
+        mqtt.on_connect()(lambda _c, _u, _flags, rc: codes.append(rc))
+        wait_until(lambda: codes)
+        assert not mqtt.connected
     assert codes[0] == 135
     assert codes[0] == "Not authorized"
     assert isinstance(codes[0], ReasonCode)
@@ -327,7 +241,7 @@ def test_what_the_broker_does_not_allow_has_a_reason_code(
     broker_factory: Callable[..., Mosquitto],
 ) -> None:
     broker = broker_factory(acl=("topic read open/#",))
-    with connected(_app(broker)) as mqtt:
+    with connected(app5(broker)) as mqtt:
         granted: list[Any] = []
         refused: list[Any] = []
         mqtt.on_publish()(lambda _c, _u, mid, _properties, reason: refused.append((mid, reason)))
@@ -340,29 +254,10 @@ def test_what_the_broker_does_not_allow_has_a_reason_code(
     assert [str(code) for code in granted] == ["Granted QoS 1", "Granted QoS 0"]
 
 
-def test_a_session_that_is_taken_over_ends_with_its_reason_code(broker: Mosquitto) -> None:
-    ends: queue.Queue[tuple[Any, Any]] = queue.Queue()
-    client = Client("protocol5-twin", protocol=MQTTv5)
-    client.on_disconnect = lambda _c, _u, rc, properties: ends.put((rc, properties))
-    client.connect(broker.host, broker.port)
-    client.loop_start()
-    try:
-        wait_until(client.is_connected)
-        with connected(_app(broker, client_id="protocol5-twin")):
-            rc, properties = ends.get(timeout=5)
-            client.disconnect()
-    finally:
-        client.loop_stop()
-        client.close()
-    assert rc == 142
-    assert rc == "Session taken over"
-    assert isinstance(properties, Properties)
-
-
 def test_the_reason_of_a_disconnect_decides_about_the_will(broker: Mosquitto) -> None:
-    topic = _topic()
-    with connected(_app(broker)) as watching:
-        messages = _receive(watching, topic)
+    topic = new_topic()
+    with connected(app5(broker)) as watching:
+        messages = receive(watching, topic)
         client = Client(protocol=MQTTv5)
         client.will_set(topic, "gone", properties={"ContentType": "text/plain"})
         for reason in (None, 4):
@@ -424,6 +319,11 @@ BAD: dict[str, tuple[type[Exception], str, Callable[[Mqtt], Any]]] = {
         "SubscriptionIdentifier 1: it is no property of a UNSUBSCRIBE",
         lambda mqtt: mqtt.client.unsubscribe("t", {"SubscriptionIdentifier": 1}),
     ),
+    "a reason that is no number": (
+        TypeError,
+        "reasoncode 'bad': it must be a number",
+        lambda mqtt: mqtt.client.disconnect("bad"),  # type: ignore[arg-type]
+    ),
     "a reason that is no byte": (
         ValueError,
         "reason code 256",
@@ -437,7 +337,7 @@ def test_a_call_that_mqtt_5_does_not_allow_says_what_would_be_right(
     broker: Mosquitto, name: str
 ) -> None:
     error, text, call = BAD[name]
-    with connected(_app(broker)) as mqtt:
+    with connected(app5(broker)) as mqtt:
         with pytest.raises(error, match=text):
             call(mqtt)
         assert mqtt.connected

@@ -213,7 +213,10 @@ class Client(ClientSettings, Callbacks):
         if reasoncode is not None:
             self._need_5("reasoncode")
             # Another class with this attribute is paho's.
-            reason = int(ReasonCode(getattr(reasoncode, "value", reasoncode)))
+            number = getattr(reasoncode, "value", reasoncode)
+            if not isinstance(number, int):
+                raise TypeError(f"reasoncode {number!r}: it must be a number or a ReasonCode")
+            reason = int(ReasonCode(number))
         self._connect_with_loop = False
         was_open = self._core.is_open()
         if self._dispatcher.running:

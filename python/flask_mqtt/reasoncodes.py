@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Final
 
 from ._core import reason_name
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _FIRST_FAILURE = 0x80
 

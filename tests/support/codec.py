@@ -128,12 +128,17 @@ def ack(kind: str, mid: int) -> bytes:
     return frame(kind, struct.pack("!H", mid), 2 if kind == "PUBREL" else 0)
 
 
+def unsuback(mid: int, _count: int) -> bytes:
+    """Encode an UNSUBACK."""
+    return ack("UNSUBACK", mid)
+
+
 def suback(mid: int, granted: tuple[int, ...]) -> bytes:
     """Encode a SUBACK."""
     return frame("SUBACK", struct.pack("!H", mid) + bytes(granted))
 
 
-class _Reader:
+class Reader:
     """Takes fields off the front of a packet's body."""
 
     def __init__(self, data: bytes) -> None:
@@ -159,7 +164,7 @@ class _Reader:
         return self.binary().decode()
 
 
-def _decode_connect(reader: _Reader) -> Connect:
+def _decode_connect(reader: Reader) -> Connect:
     protocol, level, flags, keepalive = reader.text(), reader.byte(), reader.byte(), reader.short()
     client_id = reader.text()
     will = None
@@ -174,7 +179,7 @@ def decode(raw: bytes) -> Packet:
     """Decode one whole packet that a client sent. Raises ValueError for a malformed one."""
     kind, flags = KINDS[raw[0] >> 4], raw[0] & 0x0F
     header = next(index for index in range(1, 5) if not raw[index] & 0x80) + 1
-    reader = _Reader(raw[header:])
+    reader = Reader(raw[header:])
     if kind == "CONNECT":
         packet = Packet(kind, raw, connect=_decode_connect(reader))
     elif kind == "PUBLISH":

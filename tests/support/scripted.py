@@ -19,7 +19,7 @@ import socket
 import struct
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from . import codec
 
@@ -43,6 +43,30 @@ class Closed(NamedTuple):
     at: float
 
 
+class Codec(Protocol):
+    """The packets of a version of MQTT: `codec`, or `codec5`."""
+
+    PINGRESP: bytes
+
+    def frame_length(self, buffer: bytes, /) -> int | None: ...
+    def decode(self, raw: bytes, /) -> Packet: ...
+    def connack(self, rc: int = 0, /, *, session_present: bool = False) -> bytes: ...
+    def suback(self, mid: int, granted: tuple[int, ...], /) -> bytes: ...
+    def unsuback(self, mid: int, count: int, /) -> bytes: ...
+    def ack(self, kind: str, mid: int, /) -> bytes: ...
+    def publish(
+        self,
+        topic: str,
+        payload: bytes = b"",
+        /,
+        *,
+        qos: int = 0,
+        mid: int = 0,
+        retain: bool = False,
+        dup: bool = False,
+    ) -> bytes: ...
+
+
 class ScriptedBroker:
     """A TCP server on a free port, see the module's text. Every option can be changed later.
 
@@ -52,6 +76,7 @@ class ScriptedBroker:
     withhold: kinds of packets that are not sent by themselves, for example {"PUBACK"}.
     echo: sends every PUBLISH back to its sender, with the same QoS.
     close_after: ends a connection after so many packets were received on it, before answering.
+    codec: the module `codec`, or `codec5` for MQTT 5.
     hook: called with (broker, packet) before the answer; True means there is no other answer.
     """
 
@@ -65,7 +90,9 @@ class ScriptedBroker:
         close_after: int | None = None,
         hook: Hook | None = None,
         port: int = 0,
+        codec: Codec = codec,
     ) -> None:
+        self.codec = codec
         self.connack = connack
         self.session_present = session_present
         self.withhold = set(withhold)
@@ -209,12 +236,12 @@ class ScriptedBroker:
         elif mid is None:
             self._next_mid += 1
             mid = self._next_mid
-        self.send(codec.publish(topic, payload, qos=qos, mid=mid, retain=retain, dup=dup))
+        self.send(self.codec.publish(topic, payload, qos=qos, mid=mid, retain=retain, dup=dup))
         return mid
 
     def ack(self, kind: str, mid: int) -> None:
         """Send a PUBACK, PUBREC, PUBREL, PUBCOMP or UNSUBACK on the newest connection."""
-        self.send(codec.ack(kind, mid))
+        self.send(self.codec.ack(kind, mid))
 
     def drop(self, *, reset: bool = False) -> None:
         """End all connections; with `reset` by a RST, so that the client's socket fails."""
@@ -288,8 +315,8 @@ class ScriptedBroker:
             if not data:
                 return
             buffer += data
-            while (length := codec.frame_length(buffer)) is not None and len(buffer) >= length:
-                packet = codec.decode(buffer[:length]).recorded(number, time.monotonic())
+            while (length := self.codec.frame_length(buffer)) is not None and len(buffer) >= length:
+                packet = self.codec.decode(buffer[:length]).recorded(number, time.monotonic())
                 buffer = buffer[length:]
                 with self._changed:
                     self._packets.append(packet)
@@ -302,15 +329,15 @@ class ScriptedBroker:
             return b"" if "CONNACK" in self.withhold else self._connack(number)
         granted = tuple(qos for _, qos in packet.filters)
         answers = {
-            "SUBSCRIBE": ("SUBACK", codec.suback(packet.mid, granted)),
-            "UNSUBSCRIBE": ("UNSUBACK", codec.ack("UNSUBACK", packet.mid)),
-            "PUBREC": ("PUBREL", codec.ack("PUBREL", packet.mid)),
-            "PUBREL": ("PUBCOMP", codec.ack("PUBCOMP", packet.mid)),
-            "PINGREQ": ("PINGRESP", codec.PINGRESP),
+            "SUBSCRIBE": ("SUBACK", self.codec.suback(packet.mid, granted)),
+            "UNSUBSCRIBE": ("UNSUBACK", self.codec.unsuback(packet.mid, len(packet.filters))),
+            "PUBREC": ("PUBREL", self.codec.ack("PUBREL", packet.mid)),
+            "PUBREL": ("PUBCOMP", self.codec.ack("PUBCOMP", packet.mid)),
+            "PINGREQ": ("PINGRESP", self.codec.PINGRESP),
         }
         if packet.kind == "PUBLISH" and packet.qos:
             kind = "PUBACK" if packet.qos == 1 else "PUBREC"
-            answers["PUBLISH"] = (kind, codec.ack(kind, packet.mid))
+            answers["PUBLISH"] = (kind, self.codec.ack(kind, packet.mid))
         kind, data = answers.get(packet.kind, ("", b""))
         if kind in self.withhold:
             data = b""
@@ -321,7 +348,7 @@ class ScriptedBroker:
     def _copy(self, packet: Packet) -> bytes:
         if packet.qos:
             self._next_mid += 1
-        return codec.publish(packet.topic, packet.payload, qos=packet.qos, mid=self._next_mid)
+        return self.codec.publish(packet.topic, packet.payload, qos=packet.qos, mid=self._next_mid)
 
     def _connack(self, number: int) -> bytes:
         script = self.connack
@@ -331,7 +358,7 @@ class ScriptedBroker:
             return b""
         if isinstance(script, bytes):
             return script
-        return codec.connack(script, session_present=self.session_present and script == 0)
+        return self.codec.connack(script, session_present=self.session_present and script == 0)
 
     def _report(self) -> str:
         lines = [f"  {packet}" for packet in self._packets] or ["  nothing"]

@@ -34,7 +34,6 @@ ATTRIBUTES = (
     "tls_ca_certs",
     "tls_certfile",
     "tls_keyfile",
-    "tls_cert_reqs",
     "tls_ciphers",
     "tls_insecure",
     "app",
@@ -56,9 +55,16 @@ def names_and_numbers_of_the_module(run: Run) -> None:
     run.fact("fields", list(TopicQos._fields))
 
 
-@scenario()
+#: With TLS switched on, certificates are required in both.
+CERTIFICATES = Difference(
+    "tls_cert_reqs", 0, 2, "it says what holds as soon as TLS is used, by a URL for example"
+)
+
+
+@scenario(CERTIFICATES)
 def attributes_before_init_app(run: Run) -> None:
     mqtt = Mqtt()
+    run.fact("tls_cert_reqs", mqtt.tls_cert_reqs)
     run.fact("attributes", {name: getattr(mqtt, name) for name in ATTRIBUTES})
     run.fact("client", isinstance(mqtt.client, Client))
     run.call("publish", mqtt.publish, "a", "b")
@@ -66,7 +72,7 @@ def attributes_before_init_app(run: Run) -> None:
     run.call("unsubscribe_all", mqtt.unsubscribe_all)
 
 
-@scenario()
+@scenario(CERTIFICATES)
 def attributes_after_init_app(run: Run) -> None:
     config = {
         "client_id": "me",
@@ -82,6 +88,7 @@ def attributes_after_init_app(run: Run) -> None:
     app = run.app(**config)
     mqtt = run.connected(Mqtt(app))
     run.fact("port", mqtt.broker_port == run.broker.port)
+    run.fact("tls_cert_reqs", mqtt.tls_cert_reqs)
     names = [name for name in ATTRIBUTES if name != "broker_port"]
     run.fact("attributes", {name: getattr(mqtt, name) for name in names})
     run.fact("app", mqtt.app is app)
