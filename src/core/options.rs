@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::error::Error;
-use super::property::{Place, Properties};
+use super::property::{Place, Properties, Property};
 use super::qos::Qos;
 use super::topic::validate_topic;
 
@@ -334,6 +334,11 @@ impl ConnectOptions {
             validate_topic(&will.topic)?;
             fits("will payload", will.payload.len())?;
             will.properties.validate(Place::Will)?;
+        }
+        if let Some(method) = self.properties.text(Property::AuthenticationMethod) {
+            let expected = "enhanced authentication (AUTH) is not supported".to_owned();
+            let name = Property::AuthenticationMethod.name();
+            return Err(Error::Property { name, value: format!("{method:?}"), expected });
         }
         self.properties.validate(Place::Connect)
     }

@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use flask_mqtt_core::core::error::Error;
 use flask_mqtt_core::core::options::{ConnectOptions, Credentials, Will};
 use flask_mqtt_core::core::packet::Incoming;
-use flask_mqtt_core::core::property::Properties;
+use flask_mqtt_core::core::property::{Properties, Property, Value};
 use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::{Event, LogLevel};
 
@@ -315,4 +315,14 @@ fn options_that_no_connect_can_carry_are_errors_that_name_them() {
     assert!(password.contains("password") && !password.contains("xxx"));
     assert!(error(&|options| options.will = will("t", long())).contains("will payload"));
     assert!(error(&|options| options.will = will("a/#", String::new())).contains("a/#"));
+}
+
+#[test]
+fn enhanced_authentication_is_refused_before_anything_is_sent() {
+    let mut options = ConnectOptions::new("broker", 1883);
+    let method = Value::Text("SCRAM-SHA-1".to_owned());
+    options.properties.set(Property::AuthenticationMethod, method).unwrap();
+    let error = options.validate().unwrap_err().to_string();
+    let expected = "enhanced authentication (AUTH) is not supported";
+    assert_eq!(error, format!("property AuthenticationMethod \"SCRAM-SHA-1\": {expected}"));
 }
