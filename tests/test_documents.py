@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
+from flask import Flask
 
 from flask_mqtt import Mqtt
+from flask_mqtt.config import read
 from support.apps import make_app
 from support.wait import wait_until
 
@@ -26,6 +30,22 @@ LINK = re.compile(r"\]\(([^)#:]+)\)")
 def test_the_code_of_the_documentation_compiles(page: Path) -> None:
     for code in PYTHON_BLOCK.findall(page.read_text()):
         compile(code, page.name, "exec")
+
+
+@pytest.mark.parametrize(
+    "code", PYTHON_BLOCK.findall((ROOT / "docs" / "connecting.md").read_text())
+)
+def test_the_recipes_for_reaching_a_broker_are_configurations(
+    code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BROKER_PASSWORD", "secret")
+    monkeypatch.setenv("PROXY_PASSWORD", "p@ss:/")
+    app = Flask("recipe")
+    app.config["MQTT_BROKER_URL"] = "wss://www.example.com"
+    exec(code, {"app": app, "os": os, "quote": quote, "fetch_token": lambda: "token"})
+    brokers = read(app.config, "MQTT").connect_options().brokers
+    hosts = ("example.com", ".lan", ".sock")
+    assert all(broker.host.endswith(hosts) for broker in brokers)
 
 
 def test_the_links_of_the_readme_lead_to_files() -> None:

@@ -295,7 +295,7 @@ def test_a_broker_that_closes_each_connection_is_tried_less_and_less_often(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with ScriptedBroker(close_after=1) as broker, observed(make_app(broker.port)):
-        broker.wait_connected(3, 8)
+        broker.wait_for("CONNECT", 3, 8)
     times = [packet.at for packet in broker.of("CONNECT")]
     assert times[2] - times[1] > times[1] - times[0] > 0.7
     assert len(warnings(caplog)) >= 2

@@ -171,11 +171,7 @@ class Client(ClientSettings, Callbacks):
         return self._core.connect(self.settings.connect_options(), report_first)
 
     # Headers may have a token that is not valid for long. So they are made anew when a connection
-    # or an attempt has ended, for the next one.
-
-    def _disconnected(self, code: int, *more: Any) -> None:
-        self._renew_headers()
-        super()._disconnected(code, *more)
+    # or an attempt has ended, of which there is always a notice, for the next one.
 
     def _notice(self, level: int, text: str) -> None:
         super()._notice(level, text)

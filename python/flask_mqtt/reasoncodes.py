@@ -33,8 +33,12 @@ class PacketTypes:
     WILLMESSAGE: Final = 99
 
 
-#: 0 means something else in these packets.
-_ZERO = {PacketTypes.DISCONNECT: "Normal disconnection", PacketTypes.SUBACK: "Granted QoS 0"}
+#: What a number means in one packet only. A broker from before MQTT 5 refuses it with 1.
+_NAMES = {
+    (PacketTypes.DISCONNECT, 0): "Normal disconnection",
+    (PacketTypes.SUBACK, 0): "Granted QoS 0",
+    (PacketTypes.CONNACK, 1): "Unacceptable protocol version",
+}
 
 
 class ReasonCode(int):
@@ -69,14 +73,14 @@ class ReasonCode(int):
 
     @property
     def is_failure(self) -> bool:
-        """Whether it says that something failed: 128 and above."""
-        return self >= _FIRST_FAILURE
+        """Whether it says that something failed: 128 and above, or anything but 0 in a CONNACK."""
+        accepted = 1 if self._packet_type == PacketTypes.CONNACK else _FIRST_FAILURE
+        return self >= accepted
 
     def getName(self) -> str:  # noqa: N802 - paho's name
         """Return the name, as the specification writes it."""
-        if self.value == 0 and self._packet_type is not None:
-            return _ZERO.get(self._packet_type, reason_name(0))
-        return reason_name(self.value)
+        packet_type = self._packet_type or 0
+        return _NAMES.get((packet_type, self.value)) or reason_name(self.value)
 
     def __str__(self) -> str:
         """Return the name."""

@@ -132,12 +132,31 @@ pub async fn run(mut task: Task) {
     }
 }
 
-/// What happened, and where, if there are several brokers.
+/// What happened, where, if there are several brokers, and what to look at.
 fn describe(options: &ConnectOptions, failure: &Error) -> String {
+    let text = match hint(options, failure) {
+        Some(hint) => format!("{failure}; look at {hint}"),
+        None => failure.to_string(),
+    };
     if options.brokers.len() == 1 {
-        return failure.to_string();
+        return text;
     }
-    format!("broker {}: {failure}", options.broker().address())
+    format!("broker {}: {text}", options.broker().address())
+}
+
+/// Which key a broker's refusal is about, by its code in MQTT 3.1.1 or 5.
+fn hint(options: &ConnectOptions, failure: &Error) -> Option<String> {
+    let Error::Refused(code) = failure else {
+        return None;
+    };
+    match code {
+        1 | 0x84 => Some(options.key("PROTOCOL_VERSION")),
+        2 | 0x85 => Some(options.key("CLIENT_ID")),
+        4 | 5 | 0x86 | 0x87 => {
+            Some(format!("{} and {}", options.key("USERNAME"), options.key("PASSWORD")))
+        }
+        _ => None,
+    }
 }
 
 /// One error for all brokers.

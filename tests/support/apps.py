@@ -19,3 +19,11 @@ def make_app(port: int, prefix: str = "MQTT", **config: Any) -> Flask:
     for key, value in config.items():
         app.config[f"{prefix}_{key.upper()}"] = value
     return app
+
+
+def app_for(broker_url: str | list[str], **config: Any) -> Flask:
+    """Make an application for a URL or several, with keys as those of `make_app`."""
+    app = make_app(1883, broker_url=broker_url, **config)
+    if "broker_port" not in config:
+        del app.config["MQTT_BROKER_PORT"]
+    return app

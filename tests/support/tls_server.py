@@ -8,7 +8,6 @@ with TlsServer(context, broker.port) as front:
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import socket
 import ssl
@@ -16,6 +15,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .relay import copy, end
 from .server import HOST
 
 if TYPE_CHECKING:
@@ -74,10 +74,10 @@ class TlsServer:
         traceback: TracebackType | None,
     ) -> None:
         # This wakes the thread that waits for a connection; closing alone would not.
-        _end(self._listener)
+        end(self._listener)
         self._thread.join(5)
         for connection in self._open:
-            _end(connection)
+            end(connection)
 
     def next_handshake(self, timeout: float = 5.0) -> Handshake:
         """Wait for the next handshake and return it. Raises queue.Empty."""
@@ -116,27 +116,13 @@ class TlsServer:
             )
         )
         if error:
-            _end(tls)
+            end(tls)
         else:
             self._pass_on(tls)
 
     def _pass_on(self, tls: ssl.SSLSocket) -> None:
         target = socket.create_connection((HOST, self._target))
         self._open.append(target)
-        back = threading.Thread(target=_copy, args=(target, tls), daemon=True)
+        back = threading.Thread(target=copy, args=(target, tls), daemon=True)
         back.start()
-        _copy(tls, target)
-
-
-def _copy(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-    _end(source)
-    _end(target)
-
-
-def _end(connection: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
-    connection.close()
+        copy(tls, target)

@@ -1,6 +1,7 @@
 //! A websocket as a stream of bytes (MQTT 5.0, section 6): one binary message for each write; packets may
 //! begin and end anywhere in what is read.
 
+use std::fmt::Display;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -57,11 +58,22 @@ pub async fn upgrade(
         .max_frame_size(Some(largest));
     match client_async_with_config(request(options, broker)?, stream, Some(config)).await {
         Ok((socket, _)) => Ok(Websocket { socket, unread: Bytes::new() }),
-        Err(WsError::Io(error)) => Err(error.into()),
-        Err(error) => {
-            Err(Error::Websocket { address: broker.address(), reason: refusal(options, &error) })
-        }
+        // TLS below may have an error of its own to tell.
+        Err(WsError::Io(error)) => Err(match Error::from(error) {
+            Error::Io(error) => no_websocket(broker, closed_early(options, &error)),
+            other => other,
+        }),
+        Err(error) => Err(no_websocket(broker, refusal(options, &error))),
     }
+}
+
+fn no_websocket(broker: &Endpoint, reason: String) -> Error {
+    Error::Websocket { address: broker.address(), reason }
+}
+
+fn closed_early(options: &ConnectOptions, error: &dyn Display) -> String {
+    let (transport, tls) = (options.key("TRANSPORT"), options.key("TLS_ENABLED"));
+    format!("there was no answer: {error}; look at the port, {transport} and {tls}")
 }
 
 fn request(options: &ConnectOptions, broker: &Endpoint) -> Result<Request, Error> {
@@ -141,10 +153,7 @@ fn refusal(options: &ConnectOptions, error: &WsError) -> String {
             )
         }
         WsError::Protocol(ProtocolError::HandshakeIncomplete) => {
-            format!(
-                "the connection was closed before an answer; look at the port and {}",
-                options.key("TLS_ENABLED")
-            )
+            closed_early(options, &"the connection was closed")
         }
         other => other.to_string(),
     }
