@@ -163,8 +163,8 @@ class Client(ClientSettings, Callbacks):
             self._connect_now()
 
     def _connect_now(self) -> None:
-        self._connect_with_loop = False
         os.close(self._start(report_first=False))
+        self._connect_with_loop = False
 
     def _start(self, *, report_first: bool) -> int:
         self._speaks_5 = self.settings.protocol_version == MQTTv5
@@ -233,9 +233,10 @@ class Client(ClientSettings, Callbacks):
         """Start calling handlers. Returns ``MQTT_ERR_INVAL`` where that is done already."""
         if self._dispatcher.running:
             return MQTT_ERR_INVAL
-        self._dispatcher.start()
+        # A bad file is an exception here, which leaves no thread behind.
         if self._connect_with_loop:
             self._connect_now()
+        self._dispatcher.start()
         return MQTT_ERR_SUCCESS
 
     def loop_stop(self) -> MQTTErrorCode:

@@ -9,6 +9,7 @@ from .constants import MQTT_CLEAN_START_FIRST_ONLY, MQTTv5
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping
+    from os import PathLike
 
     from .config import Config
     from .options import Pem
@@ -72,9 +73,9 @@ class ClientSettings:
 
     def tls_set(
         self,
-        ca_certs: Pem | None = None,
-        certfile: Pem | None = None,
-        keyfile: Pem | None = None,
+        ca_certs: Pem | PathLike[str] | None = None,
+        certfile: Pem | PathLike[str] | None = None,
+        keyfile: Pem | PathLike[str] | None = None,
         cert_reqs: int | None = None,
         tls_version: int | None = None,
         ciphers: str | None = None,

@@ -138,16 +138,16 @@ class Mqtt:
     def _connect(self) -> None:
         # An application may have assigned other values since they were read.
         self.client.settings = self._values.updated(vars(self))
-        if self._connect_async:
-            self.client.open_async()
-        else:
-            try:
+        try:
+            if self._connect_async:
+                self.client.open_async()
+            else:
                 self.client.open()
-            except OSError as error:
-                logger.error("MQTT: %s", error)  # noqa: TRY400 - the traceback is the caller's
-                raise
-            logger.debug("Client %r has reached a broker", self.client_id)
-        self.client.loop_start()
+                logger.debug("Client %r has reached a broker", self.client_id)
+            self.client.loop_start()
+        except OSError as error:
+            logger.error("MQTT: %s", error)  # noqa: TRY400 - the traceback is the caller's
+            raise
         self._started = True
 
     def _disconnect(self) -> None:

@@ -15,6 +15,7 @@ use super::property::Properties;
 use super::session::{Backoff, Event, LogLevel};
 use super::shared::{Outcome, Shared};
 use super::transport::{Stream, open};
+use super::unanswered::{explain, look_at};
 
 const READ_SIZE: usize = 64 * 1024;
 
@@ -191,7 +192,7 @@ async fn attempt(task: &mut Task, first: bool) -> Attempt {
     if first {
         task.opened.finish(Ok(()));
     }
-    let mut link = Link::new(stream, task.shared.clone(), &task.options);
+    let mut link = Link::new(stream, task.shared.clone(), task.options.clone());
     let end = tokio::select! {
         error = link.serve() => Err(error),
         stop = task.stop.wait_for(|stop| *stop != Stop::No) => Ok(stop.map_or(Stop::Silent, |stop| *stop)),
@@ -206,6 +207,7 @@ async fn attempt(task: &mut Task, first: bool) -> Attempt {
                 accepted
             });
             task.shared.room.give();
+            let error = if accepted { error } else { explain(error, &task.options) };
             Attempt::Ended { error, accepted }
         }
         Ok(stop) => {
@@ -229,21 +231,21 @@ struct Link {
     reader: ReadHalf<Box<dyn Stream>>,
     writer: WriteHalf<Box<dyn Stream>>,
     shared: Arc<Shared>,
+    options: Arc<ConnectOptions>,
+    /// Whether the broker has sent anything.
+    heard: bool,
     input: BytesMut,
     output: BytesMut,
     /// Whether something written may wait in a buffer of TLS or of a websocket.
     unflushed: bool,
-    protocol: Protocol,
-    packet_limit: usize,
 }
 
 impl Link {
-    fn new(stream: Box<dyn Stream>, shared: Arc<Shared>, options: &ConnectOptions) -> Self {
+    fn new(stream: Box<dyn Stream>, shared: Arc<Shared>, options: Arc<ConnectOptions>) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         let input = BytesMut::with_capacity(READ_SIZE);
-        let (protocol, packet_limit) = (options.protocol, options.limits.packet_size);
         let output = BytesMut::new();
-        Self { reader, writer, shared, input, output, unflushed: false, protocol, packet_limit }
+        Self { reader, writer, shared, options, heard: false, input, output, unflushed: false }
     }
 
     /// Reads and writes until something fails.
@@ -309,10 +311,15 @@ impl Link {
         if count == 0 {
             return Err(Error::Closed);
         }
+        if !self.heard {
+            look_at(&self.input, &self.options)?;
+            self.heard = true;
+        }
+        let (protocol, limit) = (self.options.protocol, self.options.limits.packet_size);
         let now = Instant::now();
         let mut packets: Vec<Incoming> = Vec::new();
         let decoded = loop {
-            match decode(self.protocol, &mut self.input, self.packet_limit) {
+            match decode(protocol, &mut self.input, limit) {
                 Ok(Some(packet)) => packets.push(packet),
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
@@ -324,7 +331,8 @@ impl Link {
 
     /// Tells a broker what it did wrong, where MQTT has words for it (MQTT 5.0, section 4.13).
     async fn complain(&mut self, error: &Error) {
-        let Some(code) = error.reason_code().filter(|_| self.protocol == Protocol::V5) else {
+        let Some(code) = error.reason_code().filter(|_| self.options.protocol == Protocol::V5)
+        else {
             return;
         };
         let connected = self.shared.with_session(|session| {

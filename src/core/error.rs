@@ -193,6 +193,9 @@ pub enum Error {
     /// The broker closed the connection.
     #[error("connection closed by the broker")]
     Closed,
+    /// The broker closed the connection before its CONNACK; with what it may have against the client.
+    #[error("connection closed by the broker before its CONNACK: it may be that it {0}")]
+    Unanswered(String),
     /// Reading or writing failed.
     #[error("connection lost: {0}")]
     Io(#[source] io::Error),

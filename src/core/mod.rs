@@ -1,7 +1,7 @@
 //! The MQTT client without Python.
 //!
 //! Imports run one way:
-//! `reason` ← `error` ← `topic`, `qos`, `property` ← `options`, `url` ← `packet` ← `session` ← `inbox`, `signal` ← `shared`, `transport` ←
+//! `reason` ← `error` ← `topic`, `qos`, `property` ← `options`, `url` ← `packet` ← `session` ← `inbox`, `signal` ← `shared`, `unanswered` ← `transport` ←
 //! `connection` ← `client`.
 #![forbid(unsafe_code)]
 
@@ -19,4 +19,5 @@ mod shared;
 pub mod signal;
 pub mod topic;
 mod transport;
+mod unanswered;
 pub mod url;

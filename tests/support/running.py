@@ -1,8 +1,10 @@
-"""A connected client, for as long as a test needs it."""
+"""A connected client, for as long as a test needs it, and a message to itself."""
 
 from __future__ import annotations
 
 import contextlib
+import queue
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from flask_mqtt import Mqtt
@@ -21,3 +23,14 @@ def connected(app: Flask, **options: Any) -> Iterator[Mqtt]:
     with Mqtt(app, **options) as mqtt:
         wait_until(lambda: mqtt.connected, what="the client is connected")
         yield mqtt
+
+
+def echoes(mqtt: Mqtt, payload: bytes = b"there and back", timeout: float = 5) -> bool:
+    """Whether the broker gives back what the client publishes on a topic of its own."""
+    topic = f"echo/{uuid.uuid4()}"
+    messages: queue.Queue[bytes] = queue.Queue()
+    mqtt.on_topic(topic)(lambda _client, _userdata, message: messages.put(message.payload))
+    # The broker takes the two in this order.
+    mqtt.subscribe(topic, qos=1)
+    mqtt.publish(topic, payload, qos=1)
+    return messages.get(timeout=timeout) == payload

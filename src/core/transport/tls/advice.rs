@@ -7,6 +7,7 @@ use openssl::ssl::{self, ErrorCode};
 
 use super::super::super::error::Error;
 use super::super::super::options::{ConnectOptions, Endpoint};
+use super::super::super::unanswered::is_reset;
 use super::connector::version_name;
 use super::pem;
 use super::rejection::Rejection;
@@ -237,11 +238,6 @@ pub fn is_unexpected_end(error: &io::Error) -> bool {
 /// Whether the peer said what it has against the connection.
 pub fn is_alert(error: &io::Error) -> bool {
     stack(error).is_some_and(|stack| reasons(stack).any(|reason| (ALERT..=1255).contains(&reason)))
-}
-
-fn is_reset(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 /// What the operating system said, where OpenSSL put it among its own errors.

@@ -35,6 +35,7 @@ struct Objection {
     code: i32,
     message: &'static str,
     subject: String,
+    issuer: String,
     not_before: String,
     not_after: String,
     names: Vec<String>,
@@ -50,6 +51,7 @@ impl Rejection {
             code: error.as_raw(),
             message: error.error_string(),
             subject: text(|certificate| name(certificate.subject_name())),
+            issuer: text(|certificate| name(certificate.issuer_name())),
             not_before: text(|certificate| certificate.not_before().to_string()),
             not_after: text(|certificate| certificate.not_after().to_string()),
             names: certificate.map(names).unwrap_or_default(),
@@ -86,9 +88,10 @@ impl Objection {
                 among(options.tls.ca.as_ref())
             ),
             NO_ISSUER | SELF_SIGNED_IN_CHAIN | NO_LOCAL_ISSUER | UNVERIFIED_LEAF => format!(
-                "the broker's certificate comes from an authority that is not {}: name that authority's \
-                 certificate in {ca} ({message})",
-                among(options.tls.ca.as_ref())
+                "the broker's certificate comes from an authority that is not {} ({}): name that authority's \
+                 certificate in {ca}, or have the broker send those in between ({message})",
+                among(options.tls.ca.as_ref()),
+                self.issuer
             ),
             WRONG_HOST | WRONG_ADDRESS => format!(
                 "the broker's certificate is not for {host:?} but for {}: connect to a name that it has, \

@@ -1,0 +1,103 @@
+//! What to tell people where no broker has answered the CONNECT.
+
+use std::io;
+
+use super::error::Error;
+use super::options::{ConnectOptions, Protocol, Transport};
+
+/// Refuses what begins like something else than MQTT: no packet of a broker's begins so.
+pub fn look_at(beginning: &[u8], options: &ConnectOptions) -> Result<(), Error> {
+    let (what, key) = if beginning.starts_with(b"HTTP/") {
+        ("HTTP", "TRANSPORT")
+    } else if beginning.starts_with(&[21, 3]) {
+        ("TLS", "TLS_ENABLED") // an alert (RFC 8446, section 5.1)
+    } else {
+        return Ok(());
+    };
+    let key = options.key(key);
+    let text = format!("the broker answers with {what}: look at the port and at {key}");
+    Err(Error::Protocol(text))
+}
+
+/// The error for a connection that ended before the CONNACK: many brokers hang up and say nothing.
+pub fn explain(error: Error, options: &ConnectOptions) -> Error {
+    let is_end = match &error {
+        Error::Closed => true,
+        Error::Io(source) => is_reset(source),
+        _ => false,
+    };
+    if !is_end {
+        return error;
+    }
+    let broker = options.broker();
+    let mut guesses = Vec::new();
+    if !broker.tls && broker.transport != Transport::Unix {
+        guesses.push(format!("wants TLS on this port ({})", options.key("TLS_ENABLED")));
+    } else if broker.tls && options.tls.certificate.is_none() {
+        guesses.push(format!("wants a client certificate ({})", options.key("TLS_CERTFILE")));
+    }
+    guesses.push(format!(
+        "does not speak {} ({})",
+        name(options.protocol),
+        options.key("PROTOCOL_VERSION")
+    ));
+    let login = format!("({} and {})", options.key("CLIENT_ID"), options.key("USERNAME"));
+    guesses.push(format!("does not let this client in {login}; its log may say so"));
+    Error::Unanswered(guesses.join(", or "))
+}
+
+/// Whether the peer hung up.
+pub fn is_reset(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}
+
+fn name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::V31 => "MQTT 3.1",
+        Protocol::V311 => "MQTT 3.1.1",
+        Protocol::V5 => "MQTT 5",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explained(error: Error, change: impl FnOnce(&mut ConnectOptions)) -> String {
+        let mut options = ConnectOptions::new("localhost", 1883);
+        options.key_prefix = Some("MQTT".to_owned());
+        change(&mut options);
+        explain(error, &options).to_string()
+    }
+
+    #[test]
+    fn a_broker_that_hangs_up_without_a_word_may_want_tls() {
+        let reset = Error::Io(io::ErrorKind::ConnectionReset.into());
+        for error in [Error::Closed, reset] {
+            let text = explained(error, |_| {});
+            assert!(text.contains("wants TLS on this port (MQTT_TLS_ENABLED)"), "{text}");
+            assert!(text.contains("MQTT 3.1.1 (MQTT_PROTOCOL_VERSION)"), "{text}");
+        }
+        let text = explained(Error::Closed, |options| options.brokers[0].tls = true);
+        assert!(text.contains("wants a client certificate (MQTT_TLS_CERTFILE)"), "{text}");
+        assert!(!text.contains("TLS_ENABLED"), "{text}");
+    }
+
+    #[test]
+    fn an_error_that_says_enough_stays() {
+        let text = explained(Error::Refused(5), |_| {});
+        assert_eq!(text, Error::Refused(5).to_string());
+        let text = explained(Error::Io(io::Error::from_raw_os_error(5)), |_| {});
+        assert!(!text.contains("TLS"), "{text}");
+    }
+
+    #[test]
+    fn an_answer_of_another_protocol_is_told_from_mqtt() {
+        let options = ConnectOptions::new("localhost", 1883);
+        let refusal = |bytes| look_at(bytes, &options).map_err(|error| error.to_string());
+        assert!(refusal(b"HTTP/1.1 400 Bad Request").is_err_and(|text| text.contains("transport")));
+        assert!(refusal(&[21, 3, 3, 0, 2, 2, 70]).is_err_and(|text| text.contains("tls_enabled")));
+        assert!(refusal(&[0x20, 2, 0, 0]).is_ok());
+    }
+}
