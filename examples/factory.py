@@ -2,8 +2,8 @@
 
     flask --app examples/factory.py run
 
-The first broker is MQTT_BROKER_URL and MQTT_BROKER_PORT, the second MQTT2_BROKER_URL and
-MQTT2_BROKER_PORT; each is localhost:1883 where the environment does not say otherwise.
+The first broker is MQTT_BROKER_URL of the environment, the second MQTT2_BROKER_URL; each is
+localhost where there is none. Every other key of the configuration may be there too.
 """
 
 import os
@@ -19,9 +19,8 @@ cloud = Mqtt(config_prefix="MQTT2")
 def create_app() -> Flask:
     app = Flask(__name__)
     app.config["SITE"] = "site-1"
-    for prefix in ("MQTT", "MQTT2"):
-        app.config[f"{prefix}_BROKER_URL"] = os.environ.get(f"{prefix}_BROKER_URL", "localhost")
-        app.config[f"{prefix}_BROKER_PORT"] = os.environ.get(f"{prefix}_BROKER_PORT", "1883")
+    keys = {key: value for key, value in os.environ.items() if key.startswith(("MQTT_", "MQTT2_"))}
+    app.config.update(keys)
     home.init_app(app)
     cloud.init_app(app)
     app.add_url_rule("/", view_func=state)

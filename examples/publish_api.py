@@ -6,7 +6,7 @@
 
 The answer has the return code and the packet identifier. The status is 400 for what MQTT does not
 allow and 503 where the broker cannot be reached. What arrives below lamp/ is printed.
-The environment may name another broker (MQTT_BROKER_URL, MQTT_BROKER_PORT) and port (PORT).
+The environment may have every key of the configuration, such as MQTT_BROKER_URL, and a port (PORT).
 """
 
 import os
@@ -17,8 +17,7 @@ from flask import Flask, request
 from flask_mqtt import MQTT_ERR_SUCCESS, Client, Mqtt, MQTTMessage
 
 app = Flask(__name__)
-app.config["MQTT_BROKER_URL"] = os.environ.get("MQTT_BROKER_URL", "localhost")
-app.config["MQTT_BROKER_PORT"] = os.environ.get("MQTT_BROKER_PORT", "1883")
+app.config.update({key: value for key, value in os.environ.items() if key.startswith("MQTT_")})
 app.config["MQTT_KEEPALIVE"] = 30
 mqtt = Mqtt(app)
 

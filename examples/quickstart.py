@@ -3,7 +3,7 @@
     python examples/quickstart.py
     curl -X POST http://127.0.0.1:5000/say/hello
 
-The environment may name another broker (MQTT_BROKER_URL, MQTT_BROKER_PORT) and port (PORT).
+The environment may have every key of the configuration, such as MQTT_BROKER_URL, and a port (PORT).
 """
 
 import os
@@ -13,8 +13,7 @@ from flask import Flask
 from flask_mqtt import Client, Mqtt, MQTTMessage
 
 app = Flask(__name__)
-app.config["MQTT_BROKER_URL"] = os.environ.get("MQTT_BROKER_URL", "localhost")
-app.config["MQTT_BROKER_PORT"] = os.environ.get("MQTT_BROKER_PORT", "1883")
+app.config.update({key: value for key, value in os.environ.items() if key.startswith("MQTT_")})
 mqtt = Mqtt(app)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import threading
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+CONFIGURATION_LINE = re.compile(r"\| `(MQTT_\w+) = (.+)` \|")
 LINK = re.compile(r"\]\(([^)#:]+)\)")
 
 
@@ -30,6 +32,14 @@ LINK = re.compile(r"\]\(([^)#:]+)\)")
 def test_the_code_of_the_documentation_compiles(page: Path) -> None:
     for code in PYTHON_BLOCK.findall(page.read_text()):
         compile(code, page.name, "exec")
+
+
+def test_each_way_to_a_broker_in_the_readme_is_read(caplog: pytest.LogCaptureFixture) -> None:
+    lines = CONFIGURATION_LINE.findall((ROOT / "README.md").read_text())
+    assert len(lines) == 8
+    for key, value in lines:
+        read({key: ast.literal_eval(value)}, "MQTT").connect_options()
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from support.wait import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from support.certificates import Certificates
     from support.mosquitto import Mosquitto
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -143,6 +144,31 @@ def test_the_quickstart_publishes_from_its_view_and_shows_what_arrives(broker: M
 
         wait_until(said, 10, "the message came back")
     assert seen[0] == ("quickstart/said", b"hello")
+
+
+def test_an_example_takes_every_key_from_the_environment(
+    tls_broker: Mosquitto, certificates: Certificates
+) -> None:
+    environment = {
+        "MQTT_BROKER_URL": "wss://localhost",
+        "MQTT_BROKER_PORT": str(tls_broker.listeners["mutual_wss"].port),
+        "MQTT_TLS_CA_CERTS": str(certificates.ca),
+        "MQTT_TLS_CERTFILE": str(certificates.client_combined),
+    }
+    with running(str(EXAMPLES / "quickstart.py"), broker=tls_broker, **environment) as example:
+
+        def said() -> bool:
+            example.request("/say/secretly", method="POST")
+            return any("quickstart/said secretly" in line for line in example.lines)
+
+        wait_until(said, 10, "the message came back")
+
+
+def test_the_view_that_asks_returns_what_the_device_answers(broker: Mosquitto) -> None:
+    with running(str(EXAMPLES / "ask.py"), broker=broker) as example:
+        wait_until(lambda: example.request("/ask/clock")[0] == 200, 10, "the clock answers")
+        assert b":" in example.request("/ask/clock")[1]
+        assert example.request("/ask/nobody")[0] == 504
 
 
 def test_the_quickstart_ends_promptly_on_ctrl_c(broker: Mosquitto) -> None:

@@ -24,6 +24,9 @@ from parity.registry import Scenario, all_scenarios
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from support.certificates import Certificates
+    from support.mosquitto import Mosquitto
+
 TESTS = Path(__file__).parent
 ORIGINAL = Path(
     os.environ.get("FLASK_MQTT_ORIGINAL_PYTHON")
@@ -34,9 +37,8 @@ SCENARIOS = all_scenarios()
 Outcome = dict[str, Any]
 
 
-def play(python: Path | str, scenario: Scenario) -> Outcome:
+def play(python: Path | str, scenario: Scenario, environment: dict[str, str]) -> Outcome:
     """Play a scenario in a process of its own and return what was seen."""
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
         [str(python), "-m", "parity", scenario.name],
         cwd=TESTS,
@@ -56,12 +58,14 @@ def play(python: Path | str, scenario: Scenario) -> Outcome:
 class Plays:
     """Plays scenarios ahead of the tests, a few at a time: they mostly wait."""
 
-    def __init__(self, scenarios: list[Scenario]) -> None:
+    def __init__(self, scenarios: list[Scenario], environment: dict[str, str]) -> None:
         self._pool = ThreadPoolExecutor(3)
         self._futures: dict[tuple[str, str], Future[Outcome]] = {}
         for scenario in scenarios:
             for side, python in (("original", ORIGINAL), ("ours", sys.executable)):
-                self._futures[scenario.name, side] = self._pool.submit(play, python, scenario)
+                self._futures[scenario.name, side] = self._pool.submit(
+                    play, python, scenario, environment
+                )
 
     def outcome(self, scenario: Scenario, side: str) -> Outcome:
         """Wait for an outcome."""
@@ -73,13 +77,22 @@ class Plays:
 
 
 @pytest.fixture(scope="module")
-def plays(request: pytest.FixtureRequest) -> Iterator[Plays]:
+def plays(
+    request: pytest.FixtureRequest, tls_broker: Mosquitto, certificates: Certificates
+) -> Iterator[Plays]:
     """Start to play what was selected."""
     if not ORIGINAL.exists():
         pytest.skip(f"the original Flask-MQTT is not installed at {ORIGINAL}: run ./scripts/test")
     items = [item for item in request.session.items if isinstance(item, pytest.Function)]
     ours = [item for item in items if item.module is request.module]
-    running = Plays([SCENARIOS[item.callspec.id] for item in ours])
+    ports = {name: listener.port for name, listener in tls_broker.listeners.items()}
+    environment = {
+        **os.environ,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PARITY_PORTS": json.dumps(ports),
+        "PARITY_CERTIFICATES": str(certificates.directory),
+    }
+    running = Plays([SCENARIOS[item.callspec.id] for item in ours], environment)
     yield running
     running.stop()
 

@@ -1,7 +1,8 @@
 """The shapes of code that Flask-MQTT's documentation and tutorials show, each as it stands there.
 
 The code is our own; the calls, their order and their arguments are those of the documents. The
-broker's address is what differs, and topics, since the tests share a broker.
+broker's address is what differs, and topics, since the tests share a broker. More with TLS and
+websockets is in test_snippets_tls.py.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 
 Everybody who has the page open sees the same messages. SOCKETIO_MODE says what serves it:
 "threading" (the default), "eventlet" or "gevent"; the last two have to be installed. The
-environment may also name another broker (MQTT_BROKER_URL, MQTT_BROKER_PORT) and port (PORT).
+environment may also have every key of the configuration, such as MQTT_BROKER_URL, and a PORT.
 """
 
 import os
@@ -28,8 +28,7 @@ from flask_socketio import SocketIO  # noqa: E402
 from flask_mqtt import Client, Mqtt, MQTTMessage  # noqa: E402
 
 app = Flask(__name__)
-app.config["MQTT_BROKER_URL"] = os.environ.get("MQTT_BROKER_URL", "localhost")
-app.config["MQTT_BROKER_PORT"] = os.environ.get("MQTT_BROKER_PORT", "1883")
+app.config.update({key: value for key, value in os.environ.items() if key.startswith("MQTT_")})
 mqtt = Mqtt(app)
 socketio = SocketIO(app, async_mode=MODE)
 

@@ -25,6 +25,11 @@ MAX_PACKET_SIZE = 268_435_455
 _CONNECT = 1
 _WILL = 99
 
+#: What a client is told by every call of `connect`.
+_ARGUMENTS = {
+    "broker_url", "broker_port", "keepalive", "bind_address", "clean_session", "connect_properties",
+}  # fmt: skip
+
 
 @dataclass
 class Config(BrokerSettings, TlsSettings):
@@ -64,6 +69,24 @@ class Config(BrokerSettings, TlsSettings):
             if name in attributes
         }
         return replace(self, **values)
+
+    def joined(self, client: Config, before: Config) -> Config:
+        """Return these values, with those that were set on the client where these are the default.
+
+        Args:
+            client: The client's values.
+            before: The values that it was given: what is another now was set on the client.
+
+        Raises:
+            TypeError: As :func:`read`.
+            ValueError: As :func:`read`.
+        """
+        own = {
+            name: getattr(client, name)
+            for name in _CHECKS.keys() - _ARGUMENTS
+            if getattr(client, name) != getattr(before, name) and not self.is_changed(_first(name))
+        }
+        return self.updated(own)
 
     def connect_options(self) -> ConnectOptions:
         """Return what a connection is made with.
@@ -226,6 +249,13 @@ def _name(key: object, prefix: str) -> str:
     if isinstance(key, str) and key.upper().startswith(f"{prefix}_".upper()):
         return key[len(prefix) + 1 :].lower()
     return ""
+
+
+def _first(name: str) -> str:
+    """Return the value that decides whose values are used, where some belong together."""
+    if name.startswith("last_will_"):
+        return "last_will_topic"
+    return "username" if name == "password" else name
 
 
 def _any_tls(endpoints: list[Endpoint]) -> bool:

@@ -59,6 +59,7 @@ class Mqtt:
         self.connected = False
         self.topics: dict[str, TopicQos] = {}
         self.config_prefix = config_prefix
+        self._given = self.client.settings
         self._apply(config.Config())
         if mqtt_logging:
             self.client.enable_logger(logger)
@@ -79,6 +80,8 @@ class Mqtt:
             ConnectionRefusedError: Nothing listens on the broker's port.
             socket.gaierror: The broker's host name cannot be resolved.
             TimeoutError: The broker did not answer within ``MQTT_CONNECTION_TIMEOUT``.
+            ssl.SSLError: TLS failed; ``ssl.SSLCertVerificationError`` where the certificate of the
+                broker is not trusted.
             OSError: The network says otherwise why the broker cannot be reached.
             TypeError: A key has a value of a wrong type. The message names both.
             ValueError: A key has a value that is not allowed. The message names both.
@@ -137,7 +140,10 @@ class Mqtt:
 
     def _connect(self) -> None:
         # An application may have assigned other values since they were read.
-        self.client.settings = self._values.updated(vars(self))
+        values = self._values.updated(vars(self))
+        # It may also have set some on the client, as with tls_set.
+        self.client.settings = values.joined(self.client.settings, self._given)
+        self._given = values
         try:
             if self._connect_async:
                 self.client.open_async()

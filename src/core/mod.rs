@@ -1,7 +1,7 @@
 //! The MQTT client without Python.
 //!
-//! Imports run one way:
-//! `reason` ← `error` ← `topic`, `qos`, `property` ← `options`, `url` ← `packet` ← `session` ← `inbox`, `signal` ← `shared`, `unanswered` ← `transport` ←
+//! Imports run one way: `reason` ← `error` ← `topic`, `qos`, `property` ← `options` ← `packet` ← `session` ←
+//! `inbox`, `signal` ← `shared`; `options` ← `url`, `unanswered` ← `transport`; `shared`, `transport` ←
 //! `connection` ← `client`.
 #![forbid(unsafe_code)]
 

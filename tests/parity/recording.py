@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import ssl
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask_mqtt import Mqtt
 from support.apps import make_app
 from support.scripted import ScriptedBroker
+from support.tls_server import TlsServer
 from support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -59,10 +64,17 @@ def describe_packet(packet: Packet) -> list[Any]:
 
 
 class Run:
-    """One playing of a scenario."""
+    """One playing of a scenario.
+
+    broker: records what it receives.
+    mosquitto: the ports of a real broker, by the names of its listeners in conftest.py.
+    certificates: the directory that support.certificates has filled.
+    """
 
     def __init__(self) -> None:
         self.broker = ScriptedBroker()
+        self.mosquitto: dict[str, int] = json.loads(os.environ.get("PARITY_PORTS", "{}"))
+        self.certificates = Path(os.environ.get("PARITY_CERTIFICATES", "certificates"))
         self.events: list[list[Any]] = []
         self.facts: dict[str, Any] = {}
         self._kinds: tuple[str, ...] = ()
@@ -95,6 +107,22 @@ class Run:
     def second_broker(self) -> ScriptedBroker:
         """Start a broker beside the recording one."""
         return self._stack.enter_context(ScriptedBroker())
+
+    def tls_server(self, name: str = "server", clients: str | None = None) -> TlsServer:
+        """Start a TLS server in front of the recording broker.
+
+        name: of a certificate. clients: of the authority whose clients are let in, and no others.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.file(name), self.file(f"{name}-key"))
+        if clients:
+            context.load_verify_locations(self.file(clients))
+            context.verify_mode = ssl.CERT_REQUIRED
+        return self._stack.enter_context(TlsServer(context, self.broker.port))
+
+    def file(self, name: str) -> str:
+        """Return the path of a certificate or key."""
+        return str(self.certificates / f"{name}.pem")
 
     def mqtt(self, *without: str) -> Mqtt:
         """Make a client that is not yet started, whose handlers record what they get."""

@@ -19,6 +19,8 @@ MODULES = (
     "losing",
     "messages",
     "setup",
+    "tls",
+    "ways",
 )
 
 

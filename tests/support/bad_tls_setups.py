@@ -181,7 +181,7 @@ DISAGREED = [
         {"TRANSPORT": "websockets"},
         ConnectionError,
         "no websocket at 127.0.0.1:{port}: the connection was closed before an answer; look at the "
-        "port and MQTT_TLS_ENABLED",
+        "port, MQTT_TRANSPORT and MQTT_TLS_ENABLED",
     ),
     BadSetup(
         "a websocket without TLS",
@@ -189,7 +189,7 @@ DISAGREED = [
         {"TRANSPORT": "websockets", "TLS_ENABLED": False},
         ConnectionError,
         "no websocket at 127.0.0.1:{port}: the connection was closed before an answer; look at the "
-        "port and MQTT_TLS_ENABLED",
+        "port, MQTT_TRANSPORT and MQTT_TLS_ENABLED",
     ),
 ]  # fmt: skip
 

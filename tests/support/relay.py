@@ -13,7 +13,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
-from .server import HOST
+from .scripted import HOST
 from .wait import wait_until
 
 if TYPE_CHECKING:

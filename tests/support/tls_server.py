@@ -8,15 +8,17 @@ with TlsServer(context, broker.port) as front:
 
 from __future__ import annotations
 
+import contextlib
 import queue
+import select
 import socket
 import ssl
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .relay import copy, end
-from .server import HOST
+from .relay import end
+from .scripted import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,6 +125,29 @@ class TlsServer:
     def _pass_on(self, tls: ssl.SSLSocket) -> None:
         target = socket.create_connection((HOST, self._target))
         self._open.append(target)
-        back = threading.Thread(target=copy, args=(target, tls), daemon=True)
-        back.start()
-        copy(tls, target)
+        with contextlib.suppress(OSError, ValueError):  # ValueError: it has been closed meanwhile
+            _copy(tls, target)
+        end(tls)
+        end(target)
+
+
+def _copy(tls: ssl.SSLSocket, target: socket.socket) -> None:
+    """Copy both ways, in one thread: OpenSSL must not read and write at the same time."""
+    while True:
+        ready = [tls] if tls.pending() else select.select([tls, target], [], [])[0]
+        if tls in ready:
+            tls.settimeout(0)
+            try:
+                data = tls.recv(65536)
+            except ssl.SSLWantReadError:
+                continue
+            finally:
+                tls.settimeout(30)
+            if not data:
+                return
+            target.sendall(data)
+        if target in ready:
+            data = target.recv(65536)
+            if not data:
+                return
+            tls.sendall(data)

@@ -1,7 +1,6 @@
 //! A websocket as a stream of bytes (MQTT 5.0, section 6): one binary message for each write; packets may
 //! begin and end anywhere in what is read.
 
-use std::fmt::Display;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -21,6 +20,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::super::error::Error;
 use super::super::options::{ConnectOptions, Endpoint, Secret, Transport};
+use super::super::unanswered::is_reset;
 use super::Stream;
 
 /// The largest message that is written.
@@ -60,7 +60,7 @@ pub async fn upgrade(
         Ok((socket, _)) => Ok(Websocket { socket, unread: Bytes::new() }),
         // TLS below may have an error of its own to tell.
         Err(WsError::Io(error)) => Err(match Error::from(error) {
-            Error::Io(error) => no_websocket(broker, closed_early(options, &error)),
+            Error::Io(error) if is_reset(&error) => no_websocket(broker, closed_early(options)),
             other => other,
         }),
         Err(error) => Err(no_websocket(broker, refusal(options, &error))),
@@ -71,9 +71,9 @@ fn no_websocket(broker: &Endpoint, reason: String) -> Error {
     Error::Websocket { address: broker.address(), reason }
 }
 
-fn closed_early(options: &ConnectOptions, error: &dyn Display) -> String {
+fn closed_early(options: &ConnectOptions) -> String {
     let (transport, tls) = (options.key("TRANSPORT"), options.key("TLS_ENABLED"));
-    format!("there was no answer: {error}; look at the port, {transport} and {tls}")
+    format!("the connection was closed before an answer; look at the port, {transport} and {tls}")
 }
 
 fn request(options: &ConnectOptions, broker: &Endpoint) -> Result<Request, Error> {
@@ -152,9 +152,7 @@ fn refusal(options: &ConnectOptions, error: &WsError) -> String {
                 options.key("TRANSPORT")
             )
         }
-        WsError::Protocol(ProtocolError::HandshakeIncomplete) => {
-            closed_early(options, &"the connection was closed")
-        }
+        WsError::Protocol(ProtocolError::HandshakeIncomplete) => closed_early(options),
         other => other.to_string(),
     }
 }

@@ -84,19 +84,3 @@ def keys_in_lower_case(run: Run) -> None:
     mqtt = Mqtt(app)
     run.fact("client id", mqtt.client_id)
     run.only("DISCONNECT")
-
-
-@scenario(
-    Difference(
-        "error",
-        ["WebsocketConnectionError", False],
-        ["ConnectionError", False],
-        "paho has a class of its own for it, which is a ConnectionError as well",
-    ),
-)
-def transport_websockets(run: Run) -> None:
-    try:
-        Mqtt(run.app(transport="websockets"))
-    except (OSError, ValueError) as error:
-        run.fact("error", [type(error).__name__, "MQTT_TRANSPORT" in str(error)])
-    run.only("DISCONNECT")

@@ -55,16 +55,17 @@ def names_and_numbers_of_the_module(run: Run) -> None:
     run.fact("fields", list(TopicQos._fields))
 
 
-#: With TLS switched on, certificates are required in both.
-CERTIFICATES = Difference(
-    "tls_cert_reqs", 0, 2, "it says what holds as soon as TLS is used, by a URL for example"
+TLS_DEFAULTS = (
+    Difference("tls_cert_reqs", 0, 2, "it says what holds as soon as TLS is used"),
+    Difference("tls_version", 3, 16, "brokers of today refuse TLS 1.0"),
 )
 
 
-@scenario(CERTIFICATES)
+@scenario(*TLS_DEFAULTS)
 def attributes_before_init_app(run: Run) -> None:
     mqtt = Mqtt()
     run.fact("tls_cert_reqs", mqtt.tls_cert_reqs)
+    run.fact("tls_version", mqtt.tls_version)
     run.fact("attributes", {name: getattr(mqtt, name) for name in ATTRIBUTES})
     run.fact("client", isinstance(mqtt.client, Client))
     run.call("publish", mqtt.publish, "a", "b")
@@ -72,7 +73,7 @@ def attributes_before_init_app(run: Run) -> None:
     run.call("unsubscribe_all", mqtt.unsubscribe_all)
 
 
-@scenario(CERTIFICATES)
+@scenario(*TLS_DEFAULTS)
 def attributes_after_init_app(run: Run) -> None:
     config = {
         "client_id": "me",
@@ -88,9 +89,10 @@ def attributes_after_init_app(run: Run) -> None:
     app = run.app(**config)
     mqtt = run.connected(Mqtt(app))
     run.fact("port", mqtt.broker_port == run.broker.port)
-    run.fact("tls_cert_reqs", mqtt.tls_cert_reqs)
     names = [name for name in ATTRIBUTES if name != "broker_port"]
     run.fact("attributes", {name: getattr(mqtt, name) for name in names})
+    run.fact("tls_cert_reqs", mqtt.tls_cert_reqs)
+    run.fact("tls_version", mqtt.tls_version)
     run.fact("app", mqtt.app is app)
 
 
@@ -225,6 +227,22 @@ def on_connect_assigned_to_the_client(run: Run) -> None:
     run.fact("connected", mqtt.connected)
     run.only("CONNECT")
     run.events[:] = run.named("connect", "disconnect", "assigned")
+
+
+@scenario()
+def settings_of_the_client_hold_where_no_key_says_otherwise(run: Run) -> None:
+    configs: dict[str, dict[str, Any]] = {
+        "no keys": {},
+        "keys with the default": {"username": None, "last_will_topic": None},
+        "keys": {"username": "key", "last_will_topic": "key"},
+    }
+    for count, (name, config) in enumerate(configs.items(), 1):
+        mqtt = Mqtt()
+        mqtt.client.username_pw_set("own", "secret")
+        mqtt.client.will_set("own", "gone", 1, True)
+        mqtt.init_app(run.app(client_id=name, **config))
+        run.fact(name, run.broker.wait_for("CONNECT", count).raw)
+        run.connected(mqtt)
 
 
 @scenario()

@@ -224,7 +224,7 @@ fn a_server_that_closes_without_an_answer_is_reported() {
     let text = refused_with("");
     assert_eq!(
         text,
-        "there was no answer: the connection was closed; look at the port, MQTT_TRANSPORT and MQTT_TLS_ENABLED"
+        "the connection was closed before an answer; look at the port, MQTT_TRANSPORT and MQTT_TLS_ENABLED"
     );
 }
 
