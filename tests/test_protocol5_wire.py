@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flask_mqtt import Client, MQTTv5, Properties, ReasonCode, SubscribeOptions
+from flask_mqtt import (
+    MQTT_ERR_PROTOCOL,
+    Client,
+    MQTTv5,
+    Properties,
+    ReasonCode,
+    SubscribeOptions,
+)
 from support import codec, codec5
 from support.apps import make_app
 from support.running import connected
@@ -102,6 +109,19 @@ def test_a_lost_connection_keeps_its_return_code(scripted5: ScriptedBroker) -> N
         scripted5.drop()
         wait_until(lambda: ends)
     assert ends[0] == (7, Properties())
+
+
+def test_a_packet_larger_than_what_was_announced_ends_the_connection(
+    scripted5: ScriptedBroker,
+) -> None:
+    ends: list[int] = []
+    with connected(_app(scripted5, connect_properties={"MaximumPacketSize": 200})) as mqtt:
+        mqtt.on_disconnect()(lambda _c, _u, rc: ends.append(rc))
+        scripted5.send(codec5.publish("t", b"x" * 300))
+        packet: Any = scripted5.wait_for("DISCONNECT")
+        wait_until(lambda: ends)
+    assert packet.reason == 0x95
+    assert ends[0] == MQTT_ERR_PROTOCOL
 
 
 def test_a_refusal_shows_the_reason_and_what_the_broker_says(scripted5: ScriptedBroker) -> None:

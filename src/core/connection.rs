@@ -315,7 +315,7 @@ impl Link {
             look_at(&self.input, &self.options)?;
             self.heard = true;
         }
-        let (protocol, limit) = (self.options.protocol, self.options.limits.packet_size);
+        let (protocol, limit) = (self.options.protocol, self.options.packet_size());
         let now = Instant::now();
         let mut packets: Vec<Incoming> = Vec::new();
         let decoded = loop {

@@ -305,6 +305,13 @@ impl ConnectOptions {
         &self.brokers[0]
     }
 
+    /// Bytes after the fixed header of the largest packet that is read: what MQTT 5 announces counts,
+    /// too (MQTT 5.0, section 3.1.2.11.4).
+    pub fn packet_size(&self) -> usize {
+        let announced = self.properties.number(Property::MaximumPacketSize).unwrap_or(u32::MAX);
+        self.limits.packet_size.min(announced as usize)
+    }
+
     /// The configuration key or the argument that a message tells people to look at: `key("TLS_VERSION")`
     /// is `MQTT_TLS_VERSION` with a prefix of `MQTT`, `tls_version` without one.
     pub fn key(&self, name: &str) -> String {

@@ -18,9 +18,12 @@ class AmqttBroker(ServerProcess):
     """One amqtt process that takes every client, by TCP (`port`) and websockets (`ws_port`).
 
     server: a certificate and its key; given, it also listens with TLS (`tls_port`, `wss_port`).
+    cafile: whose certificates clients of TLS may show; they need not.
     """
 
-    def __init__(self, directory: Path, server: KeyPair | None = None) -> None:
+    def __init__(
+        self, directory: Path, server: KeyPair | None = None, cafile: Path | None = None
+    ) -> None:
         super().__init__(directory)
         self.port, self.ws_port = free_port(), free_port()
         self.tls_port, self.wss_port = (free_port(), free_port()) if server else (0, 0)
@@ -30,6 +33,8 @@ class AmqttBroker(ServerProcess):
         }
         if server:
             tls = {"ssl": True, "certfile": str(server.certificate), "keyfile": str(server.key)}
+            if cafile:
+                tls["cafile"] = str(cafile)
             listeners["tls"] = {"type": "tcp", "bind": f"{HOST}:{self.tls_port}", **tls}
             listeners["wss"] = {"type": "ws", "bind": f"{HOST}:{self.wss_port}", **tls}
         anonymous = "amqtt.plugins.authentication.AnonymousAuthPlugin"

@@ -59,6 +59,9 @@ class ServerProcess:
     Subclasses say which command starts it and how to see that it accepts.
     """
 
+    #: How long it may take to accept, in seconds.
+    start_timeout = 30.0
+
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.host = HOST
@@ -109,7 +112,7 @@ class ServerProcess:
                 self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         try:
-            wait_until(self._ready, 30, f"{type(self).__name__} to accept")
+            wait_until(self._ready, self.start_timeout, f"{type(self).__name__} to accept")
         except BaseException:
             self.kill()
             raise

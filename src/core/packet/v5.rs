@@ -188,9 +188,9 @@ fn connect_properties(options: &ConnectOptions) -> Properties {
         // The session of MQTT 3.1.1 has no end (section 3.1.2.11.2).
         fill(Property::SessionExpiryInterval, u32::MAX);
     }
-    if options.limits.packet_size < MAX_REMAINING_LENGTH {
-        let size = u32::try_from(options.limits.packet_size).unwrap_or(u32::MAX);
-        fill(Property::MaximumPacketSize, size.max(1));
+    if options.packet_size() < MAX_REMAINING_LENGTH {
+        let size = u32::try_from(options.packet_size()).unwrap_or(u32::MAX);
+        let _ = properties.set(Property::MaximumPacketSize, Value::Number(size.max(1)));
     }
     properties
 }

@@ -51,7 +51,7 @@ pub async fn upgrade(
     options: &ConnectOptions,
     broker: &Endpoint,
 ) -> Result<Websocket, Error> {
-    let largest = options.limits.packet_size.max(MESSAGE);
+    let largest = options.packet_size().max(MESSAGE);
     let config = WebSocketConfig::default()
         .write_buffer_size(0)
         .max_message_size(Some(largest))

@@ -338,6 +338,7 @@ proptest! {
             options.limits.packet_size = 1000;
         }
         options.properties = own;
+        options.properties.remove(Property::AuthenticationMethod); // refused: there is no AUTH
         options.brokers[0].credentials = login.clone().map(|(username, password)| Credentials { username, password });
         options.will = will.clone().map(|Publish { topic, payload, qos, retain, properties, .. }| {
             Will { topic, payload, qos, retain, properties: properties.unwrap() }

@@ -229,6 +229,11 @@ fn a_session_to_be_kept_and_a_limit_are_announced_unless_the_application_does() 
         });
         assert_eq!(own.number(property), Some(60));
     }
+    let contradictory = connect(&|options| {
+        options.limits.packet_size = 50;
+        options.properties = properties(Property::MaximumPacketSize, Value::Number(60));
+    });
+    assert_eq!(contradictory.number(Property::MaximumPacketSize), Some(50));
 }
 
 #[test]

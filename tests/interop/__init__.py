@@ -1,0 +1,1 @@
+"""The package against brokers of other makers: what works is measured, not claimed."""
