@@ -137,7 +137,7 @@ class ClientSettings:
         Args:
             path: Path, with its query.
             headers: Further headers, or a function that gets the usual headers and returns all. It
-                is called before each attempt to connect.
+                is called when connecting begins, and after each attempt that failed or ended.
 
         Raises:
             TypeError: A value has the wrong type.
