@@ -1,7 +1,7 @@
 //! MQTT packets, of every version.
 //!
-//! * `v3` has those of MQTT 3.1 and 3.1.1: rumqttc's codec, with a guard before it and the two encoders
-//!   that it does not serve.
+//! * `v3` has those of MQTT 3.1 and 3.1.1: rumqttc's codec, with a guard before it and an encoder of
+//!   PUBLISH.
 //! * `v5` has those of MQTT 5.0, with a codec of our own: see there.
 
 mod v3;
@@ -9,11 +9,11 @@ mod v5;
 
 use std::fmt;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::error::Error;
 use super::options::{ConnectOptions, Protocol};
-use super::property::{Properties, variable_len};
+use super::property::{Properties, put_binary, put_variable, variable_len};
 use super::qos::Qos;
 
 /// An application message on its way in or out.
@@ -140,11 +140,37 @@ pub fn connect_flags(options: &ConnectOptions) -> u8 {
 }
 
 /// Writes a CONNECT (section 3.1). The options must be validated.
+///
+/// It is written here for every version: rumqttc's codec leaves out a user name or password that is
+/// empty, while MQTT (3.1.1, section 3.1.2.8) and brokers tell an empty one from none.
 pub fn encode_connect(options: &ConnectOptions, out: &mut BytesMut) {
-    match options.protocol {
-        Protocol::V31 | Protocol::V311 => v3::encode_connect(options, out),
-        Protocol::V5 => v5::encode_connect(options, out),
+    let name: &[u8] = if options.protocol == Protocol::V31 { b"MQIsdp" } else { b"MQTT" };
+    let properties = (options.protocol == Protocol::V5).then(|| v5::connect_properties(options));
+    let mut body = BytesMut::new();
+    put_binary(&mut body, name);
+    body.put_u8(options.protocol as u8);
+    body.put_u8(connect_flags(options));
+    body.put_u16(options.keep_alive);
+    if let Some(properties) = &properties {
+        properties.write(&mut body);
     }
+    put_binary(&mut body, options.client_id.as_bytes());
+    if let Some(will) = &options.will {
+        if properties.is_some() {
+            will.properties.write(&mut body);
+        }
+        put_binary(&mut body, will.topic.as_bytes());
+        put_binary(&mut body, &will.payload);
+    }
+    if let Some(credentials) = &options.broker().credentials {
+        put_binary(&mut body, credentials.username.as_bytes());
+        if let Some(password) = &credentials.password {
+            put_binary(&mut body, password.as_bytes());
+        }
+    }
+    out.put_u8(0x10);
+    put_variable(out, body.len());
+    out.extend_from_slice(&body);
 }
 
 /// What goes into a PUBLISH, borrowed. The topic must be validated.
@@ -304,10 +330,6 @@ impl Control {
         }
         v3::encode(self, out)
     }
-}
-
-fn put_remaining_length(out: &mut BytesMut, length: usize) {
-    super::property::put_variable(out, length);
 }
 
 /// Bytes as Python's `repr` shows them: paho's log texts have topics in this form.

@@ -1,22 +1,16 @@
-//! MQTT 3.1 and 3.1.1: rumqttc's codec, with a guard before it and the two encoders that it does not
-//! serve.
+//! MQTT 3.1 and 3.1.1: rumqttc's codec, with a guard before it.
 //!
-//! * CONNECT is written here, because the codec leaves out a user name or password that is empty,
-//!   while MQTT (3.1.1, section 3.1.2.8) and brokers tell an empty one from none; and for MQTT 3.1.
-//! * PUBLISH is written here, because the codec wants an owned topic and payload for what is copied
-//!   into the outgoing bytes anyway.
+//! PUBLISH is written here, because the codec wants an owned topic and payload for what is copied into
+//! the outgoing bytes anyway.
 
 use bytes::{BufMut, BytesMut};
 use rumqttc::mqttbytes::v4;
 use rumqttc::mqttbytes::{Error as CodecError, QoS as CodecQos};
 
 use super::super::error::Error;
-use super::super::options::{ConnectOptions, Protocol};
-use super::super::property::put_binary;
+use super::super::property::{put_binary, put_variable};
 use super::super::qos::Qos;
-use super::{
-    Control, Incoming, Publish, PublishRef, Subscription, connect_flags, put_remaining_length,
-};
+use super::{Control, Incoming, Publish, PublishRef, Subscription};
 
 impl From<CodecQos> for Qos {
     fn from(qos: CodecQos) -> Self {
@@ -116,37 +110,13 @@ fn granted_code(code: v4::SubscribeReasonCode) -> u8 {
     }
 }
 
-/// See [`super::encode_connect`].
-pub fn encode_connect(options: &ConnectOptions, out: &mut BytesMut) {
-    let mut body = BytesMut::new();
-    let name: &[u8] = if options.protocol == Protocol::V31 { b"MQIsdp" } else { b"MQTT" };
-    put_binary(&mut body, name);
-    body.put_u8(options.protocol as u8);
-    body.put_u8(connect_flags(options));
-    body.put_u16(options.keep_alive);
-    put_binary(&mut body, options.client_id.as_bytes());
-    if let Some(will) = &options.will {
-        put_binary(&mut body, will.topic.as_bytes());
-        put_binary(&mut body, &will.payload);
-    }
-    if let Some(credentials) = &options.broker().credentials {
-        put_binary(&mut body, credentials.username.as_bytes());
-        if let Some(password) = &credentials.password {
-            put_binary(&mut body, password.as_bytes());
-        }
-    }
-    out.put_u8(0x10);
-    put_remaining_length(out, body.len());
-    out.extend_from_slice(&body);
-}
-
 /// See [`super::encode_publish`].
 pub fn encode_publish(publish: &PublishRef<'_>, out: &mut BytesMut) {
     let identified = publish.qos != Qos::AtMostOnce;
     let length = 2 + publish.topic.len() + usize::from(identified) * 2 + publish.payload.len();
     out.reserve(length + 5);
     out.put_u8(publish.first_byte());
-    put_remaining_length(out, length);
+    put_variable(out, length);
     put_binary(out, publish.topic.as_bytes());
     if identified {
         out.put_u16(publish.mid);

@@ -13,7 +13,7 @@ use super::super::property::{
     Place, Properties, Property, Value, put_binary, put_variable, take_text, variable_len,
 };
 use super::super::qos::Qos;
-use super::{Ack, Alias, Control, Incoming, Publish, PublishRef, connect_flags};
+use super::{Ack, Alias, Control, Incoming, Publish, PublishRef};
 
 /// Bytes of a topic alias among the properties.
 const ALIAS_LEN: usize = 3;
@@ -150,33 +150,8 @@ fn publish(first: u8, mut body: Bytes) -> Result<Publish, Error> {
     Ok(Publish { topic, payload: body, qos, retain, dup, mid, properties: Some(properties) })
 }
 
-/// See [`super::encode_connect`].
-pub fn encode_connect(options: &ConnectOptions, out: &mut BytesMut) {
-    let mut body = BytesMut::new();
-    put_binary(&mut body, b"MQTT");
-    body.put_u8(5);
-    body.put_u8(connect_flags(options));
-    body.put_u16(options.keep_alive);
-    connect_properties(options).write(&mut body);
-    put_binary(&mut body, options.client_id.as_bytes());
-    if let Some(will) = &options.will {
-        will.properties.write(&mut body);
-        put_binary(&mut body, will.topic.as_bytes());
-        put_binary(&mut body, &will.payload);
-    }
-    if let Some(credentials) = &options.broker().credentials {
-        put_binary(&mut body, credentials.username.as_bytes());
-        if let Some(password) = &credentials.password {
-            put_binary(&mut body, password.as_bytes());
-        }
-    }
-    out.put_u8(0x10);
-    put_variable(out, body.len());
-    out.extend_from_slice(&body);
-}
-
 /// The properties of a CONNECT: those asked for, and what other options mean in MQTT 5.
-fn connect_properties(options: &ConnectOptions) -> Properties {
+pub fn connect_properties(options: &ConnectOptions) -> Properties {
     let mut properties = options.properties.clone();
     let mut fill = |property, number| {
         if properties.number(property).is_none() {

@@ -5,6 +5,7 @@ use rumqttc::v5::mqttbytes::Error as OracleError;
 use rumqttc::v5::mqttbytes::v5::Packet as Oracle;
 
 use super::super::super::options::Protocol;
+use super::super::encode_connect;
 use super::*;
 
 const ANY_SIZE: usize = MAX_REMAINING_LENGTH;
@@ -201,6 +202,7 @@ fn two_subscription_identifiers_are_read_while_rumqttc_takes_what_follows_for_pa
 #[test]
 fn a_plain_connect_is_written_as_the_specification_says() {
     let mut options = ConnectOptions::new("localhost", 1883);
+    options.protocol = Protocol::V5;
     options.client_id = "id".to_owned();
     let mut out = BytesMut::new();
     encode_connect(&options, &mut out);
