@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use thiserror::Error;
 
-use super::reason::{PACKET_TOO_LARGE, PROTOCOL_ERROR, reason_name};
+use super::reason::{PACKET_TOO_LARGE, PROTOCOL_ERROR, TOPIC_ALIAS_INVALID, reason_name};
 
 /// Return codes in the numbering of paho's `MQTTErrorCode`, which applications compare with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,6 +168,9 @@ pub enum Error {
     /// The broker sent something that MQTT does not allow.
     #[error("protocol error: {0}")]
     Protocol(String),
+    /// The broker used a topic alias that it may not (MQTT 5.0, section 3.3.2.3.4).
+    #[error("protocol error: {0}")]
+    TopicAlias(String),
     /// The broker announced a packet over the limit.
     #[error("protocol error: packet of {size} bytes is over the limit of {limit} bytes")]
     PacketTooLarge {
@@ -212,7 +215,9 @@ impl Error {
     /// The code that `on_disconnect` gets when this error ended the connection.
     pub fn return_code(&self) -> ReturnCode {
         match self {
-            Self::Protocol(_) | Self::PacketTooLarge { .. } => ReturnCode::Protocol,
+            Self::Protocol(_) | Self::TopicAlias(_) | Self::PacketTooLarge { .. } => {
+                ReturnCode::Protocol
+            }
             Self::Refused(_) => ReturnCode::ConnectionRefused,
             Self::KeepAlive(_) => ReturnCode::KeepAlive,
             _ => ReturnCode::ConnectionLost,
@@ -224,6 +229,7 @@ impl Error {
     pub fn reason_code(&self) -> Option<u8> {
         match self {
             Self::Protocol(_) => Some(PROTOCOL_ERROR),
+            Self::TopicAlias(_) => Some(TOPIC_ALIAS_INVALID),
             Self::PacketTooLarge { .. } => Some(PACKET_TOO_LARGE),
             _ => None,
         }

@@ -4,6 +4,8 @@
 pub const PROTOCOL_ERROR: u8 = 0x82;
 /// There is no message with this identifier any more.
 pub const PACKET_IDENTIFIER_NOT_FOUND: u8 = 0x92;
+/// A topic alias is too high, or not known.
+pub const TOPIC_ALIAS_INVALID: u8 = 0x94;
 /// A packet is larger than the other side takes.
 pub const PACKET_TOO_LARGE: u8 = 0x95;
 /// The broker has no retained messages.

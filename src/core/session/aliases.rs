@@ -57,33 +57,42 @@ impl OutgoingAliases {
 pub struct IncomingAliases {
     allowed: u16,
     topics: HashMap<u16, String>,
+    bytes: usize,
 }
 
 impl IncomingAliases {
     /// Starts anew, with as many as the CONNECT allowed.
     pub fn reset(&mut self, allowed: u16) {
-        self.topics.clear();
-        self.allowed = allowed;
+        *self = Self { allowed, ..Self::default() };
     }
 
-    /// Puts the topic in the place of its alias. The alias means nothing to the application.
-    pub fn resolve(&mut self, publish: &mut Publish) -> Result<(), Error> {
+    /// Puts the topic in the place of its alias. The alias means nothing to the application. The
+    /// topics that are kept have `limit` bytes at most.
+    pub fn resolve(&mut self, publish: &mut Publish, limit: usize) -> Result<(), Error> {
         let Some(properties) = &mut publish.properties else { return Ok(()) };
         let Some(number) = properties.number(Property::TopicAlias) else { return Ok(()) };
         let number = u16::try_from(number).unwrap_or(u16::MAX);
         if number > self.allowed {
             let text = format!("topic alias {number}, while at most {} are allowed", self.allowed);
-            return Err(Error::Protocol(text));
+            return Err(Error::TopicAlias(text));
         }
         properties.remove(Property::TopicAlias);
         if !publish.topic.is_empty() {
-            self.topics.insert(number, publish.topic.clone());
-            return Ok(());
+            return self.define(number, &publish.topic, limit);
         }
         match self.topics.get(&number) {
             Some(topic) => publish.topic.clone_from(topic),
-            None => return Err(Error::Protocol(format!("unknown topic alias {number}"))),
+            None => return Err(Error::TopicAlias(format!("unknown topic alias {number}"))),
         }
         Ok(())
+    }
+
+    fn define(&mut self, number: u16, topic: &str, limit: usize) -> Result<(), Error> {
+        let replaced = self.topics.insert(number, topic.to_owned());
+        self.bytes = self.bytes + topic.len() - replaced.map_or(0, |topic| topic.len());
+        if self.bytes <= limit {
+            return Ok(());
+        }
+        Err(Error::TopicAlias(format!("topics with an alias of more than {limit} bytes")))
     }
 }

@@ -95,7 +95,7 @@ impl Session {
         match packet {
             Incoming::Publish(mut publish) => {
                 let limit = self.options.limits.incoming_bytes;
-                self.aliases.resolve(&mut publish)?;
+                self.aliases.resolve(&mut publish, limit)?;
                 incoming.publish(publish, now, *connection, limit, output)?;
             }
             Incoming::PubRel(ack) => incoming.release(ack.mid, now, *connection, output)?,

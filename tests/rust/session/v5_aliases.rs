@@ -168,11 +168,12 @@ fn an_alias_that_the_broker_has_not_given_on_this_connection_is_a_protocol_error
     let mut peer = accepting(2);
     let error = peer.refuse(message_to("", alias(1)));
     assert_eq!(error.to_string(), "protocol error: unknown topic alias 1");
+    assert_eq!(error.reason_code(), Some(0x94));
     let mut peer = accepting(2);
     received(&mut peer, "a", alias(1));
     peer.session.lost();
     peer.accept(true, &[]);
-    assert!(matches!(peer.refuse(message_to("", alias(1))), Error::Protocol(_)));
+    assert!(matches!(peer.refuse(message_to("", alias(1))), Error::TopicAlias(_)));
 }
 
 #[test]
@@ -181,4 +182,18 @@ fn an_alias_above_what_we_allowed_is_a_protocol_error() {
     assert_eq!(error, "protocol error: topic alias 3, while at most 2 are allowed");
     let error = Peer::accepted(&[]).refuse(message_to("a", alias(1)));
     assert_eq!(error.return_code(), ReturnCode::Protocol);
+}
+
+#[test]
+fn what_the_aliases_keep_is_bounded_by_the_bytes_that_may_come_in() {
+    let mut peer = Peer::v5(|options| {
+        options.limits.incoming_bytes = 8;
+        options.properties = numbers(&allowing(3));
+    });
+    peer.accept(false, &[]);
+    received(&mut peer, "four", alias(1));
+    received(&mut peer, "five", alias(2));
+    received(&mut peer, "4", alias(1));
+    let error = peer.refuse(message_to("1234", alias(3)));
+    assert_eq!(error.to_string(), "protocol error: topics with an alias of more than 8 bytes");
 }
