@@ -335,9 +335,13 @@ impl Link {
         else {
             return;
         };
+        // Before the CONNACK nothing is said, and a later good-bye must not say it instead.
         let connected = self.shared.with_session(|session| {
-            session.set_goodbye(code, Properties::default());
-            session.is_connected()
+            let connected = session.is_connected();
+            if connected {
+                session.set_goodbye(code, Properties::default());
+            }
+            connected
         });
         if connected {
             self.say_goodbye(Stop::Reported).await;
