@@ -1,3 +1,4 @@
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal, final
 
 from typing_extensions import Self, disjoint_base
@@ -14,8 +15,10 @@ __all__ = [
     "EVENT_SUBSCRIBED",
     "EVENT_UNSUBSCRIBED",
     "Client",
+    "MQTTMatcher",
     "MQTTMessage",
     "Properties",
+    "Routes",
     "parse_broker_url",
     "reason_name",
     "topic_matches_sub",
@@ -31,6 +34,14 @@ EVENT_SUBSCRIBED: Final = 3
 EVENT_UNSUBSCRIBED: Final = 4
 EVENT_LOG: Final = 5
 EVENT_NOTICE: Final = 6
+
+@final
+class MQTTMatcher:
+    def __new__(cls) -> MQTTMatcher: ...
+    def __setitem__(self, key: str, value: Any, /) -> None: ...
+    def __getitem__(self, key: str, /) -> Any: ...
+    def __delitem__(self, key: str, /) -> None: ...
+    def iter_match(self, topic: str) -> Iterator[Any]: ...
 
 @disjoint_base
 class MQTTMessage:
@@ -107,6 +118,14 @@ class Client:
     def listen(self, logging: bool, publishing: bool) -> None: ...
     def is_connected(self) -> bool: ...
     def is_open(self) -> bool: ...
+
+@final
+class Routes:
+    def __new__(cls) -> Routes: ...
+    def add(self, sub: str, handler: Callable[..., Any]) -> None: ...
+    def remove(self, sub: str) -> None: ...
+    def handlers(self, topic: str) -> tuple[Callable[..., Any], ...]: ...
+    def __bool__(self) -> bool: ...
 
 def parse_broker_url(
     text: str,

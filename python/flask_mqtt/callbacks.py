@@ -114,6 +114,11 @@ class Callbacks:
     def message_callback_add(self, sub: str, callback: Handler) -> None:
         """Call a handler for messages whose topic matches a filter. The last one for a filter wins.
 
+        Args:
+            sub: A filter. Of a shared subscription, ``$share/<group>/<filter>``, only the filter is
+                matched: its messages have ordinary topics (MQTT 5.0, section 4.8.2).
+            callback: Called as ``(client, userdata, message)``.
+
         Raises:
             ValueError: The filter is malformed (MQTT 3.1.1, section 4.7), or there is no handler.
         """
@@ -123,7 +128,11 @@ class Callbacks:
         self._dispatcher.add_route(sub, callback)
 
     def message_callback_remove(self, sub: str) -> None:
-        """Forget the handler of a filter; nothing happens where there is none."""
+        """Forget the handler of a filter; nothing happens where there is none.
+
+        Args:
+            sub: The filter, as it was added.
+        """
         self._dispatcher.remove_route(sub)
 
     def user_data_set(self, userdata: Any) -> None:

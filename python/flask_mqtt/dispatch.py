@@ -11,7 +11,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from ._core import MQTTMessage, topic_matches_sub
+from ._core import MQTTMessage, Routes
 from .context import HandlerContext
 
 if TYPE_CHECKING:
@@ -34,7 +34,11 @@ _SETTLE_SECONDS = 0.1
 
 _KEPT_MESSAGES = 1_000
 _KEPT_BYTES = 16 * 1024 * 1024
-_ROUTES = 4_096
+
+#: The handlers of so many topics are remembered. Longer ones, in characters, are not: a broker may
+#: send any number of them.
+_REMEMBERED_TOPICS = 4_096
+_REMEMBERED_LENGTH = 256
 
 
 class Dispatcher:
@@ -68,7 +72,7 @@ class Dispatcher:
         self._app: Flask | None = None
         self.client: Any = None
         self.userdata: Any = None
-        self.routes: dict[str, Handler] = {}
+        self._routes = Routes()
         self._on_message: Handler | None = None
         self._route_cache: dict[str, tuple[Handler, ...]] = {}
         self._settled_at: float | None = None
@@ -93,19 +97,19 @@ class Dispatcher:
         self._on_message = handler
         self._routes_changed()
 
-    def add_route(self, topic: str, handler: Handler) -> None:
-        """Call a handler for messages whose topic matches a filter."""
-        self.routes = {**self.routes, topic: handler}
+    def add_route(self, sub: str, handler: Handler) -> None:
+        """Call a handler for the messages of a subscription, which may be a shared one."""
+        self._routes.add(sub, handler)
         self._routes_changed()
 
-    def remove_route(self, topic: str) -> None:
-        """Forget a filter's handler."""
-        self.routes = {key: handler for key, handler in self.routes.items() if key != topic}
+    def remove_route(self, sub: str) -> None:
+        """Forget a subscription's handler."""
+        self._routes.remove(sub)
         self._routes_changed()
 
     def _routes_changed(self) -> None:
         self._route_cache = {}
-        if self._settled_at is None and (self.routes or self._on_message):
+        if self._settled_at is None and (self._routes or self._on_message):
             self._settled_at = time.monotonic() + _SETTLE_SECONDS
         self._core.wake()
 
@@ -192,7 +196,7 @@ class Dispatcher:
             return
         # A handler may change the message.
         acknowledged = message.qos
-        if self.routes:
+        if self._routes:
             for handler in self._handlers_of(message.topic):
                 self.call(handler, self.client, self.userdata, message)
         elif self._on_message is not None:
@@ -201,16 +205,17 @@ class Dispatcher:
             self._core.handled(message)
 
     def _handlers_of(self, topic: str) -> tuple[Handler, ...]:
-        handlers = self._route_cache.get(topic)
+        # Taken first: what is found before a change goes to the cache that the change throws away.
+        cache = self._route_cache
+        handlers = cache.get(topic)
         if handlers is None:
-            routes = self.routes
-            matching = [key for key in routes if topic_matches_sub(key, topic)]
-            handlers = tuple(routes[key] for key in sorted(matching, key=_specificity))
+            handlers = self._routes.handlers(topic)
             if not handlers and self._on_message is not None:
                 handlers = (self._on_message,)
-            if len(self._route_cache) >= _ROUTES:
-                self._route_cache = {}
-            self._route_cache[topic] = handlers
+            if len(topic) <= _REMEMBERED_LENGTH:
+                if len(cache) >= _REMEMBERED_TOPICS:
+                    cache.clear()
+                cache[topic] = handlers
         return handlers
 
     def _may_open(self, message: MQTTMessage) -> bool:
@@ -290,8 +295,3 @@ class Dispatcher:
 
     def _log(self) -> logging.Logger:
         return logger if self._app is None else self._app.logger
-
-
-def _specificity(topic_filter: str) -> list[int]:
-    """Sort exact levels before ``+`` and ``+`` before ``#``: paho's order of calls."""
-    return [{"+": 1, "#": 2}.get(level, 0) for level in topic_filter.split("/")]

@@ -6,6 +6,7 @@
 mod client;
 mod error;
 mod events;
+mod matcher;
 mod message;
 mod options;
 mod properties;
@@ -43,6 +44,8 @@ fn reason_name(code: u8) -> &'static str {
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<client::Client>()?;
+    module.add_class::<matcher::MQTTMatcher>()?;
+    module.add_class::<matcher::Routes>()?;
     module.add_class::<message::MQTTMessage>()?;
     module.add_class::<properties::Properties>()?;
     module.add_function(wrap_pyfunction!(reason_name, module)?)?;

@@ -1,5 +1,11 @@
 //! Topic names and topic filters: what is valid, and what matches (MQTT 3.1.1, section 4.7).
 
+mod routes;
+mod tree;
+
+pub use routes::Routes;
+pub use tree::{Matches, TopicTree};
+
 use super::error::Error;
 
 const MAX_LENGTH: usize = 65_535;
@@ -40,14 +46,16 @@ pub fn validate_filter(filter: &str) -> Result<(), Error> {
 }
 
 /// Whether `filter` matches `topic`. A wildcard at the start of a filter does not match a topic that
-/// starts with `$` (section 4.7.2).
+/// starts with `$` (section 4.7.2). Where a filter is not valid, `#` before its end and `+` or `#` beside
+/// other characters stand for themselves.
 pub fn matches(filter: &str, topic: &str) -> bool {
     if topic.starts_with('$') && filter.starts_with(['+', '#']) {
         return false;
     }
     let mut levels = topic.split('/');
-    for wanted in filter.split('/') {
-        if wanted == "#" {
+    let mut wanted_levels = filter.split('/').peekable();
+    while let Some(wanted) = wanted_levels.next() {
+        if wanted == "#" && wanted_levels.peek().is_none() {
             return true;
         }
         match levels.next() {
@@ -56,6 +64,19 @@ pub fn matches(filter: &str, topic: &str) -> bool {
         }
     }
     levels.next().is_none()
+}
+
+/// The filter that the messages of a subscription match: that of a shared one is what comes after
+/// `$share/<group>/` (MQTT 5.0, section 4.8.2).
+pub fn without_share(subscription: &str) -> &str {
+    match subscription.strip_prefix("$share/").and_then(|shared| shared.split_once('/')) {
+        Some((group, filter))
+            if !group.is_empty() && !group.contains(['+', '#']) && !filter.is_empty() =>
+        {
+            filter
+        }
+        _ => subscription,
+    }
 }
 
 fn shorten(text: &str) -> String {
@@ -86,6 +107,10 @@ mod tests {
             ("$SYS/#", "$SYS/monitor/Clients"),
             ("$SYS/monitor/+", "$SYS/monitor/Clients"),
             ("ü/+", "ü/x"),
+            ("a/#/b", "a/#/b"),
+            ("a+", "a+"),
+            ("+", ""),
+            ("", ""),
         ] {
             assert!(matches(filter, topic), "{filter} should match {topic}");
         }
@@ -101,6 +126,9 @@ mod tests {
             ("+/monitor/Clients", "$SYS/monitor/Clients"),
             ("a", "a/b"),
             ("a/b", "a"),
+            ("a/#/b", "a/x/b"),
+            ("$share/g/a", "a"),
+            ("", "a"),
         ] {
             assert!(!matches(filter, topic), "{filter} should not match {topic}");
         }
@@ -116,6 +144,24 @@ mod tests {
         }
         assert!(validate_filter("a/+/b/#").is_ok());
         assert!(validate_topic("/flask/mqtt").is_ok());
+    }
+
+    #[test]
+    fn a_shared_subscription_has_a_group_and_a_filter() {
+        for (subscription, filter) in [
+            ("$share/g/a", "a"),
+            ("$share/g/a/#", "a/#"),
+            ("$share/g//", "/"),
+            ("$share/g/$share/h/a", "$share/h/a"),
+            ("a", "a"),
+            ("$share/g", "$share/g"),
+            ("$share/g/", "$share/g/"),
+            ("$share//a", "$share//a"),
+            ("$share/+/a", "$share/+/a"),
+            ("$shared/g/a", "$shared/g/a"),
+        ] {
+            assert_eq!(without_share(subscription), filter);
+        }
     }
 
     #[test]
