@@ -31,10 +31,15 @@ BLOCK = PACKET * 2_000
 
 
 class CostlessBroker:
-    """Accepts one client. Sends it messages when it subscribes; counts what it publishes."""
+    """Accepts one client. Sends it messages when it subscribes; counts what it publishes.
 
-    def __init__(self, messages: int) -> None:
+    messages: how many. block: some of them, encoded; it is sent so often that all are.
+    """
+
+    def __init__(self, messages: int, block: bytes = BLOCK, in_block: int = 2_000) -> None:
         self.messages = messages
+        self._block = block
+        self._blocks = messages // in_block
         self.finished_at = 0.0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
@@ -53,8 +58,8 @@ class CostlessBroker:
             first = client.recv(1 << 20)
             if first[0] == 0x82:
                 client.sendall(bytes([0x90, 3]) + first[2:4] + b"\x00")
-                for _ in range(self.messages // 2_000):
-                    client.sendall(BLOCK)
+                for _ in range(self._blocks):
+                    client.sendall(self._block)
                 client.recv(1)
             else:
                 missing = self.messages * len(PACKET) - len(first)

@@ -91,7 +91,7 @@ mod tests {
             assert_eq!(routes.insert(subscription, value), None);
         }
         assert_eq!(found(&routes, "jobs/1"), [1, 2, 3, 4]);
-        assert_eq!(found(&routes, "$share/workers/jobs/1"), []);
+        assert!(found(&routes, "$share/workers/jobs/1").is_empty());
         assert_eq!(routes.insert("$share/workers/jobs/+", 5), Some(2));
         assert_eq!(routes.remove("jobs/+"), Some(3));
         assert_eq!(routes.remove("jobs/+"), None);

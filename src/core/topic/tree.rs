@@ -25,6 +25,9 @@ struct Node<V> {
 
 const ROOT: usize = 0;
 
+/// How many steps are open at a time: up to two at each level, most of which come to nothing at once.
+const USUAL_STEPS: usize = 8;
+
 impl<V> TopicTree<V> {
     /// The value of a filter.
     pub fn get(&self, filter: &str) -> Option<&V> {
@@ -78,7 +81,9 @@ impl<V> TopicTree<V> {
     /// The values of the filters that match a topic: level by level the exact name before `+`, and `+`
     /// before `#`.
     pub fn matches<'a>(&'a self, topic: &'a str) -> Matches<'a, V> {
-        Matches { nodes: &self.nodes, open: vec![Step::Below(ROOT, Some(topic))] }
+        let mut open = Vec::with_capacity(USUAL_STEPS);
+        open.push(Step::Below(ROOT, Some(topic)));
+        Matches { nodes: &self.nodes, open }
     }
 
     fn grow(&mut self, parent: usize, level: &str) -> usize {
