@@ -6,8 +6,8 @@ or, with an interpreter that has Flask-MQTT 1.3.0 and paho-mqtt 2.2.0 installed:
 
     FLASK_MQTT_ORIGINAL_PYTHON=path/to/python python benchmarks/matching.py
 
-A third of the filters is exact, a third has a `+` and a third a `#`; each message matches one. "hot"
-are 30 topics again and again, "new" are 100,000 different ones. The runs of the two packages
+A third of the filters is exact, a third has a `+` and a third a `#`; each message matches one.
+"hot" are 30 topics again and again, "new" are 100,000 different ones. The runs of the two packages
 alternate; the figures are medians.
 
 receive: messages per second with an `on_topic` handler for each filter (see throughput.py)

@@ -79,6 +79,7 @@ def test_a_matcher_keeps_finds_and_orders_as_paho_does(
     assert found > len(cases.lives)
 
 
+@pytest.mark.smoke
 def test_a_matcher_holds_any_value_but_none() -> None:
     matcher = MQTTMatcher()
     value = object()

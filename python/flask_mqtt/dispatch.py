@@ -35,8 +35,8 @@ _SETTLE_SECONDS = 0.1
 _KEPT_MESSAGES = 1_000
 _KEPT_BYTES = 16 * 1024 * 1024
 
-#: The handlers of so many topics are remembered, of so many characters at most: few topics that come
-#: again and again are the usual case, and a dict finds them in half the time that the index takes.
+#: The handlers of so many topics are remembered, of so many characters at most: few topics that
+#: come again and again are the usual case, and a dict finds them in half the time of the index.
 _REMEMBERED_TOPICS = 4_096
 _REMEMBERED_LENGTH = 256
 
