@@ -44,8 +44,12 @@ def test_an_empty_configuration_makes_the_options_of_the_documents() -> None:
         protocol=MQTTv311,
         client_id="",
         clean_session=True,
+        clean_start_once=0,
         keep_alive=60,
         connect_timeout=5,
+        reconnect_delay_min=1,
+        reconnect_delay_max=120,
+        reconnect_on_failure=True,
         will=None,
         properties=None,
         tls=TlsOptions(),
@@ -55,6 +59,8 @@ def test_an_empty_configuration_makes_the_options_of_the_documents() -> None:
         tcp_nodelay=True,
         key_prefix="MQTT",
         max_packet_size=268_435_455,
+        max_inflight=20,
+        max_queued=0,
     )
 
 
@@ -75,6 +81,11 @@ def test_every_key_gets_into_the_options() -> None:
         bind_address="127.0.0.1",
         tcp_nodelay=False,
         max_packet_size=1000,
+        reconnect_delay_min=0.5,
+        reconnect_delay_max=30,
+        reconnect_on_failure=False,
+        max_inflight=7,
+        max_queued=8,
     )
     assert made.will == Will("gone", b"5", 2, True, {"WillDelayInterval": 3})  # type: ignore[arg-type]
     assert made.properties == {"ReceiveMaximum": 4}
@@ -83,6 +94,9 @@ def test_every_key_gets_into_the_options() -> None:
     assert (made.connect_timeout, made.max_packet_size) == (2.5, 1000)
     assert (made.proxy, made.bind_address) == ("http://proxy:3128", "127.0.0.1")
     assert made.tcp_nodelay is False
+    assert (made.reconnect_delay_min, made.reconnect_delay_max) == (0.5, 30)
+    assert made.reconnect_on_failure is False
+    assert (made.max_inflight, made.max_queued) == (7, 8)
 
 
 def test_the_prefix_of_the_keys_is_kept_for_messages() -> None:

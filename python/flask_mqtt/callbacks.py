@@ -43,6 +43,13 @@ class Callbacks:
     on_publish = HandlerSlot(3, 5)
     #: Called as ``(client, userdata, level, buf)`` for every packet, with paho's texts.
     on_log = HandlerSlot(4)
+    #: Called as ``(client, userdata)`` before every attempt to connect: in the thread that calls
+    #: `connect` or `reconnect`, and on the dispatcher's for all other attempts. What it sets on the
+    #: client holds for that attempt.
+    on_pre_connect = HandlerSlot(2)
+    #: Called as ``(client, userdata)`` when an attempt failed before anything could be sent to the
+    #: broker, once for each broker that was tried; not where `connect` or `reconnect` raises.
+    on_connect_fail = HandlerSlot(2)
 
     _on_connect: Fitted | None = None
     _on_disconnect: Fitted | None = None
@@ -50,6 +57,8 @@ class Callbacks:
     _on_unsubscribe: Fitted | None = None
     _on_publish: Fitted | None = None
     _on_log: Fitted | None = None
+    _on_pre_connect: Fitted | None = None
+    _on_connect_fail: Fitted | None = None
 
     def __init__(self, userdata: Any) -> None:
         """Start without handlers; ``userdata`` is given to every one."""
@@ -64,6 +73,8 @@ class Callbacks:
                 _core.EVENT_UNSUBSCRIBED: self._unsubscribed,
                 _core.EVENT_LOG: self._log,
                 _core.EVENT_NOTICE: self._notice,
+                _core.EVENT_ATTEMPT: self._attempt,
+                _core.EVENT_CONNECT_FAILED: self._connect_failed,
             },
             self._catch_up,
         )
@@ -227,6 +238,17 @@ class Callbacks:
             self._logger.log(LOGGING_LEVEL[level], text)
         if self._on_log is not None:
             self._call(self._on_log, self, self._dispatcher.userdata, level, text)
+
+    def _attempt(self) -> None:
+        self._call_on_pre_connect(self._dispatcher.call)
+
+    def _call_on_pre_connect(self, call: Handler) -> None:
+        if self._on_pre_connect is not None:
+            call(self._on_pre_connect.handler, self, self._dispatcher.userdata)
+
+    def _connect_failed(self) -> None:
+        if self._on_connect_fail is not None:
+            self._call(self._on_connect_fail, self, self._dispatcher.userdata)
 
     def _notice(self, level: int, text: str) -> None:
         logger.log(LOGGING_LEVEL[level], text)

@@ -10,20 +10,17 @@ import time
 import weakref
 from typing import Any, Literal
 
-from .callbacks import Callbacks
-from .client_settings import ClientSettings
+from .attempts import Attempts
 from .config import Config
 from .constants import (
     MQTT_CLEAN_START_FIRST_ONLY,
+    MQTT_ERR_AGAIN,
     MQTT_ERR_INVAL,
     MQTT_ERR_NO_CONN,
     MQTT_ERR_QUEUE_SIZE,
     MQTT_ERR_SUCCESS,
     MQTT_LOG_DEBUG,
-    MQTT_LOG_ERR,
-    MQTT_LOG_WARNING,
     MQTTErrorCode,
-    MQTTv5,
     MQTTv311,
 )
 from .reasoncodes import ReasonCode
@@ -41,7 +38,7 @@ STOP_TIMEOUT = 5.0
 GOODBYE_TIMEOUT = 0.7
 
 
-class Client(ClientSettings, Callbacks):
+class Client(Attempts):
     """An MQTT client. A Rust thread has the connection, a Python thread calls the handlers.
 
     :class:`flask_mqtt.Mqtt` has one as ``mqtt.client``; handlers get it as their first argument.
@@ -104,7 +101,9 @@ class Client(ClientSettings, Callbacks):
             keepalive: Seconds between packets before a PINGREQ; 0 switches that off.
             bind_address: Local address to connect from.
             bind_port: 0; the system chooses the local port.
-            clean_start: For MQTT 5: True or False replaces ``clean_session``.
+            clean_start: For MQTT 5: True or False replaces ``clean_session``. By default that holds
+                until the broker has accepted a connection, and the session goes on with the next
+                (MQTT 5.0, 3.1.2.4).
             properties: For MQTT 5: a `Properties` object or a dict.
 
         Returns:
@@ -165,27 +164,6 @@ class Client(ClientSettings, Callbacks):
     def _connect_now(self) -> None:
         os.close(self._start(report_first=False))
         self._connect_with_loop = False
-
-    def _start(self, *, report_first: bool) -> int:
-        self._speaks_5 = self.settings.protocol_version == MQTTv5
-        return self._core.connect(self.settings.connect_options(), report_first)
-
-    # Headers may have a token that is not valid for long. So they are made anew when a connection
-    # or an attempt has ended, of which there is always a notice, for the next one.
-
-    def _notice(self, level: int, text: str) -> None:
-        super()._notice(level, text)
-        if level in (MQTT_LOG_WARNING, MQTT_LOG_ERR):
-            self._renew_headers()
-
-    def _renew_headers(self) -> None:
-        if callable(self.settings.ws_headers):
-            try:
-                self._core.websocket_headers(self.settings.websocket_headers())
-            except Exception:
-                logger.exception(
-                    "%s failed; the last headers stay", self.settings.key("ws_headers")
-                )
 
     def disconnect(self, reasoncode: int | None = None, properties: Any = None) -> MQTTErrorCode:
         """Send DISCONNECT, so that no will is published, and stop reconnecting.
@@ -292,8 +270,9 @@ class Client(ClientSettings, Callbacks):
             ``(rc, mid)``. ``MQTT_ERR_SUCCESS``: accepted for sending. ``MQTT_ERR_NO_CONN``: not
             connected; QoS 0 is dropped, QoS 1 and 2 are sent after the next connect.
             ``MQTT_ERR_QUEUE_SIZE``: so much waits for the broker that there was no room within
-            ten seconds. ``MQTT_ERR_PAYLOAD_SIZE``, ``MQTT_ERR_NOT_SUPPORTED``: the broker has said
-            that it takes no packet so large, or no such QoS or retained message (MQTT 5).
+            ten seconds, or as many messages as ``max_queued`` allows. ``MQTT_ERR_PAYLOAD_SIZE``,
+            ``MQTT_ERR_NOT_SUPPORTED``: the broker has said that it takes no packet so large, or no
+            such QoS or retained message (MQTT 5).
 
         Raises:
             TypeError: The payload or a property has another type.
@@ -303,7 +282,7 @@ class Client(ClientSettings, Callbacks):
         if properties is not None:
             self._need_5("properties")
         result = self._core.publish(topic, payload, qos, retain, properties)
-        if result[0] == MQTT_ERR_QUEUE_SIZE and self._core.is_open():
+        if result[0] == MQTT_ERR_AGAIN:
             return self._publish_when_there_is_room(topic, payload, qos, retain, properties)
         return result
 
@@ -314,9 +293,12 @@ class Client(ClientSettings, Callbacks):
             waiter = self._core.room()
             result = self._core.publish(*message)
             left = deadline - time.monotonic()
-            if result[0] != MQTT_ERR_QUEUE_SIZE or left <= 0:
+            if result[0] != MQTT_ERR_AGAIN:
                 os.close(waiter)
                 return result
+            if left <= 0 or not self._core.is_open():
+                os.close(waiter)
+                return MQTT_ERR_QUEUE_SIZE, 0
             _wait_for(waiter, left)
 
     def subscribe(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .constants import MQTT_CLEAN_START_FIRST_ONLY, MQTTv5
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from .config import Config
     from .options import Pem
 
+#: Of the calls of `connect`; a Clean Start holds for one of them.
+_numbers = itertools.count(1)
+
 
 class ClientSettings:
     """The settings of a client, in paho's shape. They hold from the next connection on."""
@@ -22,7 +27,7 @@ class ClientSettings:
     settings: Config
 
     def configure(self, **values: Any) -> None:
-        """Change settings for the next connection.
+        """Change settings for the next attempt to connect.
 
         Args:
             values: By the names of the configuration keys, in lower case and without their prefix.
@@ -123,7 +128,9 @@ class ClientSettings:
         if not self.settings.tls_enabled:
             raise ValueError("tls_insecure_set: call tls_set() or tls_set_context() before it")
         if self.settings.tls_context is not None:
-            self.settings.tls_context.check_hostname = not value
+            context = self.settings.tls_context
+            context.check_hostname = not value
+            self.configure(tls_context=context)
         else:
             self.configure(tls_insecure=value)
 
@@ -137,13 +144,35 @@ class ClientSettings:
         Args:
             path: Path, with its query.
             headers: Further headers, or a function that gets the usual headers and returns all. It
-                is called when connecting begins, and after each attempt that failed or ended.
+                is called before each attempt to connect.
 
         Raises:
             TypeError: A value has the wrong type.
             ValueError: A value is not allowed.
         """
         self.configure(ws_path=path, ws_headers=headers)
+
+    def reconnect_delay_set(self, min_delay: float = 1, max_delay: float = 120) -> None:
+        """Set how long automatic attempts to connect wait: twice as long as the last time.
+
+        A quarter of each delay is random. While there is a connection, that holds for the delays
+        after the next attempt.
+
+        Args:
+            min_delay: The first delay, in seconds.
+            max_delay: The longest, in seconds.
+
+        Raises:
+            TypeError: A value is no number.
+            ValueError: A value is not allowed, or ``max_delay`` less than ``min_delay``.
+        """
+        before = self.settings
+        self.configure(reconnect_delay_min=min_delay, reconnect_delay_max=max_delay)
+        try:
+            self.settings.check_delays()
+        except ValueError:
+            self.settings = before
+            raise
 
     def _need_5(self, what: str) -> None:
         version = self.settings.protocol_version
@@ -178,7 +207,9 @@ class ClientSettings:
             "bind_address": bind_address or None,
             "connect_properties": properties,
         }
-        if clean_start != MQTT_CLEAN_START_FIRST_ONLY:
+        once = clean_start == MQTT_CLEAN_START_FIRST_ONLY
+        if not once:
             self._need_5("clean_start")
             values["clean_session"] = clean_start
         self.configure(**values)
+        self.settings = replace(self.settings, clean_start_once=next(_numbers) if once else 0)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("flask_mqtt")
 
 MAX_PACKET_SIZE = 268_435_455
+_MANY = 2_147_483_647
 
 #: Numbers of packets, as paho's `PacketTypes` has them; a will is none.
 _CONNECT = 1
@@ -39,12 +40,17 @@ class Config(BrokerSettings, TlsSettings):
     keepalive: int = 60
     clean_session: bool = True
     connection_timeout: float = 5
+    reconnect_delay_min: float = 1
+    reconnect_delay_max: float = 120
+    reconnect_on_failure: bool = True
     last_will_topic: str | None = None
     last_will_message: str | bytes | bytearray | float | None = None
     last_will_qos: int = 0
     last_will_retain: bool = False
     last_will_properties: Any = field(default=None, repr=False)
     max_packet_size: int = MAX_PACKET_SIZE
+    max_inflight: int = 20
+    max_queued: int = 0
     protocol_version: int = MQTTv311
     connect_properties: Any = field(default=None, repr=False)
     #: A dict, or a callable that gets the usual headers and returns what to send.
@@ -52,6 +58,8 @@ class Config(BrokerSettings, TlsSettings):
     proxy: str | None = field(default=None, repr=False)
     bind_address: str | None = None
     tcp_nodelay: bool = True
+    #: For MQTT 5, and no key: above 0, a clean start is for the first connection with this number.
+    clean_start_once: int = field(default=0, repr=False, compare=False)
 
     def updated(self, attributes: Mapping[str, Any]) -> Config:
         """Return these values with those that an application has assigned since, checked.
@@ -88,8 +96,12 @@ class Config(BrokerSettings, TlsSettings):
         }
         return self.updated(own)
 
-    def connect_options(self) -> ConnectOptions:
+    def connect_options(self, *, make_headers: bool = True) -> ConnectOptions:
         """Return what a connection is made with.
+
+        Args:
+            make_headers: Whether a callable for the headers of websockets is called; otherwise it
+                counts as none.
 
         Raises:
             TypeError: What the callable for the headers of websockets returns has a wrong type.
@@ -102,17 +114,23 @@ class Config(BrokerSettings, TlsSettings):
             protocol=self.protocol_version,
             client_id=self.client_id,
             clean_session=self.clean_session,
+            clean_start_once=self.clean_start_once if self.clean_session else 0,
             keep_alive=self.keepalive,
             connect_timeout=self.connection_timeout,
+            reconnect_delay_min=self.reconnect_delay_min,
+            reconnect_delay_max=self.reconnect_delay_max,
+            reconnect_on_failure=self.reconnect_on_failure,
             will=self._will(),
             properties=self.connect_properties,
             tls=self._tls(endpoints),
-            websocket_headers=self.websocket_headers(),
+            websocket_headers=self.websocket_headers(make=make_headers),
             proxy=self.proxy,
             bind_address=self.bind_address,
             tcp_nodelay=self.tcp_nodelay,
             key_prefix=self.prefix,
             max_packet_size=self.max_packet_size,
+            max_inflight=self.max_inflight,
+            max_queued=self.max_queued,
         )
 
     def check(self) -> list[Endpoint]:
@@ -123,6 +141,7 @@ class Config(BrokerSettings, TlsSettings):
         """
         endpoints = self.endpoints()
         self._tls(endpoints)
+        self.check_delays()
         if any(endpoint.transport == "unix" for endpoint in endpoints):
             for name in ("proxy", "bind_address"):
                 if getattr(self, name) is not None:
@@ -139,6 +158,20 @@ class Config(BrokerSettings, TlsSettings):
                 )
         return endpoints
 
+    def check_delays(self) -> None:
+        """Look at whether the delays between attempts to connect go together.
+
+        Raises:
+            ValueError: The shortest is longer than the longest.
+        """
+        shortest, longest = self.reconnect_delay_min, self.reconnect_delay_max
+        if shortest > longest:
+            raise ValueError(
+                f"{self.key('reconnect_delay_min')} = {shortest} and "
+                f"{self.key('reconnect_delay_max')} = {longest}: "
+                "the longest delay must not be shorter than the shortest"
+            )
+
     def _tls(self, endpoints: list[Endpoint]) -> TlsOptions:
         return self.tls_options() if _any_tls(endpoints) else TlsOptions()
 
@@ -153,8 +186,11 @@ class Config(BrokerSettings, TlsSettings):
             properties=self.last_will_properties,
         )
 
-    def websocket_headers(self) -> list[tuple[str, str]]:
+    def websocket_headers(self, *, make: bool = True) -> list[tuple[str, str]]:
         """Return the headers for websockets beside those that the handshake sets itself.
+
+        Args:
+            make: Whether a callable for them is called; otherwise it counts as none.
 
         Raises:
             TypeError: What the callable for them returns has a wrong type.
@@ -165,6 +201,8 @@ class Config(BrokerSettings, TlsSettings):
             return []
         if not callable(self.ws_headers):
             return list(self.ws_headers.items())
+        if not make:
+            return []
         usual = brokers.usual_headers(first)
         key = self.key("ws_headers")
         headers = self.ws_headers(dict(usual))
@@ -269,12 +307,17 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "keepalive": checks.integer(0, 65_535, " seconds (0: off)"),
     "clean_session": checks.boolean,
     "connection_timeout": checks.seconds,
+    "reconnect_delay_min": checks.seconds,
+    "reconnect_delay_max": checks.seconds,
+    "reconnect_on_failure": checks.boolean,
     "last_will_topic": checks.will_topic,
     "last_will_message": checks.will_message,
     "last_will_qos": checks.integer(0, 2),
     "last_will_retain": checks.boolean,
     "last_will_properties": checks.properties(_WILL),
     "max_packet_size": checks.integer(1, MAX_PACKET_SIZE, " bytes"),
+    "max_inflight": checks.integer(0, _MANY, " messages (0: no limit)"),
+    "max_queued": checks.integer(0, _MANY, " messages (0: no limit)"),
     "protocol_version": checks.number(
         range(MQTTv31, MQTTv5 + 1), "3 (MQTTv31), 4 (MQTTv311) or 5 (MQTTv5)"
     ),

@@ -118,12 +118,17 @@ class Mqtt:
         self.connect_properties = values.connect_properties
         self.keepalive = values.keepalive
         self.connection_timeout = values.connection_timeout
+        self.reconnect_delay_min = values.reconnect_delay_min
+        self.reconnect_delay_max = values.reconnect_delay_max
+        self.reconnect_on_failure = values.reconnect_on_failure
         self.last_will_topic = values.last_will_topic
         self.last_will_message = values.last_will_message
         self.last_will_qos = values.last_will_qos
         self.last_will_retain = values.last_will_retain
         self.last_will_properties = values.last_will_properties
         self.max_packet_size = values.max_packet_size
+        self.max_inflight = values.max_inflight
+        self.max_queued = values.max_queued
         self.tls_enabled = values.tls_enabled
         self.tls_ca_certs = values.tls_ca_certs
         self.tls_certfile = values.tls_certfile

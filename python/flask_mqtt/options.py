@@ -66,10 +66,17 @@ class ConnectOptions:
     protocol: int
     client_id: str
     clean_session: bool
+    #: For MQTT 5: above 0, a clean start is for the first connection with this number.
+    clean_start_once: int
     #: Seconds.
     keep_alive: int
     #: Seconds.
     connect_timeout: float
+    #: Seconds.
+    reconnect_delay_min: float
+    #: Seconds.
+    reconnect_delay_max: float
+    reconnect_on_failure: bool
     will: Will | None
     properties: Properties | None = field(repr=False)
     tls: TlsOptions
@@ -82,3 +89,6 @@ class ConnectOptions:
     key_prefix: str | None
     #: Bytes.
     max_packet_size: int
+    #: QoS 1 and 2 messages that may be on their way, and wait beyond those; 0 for no limit.
+    max_inflight: int
+    max_queued: int

@@ -12,8 +12,7 @@ use super::message::MQTTMessage;
 use super::options::ConnectOptions;
 use super::properties::from_python;
 use crate::core::client::Client as CoreClient;
-use crate::core::error::Error;
-use crate::core::options::Secret;
+use crate::core::error::{Error, ReturnCode};
 use crate::core::packet::{SubscribeOptions, Subscription};
 use crate::core::property::Place;
 use crate::core::qos::Qos;
@@ -65,10 +64,21 @@ impl Client {
         Ok(self.core.disconnect(report, reason, properties)?.map(IntoRawFd::into_raw_fd))
     }
 
-    /// Replaces the headers of the request for a websocket, from the next attempt to connect on.
-    fn websocket_headers(&self, headers: Vec<(String, String)>) -> PyResult<()> {
-        let headers = headers.into_iter().map(|(name, value)| (name, Secret(value))).collect();
-        self.core.set_websocket_headers(headers).map_err(to_python)
+    /// Chooses whether `EVENT_ATTEMPT` comes before each attempt to connect, except the one that
+    /// `connect` reports, and `answer` is waited for.
+    fn ask(&self, wanted: bool) {
+        self.core.ask(wanted);
+    }
+
+    /// Whether `answer` is waited for.
+    fn is_asking(&self) -> bool {
+        self.core.is_asking()
+    }
+
+    /// Says with what the next attempt and later ones are made; `None` for the same as before.
+    fn answer(&self, options: Option<ConnectOptions<'_>>) -> PyResult<()> {
+        let options = options.map(ConnectOptions::into_core).transpose()?;
+        self.core.answer(options).map_err(to_python)
     }
 
     /// Publishes a message and returns `(rc, mid)`.
@@ -127,6 +137,13 @@ impl Client {
         message.receipt.map_or(Ok(()), |receipt| self.core.handled(receipt)).map_err(to_python)
     }
 
+    /// Acknowledges a message that waits for it, and returns `rc`.
+    fn acknowledge(&self, mid: i64, qos: i64) -> PyResult<i32> {
+        let qos = Qos::try_from(qos).map_err(to_python)?;
+        let Ok(mid) = u16::try_from(mid) else { return Ok(ReturnCode::NotFound as i32) };
+        self.core.acknowledge(mid, qos).map(|code| code as i32).map_err(to_python)
+    }
+
     /// Up to `most` events, the oldest first.
     fn take<'py>(&self, py: Python<'py>, most: usize) -> PyResult<Bound<'py, PyList>> {
         events::to_list(py, self.core.take(most))
@@ -145,6 +162,11 @@ impl Client {
     /// Chooses what is reported.
     fn listen(&self, logging: bool, publishing: bool) {
         self.core.listen(logging, publishing);
+    }
+
+    /// Whether the connection's thread runs. The dispatcher is woken when it ends.
+    fn is_running(&self) -> bool {
+        self.core.is_running()
     }
 
     /// Whether the broker accepted the present connection.

@@ -16,6 +16,8 @@ const SUBSCRIBED: u8 = 3;
 const UNSUBSCRIBED: u8 = 4;
 const LOG: u8 = 5;
 const NOTICE: u8 = 6;
+const ATTEMPT: u8 = 7;
+const CONNECT_FAILED: u8 = 8;
 
 /// Names the kinds.
 pub fn add_constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -25,7 +27,9 @@ pub fn add_constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("EVENT_SUBSCRIBED", SUBSCRIBED)?;
     module.add("EVENT_UNSUBSCRIBED", UNSUBSCRIBED)?;
     module.add("EVENT_LOG", LOG)?;
-    module.add("EVENT_NOTICE", NOTICE)
+    module.add("EVENT_NOTICE", NOTICE)?;
+    module.add("EVENT_ATTEMPT", ATTEMPT)?;
+    module.add("EVENT_CONNECT_FAILED", CONNECT_FAILED)
 }
 
 /// A list of events for the dispatcher.
@@ -61,6 +65,8 @@ fn to_object<'py>(
         Event::Unsubscribed { mid, codes, properties } => {
             (UNSUBSCRIBED, mid, PyTuple::new(py, codes)?, shown(properties)).into_pyobject(py)
         }
+        Event::Attempt => (ATTEMPT,).into_pyobject(py),
+        Event::ConnectFailed => (CONNECT_FAILED,).into_pyobject(py),
         Event::Log { level, text } => (LOG, level as u8, text).into_pyobject(py),
         Event::Notice { level, text } => (NOTICE, level as u8, text).into_pyobject(py),
     };

@@ -66,8 +66,12 @@ pub struct ConnectOptions<'py> {
     protocol: i64,
     client_id: String,
     clean_session: bool,
+    clean_start_once: u32,
     keep_alive: u16,
     connect_timeout: f64,
+    reconnect_delay_min: f64,
+    reconnect_delay_max: f64,
+    reconnect_on_failure: bool,
     will: Option<Will<'py>>,
     properties: Option<Bound<'py, PyAny>>,
     tls: TlsOptions,
@@ -77,6 +81,8 @@ pub struct ConnectOptions<'py> {
     tcp_nodelay: bool,
     key_prefix: Option<String>,
     max_packet_size: usize,
+    max_inflight: usize,
+    max_queued: usize,
 }
 
 impl ConnectOptions<'_> {
@@ -87,8 +93,12 @@ impl ConnectOptions<'_> {
             protocol: protocol(self.protocol)?,
             client_id: self.client_id,
             clean_session: self.clean_session,
+            clean_start_once: self.clean_start_once,
             keep_alive: self.keep_alive,
-            connect_timeout: seconds(self.connect_timeout)?,
+            connect_timeout: seconds("connect_timeout", self.connect_timeout)?,
+            reconnect_delay_min: seconds("reconnect_delay_min", self.reconnect_delay_min)?,
+            reconnect_delay_max: seconds("reconnect_delay_max", self.reconnect_delay_max)?,
+            reconnect_on_failure: self.reconnect_on_failure,
             will: self.will.map(will).transpose()?,
             properties: properties::from_python(self.properties.as_ref(), Place::Connect)?,
             tls: tls(self.tls)?,
@@ -97,7 +107,12 @@ impl ConnectOptions<'_> {
             bind_address: None,
             tcp_nodelay: self.tcp_nodelay,
             key_prefix: self.key_prefix,
-            limits: Limits { packet_size: self.max_packet_size, ..Limits::default() },
+            limits: Limits {
+                packet_size: self.max_packet_size,
+                inflight: limit(self.max_inflight),
+                queued: limit(self.max_queued),
+                ..Limits::default()
+            },
         };
         options.bind_address =
             self.bind_address.map(|text| address(&text, &options)).transpose()?;
@@ -139,9 +154,14 @@ fn protocol(number: i64) -> PyResult<core::Protocol> {
     })
 }
 
-fn seconds(timeout: f64) -> PyResult<Duration> {
-    Duration::try_from_secs_f64(timeout)
-        .map_err(|error| PyValueError::new_err(format!("connect_timeout {timeout}: {error}")))
+fn seconds(name: &str, number: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(number)
+        .map_err(|error| PyValueError::new_err(format!("{name} {number}: {error}")))
+}
+
+/// A number of messages, of which 0 is none.
+fn limit(messages: usize) -> usize {
+    if messages == 0 { usize::MAX } else { messages }
 }
 
 fn proxy(text: &str) -> PyResult<core::Proxy> {

@@ -9,22 +9,22 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use super::connection::{Stop, Task, run};
+use super::connection::run;
 use super::error::{Error, ReturnCode};
 use super::inbox::Inbox;
-use super::options::{ConnectOptions, Secret};
+use super::options::ConnectOptions;
 use super::packet::Subscription;
 use super::property::Properties;
 use super::qos::Qos;
 use super::session::{Event, LogLevel, Receipt, Session};
 use super::shared::{Outcome, Shared};
 use super::signal::Signal;
-use super::transport::{check, check_headers};
+use super::task::{Stop, Task};
+use super::transport::check;
 
 struct Running {
     thread: JoinHandle<()>,
     stop: watch::Sender<Stop>,
-    headers: watch::Sender<Vec<(String, Secret)>>,
     opened: Arc<Outcome>,
     done: Arc<Signal>,
 }
@@ -69,15 +69,14 @@ impl Client {
         let opened = Arc::new(Outcome::default());
         let waiter = opened.waiter()?;
         let (stop, stopped) = watch::channel(Stop::No);
-        let (headers, websocket_headers) = watch::channel(options.websocket_headers.clone());
         let done = Arc::new(Signal::default());
         let task = Task {
             shared: self.shared.clone(),
             options: Arc::new(options),
             stop: stopped,
-            websocket_headers,
             opened: opened.clone(),
             report_first,
+            chosen_client_id: None,
         };
         let end = End { shared: self.shared.clone(), opened: opened.clone(), done: done.clone() };
         let thread =
@@ -90,7 +89,7 @@ impl Client {
                 }
                 work(task);
             })?;
-        *running = Some(Running { thread, stop, headers, opened, done });
+        *running = Some(Running { thread, stop, opened, done });
         Ok(waiter)
     }
 
@@ -123,17 +122,29 @@ impl Client {
         waiter.map(Some)
     }
 
-    /// Replaces the headers of the request for a websocket, from the next attempt to connect on: a
-    /// token may have to be renewed. Without a connection there is nothing to replace: the next one
-    /// has the headers in its options.
+    /// Chooses whether the application is asked before each attempt to connect: [`Event::Attempt`] says
+    /// so, and [`Self::answer`] is waited for, at most as long as connecting may take. It is not asked
+    /// for the attempt that [`Self::connect`] reports.
+    pub fn ask(&self, wanted: bool) {
+        self.shared.inquiry.want(wanted);
+    }
+
+    /// Whether [`Self::answer`] is waited for.
+    pub fn is_asking(&self) -> bool {
+        self.shared.inquiry.is_open()
+    }
+
+    /// Says with what options the next attempt is made, and all later ones; `None` for the same as
+    /// before.
     ///
     /// # Errors
-    /// [`Error::Option`] for what is no header or none that may be set; the old ones stay.
-    pub fn set_websocket_headers(&self, headers: Vec<(String, Secret)>) -> Result<(), Error> {
-        check_headers(&headers)?;
-        if let Some(running) = self.lock_running().as_ref() {
-            running.headers.send_replace(headers);
+    /// Those of [`Self::connect`]; the question stays open.
+    pub fn answer(&self, options: Option<ConnectOptions>) -> Result<(), Error> {
+        if let Some(options) = &options {
+            options.validate()?;
+            check(options)?;
         }
+        self.shared.inquiry.answer(options);
         Ok(())
     }
 
@@ -173,6 +184,11 @@ impl Client {
         self.shared.call(|session| session.handled(receipt))
     }
 
+    /// Acknowledges a message by its identifier; see [`Session::acknowledge`].
+    pub fn acknowledge(&self, mid: u16, qos: Qos) -> Result<ReturnCode, Error> {
+        self.shared.call(|session| session.acknowledge(mid, qos))
+    }
+
     /// Takes up to `most` events, the oldest first.
     pub fn take(&self, most: usize) -> Vec<Event> {
         self.shared.inbox.take(most)
@@ -189,6 +205,12 @@ impl Client {
     /// The process has no descriptors left.
     pub fn room(&self) -> io::Result<OwnedFd> {
         self.shared.room.waiter()
+    }
+
+    /// Whether there is an I/O thread, which has a connection or tries to. The dispatcher is woken when
+    /// it ends.
+    pub fn is_running(&self) -> bool {
+        self.lock_running().as_ref().is_some_and(|running| !running.done.is_over())
     }
 
     /// Whether the broker accepted the present connection.
@@ -242,6 +264,7 @@ impl Drop for End {
         }
         self.opened.give_up();
         self.done.give_for_good();
+        self.shared.inbox.wake();
     }
 }
 
@@ -249,7 +272,8 @@ impl Drop for End {
 fn work(task: Task) {
     let limits = &task.options.limits;
     task.shared.inbox.set_limits(limits.incoming_messages, limits.incoming_bytes);
-    task.shared.with_session(|session| session.configure(task.options.clone()));
+    let shared = task.shared.clone();
+    shared.with_session(|session| session.configure(task.options.clone()));
     match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
         Ok(runtime) => {
             runtime.block_on(run(task));
@@ -258,4 +282,5 @@ fn work(task: Task) {
         }
         Err(error) => task.opened.finish(Err(error.into())),
     }
+    shared.inquiry.drop_it();
 }

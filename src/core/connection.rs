@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::sync::watch;
 
 use super::error::{Error, ReturnCode};
-use super::options::{ConnectOptions, Protocol, Secret};
+use super::options::{ConnectOptions, Protocol};
 use super::packet::{Incoming, decode};
 use super::property::Properties;
-use super::session::{Backoff, Event, LogLevel};
-use super::shared::{Outcome, Shared};
+use super::session::{Backoff, Event};
+use super::shared::Shared;
+use super::task::{Stop, Task};
 use super::transport::{Stream, open};
 use super::unanswered::{explain, look_at};
 
@@ -25,72 +25,13 @@ const FAREWELL: Duration = Duration::from_millis(300);
 /// The CONNACK code for a client identifier that the broker does not want.
 const IDENTIFIER_REJECTED: u8 = 2;
 
-/// How a stop is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
-    /// Not at all.
-    No,
-    /// With an event for `on_disconnect`.
-    Reported,
-    /// Without.
-    Silent,
-}
-
-/// What the thread is started with.
-pub struct Task {
-    /// What it shares with the application's threads.
-    pub shared: Arc<Shared>,
-    /// Where to connect and how.
-    pub options: Arc<ConnectOptions>,
-    /// Changes when the connection is to end.
-    pub stop: watch::Receiver<Stop>,
-    /// The headers of the request for a websocket; they may be replaced.
-    pub websocket_headers: watch::Receiver<Vec<(String, Secret)>>,
-    /// How the first attempt to connect went.
-    pub opened: Arc<Outcome>,
-    /// Whether the first attempt is reported to a waiter, and is the last one if it fails.
-    pub report_first: bool,
-}
-
-impl Task {
-    /// Changes the options of the next attempt.
-    fn configure(&mut self, change: impl FnOnce(&mut ConnectOptions)) {
-        let mut options = ConnectOptions::clone(&self.options);
-        change(&mut options);
-        self.options = Arc::new(options);
-        self.shared.with_session(|session| session.configure(self.options.clone()));
-    }
-
-    /// From now on there is an identifier: a broker may insist on one (MQTT 3.1.1, section 3.1.3.1), and
-    /// MQTT 3.1 always does.
-    fn choose_client_id(&mut self) {
-        let id = std::iter::repeat_with(fastrand::alphanumeric).take(22).collect();
-        self.configure(|options| options.client_id = id);
-    }
-
-    /// Takes headers that were replaced since the last attempt.
-    fn renew_headers(&mut self) {
-        if self.websocket_headers.has_changed().unwrap_or(false) {
-            let headers = self.websocket_headers.borrow_and_update().clone();
-            self.configure(|options| options.websocket_headers = headers);
-        }
-    }
-
-    fn notice(&self, text: String) {
-        let level = LogLevel::Warning;
-        self.shared.with_session(|session| session.report(Event::Notice { level, text }));
-    }
-}
-
-/// Runs until a stop is wanted.
+/// Runs until a stop is wanted, or until there is no connection any more where none is to be made again.
 pub async fn run(mut task: Task) {
     let mut backoff = Backoff::default();
     let mut first = task.report_first;
     // What came of the brokers that were tried since the last delay.
     let mut failures = Vec::new();
-    if task.options.protocol == Protocol::V31 && task.options.client_id.is_empty() {
-        task.choose_client_id();
-    }
+    task.ensure_client_id();
     loop {
         let (failure, accepted) = match attempt(&mut task, first).await {
             Attempt::Stopped => return,
@@ -123,13 +64,26 @@ pub async fn run(mut task: Task) {
             }
             failures.clear();
         }
-        let (delay, address) = (backoff.next(fastrand::f64()), task.options.broker().address());
-        let seconds = delay.as_secs_f64();
-        task.notice(format!("{text}; next attempt to reach {address} in {seconds:.1} s"));
-        tokio::select! {
-            () = tokio::time::sleep(delay) => {}
-            _ = task.stop.wait_for(|stop| *stop != Stop::No) => return,
+        if !task.options.reconnect_on_failure {
+            let key = task.options.key("RECONNECT_ON_FAILURE");
+            task.notice(format!("{text}; {key} is off, so there is no other attempt"));
+            return;
         }
+        if !pause(&mut task, &mut backoff, &text).await {
+            return;
+        }
+    }
+}
+
+/// Says what happened and waits before the next attempt. Returns false when the connection is to end.
+async fn pause(task: &mut Task, backoff: &mut Backoff, text: &str) -> bool {
+    let (shortest, longest) = (task.options.reconnect_delay_min, task.options.reconnect_delay_max);
+    let delay = backoff.next(shortest, longest, fastrand::f64());
+    let (address, seconds) = (task.options.broker().address(), delay.as_secs_f64());
+    task.notice(format!("{text}; next attempt to reach {address} in {seconds:.1} s"));
+    tokio::select! {
+        () = tokio::time::sleep(delay) => true,
+        _ = task.stop.wait_for(|stop| *stop != Stop::No) => false,
     }
 }
 
@@ -178,7 +132,10 @@ enum Attempt {
 }
 
 async fn attempt(task: &mut Task, first: bool) -> Attempt {
-    task.renew_headers();
+    // Who calls `connect` and waits has said everything with its options.
+    if !first && !task.ask().await {
+        return Attempt::Stopped;
+    }
     let until = Instant::now() + task.options.connect_timeout;
     let stream = tokio::select! {
         stream = open(&task.options, task.options.broker(), until) => stream,
@@ -186,7 +143,12 @@ async fn attempt(task: &mut Task, first: bool) -> Attempt {
     };
     let stream = match stream {
         Ok(stream) => stream,
-        Err(error) => return Attempt::Failed(error),
+        Err(error) => {
+            if !first {
+                task.shared.with_session(|session| session.report(Event::ConnectFailed));
+            }
+            return Attempt::Failed(error);
+        }
     };
     task.shared.with_session(|session| session.opened(Instant::now(), until));
     if first {

@@ -11,6 +11,8 @@ use super::reason::{PACKET_TOO_LARGE, PROTOCOL_ERROR, TOPIC_ALIAS_INVALID, reaso
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum ReturnCode {
+    /// `MQTT_ERR_AGAIN`: there will be room later.
+    Again = -1,
     /// `MQTT_ERR_SUCCESS`: done, or accepted for sending.
     Success = 0,
     /// `MQTT_ERR_PROTOCOL`: the broker broke the protocol.
@@ -19,6 +21,8 @@ pub enum ReturnCode {
     NoConnection = 4,
     /// `MQTT_ERR_CONN_REFUSED`: the broker answered CONNECT with a code other than 0.
     ConnectionRefused = 5,
+    /// `MQTT_ERR_NOT_FOUND`: no such message waits for its acknowledgement.
+    NotFound = 6,
     /// `MQTT_ERR_CONN_LOST`: the connection ended without a DISCONNECT of ours.
     ConnectionLost = 7,
     /// `MQTT_ERR_PAYLOAD_SIZE`: the broker takes no packet as large as this one.

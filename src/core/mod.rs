@@ -1,14 +1,15 @@
 //! The MQTT client without Python.
 //!
 //! Imports run one way: `reason` ← `error` ← `topic`, `qos`, `property` ← `options` ← `packet` ← `session` ←
-//! `inbox`, `signal` ← `shared`; `options` ← `url`, `unanswered` ← `transport`; `shared`, `transport` ←
-//! `connection` ← `client`.
+//! `inbox`, `inquiry`, `signal` ← `shared` ← `task`; `options` ← `url`, `unanswered` ← `transport`; `task`,
+//! `transport` ← `connection` ← `client`.
 #![forbid(unsafe_code)]
 
 pub mod client;
 mod connection;
 pub mod error;
 pub mod inbox;
+mod inquiry;
 pub mod options;
 pub mod packet;
 pub mod property;
@@ -17,6 +18,7 @@ pub mod reason;
 pub mod session;
 mod shared;
 pub mod signal;
+mod task;
 pub mod topic;
 mod transport;
 mod unanswered;

@@ -84,6 +84,12 @@ impl Endpoint {
         }
     }
 
+    /// Whether the other one is the same broker, reached in the same way.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        let place = |broker: &Self| (broker.transport, broker.tls, broker.port);
+        place(self) == place(other) && self.host == other.host && self.path == other.path
+    }
+
     /// `host:port`, or the path of a unix socket, for messages.
     pub fn address(&self) -> String {
         match self.transport {
@@ -229,6 +235,8 @@ pub struct Limits {
     pub incoming_messages: usize,
     /// QoS 1 and 2 messages that may be unacknowledged at a time.
     pub inflight: usize,
+    /// QoS 1 and 2 messages that may wait beyond those.
+    pub queued: usize,
 }
 
 impl Default for Limits {
@@ -239,6 +247,7 @@ impl Default for Limits {
             incoming_bytes: 16 * 1024 * 1024,
             incoming_messages: 20_000,
             inflight: 20,
+            queued: usize::MAX,
         }
     }
 }
@@ -254,10 +263,19 @@ pub struct ConnectOptions {
     pub client_id: String,
     /// Whether the broker forgets the session when the connection ends.
     pub clean_session: bool,
+    /// For MQTT 5: `clean_session` holds until the broker has accepted a connection with this number;
+    /// the session goes on then (MQTT 5.0, section 3.1.2.4). 0: it always holds.
+    pub clean_start_once: u32,
     /// Seconds between packets before a PINGREQ goes out; 0 switches that off.
     pub keep_alive: u16,
     /// How long connecting to a broker may take, from the first packet to the CONNACK.
     pub connect_timeout: Duration,
+    /// The shortest delay before another attempt to connect; it doubles each time.
+    pub reconnect_delay_min: Duration,
+    /// The longest delay before another attempt to connect.
+    pub reconnect_delay_max: Duration,
+    /// Whether there is another attempt at all.
+    pub reconnect_on_failure: bool,
     /// The will.
     pub will: Option<Will>,
     /// Properties of the CONNECT, for MQTT 5.
@@ -286,8 +304,12 @@ impl ConnectOptions {
             protocol: Protocol::V311,
             client_id: String::new(),
             clean_session: true,
+            clean_start_once: 0,
             keep_alive: 60,
             connect_timeout: Duration::from_secs(5),
+            reconnect_delay_min: Duration::from_secs(1),
+            reconnect_delay_max: Duration::from_secs(120),
+            reconnect_on_failure: true,
             will: None,
             properties: Properties::default(),
             tls: TlsOptions::default(),

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::error::Error;
 use super::inbox::Inbox;
+use super::inquiry::Inquiry;
 use super::packet::Incoming;
 use super::session::Session;
 use super::signal::Signal;
@@ -24,6 +25,8 @@ pub struct Shared {
     pub outgoing: Notify,
     /// Given when what waits for the broker got less.
     pub room: Signal,
+    /// What the application is asked before an attempt to connect.
+    pub inquiry: Inquiry,
 }
 
 impl Shared {
@@ -34,6 +37,7 @@ impl Shared {
             inbox,
             outgoing: Notify::new(),
             room: Signal::default(),
+            inquiry: Inquiry::default(),
         }
     }
 

@@ -49,6 +49,11 @@ impl Signal {
         state.waiters.clear();
     }
 
+    /// Whether it was given for good.
+    pub fn is_over(&self) -> bool {
+        self.lock().over
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -82,7 +87,9 @@ mod tests {
         signal.give();
         let mut waiter = UnixStream::from(signal.waiter().unwrap());
         assert_eq!(read(&mut waiter).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert!(!signal.is_over());
         signal.give_for_good();
+        assert!(signal.is_over());
         let mut late = UnixStream::from(signal.waiter().unwrap());
         assert_eq!(read(&mut late).unwrap(), 0);
     }

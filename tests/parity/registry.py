@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .recording import Run
 
 MODULES = (
+    "attempts",
     "calls",
     "configuration",
     "connecting",

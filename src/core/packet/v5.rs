@@ -159,7 +159,7 @@ pub fn connect_properties(options: &ConnectOptions) -> Properties {
             let _ = properties.set(property, Value::Number(number));
         }
     };
-    if !options.clean_session {
+    if !options.clean_session && options.clean_start_once == 0 {
         // The session of MQTT 3.1.1 has no end (section 3.1.2.11.2).
         fill(Property::SessionExpiryInterval, u32::MAX);
     }

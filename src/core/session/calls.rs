@@ -14,7 +14,8 @@ impl Session {
     ///
     /// Returns the code and packet identifier that `publish` gives the application: `Success`,
     /// `NoConnection` (QoS 0 is dropped then; QoS 1 and 2 are kept for the next connection),
-    /// `QueueSize` with identifier 0 when the bounds are reached, or `PayloadSize` or `NotSupported` with
+    /// `Again` with identifier 0 when there will be room later, `QueueSize` with identifier 0 when as
+    /// many messages wait as the application allows, or `PayloadSize` or `NotSupported` with
     /// identifier 0 for what the broker has said that it does not take.
     pub fn publish(
         &mut self,
@@ -34,7 +35,7 @@ impl Session {
             return Err(Error::PayloadTooLarge(payload.len()));
         }
         if self.outgoing_bytes() >= self.options.limits.outgoing_bytes {
-            return Ok((ReturnCode::QueueSize, 0));
+            return Ok((ReturnCode::Again, 0));
         }
         let properties = properties.as_ref();
         let mut publish =
@@ -44,8 +45,11 @@ impl Session {
         }
         let code = if self.is_open() { ReturnCode::Success } else { ReturnCode::NoConnection };
         let at_most_once = qos == Qos::AtMostOnce;
+        if !at_most_once && self.outgoing.queued() >= self.options.limits.queued {
+            return Ok((ReturnCode::QueueSize, 0));
+        }
         let mid = if at_most_once { self.ids.next() } else { self.ids.reserve() };
-        let Some(mid) = mid else { return Ok((ReturnCode::QueueSize, 0)) };
+        let Some(mid) = mid else { return Ok((ReturnCode::Again, 0)) };
         publish.mid = mid;
         if at_most_once {
             self.publish_at_most_once(&publish);
@@ -145,6 +149,21 @@ impl Session {
     pub fn handled(&mut self, receipt: Receipt) -> Result<(), Error> {
         let connection = self.is_connected().then_some(self.connection);
         self.incoming.handled(receipt, connection, &mut self.output)
+    }
+
+    /// The application acknowledges a message by its identifier.
+    ///
+    /// Returns `Success` when PUBACK or PUBCOMP went out, or will when the broker releases the message
+    /// on this connection. `NotFound` for a message that was not received on this connection, or is
+    /// acknowledged already: nothing goes out. `NoConnection` without one, though QoS 2 counts as
+    /// acknowledged when the broker asks again.
+    pub fn acknowledge(&mut self, mid: u16, qos: Qos) -> Result<ReturnCode, Error> {
+        let connected = self.is_connected();
+        let Some(receipt) = self.incoming.receipt(mid, qos, self.connection) else {
+            return Ok(if connected { ReturnCode::NotFound } else { ReturnCode::NoConnection });
+        };
+        self.handled(receipt)?;
+        Ok(if connected { ReturnCode::Success } else { ReturnCode::NoConnection })
     }
 
     /// What the next good-bye says: a reason code and properties, for MQTT 5.

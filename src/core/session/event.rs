@@ -58,6 +58,10 @@ pub enum Event {
     },
     /// The connection ended.
     Disconnected(End),
+    /// An attempt to connect comes next, for which the application wants to be asked.
+    Attempt,
+    /// An attempt to connect failed before the broker could be sent anything.
+    ConnectFailed,
     /// A message arrived.
     Message {
         /// The message.

@@ -38,9 +38,58 @@ impl Ids {
     }
 }
 
+/// A set of packet identifiers, of a fixed size: a bit for each.
+#[derive(Debug)]
+pub struct IdSet(Box<[u64; 1024]>);
+
+impl Default for IdSet {
+    fn default() -> Self {
+        Self(Box::new([0; 1024]))
+    }
+}
+
+impl IdSet {
+    fn place(mid: u16) -> (usize, u64) {
+        (usize::from(mid / 64), 1 << (mid % 64))
+    }
+
+    /// Puts an identifier in.
+    pub fn insert(&mut self, mid: u16) {
+        let (word, bit) = Self::place(mid);
+        self.0[word] |= bit;
+    }
+
+    /// Whether an identifier is in it.
+    pub fn contains(&self, mid: u16) -> bool {
+        let (word, bit) = Self::place(mid);
+        self.0[word] & bit != 0
+    }
+
+    /// Takes an identifier out, and returns whether it was in it.
+    pub fn remove(&mut self, mid: u16) -> bool {
+        let was_there = self.contains(mid);
+        let (word, bit) = Self::place(mid);
+        self.0[word] &= !bit;
+        was_there
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_set_has_what_was_put_in_and_not_taken_out() {
+        let mut set = IdSet::default();
+        for mid in [1, 63, 64, u16::MAX] {
+            assert!(!set.contains(mid));
+            set.insert(mid);
+        }
+        assert!([1, 63, 64, u16::MAX].iter().all(|mid| set.contains(*mid)));
+        assert!(!set.contains(2) && !set.contains(65));
+        assert!(set.remove(64) && !set.remove(64));
+        assert!(set.contains(63) && !set.contains(64));
+    }
 
     #[test]
     fn identifiers_start_at_1_and_skip_0_when_they_wrap() {

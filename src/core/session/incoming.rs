@@ -7,6 +7,7 @@ use super::super::error::Error;
 use super::super::packet::{Control, Publish};
 use super::super::qos::Qos;
 use super::event::{Event, Receipt};
+use super::ids::IdSet;
 use super::output::Output;
 
 #[derive(Debug)]
@@ -22,6 +23,8 @@ enum State {
 pub struct Incoming {
     /// QoS 2 messages by packet identifier.
     exactly_once: HashMap<u16, State>,
+    /// QoS 1 messages of the present connection that are not acknowledged.
+    at_least_once: IdSet,
     stored_bytes: usize,
     stored: u64,
 }
@@ -42,6 +45,7 @@ impl Incoming {
                 Ok(())
             }
             Qos::AtLeastOnce => {
+                self.at_least_once.insert(publish.mid);
                 let receipt = Some(Receipt { mid: publish.mid, qos: publish.qos, connection });
                 output.events.push_back(Event::Message { publish, received, receipt });
                 Ok(())
@@ -115,10 +119,30 @@ impl Incoming {
             self.exactly_once.remove(&receipt.mid);
             return if awaited { output.control(&Control::PubComp(receipt.mid)) } else { Ok(()) };
         }
-        if connection == Some(receipt.connection) {
+        // It may have been acknowledged by its identifier.
+        if connection == Some(receipt.connection) && self.at_least_once.remove(receipt.mid) {
             output.control(&Control::PubAck(receipt.mid))?;
         }
         Ok(())
+    }
+
+    /// What acknowledges a message by its identifier: one that the application was given, on the present
+    /// connection or, with QoS 2, before it, and that is not acknowledged.
+    pub fn receipt(&self, mid: u16, qos: Qos, connection: u32) -> Option<Receipt> {
+        let connection = match qos {
+            Qos::AtMostOnce => None,
+            Qos::AtLeastOnce => self.at_least_once.contains(mid).then_some(connection),
+            Qos::ExactlyOnce => match self.exactly_once.get(&mid) {
+                Some(State::Delivered { delivered_on, .. }) => Some(*delivered_on),
+                _ => None,
+            },
+        };
+        connection.map(|connection| Receipt { mid, qos, connection })
+    }
+
+    /// A connection begins: its QoS 1 messages are others.
+    pub fn opened(&mut self) {
+        self.at_least_once = IdSet::default();
     }
 
     /// The broker knows nothing of the session. It will neither release nor repeat what it had

@@ -36,7 +36,7 @@ use self::output::Output;
 use self::subscriptions::Subscriptions;
 use self::terms::Terms;
 use super::error::{Error, ReturnCode};
-use super::options::ConnectOptions;
+use super::options::{ConnectOptions, Protocol};
 use super::packet::{Control, Publish};
 use super::property::{Properties, Property};
 
@@ -67,6 +67,8 @@ pub struct Session {
     /// What to say with ours.
     goodbye: (u8, Properties),
     connection: u32,
+    /// The `clean_start_once` of the last connection that the broker accepted.
+    started: u32,
     ids: Ids,
     outgoing: Outgoing,
     incoming: IncomingMessages,
@@ -89,6 +91,7 @@ impl Session {
             farewell: None,
             goodbye: (0, Properties::default()),
             connection: 0,
+            started: 0,
             ids: Ids::default(),
             outgoing: Outgoing::default(),
             incoming: IncomingMessages::default(),
@@ -133,13 +136,24 @@ impl Session {
         self.farewell = None;
         let allowed = self.options.properties.number(Property::TopicAliasMaximum).unwrap_or(0);
         self.aliases.reset(u16::try_from(allowed).unwrap_or(u16::MAX));
-        match &self.assigned_client_id {
-            Some(client_id) if self.options.client_id.is_empty() => {
-                let client_id = client_id.clone();
-                self.output.connect(&ConnectOptions { client_id, ..(*self.options).clone() });
-            }
-            _ => self.output.connect(&self.options),
+        self.incoming.opened();
+        self.say_hello();
+    }
+
+    fn say_hello(&mut self) {
+        let options = &self.options;
+        let once = if options.protocol == Protocol::V5 { options.clean_start_once } else { 0 };
+        let goes_on = once != 0 && once == self.started;
+        let client_id = self.assigned_client_id.as_ref().filter(|_| options.client_id.is_empty());
+        if !goes_on && client_id.is_none() {
+            return self.output.connect(options);
         }
+        let mut options = ConnectOptions::clone(options);
+        options.clean_session &= !goes_on;
+        if let Some(client_id) = client_id {
+            options.client_id.clone_from(client_id);
+        }
+        self.output.connect(&options);
     }
 
     /// The transport is gone. QoS 0 messages that were not written are gone with it.

@@ -160,6 +160,11 @@ impl Outgoing {
         self.entries.is_empty()
     }
 
+    /// Messages that wait for room in the window, or for a connection.
+    pub fn queued(&self) -> usize {
+        self.queued.len()
+    }
+
     /// Bytes that the messages keep.
     pub fn bytes(&self) -> usize {
         self.bytes

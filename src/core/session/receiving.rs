@@ -45,6 +45,7 @@ impl Session {
         if code != 0 {
             return Err(Error::Refused(code));
         }
+        self.started = self.options.clean_start_once;
         if !session_present {
             self.incoming.forget(now, &mut self.output);
         }

@@ -15,8 +15,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::error::Error;
 use super::options::{ConnectOptions, Endpoint, Transport};
 
-pub use websocket::check_headers;
-
 /// A connected byte stream.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 

@@ -41,7 +41,7 @@ pub fn check(options: &ConnectOptions) -> Result<(), Error> {
 }
 
 /// Looks at headers for the request. No error shows a value.
-pub fn check_headers(headers: &[(String, Secret)]) -> Result<(), Error> {
+fn check_headers(headers: &[(String, Secret)]) -> Result<(), Error> {
     headers.iter().try_for_each(|(name, value)| header(name, value).map(drop))
 }
 

@@ -80,7 +80,7 @@ fn publishing_is_bounded_and_there_is_room_again_when_the_broker_reads() {
     let code = loop {
         let room = app.client.room().unwrap();
         let (code, _) = app.client.publish("t", b"x", Qos::AtMostOnce, false, None).unwrap();
-        if code != ReturnCode::QueueSize {
+        if code != ReturnCode::Again {
             break code;
         }
         wait_closed(room);
@@ -99,7 +99,7 @@ fn a_confirmation_makes_room_too() {
     app.client.publish("t", b"x", Qos::AtLeastOnce, false, None).unwrap();
     assert!(matches!(connection.read(), Some(Packet::Publish(_))));
     let (code, _) = app.client.publish("t", b"y", Qos::AtLeastOnce, false, None).unwrap();
-    assert_eq!(code, ReturnCode::QueueSize);
+    assert_eq!(code, ReturnCode::Again);
     let room = app.client.room().unwrap();
     connection.send(&[0x40, 2, 0, 1]);
     wait_closed(room);

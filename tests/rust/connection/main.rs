@@ -1,9 +1,11 @@
 //! The client against a broker that does what the test says, over TCP.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that fails is to panic
 
+mod attempts;
 mod bad_brokers;
 mod connect;
 mod disconnect;
+mod ending;
 mod flow;
 mod reconnect;
 #[path = "../support/mod.rs"]

@@ -2,6 +2,7 @@
 
 use flask_mqtt_core::core::error::Error;
 use flask_mqtt_core::core::options::{ConnectOptions, Secret};
+use flask_mqtt_core::core::session::Event;
 
 use super::servers::{WsBroker, websocket};
 use super::support::App;
@@ -34,9 +35,12 @@ fn headers_may_be_replaced_for_the_next_attempt() {
     let (broker, app) = (WsBroker::new(), App::new());
     let mut options = broker.options();
     options.websocket_headers = headers(&[("Authorization", "old")]);
+    app.client.ask(true);
     drop(broker.accept(&app, options));
-    app.client.set_websocket_headers(headers(&[("Authorization", "new")])).unwrap();
-    app.wait_lost();
+    app.wait(|event| *event == Event::Attempt);
+    let mut options = broker.options();
+    options.websocket_headers = headers(&[("Authorization", "new")]);
+    app.client.answer(Some(options)).unwrap();
     assert_eq!(broker.shake_hands(Some("mqtt")).header("authorization"), "new");
 }
 
@@ -55,11 +59,11 @@ fn headers_that_do_not_do_are_an_error_when_connecting_and_when_replacing_which_
     ] {
         let mut options = websocket(1);
         options.websocket_headers = headers(&[(name, value)]);
+        let answered = App::new().client.answer(Some(options.clone()));
         let text = error_of(options);
         assert!(text.contains(&format!("websocket_headers {name:?}: ")), "{text}");
         assert!(!text.contains("secret"), "{text}");
-        let replaced = App::new().client.set_websocket_headers(headers(&[(name, value)]));
-        assert_eq!(replaced.unwrap_err().to_string(), text);
+        assert_eq!(answered.unwrap_err().to_string(), text);
     }
 }
 

@@ -1,6 +1,8 @@
 //! The session without a socket and without a clock: every rule of MQTT that it keeps.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that fails is to panic
 
+mod acknowledge;
+mod clean_start;
 mod connecting;
 mod incoming;
 mod model;

@@ -8,7 +8,7 @@ use flask_mqtt_core::core::qos::Qos;
 use super::peer::Peer;
 
 const NONE: [&str; 0] = [];
-const FULL: (ReturnCode, u16) = (ReturnCode::QueueSize, 0);
+const FULL: (ReturnCode, u16) = (ReturnCode::Again, 0);
 
 fn with_bytes(bytes: usize) -> Peer {
     Peer::with(|options| options.limits.outgoing_bytes = bytes)
@@ -164,4 +164,47 @@ fn a_filter_subscribed_to_with_every_identifier_in_use_is_subscribed_to_on_a_lat
     peer.subscribe("a", Qos::AtMostOnce);
     peer.receive(Incoming::PubAck(1.into()));
     assert_eq!(peer.reconnect(false).first().unwrap(), "SUBSCRIBE m1 a:0");
+}
+
+const QUEUE_FULL: (ReturnCode, u16) = (ReturnCode::QueueSize, 0);
+
+fn with_queue(inflight: usize, queued: usize) -> Peer {
+    let mut peer = Peer::with(|options| {
+        options.limits.inflight = inflight;
+        options.limits.queued = queued;
+    });
+    peer.connect(false);
+    peer
+}
+
+#[test]
+fn the_application_bounds_what_waits_beyond_the_messages_on_their_way() {
+    let mut peer = with_queue(2, 3);
+    assert_eq!(publish(&mut peer, 5, Qos::AtLeastOnce).len(), 2);
+    assert_eq!(peer.publish("6", Qos::AtLeastOnce), QUEUE_FULL);
+    assert_eq!(peer.publish("6", Qos::ExactlyOnce), QUEUE_FULL);
+    assert_eq!(peer.publish("at most once", Qos::AtMostOnce).0, ReturnCode::Success);
+    peer.sent();
+    assert_eq!(peer.receive(Incoming::PubAck(1.into())), ["PUBLISH q1 m3 3"]);
+    assert_eq!(peer.publish("6", Qos::ExactlyOnce).0, ReturnCode::Success);
+    assert_eq!(peer.publish("7", Qos::AtLeastOnce), QUEUE_FULL);
+}
+
+#[test]
+fn without_a_connection_every_message_waits() {
+    let mut peer = with_queue(20, 2);
+    peer.session.lost();
+    for _ in 0..2 {
+        assert_eq!(peer.publish("", Qos::AtLeastOnce).0, ReturnCode::NoConnection);
+    }
+    assert_eq!(peer.publish("", Qos::AtLeastOnce), QUEUE_FULL);
+    assert_eq!(peer.connect(false).len(), 2);
+    assert_eq!(peer.publish("", Qos::AtLeastOnce).0, ReturnCode::Success);
+}
+
+#[test]
+fn without_a_bound_on_the_window_the_identifiers_bound_it() {
+    let mut peer = with_queue(usize::MAX, 1);
+    assert_eq!(publish(&mut peer, 65_535, Qos::AtLeastOnce).len(), 65_535);
+    assert_eq!(peer.publish("", Qos::AtLeastOnce), FULL);
 }

@@ -16,7 +16,7 @@ use flask_mqtt_core::core::options::{ConnectOptions, Protocol};
 use flask_mqtt_core::core::packet::{Alias, PublishRef, encode_publish};
 use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::{End, Event};
-use rumqttc::mqttbytes::v4::Packet;
+use rumqttc::mqttbytes::v4::{Connect, Packet};
 
 /// Longer than anything here takes, so that only a failure waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -71,6 +71,11 @@ impl Broker {
 
     /// Waits for a connection and its CONNECT, and answers nothing.
     pub fn meet(&self) -> Connection {
+        self.meet_client().0
+    }
+
+    /// As [`Self::meet`], with the CONNECT.
+    pub fn meet_client(&self) -> (Connection, Connect) {
         let stream = wait_for("a connection", || match self.listener.accept() {
             Ok((stream, _)) => Some(stream),
             Err(error) if error.kind() == ErrorKind::WouldBlock => None,
@@ -80,8 +85,10 @@ impl Broker {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         let mut connection = Connection { stream, buffer: BytesMut::new() };
-        assert!(matches!(connection.read(), Some(Packet::Connect(_))));
-        connection
+        match connection.read() {
+            Some(Packet::Connect(connect)) => (connection, connect),
+            other => panic!("{other:?} is no CONNECT"),
+        }
     }
 
     /// Waits for a connection and accepts its CONNECT.
@@ -201,7 +208,7 @@ impl App {
         let full = |_| {
             let (code, _) =
                 self.client.publish("t", &payload, Qos::AtMostOnce, false, None).unwrap();
-            (code as i32 == 15).then_some(())
+            (code as i32 == -1).then_some(())
         };
         (0..10_000).find_map(full).expect("what waits for the broker is bounded");
     }

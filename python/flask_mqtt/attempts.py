@@ -1,0 +1,77 @@
+"""What an attempt to connect is made with, and who is asked before it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from .callbacks import Callbacks
+from .client_settings import ClientSettings
+from .constants import MQTTv5
+
+logger = logging.getLogger("flask_mqtt")
+
+
+class Attempts(ClientSettings, Callbacks):
+    """The way of the settings to the connection.
+
+    `connect` takes them along. Before every other attempt the core asks for them, where they may be
+    others: they were changed, a function makes headers, or there is an `on_pre_connect`.
+    """
+
+    #: Whether the connection has other settings than the client.
+    _changed = False
+
+    def configure(self, **values: Any) -> None:
+        """Change settings for the next attempt to connect, also an automatic one.
+
+        Args:
+            values: By the names of the configuration keys, in lower case and without their prefix.
+
+        Raises:
+            TypeError: A value has the wrong type.
+            ValueError: A value is not allowed.
+        """
+        super().configure(**values)
+        self._changed = True
+        self._ask()
+
+    def _handlers_changed(self) -> None:
+        super()._handlers_changed()
+        self._ask()
+
+    def _ask(self) -> None:
+        # Another thread may change something in between: a question too many does no harm.
+        if not self._may_differ():
+            self._core.ask(False)
+        if self._may_differ():
+            self._core.ask(True)
+
+    def _may_differ(self) -> bool:
+        hook = self._on_pre_connect is not None
+        return hook or self._changed or callable(self.settings.ws_headers)
+
+    def _start(self, *, report_first: bool) -> int:
+        if report_first:
+            # A handler that connects has a context of its own.
+            self._call_on_pre_connect(self._dispatcher.call_elsewhere)
+        self._changed = False
+        options = self.settings.connect_options(make_headers=report_first)
+        self._speaks_5 = self.settings.protocol_version == MQTTv5
+        # The connection's thread may ask as soon as it runs.
+        self._ask()
+        return self._core.connect(options, report_first)
+
+    def _attempt(self) -> None:
+        if not self._core.is_asking():
+            # The connection was ended in the meantime.
+            return
+        super()._attempt()
+        self._changed = False
+        try:
+            self._core.answer(self.settings.connect_options())
+            self._speaks_5 = self.settings.protocol_version == MQTTv5
+        except Exception:
+            logger.exception("No connection can be made with the new settings; those before stay")
+            self._core.answer(None)
+        self._ask()

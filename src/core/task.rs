@@ -1,0 +1,144 @@
+//! What the I/O thread is to do: connect where and how, and what changes about that over time.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::options::{ConnectOptions, Endpoint, Protocol};
+use super::session::{Event, LogLevel};
+use super::shared::{Outcome, Shared};
+
+/// How a stop is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Not at all.
+    No,
+    /// With an event for `on_disconnect`.
+    Reported,
+    /// Without.
+    Silent,
+}
+
+/// What the thread is started with.
+pub struct Task {
+    /// What it shares with the application's threads.
+    pub shared: Arc<Shared>,
+    /// Where to connect and how.
+    pub options: Arc<ConnectOptions>,
+    /// Changes when the connection is to end.
+    pub stop: watch::Receiver<Stop>,
+    /// How the first attempt to connect went.
+    pub opened: Arc<Outcome>,
+    /// Whether the first attempt is reported to a waiter, and is the last one if it fails.
+    pub report_first: bool,
+    /// The identifier that was made up, where the application has none.
+    pub chosen_client_id: Option<String>,
+}
+
+impl Task {
+    /// Changes the options of the next attempt.
+    pub fn configure(&mut self, change: impl FnOnce(&mut ConnectOptions)) {
+        let mut options = ConnectOptions::clone(&self.options);
+        change(&mut options);
+        self.options = Arc::new(options);
+        self.shared.with_session(|session| session.configure(self.options.clone()));
+    }
+
+    /// From now on there is an identifier: a broker may insist on one (MQTT 3.1.1, section 3.1.3.1), and
+    /// MQTT 3.1 always does.
+    pub fn choose_client_id(&mut self) {
+        let make_up = || std::iter::repeat_with(fastrand::alphanumeric).take(22).collect();
+        let id = self.chosen_client_id.get_or_insert_with(make_up).clone();
+        self.configure(|options| options.client_id = id);
+    }
+
+    /// Sees to it that there is an identifier where one is needed.
+    pub fn ensure_client_id(&mut self) {
+        let needed = self.options.protocol == Protocol::V31 || self.chosen_client_id.is_some();
+        if needed && self.options.client_id.is_empty() {
+            self.choose_client_id();
+        }
+    }
+
+    /// Asks the application for the options of the next attempt, where it wants that. Who does not
+    /// answer within the connection timeout is not waited for any longer; the answer is taken when it
+    /// comes. Returns false when the connection is to end.
+    pub async fn ask(&mut self) -> bool {
+        // A late answer to the last question.
+        self.adopt_answer();
+        let shared = self.shared.clone();
+        if !shared.inquiry.is_wanted() {
+            return true;
+        }
+        if shared.inquiry.ask() {
+            shared.with_session(|session| session.report(Event::Attempt));
+        }
+        let timeout = self.options.connect_timeout;
+        let answered = tokio::select! {
+            answered = tokio::time::timeout(timeout, shared.inquiry.answered()) => answered.is_ok(),
+            _ = self.stop.wait_for(|stop| *stop != Stop::No) => return false,
+        };
+        if !answered {
+            let seconds = timeout.as_secs_f64();
+            let text = "the handlers were too busy to be asked before an attempt to connect";
+            self.notice(format!("{text}: after {seconds} s it is made with the settings before"));
+        }
+        self.adopt_answer();
+        true
+    }
+
+    fn adopt_answer(&mut self) {
+        let Some(mut options) = self.shared.inquiry.take() else { return };
+        keep_turn(&self.options.brokers, &mut options.brokers);
+        self.configure(|old| *old = options);
+        self.ensure_client_id();
+    }
+
+    /// Tells the application's log.
+    pub fn notice(&self, text: String) {
+        let level = LogLevel::Warning;
+        self.shared.with_session(|session| session.report(Event::Notice { level, text }));
+    }
+}
+
+/// Begins with the broker whose turn it is, where new options name the same brokers.
+fn keep_turn(old: &[Endpoint], new: &mut [Endpoint]) {
+    let is_turn = |turn: &usize| {
+        let mut turned = new.iter().cycle().skip(*turn);
+        old.iter().all(|old| turned.next().is_some_and(|new| old.is_same_place(new)))
+    };
+    if old.len() == new.len()
+        && let Some(turn) = (0..new.len()).find(is_turn)
+    {
+        new.rotate_left(turn);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn brokers(hosts: &[&str]) -> Vec<Endpoint> {
+        hosts.iter().map(|host| Endpoint::tcp(*host, 1883)).collect()
+    }
+
+    fn kept(old: &[&str], new: &[&str]) -> Vec<String> {
+        let mut new = brokers(new);
+        keep_turn(&brokers(old), &mut new);
+        new.into_iter().map(|broker| broker.host).collect()
+    }
+
+    #[test]
+    fn the_same_brokers_go_on_with_the_one_whose_turn_it_is() {
+        assert_eq!(kept(&["b", "c", "a"], &["a", "b", "c"]), ["b", "c", "a"]);
+        assert_eq!(kept(&["a"], &["a"]), ["a"]);
+        assert_eq!(kept(&["b", "a", "b", "c"], &["b", "c", "b", "a"]), ["b", "a", "b", "c"]);
+    }
+
+    #[test]
+    fn other_brokers_begin_with_the_first() {
+        assert_eq!(kept(&["b", "a"], &["a", "c"]), ["a", "c"]);
+        assert_eq!(kept(&["b", "a"], &["a", "b", "c"]), ["a", "b", "c"]);
+        assert_eq!(kept(&["b", "a"], &["b"]), ["b"]);
+    }
+}
