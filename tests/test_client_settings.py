@@ -117,7 +117,7 @@ def test_a_client_reaches_a_broker_by_websocket(
 def test_a_client_takes_a_url_and_connects_again_with_what_has_changed(
     scripted: ScriptedBroker,
 ) -> None:
-    client = Client("me")
+    client = Client(client_id="me")
     client.connect(f"mqtt://ann:secret@127.0.0.1:{scripted.port}", keepalive=7)
     wait_until(client.is_connected)
     client.username_pw_set("bob", "other")

@@ -123,7 +123,7 @@ def test_it_goes_over_websockets_and_unix_sockets(tls_broker: Mosquitto) -> None
 
 
 def test_a_bare_client_speaks_it_too(broker: Mosquitto) -> None:
-    client = Client("bare-3.1", protocol=MQTTv31)
+    client = Client(client_id="bare-3.1", protocol=MQTTv31)
     client.connect("127.0.0.1", broker.port)
     wait_until(client.is_connected)
     client.disconnect()

@@ -100,7 +100,7 @@ def test_a_connection_comes_from_the_local_address_that_is_asked_for(
 
 
 def test_connect_takes_a_local_address_too(broker: Mosquitto, local_address: str) -> None:
-    client = Client("bound-client")
+    client = Client(client_id="bound-client")
     client.connect(HOST, broker.port, bind_address=local_address)
     client.loop_start()
     wait_until(client.is_connected)

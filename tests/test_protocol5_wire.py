@@ -55,7 +55,7 @@ def test_the_properties_of_connect_and_will_are_sent(scripted5: ScriptedBroker) 
 
 
 def test_connect_takes_properties_and_whether_to_start_clean(scripted5: ScriptedBroker) -> None:
-    client = Client("me", protocol=MQTTv5)
+    client = Client(client_id="me", protocol=MQTTv5)
     properties = {"SessionExpiryInterval": 30}
     client.connect("127.0.0.1", scripted5.port, clean_start=False, properties=properties)
     packet: Any = scripted5.wait_for("CONNECT")

@@ -1,8 +1,9 @@
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Literal, final
+from typing import Any, ClassVar, Final, Literal, final
 
 from typing_extensions import Self, disjoint_base
 
+from .enums import MessageState
 from .options import ConnectOptions
 from .subscribeoptions import Wanted
 
@@ -57,6 +58,9 @@ class MQTTMessage:
     mid: int
     timestamp: float
     properties: Any
+    state: MessageState
+    info: Any
+    __hash__: ClassVar[None]  # type: ignore[assignment]
     def __new__(cls, mid: int = 0, topic: bytes | None = None) -> Self: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...

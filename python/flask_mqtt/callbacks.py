@@ -5,10 +5,22 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from . import _core
+from . import _core, signatures
 from ._core import Properties
+from .callback_types import (
+    CallbackOnConnect,
+    CallbackOnConnectFail,
+    CallbackOnDisconnect,
+    CallbackOnLog,
+    CallbackOnMessage,
+    CallbackOnPreConnect,
+    CallbackOnPublish,
+    CallbackOnSubscribe,
+    CallbackOnUnsubscribe,
+)
 from .constants import LOGGING_LEVEL
 from .dispatch import Dispatcher
+from .enums import CallbackAPIVersion, LogLevel, MQTTErrorCode
 from .handlers import Fitted, HandlerSlot
 from .reasoncodes import PacketTypes, ReasonCode
 
@@ -23,45 +35,50 @@ logger = logging.getLogger("flask_mqtt")
 class Callbacks:
     """The ``on_*`` attributes, and the events that lead to them.
 
-    The events arrive on the dispatcher's thread, one at a time. With MQTT 5 there is more to each:
-    the arguments in brackets are for handlers that take them, and None before.
+    The events arrive on the dispatcher's thread, one at a time. What is said here of arguments is
+    `CallbackAPIVersion.VERSION1`. With MQTT 5 there is more to each: the arguments in brackets are
+    for handlers that take them, and None before. With `VERSION2` a handler always gets five:
+    ``(client, userdata, ConnectFlags, ReasonCode, Properties)`` for `on_connect`, the same with
+    `DisconnectFlags` for `on_disconnect`, ``(client, userdata, mid, ReasonCode, Properties)`` for
+    `on_publish`, and the same with a list of `ReasonCode` for `on_subscribe` and `on_unsubscribe`.
     """
 
     #: Called as ``(client, userdata, flags, rc[, properties])``, once for every CONNACK. Registered
     #: after the CONNACK of the present connection came, it is called for that one then.
-    on_connect = HandlerSlot(4, 5)
-    #: Called as ``(client, userdata, rc[, properties])``, or with what it can take, when a
-    #: connection ends.
-    on_disconnect = HandlerSlot(3, 4, or_none=True)
-    #: Called as ``(client, userdata, mid, granted_qos[, properties])``: a tuple, with 128 and above
-    #: for a refusal.
-    on_subscribe = HandlerSlot(4, 5)
-    #: Called as ``(client, userdata, mid[, properties[, reasoncodes]])``.
-    on_unsubscribe = HandlerSlot(3, 5)
-    #: Called as ``(client, userdata, mid[, properties[, reasoncode]])`` when QoS 0 is written, QoS
-    #: 1 and 2 confirmed.
-    on_publish = HandlerSlot(3, 5)
-    #: Called as ``(client, userdata, level, buf)`` for every packet, with paho's texts.
-    on_log = HandlerSlot(4)
+    on_connect = HandlerSlot[CallbackOnConnect](4, 5)
+    #: Called as ``(client, userdata)`` when an attempt failed before anything could be sent to the
+    #: broker, once for each broker that was tried; not where `connect` or `reconnect` raises.
+    on_connect_fail = HandlerSlot[CallbackOnConnectFail](2)
     #: Called as ``(client, userdata)`` before every attempt to connect: in the thread that calls
     #: `connect` or `reconnect`, and on the dispatcher's for all other attempts. What it sets on the
     #: client holds for that attempt.
-    on_pre_connect = HandlerSlot(2)
-    #: Called as ``(client, userdata)`` when an attempt failed before anything could be sent to the
-    #: broker, once for each broker that was tried; not where `connect` or `reconnect` raises.
-    on_connect_fail = HandlerSlot(2)
+    on_pre_connect = HandlerSlot[CallbackOnPreConnect](2)
+    #: Called as ``(client, userdata, rc[, properties])``, or with what it can take, when a
+    #: connection ends.
+    on_disconnect = HandlerSlot[CallbackOnDisconnect](3, 4, or_none=True)
+    #: Called as ``(client, userdata, mid, granted_qos[, properties])``: a tuple, with 128 and above
+    #: for a refusal.
+    on_subscribe = HandlerSlot[CallbackOnSubscribe](4, 5)
+    #: Called as ``(client, userdata, mid[, properties[, reasoncodes]])``.
+    on_unsubscribe = HandlerSlot[CallbackOnUnsubscribe](3, 5)
+    #: Called as ``(client, userdata, mid[, properties[, reasoncode]])`` when QoS 0 is written, QoS
+    #: 1 and 2 confirmed.
+    on_publish = HandlerSlot[CallbackOnPublish](3, 5)
+    #: Called as ``(client, userdata, level, buf)`` for every packet, with paho's texts.
+    on_log = HandlerSlot[CallbackOnLog](4)
 
     _on_connect: Fitted | None = None
+    _on_connect_fail: Fitted | None = None
+    _on_pre_connect: Fitted | None = None
     _on_disconnect: Fitted | None = None
     _on_subscribe: Fitted | None = None
     _on_unsubscribe: Fitted | None = None
     _on_publish: Fitted | None = None
     _on_log: Fitted | None = None
-    _on_pre_connect: Fitted | None = None
-    _on_connect_fail: Fitted | None = None
 
-    def __init__(self, userdata: Any) -> None:
+    def __init__(self, version: CallbackAPIVersion, userdata: Any) -> None:
         """Start without handlers; ``userdata`` is given to every one."""
+        self._version_1 = version is CallbackAPIVersion.VERSION1
         self._core = _core.Client()
         self._dispatcher = Dispatcher(
             self._core,
@@ -88,33 +105,58 @@ class Callbacks:
         #: The properties of the end of a connection, for the handler of it.
         self._last_properties: Properties | None = None
         self._in_on_connect = False
+        #: Why the last connection ended, for `loop`; 0 where none has.
+        self._ended_with = 0
         #: The extension's bookkeeping: called in place of `on_connect` and `on_disconnect`, with
         #: the same arguments, and expected to call `call_on_connect` and `call_on_disconnect`.
         self.connect_hook: Handler = self.call_on_connect
         self.disconnect_hook: Handler = self.call_on_disconnect
+
+    def _forget_handlers(self) -> None:
+        # Those of messages are the dispatcher's.
+        for name, slot in vars(Callbacks).items():
+            if isinstance(slot, HandlerSlot):
+                setattr(self, name, None)
 
     def bind(self, app: Flask) -> None:
         """Run every handler in an application context of ``app``, and log to its logger."""
         self._dispatcher.bind(app)
 
     @property
-    def on_message(self) -> Handler | None:
+    def on_message(self) -> CallbackOnMessage | None:
         """Called as ``(client, userdata, message)`` for messages that no topic's handler takes."""
         return self._dispatcher.on_message
 
     @on_message.setter
-    def on_message(self, handler: Handler | None) -> None:
+    def on_message(self, handler: CallbackOnMessage | None) -> None:
         self._dispatcher.on_message = handler
 
-    def enable_logger(self, logger: logging.Logger | None = None) -> None:
-        """Write what `on_log` gets to a logger; without an argument to ``flask_mqtt``."""
-        self._logger = logger or logging.getLogger("flask_mqtt")
+    @property
+    def callback_api_version(self) -> CallbackAPIVersion:
+        """Which arguments handlers get."""
+        return CallbackAPIVersion.VERSION1 if self._version_1 else CallbackAPIVersion.VERSION2
+
+    @property
+    def logger(self) -> logging.Logger | None:
+        """The logger that gets what `on_log` gets, or None."""
+        return self._logger
+
+    @logger.setter
+    def logger(self, value: logging.Logger | None) -> None:
+        self._logger = value
         self._handlers_changed()
 
+    def enable_logger(self, logger: logging.Logger | None = None) -> None:
+        """Write what `on_log` gets to a logger.
+
+        Args:
+            logger: By default the one that there is already, else ``flask_mqtt``.
+        """
+        self.logger = logger or self.logger or logging.getLogger("flask_mqtt")
+
     def disable_logger(self) -> None:
-        """Undo `enable_logger`."""
-        self._logger = None
-        self._handlers_changed()
+        """Undo `enable_logger`. `on_log` is called as before."""
+        self.logger = None
 
     def _handlers_changed(self) -> None:
         logging_wanted = self._on_log is not None or self._logger is not None
@@ -122,7 +164,7 @@ class Callbacks:
         # An `on_connect` that came late has something to catch up with.
         self._core.wake()
 
-    def message_callback_add(self, sub: str, callback: Handler) -> None:
+    def message_callback_add(self, sub: str, callback: CallbackOnMessage) -> None:
         """Call a handler for messages whose topic matches a filter. The last one for a filter wins.
 
         Args:
@@ -143,7 +185,12 @@ class Callbacks:
 
         Args:
             sub: The filter, as it was added.
+
+        Raises:
+            ValueError: The filter is None.
         """
+        if sub is None:
+            raise ValueError("the handler of which filter is to be forgotten? sub is None")
         self._dispatcher.remove_route(sub)
 
     def user_data_set(self, userdata: Any) -> None:
@@ -169,8 +216,11 @@ class Callbacks:
         properties = self._unseen[2]
         self._unseen = None
         self._in_on_connect = True
+        arguments: tuple[Any, ...] = (flags, rc, properties)
+        if not self._version_1:
+            arguments = signatures.connect(*arguments)
         try:
-            self._call(self._on_connect, self, userdata, flags, rc, properties)
+            self._call(self._on_connect, self, userdata, *arguments)
         finally:
             self._in_on_connect = False
 
@@ -183,21 +233,26 @@ class Callbacks:
         self, code: int, reason: int | None = None, properties: Properties | None = None
     ) -> None:
         self._unseen = None
+        self._ended_with = code
         # A connection that ended without a DISCONNECT of the broker's has none to show.
         self._last_properties = properties or (Properties() if self._speaks_5 else None)
-        rc = code if reason is None else ReasonCode(reason, PacketTypes.DISCONNECT)
+        rc = MQTTErrorCode(code) if reason is None else ReasonCode(reason, PacketTypes.DISCONNECT)
         self._guarded(self.disconnect_hook, self, self._dispatcher.userdata, rc)
 
     def call_on_disconnect(self, _client: Any, userdata: Any, rc: int) -> None:
         """Call the application's `on_disconnect`, with the arguments that it can take."""
         if self._on_disconnect is not None:
-            self._call(self._on_disconnect, self, userdata, rc, self._last_properties)
+            arguments: tuple[Any, ...] = (rc, self._last_properties)
+            if not self._version_1:
+                arguments = signatures.disconnect(*arguments)
+            self._call(self._on_disconnect, self, userdata, *arguments)
 
     def _call(self, fitted: Fitted, *arguments: Any) -> None:
-        count = fitted.with_5 if self._speaks_5 else fitted.before
+        if self._version_1:
+            arguments = arguments[: fitted.with_5 if self._speaks_5 else fitted.before]
         here = self._dispatcher.is_current_thread
         call = self._dispatcher.call if here else self._dispatcher.call_elsewhere
-        call(fitted.handler, *arguments[:count])
+        call(fitted.handler, *arguments)
 
     def _guarded(self, hook: Handler, *arguments: Any) -> None:
         # A hook may be a method that the application overrides: it must not end the thread.
@@ -210,7 +265,9 @@ class Callbacks:
         fitted, userdata = self._on_publish, self._dispatcher.userdata
         if fitted is None:
             return
-        if (fitted.with_5 if self._speaks_5 else fitted.before) == 3:  # noqa: PLR2004 - the usual
+        if not self._version_1:
+            self._call(fitted, self, userdata, mid, *signatures.publish(code, properties))
+        elif (fitted.with_5 if self._speaks_5 else fitted.before) == 3:  # noqa: PLR2004 - the usual
             self._dispatcher.call(fitted.handler, self, userdata, mid)
         else:
             reason = ReasonCode(code, PacketTypes.PUBACK) if self._speaks_5 else None
@@ -219,25 +276,33 @@ class Callbacks:
     def _subscribed(
         self, mid: int, granted: tuple[int, ...], properties: Properties | None
     ) -> None:
-        if self._on_subscribe is not None:
-            if self._speaks_5:
-                granted = tuple(ReasonCode(code, PacketTypes.SUBACK) for code in granted)
-            userdata = self._dispatcher.userdata
-            self._call(self._on_subscribe, self, userdata, mid, granted, properties)
+        if self._on_subscribe is None:
+            return
+        arguments: tuple[Any, ...] = (granted, properties)
+        if not self._version_1:
+            arguments = signatures.subscribe(granted, properties)
+        elif self._speaks_5:
+            codes = tuple(ReasonCode(code, PacketTypes.SUBACK) for code in granted)
+            arguments = (codes, properties)
+        self._call(self._on_subscribe, self, self._dispatcher.userdata, mid, *arguments)
 
     def _unsubscribed(
         self, mid: int, codes: tuple[int, ...], properties: Properties | None
     ) -> None:
-        if self._on_unsubscribe is not None:
+        if self._on_unsubscribe is None:
+            return
+        if self._version_1:
             reasons = tuple(ReasonCode(code, PacketTypes.UNSUBACK) for code in codes)
-            userdata = self._dispatcher.userdata
-            self._call(self._on_unsubscribe, self, userdata, mid, properties, reasons)
+            arguments: tuple[Any, ...] = (properties, reasons)
+        else:
+            arguments = signatures.unsubscribe(codes, properties)
+        self._call(self._on_unsubscribe, self, self._dispatcher.userdata, mid, *arguments)
 
     def _log(self, level: int, text: str) -> None:
         if self._logger is not None:
-            self._logger.log(LOGGING_LEVEL[level], text)
+            self._logger.log(LOGGING_LEVEL[LogLevel(level)], text)
         if self._on_log is not None:
-            self._call(self._on_log, self, self._dispatcher.userdata, level, text)
+            self._call(self._on_log, self, self._dispatcher.userdata, LogLevel(level), text)
 
     def _attempt(self) -> None:
         self._call_on_pre_connect(self._dispatcher.call)
@@ -251,4 +316,4 @@ class Callbacks:
             self._call(self._on_connect_fail, self, self._dispatcher.userdata)
 
     def _notice(self, level: int, text: str) -> None:
-        logger.log(LOGGING_LEVEL[level], text)
+        logger.log(LOGGING_LEVEL[LogLevel(level)], text)

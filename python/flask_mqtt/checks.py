@@ -121,7 +121,8 @@ def number(allowed: range, wanted: str) -> Callable[[str, object], int]:
             raise wrong_type(key, value, wanted)
         if value not in allowed:
             raise wrong_value(key, value, f"it must be {wanted}")
-        return value
+        # A constant is a plain number in messages.
+        return int(value)
 
     return check
 

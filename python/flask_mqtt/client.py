@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-import atexit
-import logging
 import os
-import socket
 import time
-import weakref
 from typing import Any, Literal
 
-from .attempts import Attempts
 from .config import Config
-from .constants import (
-    MQTT_CLEAN_START_FIRST_ONLY,
-    MQTT_ERR_AGAIN,
-    MQTT_ERR_INVAL,
-    MQTT_ERR_NO_CONN,
-    MQTT_ERR_QUEUE_SIZE,
-    MQTT_ERR_SUCCESS,
-    MQTT_LOG_DEBUG,
-    MQTTErrorCode,
-    MQTTv311,
-)
-from .reasoncodes import ReasonCode
+from .connection import wait_for
+from .constants import MQTT_ERR_AGAIN, MQTT_ERR_QUEUE_SIZE, MQTT_ERR_SUCCESS, MQTTv5, MQTTv311
+from .decorators import Decorators
+from .enums import CallbackAPIVersion, MQTTErrorCode
+from .loops import Loops
 from .subscribeoptions import uses_options, wanted
-
-logger = logging.getLogger("flask_mqtt")
+from .unsupported import Unsupported
 
 #: How long a full queue makes `publish` wait, in seconds.
 PUBLISH_TIMEOUT = 10.0
 
-#: How long a handler that is running may hold up `loop_stop`, in seconds.
-STOP_TIMEOUT = 5.0
 
-#: How long the good-bye to a broker may take, in seconds.
-GOODBYE_TIMEOUT = 0.7
-
-
-class Client(Attempts):
+class Client(Loops, Decorators, Unsupported):
     """An MQTT client. A Rust thread has the connection, a Python thread calls the handlers.
 
     :class:`flask_mqtt.Mqtt` has one as ``mqtt.client``; handlers get it as their first argument.
@@ -46,208 +27,77 @@ class Client(Attempts):
 
     def __init__(
         self,
-        client_id: str = "",
-        clean_session: bool = True,
+        callback_api_version: CallbackAPIVersion = CallbackAPIVersion.VERSION1,
+        client_id: str | None = "",
+        clean_session: bool | None = None,
         userdata: Any = None,
         protocol: int = MQTTv311,
         transport: Literal["tcp", "websockets", "unix"] = "tcp",
+        reconnect_on_failure: bool = True,
+        manual_ack: bool = False,
     ) -> None:
         """Make a client without a connection.
 
         Args:
-            client_id: Client identifier; empty lets the broker choose one (MQTT 3.1.1, 3.1.3.1).
-            clean_session: Whether the broker forgets the session with the connection (3.1.2.4).
+            callback_api_version: Which arguments handlers get.
+            client_id: Client identifier; empty or None lets the broker choose one (MQTT 3.1.1,
+                3.1.3.1).
+            clean_session: Whether the broker forgets the session with the connection (3.1.2.4); it
+                does by default. With MQTT 5 that is `connect`'s ``clean_start``.
             userdata: Given to every handler.
             protocol: ``MQTTv31``, ``MQTTv311`` or ``MQTTv5``.
             transport: How brokers are reached.
+            reconnect_on_failure: Whether a connection that was lost is made again.
+            manual_ack: Whether the application acknowledges messages itself, with `ack`.
 
         Raises:
             TypeError: A value has the wrong type.
             ValueError: A value is not allowed.
         """
-        super().__init__(userdata)
+        super().__init__(_checked_version(callback_api_version), userdata)
         self.settings = Config()
+        _check_session(clean_session, client_id, protocol)
         self.configure(
             client_id=client_id,
-            clean_session=clean_session,
+            clean_session=clean_session is None or clean_session,
             protocol_version=protocol,
             transport=transport,
+            reconnect_on_failure=reconnect_on_failure,
         )
-        self._connect_with_loop = False
-        self._connected_before = False
-        self._pid = os.getpid()
-        _clients.add(self)
+        self.manual_ack_set(manual_ack)
 
-    # -- the connection ---------------------------------------------------------------------------
+    def reinitialise(
+        self, client_id: str = "", clean_session: bool = True, userdata: Any = None
+    ) -> None:
+        """End the connection, and be as a new client with these arguments.
 
-    def connect(
-        self,
-        host: str,
-        port: int = 1883,
-        keepalive: int = 60,
-        bind_address: str = "",
-        bind_port: int = 0,
-        clean_start: bool | int = MQTT_CLEAN_START_FIRST_ONLY,
-        properties: Any = None,
-    ) -> MQTTErrorCode:
-        """Open a connection and return when the broker has been reached.
-
-        That is when TCP, and TLS and the websocket where there are some, are there. A connection
-        that there is ends first. Lost later, it is made again until `disconnect`.
+        Handlers, settings, subscriptions and messages are forgotten, also those that `publish` has
+        accepted. The version of the callback API stays, and the application of `Mqtt`.
 
         Args:
-            host: Host name or address, a URL, or the path of a unix socket with that transport.
-            port: TCP port.
-            keepalive: Seconds between packets before a PINGREQ; 0 switches that off.
-            bind_address: Local address to connect from.
-            bind_port: 0; the system chooses the local port.
-            clean_start: For MQTT 5: True or False replaces ``clean_session``. By default that holds
-                until the broker has accepted a connection, and the session goes on with the next
-                (MQTT 5.0, 3.1.2.4).
-            properties: For MQTT 5: a `Properties` object or a dict.
-
-        Returns:
-            ``MQTT_ERR_SUCCESS``. What the broker answers is `on_connect`'s.
+            client_id: As that of the constructor.
+            clean_session: As that of the constructor.
+            userdata: As that of the constructor.
 
         Raises:
-            OSError: ``ConnectionRefusedError``, ``socket.gaierror``, ``ssl.SSLError``,
-                ``TimeoutError`` and so on.
+            RuntimeError: A handler of this client called it.
             TypeError: A value has the wrong type.
             ValueError: A value is not allowed.
         """
-        self._aim(host, port, keepalive, bind_address, bind_port, clean_start, properties)
-        return self.open()
-
-    def connect_async(
-        self,
-        host: str,
-        port: int = 1883,
-        keepalive: int = 60,
-        bind_address: str = "",
-        bind_port: int = 0,
-        clean_start: bool | int = MQTT_CLEAN_START_FIRST_ONLY,
-        properties: Any = None,
-    ) -> None:
-        """Connect when `loop_start` is called, and go on trying until it works.
-
-        The arguments are those of `connect`.
-        """
-        self._aim(host, port, keepalive, bind_address, bind_port, clean_start, properties)
-        self.open_async()
-
-    def reconnect(self) -> MQTTErrorCode:
-        """Do as `connect` did the last time.
-
-        Raises:
-            ValueError: There was no last time.
-            OSError: As `connect`.
-        """
-        if not self._connected_before:
-            raise ValueError("there is no host to connect to again: call connect() first")
-        return self.open()
-
-    def open(self) -> MQTTErrorCode:
-        """Connect as `connect` does, with the present settings."""
-        self._connect_with_loop = False
-        self._connected_before = True
-        _wait_for(self._start(report_first=True))
-        self._core.outcome()
-        return MQTT_ERR_SUCCESS
-
-    def open_async(self) -> None:
-        """Connect as `connect_async` does, with the present settings."""
-        self._connected_before = True
-        self._connect_with_loop = True
-        if self._dispatcher.running:
-            self._connect_now()
-
-    def _connect_now(self) -> None:
-        os.close(self._start(report_first=False))
-        self._connect_with_loop = False
-
-    def disconnect(self, reasoncode: int | None = None, properties: Any = None) -> MQTTErrorCode:
-        """Send DISCONNECT, so that no will is published, and stop reconnecting.
-
-        `on_disconnect` follows with rc 0: from the dispatcher's thread, or from here where that
-        does not run.
-
-        Args:
-            reasoncode: For MQTT 5: why, as a number or a `ReasonCode`; 4 has the will published.
-            properties: For MQTT 5: a `Properties` object or a dict.
-
-        Returns:
-            ``MQTT_ERR_SUCCESS``, or ``MQTT_ERR_NO_CONN`` where there was no connection.
-
-        Raises:
-            TypeError: A value has the wrong type.
-            ValueError: A value is not allowed, or there is one before MQTT 5.
-        """
-        self._check_properties(properties)
-        reason = 0
-        if reasoncode is not None:
-            self._need_5("reasoncode")
-            # Another class with this attribute is paho's.
-            number = getattr(reasoncode, "value", reasoncode)
-            if not isinstance(number, int):
-                raise TypeError(f"reasoncode {number!r}: it must be a number or a ReasonCode")
-            reason = int(ReasonCode(number))
-        self._connect_with_loop = False
-        was_open = self._core.is_open()
-        if self._dispatcher.running:
-            self._close_unused(
-                self._core.disconnect(report=True, reason=reason, properties=properties)
+        if self._dispatcher.is_current_thread:
+            raise RuntimeError(
+                "reinitialise() ends what calls the handlers: no handler can call it"
             )
-        else:
-            if was_open:
-                self._log(MQTT_LOG_DEBUG, "Sending DISCONNECT")
-            self._wait_for_end(
-                self._core.disconnect(report=False, reason=reason, properties=properties)
-            )
-            if was_open:
-                self._disconnected(MQTT_ERR_SUCCESS)
-        return MQTT_ERR_SUCCESS if was_open else MQTT_ERR_NO_CONN
-
-    def loop_start(self) -> MQTTErrorCode:
-        """Start calling handlers. Returns ``MQTT_ERR_INVAL`` where that is done already."""
-        if self._dispatcher.running:
-            return MQTT_ERR_INVAL
-        # A bad file is an exception here, which leaves no thread behind.
-        if self._connect_with_loop:
-            self._connect_now()
-        self._dispatcher.start()
-        return MQTT_ERR_SUCCESS
-
-    def loop_stop(self) -> MQTTErrorCode:
-        """Stop calling handlers, after the one that is running.
-
-        The connection stays, and events wait. Returns ``MQTT_ERR_INVAL`` where nothing was started.
-        """
-        if not self._dispatcher.running:
-            return MQTT_ERR_INVAL
-        if not self._dispatcher.stop(STOP_TIMEOUT) and not self._dispatcher.is_current_thread:
-            logger.warning("An MQTT handler is still running after %s s", STOP_TIMEOUT)
-        return MQTT_ERR_SUCCESS
-
-    def is_connected(self) -> bool:
-        """Whether the broker has accepted the present connection."""
-        return self._core.is_connected()
-
-    def close(self) -> None:
-        """End the connection with a DISCONNECT and wait, for a bounded time, for its thread."""
-        # In a forked child the thread, and so the connection, is the parent's.
-        if os.getpid() == self._pid:
-            self._connect_with_loop = False
-            self._wait_for_end(self._core.disconnect(report=False, reason=0, properties=None))
-
-    def _wait_for_end(self, descriptor: int | None) -> None:
-        if descriptor is not None and not _wait_for(descriptor, GOODBYE_TIMEOUT):
-            logger.warning("The MQTT connection did not end within %s s", GOODBYE_TIMEOUT)
-
-    def _close_unused(self, descriptor: int | None) -> None:
-        if descriptor is not None:
-            os.close(descriptor)
-
-    # -- messages and subscriptions ---------------------------------------------------------------
+        _check_session(clean_session, client_id, MQTTv311)
+        self.loop_stop()
+        self.close()
+        hooks, app = (self.connect_hook, self.disconnect_hook), self._dispatcher.app
+        self._forget_handlers()
+        self._has_host = False
+        Client.__init__(self, self.callback_api_version, client_id, clean_session, userdata)
+        self.connect_hook, self.disconnect_hook = hooks
+        if app is not None:
+            self.bind(app)
 
     def publish(
         self,
@@ -299,7 +149,36 @@ class Client(Attempts):
             if left <= 0 or not self._core.is_open():
                 os.close(waiter)
                 return MQTT_ERR_QUEUE_SIZE, 0
-            _wait_for(waiter, left)
+            wait_for(waiter, left)
+
+    def ack(self, mid: int, qos: int) -> MQTTErrorCode:
+        """Acknowledge a message that a handler got, with ``manual_ack``.
+
+        Args:
+            mid: The message's ``mid``.
+            qos: The message's ``qos``.
+
+        Returns:
+            ``MQTT_ERR_SUCCESS``, also without ``manual_ack`` and for QoS 0, where there is nothing
+            to do. ``MQTT_ERR_NOT_FOUND``: no such message waits for it, perhaps because the
+            connection it came with has ended, and the broker sends it again. ``MQTT_ERR_NO_CONN``:
+            there is no connection.
+
+        Raises:
+            ValueError: There is no such QoS.
+        """
+        if not self._dispatcher.manual_ack or qos == 0:
+            return MQTT_ERR_SUCCESS
+        return MQTTErrorCode(self._core.acknowledge(mid, qos))
+
+    def manual_ack_set(self, on: bool) -> None:
+        """Choose who acknowledges messages with QoS 1 and 2.
+
+        Args:
+            on: Whether the application does, with `ack`. Otherwise a message is acknowledged when
+                its handlers have returned.
+        """
+        self._dispatcher.manual_ack = bool(on)
 
     def subscribe(
         self, topic: Any, qos: int = 0, options: Any = None, properties: Any = None
@@ -346,23 +225,28 @@ class Client(Attempts):
         return self._core.unsubscribe(filters, properties)
 
 
-def _wait_for(descriptor: int, timeout: float | None = None) -> bool:
-    """Wait until a descriptor of the core's reads as closed. A green thread waits as one."""
-    waiter = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
-    with waiter:
-        waiter.settimeout(timeout)
-        try:
-            waiter.recv(1)
-        except TimeoutError:
-            return False
-    return True
+def _checked_version(version: Any) -> CallbackAPIVersion:
+    if isinstance(version, str):
+        raise TypeError(
+            f"callback_api_version {version!r}: the client identifier comes second, or as "
+            f"client_id={version!r}; the first argument is a CallbackAPIVersion"
+        )
+    try:
+        # Another class with this attribute is paho's.
+        return CallbackAPIVersion(getattr(version, "value", version))
+    except ValueError:
+        reason = "it must be CallbackAPIVersion.VERSION1 or CallbackAPIVersion.VERSION2"
+        raise ValueError(f"callback_api_version {version!r}: {reason}") from None
 
 
-_clients: weakref.WeakSet[Client] = weakref.WeakSet()
-
-
-@atexit.register
-def _close_clients() -> None:
-    """Say good-bye to the brokers when the process ends, so that they publish no will."""
-    for client in list(_clients):
-        client.close()
+def _check_session(clean_session: bool | None, client_id: str | None, protocol: int) -> None:
+    if protocol == MQTTv5 and clean_session is not None:
+        raise ValueError(
+            f"clean_session {clean_session!r}: MQTT 5 has clean_start in its place, an argument of "
+            "connect()"
+        )
+    if clean_session is not None and not clean_session and not client_id:
+        raise ValueError(
+            f"clean_session {clean_session!r}: it needs a client_id, by which the broker knows the "
+            "session again"
+        )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .constants import MQTT_CLEAN_START_FIRST_ONLY, MQTTv5
+from .proxies import PROXY_ARGUMENTS, proxy_url
 
 if TYPE_CHECKING:
     import ssl
@@ -64,6 +65,8 @@ class ClientSettings:
             ValueError: A value is not allowed, or there are properties before MQTT 5.
         """
         self._check_properties(properties)
+        if topic is None:
+            raise ValueError("a will needs a topic; will_clear() is the way to have none")
         self.configure(
             last_will_topic=topic,
             last_will_message=payload,
@@ -74,7 +77,13 @@ class ClientSettings:
 
     def will_clear(self) -> None:
         """Undo `will_set`."""
-        self.configure(last_will_topic=None, last_will_message=None, last_will_properties=None)
+        self.configure(
+            last_will_topic=None,
+            last_will_message=None,
+            last_will_qos=0,
+            last_will_retain=False,
+            last_will_properties=None,
+        )
 
     def tls_set(
         self,
@@ -173,6 +182,23 @@ class ClientSettings:
         except ValueError:
             self.settings = before
             raise
+
+    def proxy_set(self, **proxy_args: Any) -> None:
+        """Connect through a proxy. The arguments are those of PySocks, which is not needed.
+
+        Args:
+            proxy_args: ``proxy_type``: ``socks.SOCKS5`` (2), ``socks.HTTP`` (3) or their names.
+                ``proxy_addr``: its host name or address. ``proxy_port``: by default 1080 for
+                SOCKS 5 and 8080 for HTTP. ``proxy_username`` and ``proxy_password``.
+                ``proxy_rdns``: True.
+
+        Raises:
+            TypeError: There is no such argument, or a value has the wrong type.
+            ValueError: A value is not allowed; SOCKS 4 is not supported.
+        """
+        for name in proxy_args.keys() - PROXY_ARGUMENTS:
+            raise TypeError(f"{name}: there is no such argument; {', '.join(PROXY_ARGUMENTS)} are")
+        self.configure(proxy=proxy_url(**proxy_args))
 
     def _need_5(self, what: str) -> None:
         version = self.settings.protocol_version

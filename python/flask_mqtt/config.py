@@ -51,7 +51,7 @@ class Config(BrokerSettings, TlsSettings):
     max_packet_size: int = MAX_PACKET_SIZE
     max_inflight: int = 20
     max_queued: int = 0
-    protocol_version: int = MQTTv311
+    protocol_version: int = int(MQTTv311)
     connect_properties: Any = field(default=None, repr=False)
     #: A dict, or a callable that gets the usual headers and returns what to send.
     ws_headers: Any = field(default=None, repr=False)

@@ -1,4 +1,4 @@
-"""The thread that calls the handlers."""
+"""The thread that calls the handlers: one of its own, or the caller's."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Dispatcher:
 
     The thread is a ``threading.Thread`` that waits in ``socket.recv``. Under eventlet or gevent
     both are the patched ones, looked up when they are used, and the same code runs as a green
-    thread.
+    thread. Without `start`, somebody's own thread can do the same in `run_here`.
     """
 
     def __init__(
@@ -66,12 +66,16 @@ class Dispatcher:
         self._events = events
         self._client_catch_up = catch_up
         self._thread: threading.Thread | None = None
+        #: Whether the thread is the caller's of `run_here`.
+        self._borrowed = False
         self._token: object | None = None
         self._batch: Iterator[Any] = iter(())
         self._context: HandlerContext | None = None
-        self._app: Flask | None = None
+        self.app: Flask | None = None
         self.client: Any = None
         self.userdata: Any = None
+        #: Whether the application says itself which messages are handled.
+        self.manual_ack = False
         self._routes = Routes()
         self._on_message: Handler | None = None
         self._route_cache: dict[str, tuple[Handler, ...]] = {}
@@ -84,7 +88,7 @@ class Dispatcher:
 
     def bind(self, app: Flask) -> None:
         """Run every handler in a context of this application, and log to its logger."""
-        self._app = app
+        self.app = app
         self._context = HandlerContext(app)
 
     @property
@@ -117,8 +121,13 @@ class Dispatcher:
 
     @property
     def running(self) -> bool:
-        """Whether the thread runs and was not told to stop."""
+        """Whether a thread calls handlers and was not told to stop."""
         return self._token is not None
+
+    @property
+    def started(self) -> bool:
+        """Whether that is a thread of the dispatcher's own."""
+        return self._token is not None and not self._borrowed
 
     @property
     def is_current_thread(self) -> bool:
@@ -127,13 +136,17 @@ class Dispatcher:
 
     def start(self) -> None:
         """Start the thread. What was registered before needs no time to settle."""
-        if self._settled_at is not None:
-            self._settled_at = time.monotonic()
+        predecessor = self._thread
         self._token = token = object()
+        self._settle()
         self._thread = threading.Thread(
-            target=self._run, args=(token,), name="mqtt-dispatch", daemon=True
+            target=self._run, args=(token, predecessor), name="mqtt-dispatch", daemon=True
         )
         self._thread.start()
+
+    def _settle(self) -> None:
+        if self._settled_at is not None:
+            self._settled_at = time.monotonic()
 
     def stop(self, timeout: float) -> bool:
         """Tell the thread to stop after the handler that is running, and wait for that.
@@ -153,26 +166,90 @@ class Dispatcher:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _run(self, token: object) -> None:
-        # Made here, so that it is the patched socket where the application patched in between.
-        descriptor = self._core.wake_fd()
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor) as wake:
-            wake.settimeout(None)
-            self._serve(token, wake)
+    def run_here(self, timeout: float, goes_on: Callable[[], bool] | None = None) -> bool:
+        """Wait for events, and call their handlers, in the caller's thread.
 
-    def _serve(self, token: object, wake: socket.socket) -> None:
-        while self._token is token and wake.recv(_WAKE_BYTES):
-            self._catch_up()
-            # What a stopped predecessor left comes first.
-            self._dispatch(token)
-            while self._token is token and (events := self._core.take(_BATCH)):
-                self._batch = iter(events)
-                self._dispatch(token)
-                self._catch_up()
-                # Under a green-thread hub the others get their turn; otherwise it costs nothing.
-                time.sleep(0)
-            if self._context is not None:
-                self._leave(self._context)
+        Args:
+            timeout: Seconds to wait where there is nothing yet.
+            goes_on: Whether to do so again, asked after each time; by default it is once.
+
+        Returns:
+            Whether there was something, the last time.
+
+        Raises:
+            KeyboardInterrupt: While waiting or in a handler; what was fetched waits for the next
+                call. So with `SystemExit` in a handler.
+        """
+        if not self._has_ended(self._thread, timeout):
+            return False
+        self._token = token = object()
+        self._thread, self._borrowed = threading.current_thread(), True
+        self._settle()
+        try:
+            with self._wake_socket() as wake:
+                found = self._round(token, wake, timeout)
+                while goes_on is not None and goes_on():
+                    found = self._round(token, wake, timeout)
+                return found
+        finally:
+            self._leave_kept()
+            self._token = self._thread = None
+            self._borrowed = False
+
+    def _has_ended(self, thread: threading.Thread | None, timeout: float | None = None) -> bool:
+        """Wait for a thread that was stopped in the middle of a handler: they run one at a time."""
+        if thread is None or not thread.is_alive():
+            return True
+        thread.join(timeout)
+        return not thread.is_alive()
+
+    def _round(self, token: object, wake: socket.socket, timeout: float) -> bool:
+        if self._work(token):
+            return True
+        self._leave_kept()
+        wake.settimeout(timeout)
+        try:
+            wake.recv(_WAKE_BYTES)
+        except (TimeoutError, BlockingIOError):
+            # The second one is that of no time at all.
+            return False
+        return self._work(token)
+
+    def _wake_socket(self) -> socket.socket:
+        # Made by who uses it, so that it is the patched one where the application patched before.
+        descriptor = self._core.wake_fd()
+        return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
+
+    def _run(self, token: object, predecessor: threading.Thread | None) -> None:
+        self._has_ended(predecessor)
+        with self._wake_socket() as wake:
+            wake.settimeout(None)
+            # A predecessor may have taken the byte for what is there.
+            self._work_on(token)
+            while self._token is token and wake.recv(_WAKE_BYTES):
+                self._work_on(token)
+
+    def _work_on(self, token: object) -> None:
+        while self._token is token and self._work(token):
+            pass
+        self._leave_kept()
+
+    def _work(self, token: object) -> bool:
+        """Call the handlers of a batch of events. Returns whether there were any."""
+        self._catch_up()
+        # What was left behind by who stopped comes first.
+        self._dispatch(token)
+        if self._token is not token or not (events := self._core.take(_BATCH)):
+            return False
+        self._batch = iter(events)
+        self._dispatch(token)
+        # Under a green-thread hub the others get their turn; otherwise it costs nothing.
+        time.sleep(0)
+        return True
+
+    def _leave_kept(self) -> None:
+        if self._context is not None:
+            self._leave(self._context)
 
     def _catch_up(self) -> None:
         self._client_catch_up()
@@ -201,7 +278,7 @@ class Dispatcher:
                 self.call(handler, self.client, self.userdata, message)
         elif self._on_message is not None:
             self.call(self._on_message, self.client, self.userdata, message)
-        if acknowledged:
+        if acknowledged and not self.manual_ack:
             self._core.handled(message)
 
     def _handlers_of(self, topic: str) -> tuple[Handler, ...]:
@@ -237,25 +314,29 @@ class Dispatcher:
 
     def _open_gate(self) -> None:
         self._gated = False
-        kept, self._kept, self._kept_bytes = self._kept, deque(), 0
-        for message in kept:
-            self._message(message)
+        self._kept_bytes = 0
+        while self._kept:
+            self._message(self._kept.popleft())
 
     # -- calls ------------------------------------------------------------------------------------
 
     def call_elsewhere(self, handler: Handler, *arguments: Any) -> None:
         """Call a handler from a thread other than the dispatcher's, whose context stays its own."""
-        if self._app is None:
+        if self.app is None:
             self.call(handler, *arguments)
             return
-        context = HandlerContext(self._app)
+        context = HandlerContext(self.app)
         self.call(handler, *arguments, context=context)
         self._leave(context)
 
     def call(
         self, handler: Handler, *arguments: Any, context: HandlerContext | None = None
     ) -> None:
-        """Call a handler in an application context. What it raises is logged, and nothing else."""
+        """Call a handler in an application context. What it raises is logged, and nothing else.
+
+        Only what is meant to end a program goes on to the caller of `run_here`, as it would from
+        any other function that is called there.
+        """
         context = context or self._context
         failure: BaseException | None = None
         try:
@@ -266,10 +347,17 @@ class Dispatcher:
                 self._run_coroutine(result)
         except BaseException as error:  # noqa: BLE001 - CancelledError, SystemExit: the next is due
             failure = error
-            name = getattr(handler, "__qualname__", repr(handler))
-            self._log().exception("MQTT handler %s failed", name)
+            if not self._ends_program(error):
+                name = getattr(handler, "__qualname__", repr(handler))
+                self._log().exception("MQTT handler %s failed", name)
         if context is not None and (failure is not None or context.is_traced()):
             self._leave(context, failure)
+        if failure is not None and self._ends_program(failure):
+            raise failure
+
+    def _ends_program(self, error: BaseException) -> bool:
+        here = self._borrowed and self.is_current_thread
+        return here and isinstance(error, (KeyboardInterrupt, SystemExit))
 
     def _leave(self, context: HandlerContext, failure: BaseException | None = None) -> None:
         """End a context. A teardown function may fail, or the handler have left another one."""
@@ -280,7 +368,7 @@ class Dispatcher:
 
     def _run_coroutine(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Run an ``async def`` handler as Flask runs such a view."""
-        if self._app is None:
+        if self.app is None:
             asyncio.run(coroutine)
             return
 
@@ -288,10 +376,10 @@ class Dispatcher:
             await coroutine
 
         try:
-            self._app.ensure_sync(finish)()
+            self.app.ensure_sync(finish)()
         finally:
             # Where Flask's extra `async` is missing, it was not awaited.
             coroutine.close()
 
     def _log(self) -> logging.Logger:
-        return logger if self._app is None else self._app.logger
+        return logger if self.app is None else self.app.logger

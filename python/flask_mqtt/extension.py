@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import config
 from .client import Client
-from .constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS, MQTTErrorCode
+from .constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
+from .enums import MQTTErrorCode
 from .message import TopicQos
 from .subscribeoptions import wanted
 

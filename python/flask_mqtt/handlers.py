@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast, overload
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 Handler = Callable[..., Any]
+CallbackT = TypeVar("CallbackT")
 
 
 class Fitted(NamedTuple):
-    """A handler, and how many of the arguments of its event it is called with."""
+    """A handler, and how many of the arguments of its event it gets with API version 1."""
 
     handler: Handler
     #: Before MQTT 5, and with it.
@@ -21,7 +22,7 @@ class Fitted(NamedTuple):
     with_5: int
 
 
-class HandlerSlot:
+class HandlerSlot(Generic[CallbackT]):
     """An attribute that holds a handler. How it is called is found out once, when it is set."""
 
     def __init__(self, usual: int, most: int | None = None, *, or_none: bool = False) -> None:
@@ -45,17 +46,18 @@ class HandlerSlot:
     @overload
     def __get__(self, instance: None, owner: type) -> Self: ...
     @overload
-    def __get__(self, instance: object, owner: type) -> Handler | None: ...
-    def __get__(self, instance: object | None, owner: type) -> Self | Handler | None:
+    def __get__(self, instance: object, owner: type) -> CallbackT | None: ...
+    def __get__(self, instance: object | None, owner: type) -> Self | CallbackT | None:
         """Return the handler as it was set."""
         if instance is None:
             return self
         fitted: Fitted | None = getattr(instance, self._name)
-        return None if fitted is None else fitted.handler
+        return None if fitted is None else cast("CallbackT", fitted.handler)
 
-    def __set__(self, instance: Any, handler: Handler | None) -> None:
+    def __set__(self, instance: Any, handler: CallbackT | None) -> None:
         """Look at a handler, and keep it."""
-        setattr(instance, self._name, None if handler is None else self._fit(handler))
+        fitted = None if handler is None else self._fit(cast("Handler", handler))
+        setattr(instance, self._name, fitted)
         instance._handlers_changed()  # noqa: SLF001 - the two belong together
 
     def _fit(self, handler: Handler) -> Fitted:

@@ -1,10 +1,10 @@
-"""What goes through the hands of an application: messages, and topics with their QoS."""
+"""What goes through the hands of an application: messages, topics with their QoS, flags."""
 
 from typing import NamedTuple
 
 from ._core import MQTTMessage
 
-__all__ = ["MQTTMessage", "TopicQos"]
+__all__ = ["ConnectFlags", "DisconnectFlags", "MQTTMessage", "TopicQos"]
 
 
 class TopicQos(NamedTuple):
@@ -12,3 +12,17 @@ class TopicQos(NamedTuple):
 
     topic: str
     qos: int
+
+
+class ConnectFlags(NamedTuple):
+    """What a CONNACK says beside its reason code (MQTT 3.1.1, section 3.2.2.2)."""
+
+    #: Whether the broker still has the session of an earlier connection.
+    session_present: bool
+
+
+class DisconnectFlags(NamedTuple):
+    """How a connection ended."""
+
+    #: Whether the broker has sent a DISCONNECT, as it can with MQTT 5. The reason is its own then.
+    is_disconnect_packet_from_server: bool

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ._core import reason_name
+from .enums import ConnackCode, MQTTErrorCode
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -41,10 +42,19 @@ _NAMES = {
 }
 
 
+#: Names that paho has beside those of the specification.
+_OTHER_NAMES = {
+    17: "No subscription found",
+    158: "Shared subscription not supported",
+    162: "Wildcard subscription not supported",
+}
+
+
 class ReasonCode(int):
     """A reason code (MQTT 5.0, section 2.4): an int, whose text is its name.
 
-    It equals the number and the name: ``rc == 135`` and ``rc == "Not authorized"``.
+    It equals the number and the name, in upper or lower case, the specification's or paho's:
+    ``rc == 135`` and ``rc == "Not authorized"``.
     """
 
     _packet_type: int | None
@@ -92,7 +102,10 @@ class ReasonCode(int):
 
     def __eq__(self, other: object) -> bool:
         """Compare with a number or a name."""
-        return self.getName() == other if isinstance(other, str) else super().__eq__(other)
+        if not isinstance(other, str):
+            return super().__eq__(other)
+        names = (self.getName(), _OTHER_NAMES.get(self.value, ""))
+        return other.casefold() in [name.casefold() for name in names if name]
 
     def __ne__(self, other: object) -> bool:
         """Compare with a number or a name."""
@@ -101,3 +114,44 @@ class ReasonCode(int):
     def __hash__(self) -> int:
         """Return the hash of the number."""
         return super().__hash__()
+
+
+_OF_CONNACK: dict[int, int] = {
+    ConnackCode.CONNACK_ACCEPTED: 0,
+    ConnackCode.CONNACK_REFUSED_PROTOCOL_VERSION: 132,
+    ConnackCode.CONNACK_REFUSED_IDENTIFIER_REJECTED: 133,
+    ConnackCode.CONNACK_REFUSED_SERVER_UNAVAILABLE: 136,
+    ConnackCode.CONNACK_REFUSED_BAD_USERNAME_PASSWORD: 134,
+    ConnackCode.CONNACK_REFUSED_NOT_AUTHORIZED: 135,
+}
+
+_OF_END: dict[int, int] = {
+    MQTTErrorCode.MQTT_ERR_SUCCESS: 0,
+    MQTTErrorCode.MQTT_ERR_KEEPALIVE: 141,
+    MQTTErrorCode.MQTT_ERR_PROTOCOL: 130,
+}
+
+
+def convert_connack_rc_to_reason_code(connack_code: ConnackCode | int) -> ReasonCode:
+    """Return the reason code of MQTT 5 that says what a CONNACK of MQTT 3.1.1 says.
+
+    Args:
+        connack_code: Return code (MQTT 3.1.1, section 3.2.2.3).
+
+    Returns:
+        The reason code (MQTT 5.0, section 3.2.2.2), which is another number: 136 for 3. It is
+        "Unspecified error" for a number that MQTT 3.1.1 does not know.
+    """
+    return ReasonCode(_OF_CONNACK.get(connack_code, _FIRST_FAILURE), PacketTypes.CONNACK)
+
+
+def convert_disconnect_error_code_to_reason_code(rc: MQTTErrorCode | int) -> ReasonCode:
+    """Return the reason code of MQTT 5 for the end of a connection that has an error code.
+
+    Args:
+        rc: What `on_disconnect` gets with `CallbackAPIVersion.VERSION1`.
+
+    Returns:
+        The reason code of a DISCONNECT (MQTT 5.0, section 3.14.2.1): "Unspecified error" for most.
+    """
+    return ReasonCode(_OF_END.get(rc, _FIRST_FAILURE), PacketTypes.DISCONNECT)

@@ -5,10 +5,12 @@ use std::time::Instant;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyString, PyType};
 
 use super::properties::Properties;
 use crate::core::packet::Publish;
+use crate::core::qos::Qos;
 use crate::core::session::Receipt;
 
 /// A moment of Rust's clock and Python's `time.monotonic()` of the same moment.
@@ -54,8 +56,16 @@ pub struct MQTTMessage {
     /// Properties; `None` before MQTT 5.
     #[pyo3(get, set)]
     properties: Option<Py<PyAny>>,
+    /// What was assigned to `state` and `info`: hardly anybody reads them, so they are made late.
+    state: Option<Py<PyAny>>,
+    info: Option<Py<PyAny>>,
     pub receipt: Option<Receipt>,
 }
+
+/// `MessageState.MQTT_MS_INVALID`, and `MQTT_MS_WAIT_FOR_PUBREL`, which paho leaves on a message of
+/// QoS 2 that it hands over.
+const INVALID: u8 = 0;
+const WAIT_FOR_PUBREL: u8 = 5;
 
 #[pymethods]
 impl MQTTMessage {
@@ -74,8 +84,44 @@ impl MQTTMessage {
             mid,
             timestamp: 0.0,
             properties: None,
+            state: None,
+            info: None,
             receipt: None,
         })
+    }
+
+    /// Where it was on its way when it was handed over, a `MessageState`: of use with QoS 2 only.
+    #[getter]
+    fn state(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        static MESSAGE_STATE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        if let Some(assigned) = &self.state {
+            return Ok(assigned.clone_ref(py));
+        }
+        let received = self.receipt.is_some() && self.qos == Qos::ExactlyOnce as u8;
+        let state = if received { WAIT_FOR_PUBREL } else { INVALID };
+        let class = MESSAGE_STATE.import(py, "flask_mqtt.enums", "MessageState")?;
+        Ok(class.call1((state,))?.unbind())
+    }
+
+    #[setter]
+    fn set_state(&mut self, state: Py<PyAny>) {
+        self.state = Some(state);
+    }
+
+    /// What `publish` would return for it; of no use with a message that was received.
+    #[getter]
+    fn info(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        if let Some(info) = &self.info {
+            return Ok(info.clone_ref(py));
+        }
+        let info = (0, self.mid).into_pyobject(py)?.into_any().unbind();
+        self.info = Some(info.clone_ref(py));
+        Ok(info)
+    }
+
+    #[setter]
+    fn set_info(&mut self, info: Py<PyAny>) {
+        self.info = Some(info);
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
@@ -109,6 +155,8 @@ impl MQTTMessage {
             mid: publish.mid,
             timestamp: monotonic(received),
             properties: properties.transpose()?.map(Py::into_any),
+            state: None,
+            info: None,
             receipt,
         })
     }

@@ -1,0 +1,148 @@
+"""The attributes of a client, in paho's shape: the same values as those of `ClientSettings`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from .attempts import Attempts
+from .checks import payload_bytes
+from .enums import MQTTProtocolVersion
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from .options import Endpoint
+
+
+class ClientAttributes(Attempts):
+    """What can be read at any time, and assigned where there is no connection.
+
+    Assigning raises ``RuntimeError`` while there is one, or one is being made, and ``TypeError`` or
+    ``ValueError`` for what is not allowed.
+    """
+
+    #: Whether `connect_async` was called, and nothing has connected since.
+    _connect_with_loop = False
+    #: Whether there is a host to connect to.
+    _has_host = False
+
+    @property
+    def host(self) -> str:
+        """Host name or address of the broker, or the path of its socket; empty before `connect`."""
+        return self._broker.host if self._has_host else ""
+
+    @host.setter
+    def host(self, value: str) -> None:
+        if not value:
+            raise ValueError(f"host {value!r}: it must be a host name, an address or a URL")
+        self._assign("host", broker_url=value)
+        self._has_host = True
+
+    @property
+    def port(self) -> int:
+        """TCP port of the broker; 0 for a unix socket."""
+        return self._broker.port
+
+    @port.setter
+    def port(self, value: int) -> None:
+        self._assign("port", broker_port=value)
+
+    @property
+    def keepalive(self) -> int:
+        """Seconds between packets before a PINGREQ; 0 switches that off (3.1.1, 3.1.2.10)."""
+        return self.settings.keepalive
+
+    @keepalive.setter
+    def keepalive(self, value: int) -> None:
+        self._assign("keepalive", keepalive=value)
+
+    @property
+    def transport(self) -> Literal["tcp", "websockets", "unix"]:
+        """How the broker is reached."""
+        return self._broker.transport
+
+    @transport.setter
+    def transport(self, value: Literal["tcp", "websockets", "unix"]) -> None:
+        self._assign("transport", transport=value)
+
+    @property
+    def protocol(self) -> MQTTProtocolVersion:
+        """Version of MQTT."""
+        return MQTTProtocolVersion(self.settings.protocol_version)
+
+    @property
+    def connect_timeout(self) -> float:
+        """Seconds that connecting may take, from TCP to the CONNACK."""
+        return self.settings.connection_timeout
+
+    @connect_timeout.setter
+    def connect_timeout(self, value: float) -> None:
+        self._assign("connect_timeout", connection_timeout=value)
+
+    @property
+    def username(self) -> str | None:
+        """User name, or None for no authentication."""
+        return self._broker.username
+
+    @username.setter
+    def username(self, value: str | None) -> None:
+        self._assign("username", username=value)
+
+    @property
+    def password(self) -> str | None:
+        """Password, or None."""
+        return self._broker.password
+
+    @password.setter
+    def password(self, value: str | None) -> None:
+        self._assign("password", password=value)
+
+    @property
+    def max_inflight_messages(self) -> int:
+        """How many messages with QoS 1 and 2 are on the way at once; 0 for no limit but MQTT's."""
+        return self.settings.max_inflight
+
+    @max_inflight_messages.setter
+    def max_inflight_messages(self, value: int) -> None:
+        self._assign("max_inflight_messages", max_inflight=value)
+
+    @property
+    def max_queued_messages(self) -> int:
+        """How many messages with QoS 1 and 2 may wait beside those on the way; 0 for no limit."""
+        return self.settings.max_queued
+
+    @max_queued_messages.setter
+    def max_queued_messages(self, value: int) -> None:
+        self._assign("max_queued_messages", max_queued=value)
+
+    def max_inflight_messages_set(self, inflight: int) -> None:
+        """Do as assigning ``max_inflight_messages`` does."""
+        self.max_inflight_messages = inflight
+
+    def max_queued_messages_set(self, queue_size: int) -> Self:
+        """Do as assigning ``max_queued_messages`` does. Returns the client."""
+        self.max_queued_messages = queue_size
+        return self
+
+    @property
+    def will_topic(self) -> str:
+        """Topic of the will; empty without one. `will_set` sets it."""
+        return self.settings.last_will_topic or ""
+
+    @property
+    def will_payload(self) -> bytes:
+        """Payload of the will, as it is sent; empty without one. `will_set` sets it."""
+        return payload_bytes(self.settings.last_will_message)
+
+    @property
+    def _broker(self) -> Endpoint:
+        """The broker that is tried first."""
+        return self.settings.endpoints()[0]
+
+    def _assign(self, attribute: str, **values: Any) -> None:
+        if self._connect_with_loop or self._core.is_running():
+            raise RuntimeError(
+                f"{attribute} cannot be assigned while there is a connection, or one is made: "
+                "call disconnect() first"
+            )
+        self.configure(**values)

@@ -1,0 +1,205 @@
+"""The connection of a client: making it, ending it, and waiting for what the core does."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import socket
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from .client_attributes import ClientAttributes
+from .constants import (
+    MQTT_CLEAN_START_FIRST_ONLY,
+    MQTT_ERR_NO_CONN,
+    MQTT_ERR_SUCCESS,
+    MQTT_LOG_DEBUG,
+)
+from .reasoncodes import ReasonCode
+
+if TYPE_CHECKING:
+    from .enums import CallbackAPIVersion, MQTTErrorCode
+
+logger = logging.getLogger("flask_mqtt")
+
+#: How long the good-bye to a broker may take, in seconds.
+GOODBYE_TIMEOUT = 0.7
+
+
+class Connection(ClientAttributes):
+    """Connecting and disconnecting. What has the connection is a thread of the core's."""
+
+    def __init__(self, version: CallbackAPIVersion, userdata: Any) -> None:
+        """Start without a connection."""
+        super().__init__(version, userdata)
+        self._pid = os.getpid()
+        _clients.add(self)
+
+    def connect(
+        self,
+        host: str,
+        port: int = 1883,
+        keepalive: int = 60,
+        bind_address: str = "",
+        bind_port: int = 0,
+        clean_start: bool | int = MQTT_CLEAN_START_FIRST_ONLY,
+        properties: Any = None,
+    ) -> MQTTErrorCode:
+        """Open a connection and return when the broker has been reached.
+
+        That is when TCP, and TLS and the websocket where there are some, are there. A connection
+        that there is ends first. Lost later, it is made again until `disconnect`.
+
+        Args:
+            host: Host name or address, a URL, or the path of a unix socket with that transport.
+            port: TCP port.
+            keepalive: Seconds between packets before a PINGREQ; 0 switches that off.
+            bind_address: Local address to connect from.
+            bind_port: 0; the system chooses the local port.
+            clean_start: For MQTT 5: True or False replaces ``clean_session``. By default that holds
+                until the broker has accepted a connection, and the session goes on with the next
+                (MQTT 5.0, 3.1.2.4).
+            properties: For MQTT 5: a `Properties` object or a dict.
+
+        Returns:
+            ``MQTT_ERR_SUCCESS``. What the broker answers is `on_connect`'s.
+
+        Raises:
+            OSError: ``ConnectionRefusedError``, ``socket.gaierror``, ``ssl.SSLError``,
+                ``TimeoutError`` and so on.
+            TypeError: A value has the wrong type.
+            ValueError: A value is not allowed.
+        """
+        self._aim(host, port, keepalive, bind_address, bind_port, clean_start, properties)
+        return self.open()
+
+    def connect_async(
+        self,
+        host: str,
+        port: int = 1883,
+        keepalive: int = 60,
+        bind_address: str = "",
+        bind_port: int = 0,
+        clean_start: bool | int = MQTT_CLEAN_START_FIRST_ONLY,
+        properties: Any = None,
+    ) -> None:
+        """Connect when `loop_start` is called, and go on trying until it works.
+
+        The arguments are those of `connect`.
+        """
+        self._aim(host, port, keepalive, bind_address, bind_port, clean_start, properties)
+        self.open_async()
+
+    def reconnect(self) -> MQTTErrorCode:
+        """Do as `connect` did the last time.
+
+        Raises:
+            ValueError: There was no last time.
+            OSError: As `connect`.
+        """
+        if not self._has_host:
+            raise ValueError("there is no host to connect to again: call connect() first")
+        return self.open()
+
+    def open(self) -> MQTTErrorCode:
+        """Connect as `connect` does, with the present settings."""
+        self._connect_with_loop = False
+        self._has_host = True
+        wait_for(self._start(report_first=True))
+        self._core.outcome()
+        return MQTT_ERR_SUCCESS
+
+    def open_async(self) -> None:
+        """Connect as `connect_async` does, with the present settings."""
+        self._has_host = True
+        self._connect_with_loop = True
+        if self._dispatcher.running:
+            self._connect_now()
+
+    def _connect_now(self) -> None:
+        os.close(self._start(report_first=False))
+        self._connect_with_loop = False
+
+    def disconnect(self, reasoncode: int | None = None, properties: Any = None) -> MQTTErrorCode:
+        """Send DISCONNECT, so that no will is published, and stop reconnecting.
+
+        `on_disconnect` follows with rc 0: from the dispatcher's thread, or from here where that
+        does not run.
+
+        Args:
+            reasoncode: For MQTT 5: why, as a number or a `ReasonCode`; 4 has the will published.
+            properties: For MQTT 5: a `Properties` object or a dict.
+
+        Returns:
+            ``MQTT_ERR_SUCCESS``, or ``MQTT_ERR_NO_CONN`` where there was no connection.
+
+        Raises:
+            TypeError: A value has the wrong type.
+            ValueError: A value is not allowed, or there is one before MQTT 5.
+        """
+        self._check_properties(properties)
+        reason = 0
+        if reasoncode is not None:
+            self._need_5("reasoncode")
+            # Another class with this attribute is paho's.
+            number = getattr(reasoncode, "value", reasoncode)
+            if not isinstance(number, int):
+                raise TypeError(f"reasoncode {number!r}: it must be a number or a ReasonCode")
+            reason = int(ReasonCode(number))
+        self._connect_with_loop = False
+        was_open = self._core.is_open()
+        if self._dispatcher.running:
+            self._close_unused(
+                self._core.disconnect(report=True, reason=reason, properties=properties)
+            )
+        else:
+            if was_open:
+                self._log(MQTT_LOG_DEBUG, "Sending DISCONNECT")
+            self._wait_for_end(
+                self._core.disconnect(report=False, reason=reason, properties=properties)
+            )
+            if was_open:
+                self._disconnected(MQTT_ERR_SUCCESS)
+        return MQTT_ERR_SUCCESS if was_open else MQTT_ERR_NO_CONN
+
+    def is_connected(self) -> bool:
+        """Whether the broker has accepted the present connection."""
+        return self._core.is_connected()
+
+    def close(self) -> None:
+        """End the connection with a DISCONNECT and wait, for a bounded time, for its thread."""
+        # In a forked child the thread, and so the connection, is the parent's.
+        if os.getpid() == self._pid:
+            self._connect_with_loop = False
+            self._wait_for_end(self._core.disconnect(report=False, reason=0, properties=None))
+
+    def _wait_for_end(self, descriptor: int | None) -> None:
+        if descriptor is not None and not wait_for(descriptor, GOODBYE_TIMEOUT):
+            logger.warning("The MQTT connection did not end within %s s", GOODBYE_TIMEOUT)
+
+    def _close_unused(self, descriptor: int | None) -> None:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def wait_for(descriptor: int, timeout: float | None = None) -> bool:
+    """Wait until a descriptor of the core's reads as closed. A green thread waits as one."""
+    waiter = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
+    with waiter:
+        waiter.settimeout(timeout)
+        try:
+            waiter.recv(1)
+        except TimeoutError:
+            return False
+    return True
+
+
+_clients: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_clients() -> None:
+    """Say good-bye to the brokers when the process ends, so that they publish no will."""
+    for client in list(_clients):
+        client.close()

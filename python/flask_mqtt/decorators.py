@@ -1,0 +1,133 @@
+"""The handlers of a client as decorators: ``@client.connect_callback()`` sets `on_connect`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from .callbacks import Callbacks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .callback_types import (
+        CallbackOnConnect,
+        CallbackOnConnectFail,
+        CallbackOnDisconnect,
+        CallbackOnLog,
+        CallbackOnMessage,
+        CallbackOnPreConnect,
+        CallbackOnPublish,
+        CallbackOnSubscribe,
+        CallbackOnUnsubscribe,
+    )
+
+ConnectT = TypeVar("ConnectT", bound="CallbackOnConnect")
+ConnectFailT = TypeVar("ConnectFailT", bound="CallbackOnConnectFail")
+DisconnectT = TypeVar("DisconnectT", bound="CallbackOnDisconnect")
+LogT = TypeVar("LogT", bound="CallbackOnLog")
+MessageT = TypeVar("MessageT", bound="CallbackOnMessage")
+PreConnectT = TypeVar("PreConnectT", bound="CallbackOnPreConnect")
+PublishT = TypeVar("PublishT", bound="CallbackOnPublish")
+SubscribeT = TypeVar("SubscribeT", bound="CallbackOnSubscribe")
+UnsubscribeT = TypeVar("UnsubscribeT", bound="CallbackOnUnsubscribe")
+
+
+class Decorators(Callbacks):
+    """Each method returns a decorator, which sets a handler and returns it as it is."""
+
+    def connect_callback(self) -> Callable[[ConnectT], ConnectT]:
+        """Decorate a handler: it becomes `on_connect`."""
+
+        def decorator(func: ConnectT) -> ConnectT:
+            self.on_connect = func
+            return func
+
+        return decorator
+
+    def connect_fail_callback(self) -> Callable[[ConnectFailT], ConnectFailT]:
+        """Decorate a handler: it becomes `on_connect_fail`."""
+
+        def decorator(func: ConnectFailT) -> ConnectFailT:
+            self.on_connect_fail = func
+            return func
+
+        return decorator
+
+    def disconnect_callback(self) -> Callable[[DisconnectT], DisconnectT]:
+        """Decorate a handler: it becomes `on_disconnect`."""
+
+        def decorator(func: DisconnectT) -> DisconnectT:
+            self.on_disconnect = func
+            return func
+
+        return decorator
+
+    def log_callback(self) -> Callable[[LogT], LogT]:
+        """Decorate a handler: it becomes `on_log`."""
+
+        def decorator(func: LogT) -> LogT:
+            self.on_log = func
+            return func
+
+        return decorator
+
+    def message_callback(self) -> Callable[[MessageT], MessageT]:
+        """Decorate a handler: it becomes `on_message`."""
+
+        def decorator(func: MessageT) -> MessageT:
+            self.on_message = func
+            return func
+
+        return decorator
+
+    def pre_connect_callback(self) -> Callable[[PreConnectT], PreConnectT]:
+        """Decorate a handler: it becomes `on_pre_connect`."""
+
+        def decorator(func: PreConnectT) -> PreConnectT:
+            self.on_pre_connect = func
+            return func
+
+        return decorator
+
+    def publish_callback(self) -> Callable[[PublishT], PublishT]:
+        """Decorate a handler: it becomes `on_publish`."""
+
+        def decorator(func: PublishT) -> PublishT:
+            self.on_publish = func
+            return func
+
+        return decorator
+
+    def subscribe_callback(self) -> Callable[[SubscribeT], SubscribeT]:
+        """Decorate a handler: it becomes `on_subscribe`."""
+
+        def decorator(func: SubscribeT) -> SubscribeT:
+            self.on_subscribe = func
+            return func
+
+        return decorator
+
+    def unsubscribe_callback(self) -> Callable[[UnsubscribeT], UnsubscribeT]:
+        """Decorate a handler: it becomes `on_unsubscribe`."""
+
+        def decorator(func: UnsubscribeT) -> UnsubscribeT:
+            self.on_unsubscribe = func
+            return func
+
+        return decorator
+
+    def topic_callback(self, sub: str) -> Callable[[MessageT], MessageT]:
+        """Decorate a handler of messages on some topics, as `message_callback_add` registers it.
+
+        Args:
+            sub: A filter.
+
+        Raises:
+            ValueError: The filter is malformed (MQTT 3.1.1, section 4.7).
+        """
+
+        def decorator(func: MessageT) -> MessageT:
+            self.message_callback_add(sub, func)
+            return func
+
+        return decorator

@@ -1,0 +1,129 @@
+"""Who calls the handlers: a thread of the client's, or a thread of the application's."""
+
+from __future__ import annotations
+
+import logging
+
+from .connection import Connection
+from .constants import MQTT_ERR_INVAL, MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
+from .enums import MQTTErrorCode
+
+logger = logging.getLogger("flask_mqtt")
+
+#: How long a handler that is running may hold up `loop_stop`, in seconds.
+STOP_TIMEOUT = 5.0
+
+
+class Loops(Connection):
+    """The ``loop*`` methods. The connection has a thread of its own and needs none of them."""
+
+    def loop_start(self) -> MQTTErrorCode:
+        """Start a thread that calls handlers, and connect where `connect_async` was called.
+
+        Called by a handler after `loop_stop`, the thread begins when that handler has returned.
+
+        Returns:
+            ``MQTT_ERR_SUCCESS``, or ``MQTT_ERR_INVAL`` where handlers are called already.
+        """
+        if self._dispatcher.running:
+            return MQTT_ERR_INVAL
+        # A bad file is an exception here, which leaves no thread behind.
+        if self._connect_with_loop:
+            self._connect_now()
+        self._dispatcher.start()
+        return MQTT_ERR_SUCCESS
+
+    def loop_stop(self) -> MQTTErrorCode:
+        """Stop the thread of `loop_start`, after the handler that is running.
+
+        The connection stays, and events wait. A handler that calls this is the last one.
+
+        Returns:
+            ``MQTT_ERR_SUCCESS``, or ``MQTT_ERR_INVAL`` where `loop_start` was not called: `loop`
+            and `loop_forever` end by themselves, or with `disconnect`.
+        """
+        if not self._dispatcher.started:
+            return MQTT_ERR_INVAL
+        if not self._dispatcher.stop(STOP_TIMEOUT) and not self._dispatcher.is_current_thread:
+            logger.warning("An MQTT handler is still running after %s s", STOP_TIMEOUT)
+        return MQTT_ERR_SUCCESS
+
+    def loop(self, timeout: float = 1.0) -> MQTTErrorCode:
+        """Call the handlers of what has happened in this thread, and wait where nothing has.
+
+        What a handler raises is logged, but for ``KeyboardInterrupt`` and ``SystemExit``, which go
+        on to the caller. The message is not acknowledged then, so one with QoS 1 or 2 comes again.
+
+        Args:
+            timeout: Seconds to wait at most.
+
+        Returns:
+            ``MQTT_ERR_SUCCESS``; ``MQTT_ERR_NO_CONN`` where there is no connection, also while the
+            next attempt is waited for; why the connection ended, where that was now;
+            ``MQTT_ERR_INVAL`` where `loop_start` was called, or in a handler.
+
+        Raises:
+            ValueError: The timeout is negative.
+        """
+        _check_timeout(timeout)
+        if self._is_looping():
+            return MQTT_ERR_INVAL
+        self._ended_with = 0
+        # Without a connection's thread nothing can come that is worth waiting for.
+        self._dispatcher.run_here(timeout if self._core.is_running() else 0)
+        if self._ended_with:
+            return MQTTErrorCode(self._ended_with)
+        return MQTT_ERR_SUCCESS if self._core.is_open() else MQTT_ERR_NO_CONN
+
+    def loop_forever(
+        self, timeout: float = 1.0, retry_first_connection: bool = False
+    ) -> MQTTErrorCode:
+        """Call handlers in this thread until `disconnect`, and connect first after `connect_async`.
+
+        It also returns when a connection has ended that is not to be made again
+        (``reconnect_on_failure``). What a handler raises is treated as by `loop`.
+
+        Args:
+            timeout: Seconds after which a look is taken whether to go on, though nothing happened.
+            retry_first_connection: Whether to go on trying where the connection of `connect_async`
+                cannot be made, unless ``reconnect_on_failure`` is False.
+
+        Returns:
+            Why the connection ended; ``MQTT_ERR_NO_CONN`` after `disconnect`, and where there is
+            nothing to wait for; ``MQTT_ERR_INVAL`` where handlers are called already.
+
+        Raises:
+            OSError: The connection of `connect_async` could not be made.
+            ValueError: The timeout is negative, or there was no `connect` before.
+        """
+        _check_timeout(timeout)
+        if self._is_looping():
+            return MQTT_ERR_INVAL
+        self._ended_with = 0
+        self._connect_first(retry_first_connection)
+        self._dispatcher.run_here(timeout, self._core.is_running)
+        # What came before the connection's thread ended may be there still.
+        while self._dispatcher.run_here(0):
+            pass
+        return MQTTErrorCode(self._ended_with or MQTT_ERR_NO_CONN)
+
+    def _connect_first(self, retry: bool) -> None:
+        if not self._has_host:
+            raise ValueError("there is no host to connect to: call connect() first")
+        if self._connect_with_loop and retry:
+            self._connect_now()
+        elif self._connect_with_loop:
+            try:
+                self.open()
+            except OSError:
+                # paho does so here, and does not where `connect` raises.
+                self._connect_failed()
+                raise
+
+    def _is_looping(self) -> bool:
+        return self._dispatcher.running or self._dispatcher.is_current_thread
+
+
+def _check_timeout(timeout: float) -> None:
+    if timeout < 0:
+        raise ValueError(f"timeout {timeout!r}: it must be a number of seconds from 0 on")

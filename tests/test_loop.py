@@ -1,0 +1,464 @@
+"""`loop` and `loop_forever`: the handlers are called in the caller's own thread."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from flask_mqtt import (
+    MQTT_ERR_CONN_LOST,
+    MQTT_ERR_INVAL,
+    MQTT_ERR_NO_CONN,
+    MQTT_ERR_SUCCESS,
+    Client,
+)
+from support.script import running
+from support.scripted import ScriptedBroker, closed_port
+from support.wait import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    client = Client(client_id="loop")
+    yield client
+    client.disconnect()
+    client.loop_stop()
+    client.close()
+
+
+def loop_until(client: Client, condition: Callable[[], Any]) -> None:
+    """Call `loop` until something has happened."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "looped in vain"
+        client.loop(0.1)
+
+
+def test_handlers_run_in_the_thread_that_calls_loop(
+    client: Client, scripted: ScriptedBroker
+) -> None:
+    calls: list[tuple[str, threading.Thread]] = []
+
+    def note(what: str) -> Callable[..., None]:
+        return lambda *_: calls.append((what, threading.current_thread()))
+
+    client.on_connect, client.on_subscribe, client.on_publish = map(note, ("C", "S", "P"))
+    client.on_message, client.on_disconnect = map(note, ("M", "D"))
+    client.connect("127.0.0.1", scripted.port)
+    client.subscribe("a")
+    client.publish("a", "x", 1)
+    loop_until(client, lambda: len(calls) == 3)
+    scripted.publish("a", b"y", qos=1)
+    loop_until(client, lambda: len(calls) == 4)
+    scripted.wait_for("PUBACK")
+    client.disconnect()
+    assert [what for what, _ in calls] == ["C", "S", "P", "M", "D"]
+    assert {thread for _, thread in calls} == {threading.main_thread()}
+    assert not [thread for thread in threading.enumerate() if thread.name == "mqtt-dispatch"]
+
+
+def test_nothing_is_called_between_two_loops(client: Client, scripted: ScriptedBroker) -> None:
+    seen: list[bytes] = []
+    client.on_message = lambda _client, _userdata, message: seen.append(message.payload)
+    client.connect("127.0.0.1", scripted.port)
+    loop_until(client, client.is_connected)
+    scripted.publish("a", b"1", qos=1)
+    # The connection does its work without a loop.
+    client.publish("b", "after", 1)
+    scripted.wait_for("PUBLISH")
+    assert not seen
+    assert not scripted.of("PUBACK")
+    loop_until(client, lambda: seen == [b"1"])
+    scripted.wait_for("PUBACK")
+
+
+def test_loop_waits_no_longer_than_it_may(client: Client, scripted: ScriptedBroker) -> None:
+    client.connect("127.0.0.1", scripted.port)
+    loop_until(client, client.is_connected)
+
+    def seconds(timeout: float) -> float:
+        begin = time.monotonic()
+        assert client.loop(timeout) == MQTT_ERR_SUCCESS
+        return time.monotonic() - begin
+
+    # The first ones may find what is left of connecting.
+    assert 0.19 < max(seconds(0.2) for _ in range(4)) < 2
+    assert seconds(0) < 0.15
+
+
+def test_loop_returns_as_soon_as_there_is_something(
+    client: Client, scripted: ScriptedBroker
+) -> None:
+    seen: list[bytes] = []
+    client.on_message = lambda _client, _userdata, message: seen.append(message.payload)
+    client.connect("127.0.0.1", scripted.port)
+    loop_until(client, client.is_connected)
+    timer = threading.Timer(0.1, scripted.publish, ["a", b"x"])
+    timer.start()
+    begin = time.monotonic()
+    while not seen:
+        client.loop(30)
+    assert time.monotonic() - begin < 10
+    timer.join()
+
+
+def test_loop_without_a_connection_says_so_at_once(client: Client) -> None:
+    begin = time.monotonic()
+    assert client.loop(30) == MQTT_ERR_NO_CONN
+    client.connect_async("127.0.0.1", closed_port())
+    assert client.loop(30) == MQTT_ERR_NO_CONN
+    assert time.monotonic() - begin < 5
+
+
+def test_loop_says_why_the_connection_ended(client: Client, scripted: ScriptedBroker) -> None:
+    client.connect("127.0.0.1", scripted.port)
+    loop_until(client, client.is_connected)
+    scripted.stop_listening()
+    scripted.drop()
+    codes = [client.loop(0.1)]
+    while codes[-1] == MQTT_ERR_SUCCESS:
+        codes.append(client.loop(0.1))
+    assert codes[-1] == MQTT_ERR_CONN_LOST
+    # The next attempt is still to come.
+    assert client.loop(0.05) == MQTT_ERR_NO_CONN
+    # As people do with paho: the connection is made again by hand.
+    scripted.listen()
+    assert client.reconnect() == MQTT_ERR_SUCCESS
+    loop_until(client, client.is_connected)
+    assert client.loop(0) == MQTT_ERR_SUCCESS
+
+
+def test_a_lost_connection_is_made_again_in_the_meantime(
+    client: Client, scripted: ScriptedBroker
+) -> None:
+    connected: list[int] = []
+    client.on_connect = lambda _client, _userdata, _flags, rc: connected.append(rc)
+    client.connect("127.0.0.1", scripted.port)
+    loop_until(client, lambda: len(connected) == 1)
+    scripted.drop()
+    loop_until(client, lambda: len(connected) == 2)
+
+
+def test_loop_and_loop_start_are_not_for_the_same_time(
+    client: Client, scripted: ScriptedBroker
+) -> None:
+    client.connect("127.0.0.1", scripted.port)
+    assert client.loop_start() == MQTT_ERR_SUCCESS
+    assert client.loop() == MQTT_ERR_INVAL
+    assert client.loop_forever() == MQTT_ERR_INVAL
+    assert client.loop_start() == MQTT_ERR_INVAL
+    assert client.loop_stop() == MQTT_ERR_SUCCESS
+    assert client.loop_stop() == MQTT_ERR_INVAL
+    assert client.loop(0) == MQTT_ERR_SUCCESS
+
+
+def test_loop_start_and_loop_take_turns(client: Client, scripted: ScriptedBroker) -> None:
+    seen: list[tuple[bytes, str]] = []
+
+    def on_message(_client: Client, _userdata: Any, message: Any) -> None:
+        seen.append((message.payload, threading.current_thread().name))
+
+    client.on_message = on_message
+    client.connect("127.0.0.1", scripted.port)
+    loop_until(client, client.is_connected)
+    for number in range(6):
+        here = number % 2 == 0
+        if not here:
+            client.loop_start()
+        scripted.publish("a", b"%d" % number, qos=1)
+        if here:
+            loop_until(client, lambda: len(seen) == number + 1)  # noqa: B023 - used at once
+        else:
+            wait_until(lambda: len(seen) == number + 1)  # noqa: B023 - used at once
+            client.loop_stop()
+    names = ["MainThread", "mqtt-dispatch"] * 3
+    assert seen == [(b"%d" % number, name) for number, name in enumerate(names)]
+
+
+def test_what_a_handler_can_call_in_loop(client: Client, scripted: ScriptedBroker) -> None:
+    answers: list[Any] = []
+
+    def on_connect(client: Client, *_: Any) -> None:
+        answers.append((client.loop(0), client.loop_forever(), client.loop_start()))
+        answers.append(client.loop_stop())
+        answers.append(client.subscribe("a")[0])
+        answers.append(client.disconnect())
+
+    client.on_connect = on_connect
+    client.on_disconnect = lambda _client, _userdata, rc: answers.append(rc)
+    client.connect("127.0.0.1", scripted.port)
+    loop_until(client, lambda: len(answers) == 5)
+    assert answers == [(MQTT_ERR_INVAL,) * 3, MQTT_ERR_INVAL, 0, 0, 0]
+    scripted.wait_for("DISCONNECT")
+
+
+def test_the_thread_is_stopped_and_started_by_a_handler(
+    client: Client, scripted: ScriptedBroker
+) -> None:
+    running_now: list[bytes] = []
+    seen: list[bytes] = []
+
+    def on_message(client: Client, _userdata: Any, message: Any) -> None:
+        running_now.append(message.payload)
+        assert len(running_now) == 1, "two handlers at the same time"
+        if message.payload == b"1":
+            assert client.loop_stop() == MQTT_ERR_SUCCESS
+            assert client.loop(0) == MQTT_ERR_INVAL
+            assert client.loop_start() == MQTT_ERR_SUCCESS
+            # The new thread would have the time to take the next message.
+            time.sleep(0.2)
+        running_now.pop()
+        seen.append(message.payload)
+
+    client.on_message = on_message
+    client.connect("127.0.0.1", scripted.port)
+    client.loop_start()
+    wait_until(client.is_connected)
+    for number in range(5):
+        scripted.publish("a", b"%d" % number, qos=1)
+    wait_until(lambda: seen == [b"0", b"1", b"2", b"3", b"4"])
+    scripted.wait_for("PUBACK", 5)
+
+
+def test_a_handler_that_fails_is_logged_and_the_next_one_runs(
+    client: Client, scripted: ScriptedBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[bytes] = []
+
+    def on_message(_client: Client, _userdata: Any, message: Any) -> None:
+        seen.append(message.payload)
+        raise ValueError("on purpose")
+
+    client.on_message = on_message
+    client.connect("127.0.0.1", scripted.port)
+    loop_until(client, client.is_connected)
+    scripted.publish("a", b"1", qos=1)
+    scripted.publish("a", b"2", qos=1)
+    with caplog.at_level(logging.ERROR, "flask_mqtt"):
+        loop_until(client, lambda: len(seen) == 2)
+    scripted.wait_for("PUBACK", 2)
+    assert len([record for record in caplog.records if "on_message failed" in record.message]) == 2
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_what_ends_a_program_goes_through_loop_and_the_rest_waits(
+    client: Client, scripted: ScriptedBroker, error: type[BaseException]
+) -> None:
+    seen: list[bytes] = []
+
+    def on_message(_client: Client, _userdata: Any, message: Any) -> None:
+        seen.append(message.payload)
+        if message.payload == b"1":
+            raise error
+
+    client.on_message = on_message
+    client.connect("127.0.0.1", scripted.port)
+    loop_until(client, client.is_connected)
+    for payload in (b"1", b"2", b"3"):
+        scripted.publish("a", payload, qos=1)
+    with pytest.raises(error):
+        loop_until(client, lambda: False)
+    loop_until(client, lambda: len(seen) == 3)
+    assert seen == [b"1", b"2", b"3"]
+    scripted.wait_for("PUBACK", 2)
+    # The first one was not handled: the broker keeps it for the next connection.
+    assert [packet.mid for packet in scripted.of("PUBACK")] == [2, 3]
+
+
+def test_loop_forever_connects_and_ends_with_disconnect_in_a_handler(
+    client: Client, scripted: ScriptedBroker
+) -> None:
+    ends: list[int] = []
+    client.on_message = lambda client, _userdata, _message: client.disconnect()
+    client.on_disconnect = lambda _client, _userdata, rc: ends.append(rc)
+    client.on_connect = lambda *_: scripted.publish("a", b"x")
+    client.connect_async("127.0.0.1", scripted.port)
+    begin = time.monotonic()
+    assert client.loop_forever(timeout=30) == MQTT_ERR_NO_CONN
+    assert time.monotonic() - begin < 10
+    assert ends == [0]
+    scripted.wait_for("DISCONNECT")
+    # There is nothing to wait for any more.
+    assert client.loop_forever() == MQTT_ERR_NO_CONN
+
+
+def test_loop_forever_ends_when_another_thread_disconnects(
+    client: Client, scripted: ScriptedBroker
+) -> None:
+    connected = threading.Event()
+    client.on_connect = lambda *_: connected.set()
+    client.connect("127.0.0.1", scripted.port)
+    result: list[int] = []
+    thread = threading.Thread(target=lambda: result.append(client.loop_forever(timeout=30)))
+    thread.start()
+    assert connected.wait(5)
+    # It is no thread of the client's.
+    assert client.loop_stop() == MQTT_ERR_INVAL
+    assert client.loop_start() == MQTT_ERR_INVAL
+    client.disconnect()
+    thread.join(10)
+    assert result == [MQTT_ERR_NO_CONN]
+
+
+def test_loop_forever_goes_on_after_a_lost_connection(
+    client: Client, scripted: ScriptedBroker
+) -> None:
+    connected: list[int] = []
+
+    def on_connect(client: Client, _userdata: Any, _flags: Any, rc: int) -> None:
+        connected.append(rc)
+        if len(connected) == 1:
+            scripted.drop()
+        else:
+            client.disconnect()
+
+    client.on_connect = on_connect
+    client.connect("127.0.0.1", scripted.port)
+    assert client.loop_forever() == MQTT_ERR_NO_CONN
+    assert connected == [0, 0]
+
+
+def test_loop_forever_raises_what_the_first_attempt_failed_with(client: Client) -> None:
+    failed: list[threading.Thread] = []
+    client.on_connect_fail = lambda *_: failed.append(threading.current_thread())
+    client.connect_async("127.0.0.1", closed_port())
+    with pytest.raises(ConnectionRefusedError):
+        client.loop_forever()
+    assert failed == [threading.main_thread()]
+
+
+def test_loop_forever_tries_again_where_it_is_told_to(client: Client) -> None:
+    connected: list[int] = []
+
+    def on_connect(client: Client, _userdata: Any, _flags: Any, rc: int) -> None:
+        connected.append(rc)
+        client.disconnect()
+
+    client.on_connect = on_connect
+    port = closed_port()
+    client.connect_async("127.0.0.1", port)
+    with ScriptedBroker(port=port) as broker:
+        broker.stop_listening()
+        timer = threading.Timer(0.3, broker.listen)
+        timer.start()
+        assert client.loop_forever(retry_first_connection=True) == MQTT_ERR_NO_CONN
+        timer.join()
+    assert connected == [0]
+
+
+def test_loop_forever_needs_a_host(client: Client) -> None:
+    with pytest.raises(ValueError, match="call connect"):
+        client.loop_forever()
+
+
+@pytest.mark.parametrize("call", [Client.loop, Client.loop_forever])
+def test_a_timeout_is_not_negative(client: Client, call: Callable[..., Any]) -> None:
+    with pytest.raises(ValueError, match="timeout -1"):
+        call(client, -1)
+
+
+@pytest.mark.parametrize(
+    "loop", ["client.loop_forever(30)", "while True: client.loop(30)"], ids=["forever", "loop"]
+)
+@pytest.mark.parametrize("where", ["waiting", "in a handler"])
+def test_ctrl_c_ends_a_console_program(scripted: ScriptedBroker, loop: str, where: str) -> None:
+    code = f"""
+        client = flask_mqtt.Client(client_id="console")
+        def on_message(client, userdata, message):
+            say("message")
+            if {where == "in a handler"}:
+                time.sleep(30)
+        client.on_message = on_message
+        client.on_connect = lambda *_: say("connected")
+        client.connect("127.0.0.1", int(sys.argv[1]))
+        try:
+            {loop}
+        except KeyboardInterrupt:
+            say("interrupted")
+        end()
+    """
+    with running(code, scripted.port) as script:
+        script.expect("connected")
+        scripted.publish("a", b"x")
+        script.expect("message")
+        script.process.send_signal(signal.SIGINT)
+        script.expect("interrupted")
+        assert script.seconds_to_exit() < 5
+    assert not script.errors
+    scripted.wait_for("DISCONNECT")
+
+
+def test_loop_forever_ends_with_the_connection_where_no_other_is_wanted(
+    scripted: ScriptedBroker,
+) -> None:
+    ends: list[int] = []
+    client = Client(reconnect_on_failure=False)
+    client.on_connect = lambda *_: scripted.drop()
+    client.on_disconnect = lambda _client, _userdata, rc: ends.append(rc)
+    client.connect("127.0.0.1", scripted.port)
+    begin = time.monotonic()
+    assert client.loop_forever(timeout=30) == MQTT_ERR_CONN_LOST
+    assert time.monotonic() - begin < 10
+    assert ends == [MQTT_ERR_CONN_LOST]
+    assert scripted.connections == 1
+    # paho's programs connect again then.
+    client.on_connect = lambda client, *_: client.disconnect()
+    client.reconnect()
+    assert client.loop_forever(timeout=30) == MQTT_ERR_NO_CONN
+
+
+def test_handlers_before_and_after_an_attempt_run_in_loop_forever(client: Client) -> None:
+    calls: list[tuple[str, threading.Thread]] = []
+
+    def on_connect_fail(client: Client, _userdata: Any) -> None:
+        calls.append(("failed", threading.current_thread()))
+        if len(calls) > 3:
+            client.disconnect()
+
+    client.on_connect_fail = on_connect_fail
+    client.on_pre_connect = lambda *_: calls.append(("before", threading.current_thread()))
+    client.reconnect_delay_set(0.05, 0.1)
+    client.connect_async("127.0.0.1", closed_port())
+    assert client.loop_forever(retry_first_connection=True) == MQTT_ERR_NO_CONN
+    assert [what for what, _ in calls] == ["before", "failed"] * 2
+    assert {thread for _, thread in calls} == {threading.main_thread()}
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        "pass",
+        "import eventlet; eventlet.monkey_patch()",
+        "import gevent.monkey; gevent.monkey.patch_all()",
+    ],
+    ids=["threads", "eventlet", "gevent"],
+)
+def test_other_threads_run_while_loop_forever_waits(scripted: ScriptedBroker, patch: str) -> None:
+    code = f"""
+        {patch}
+        ticks = []
+        def tick():
+            while True:
+                ticks.append(1)
+                time.sleep(0.001)
+        def end_it(client):
+            until(lambda: len(ticks) > 20)
+            client.disconnect()
+        threading.Thread(target=tick, daemon=True).start()
+        client = flask_mqtt.Client()
+        ending = threading.Thread(target=lambda: end_it(client))
+        client.on_connect = lambda *_: ending.start()
+        client.connect_async("127.0.0.1", int(sys.argv[1]))
+        say("ended", int(client.loop_forever(30)))
+    """
+    with running(code, scripted.port) as script:
+        script.expect("ended 4")
+        assert script.finish() == 0
