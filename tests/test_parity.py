@@ -2,9 +2,6 @@
 
 What handlers saw, what calls returned or raised, and what a recording broker received is compared.
 Where this package differs on purpose the scenario declares both sides, and both are asserted.
-
-The original lives in an environment of its own, which ./scripts/test makes. Another interpreter
-that has it can be named in FLASK_MQTT_ORIGINAL_PYTHON.
 """
 
 from __future__ import annotations
@@ -20,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from parity.registry import Scenario, all_scenarios
+from support.original import ORIGINAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,10 +26,6 @@ if TYPE_CHECKING:
     from support.mosquitto import Mosquitto
 
 TESTS = Path(__file__).parent
-ORIGINAL = Path(
-    os.environ.get("FLASK_MQTT_ORIGINAL_PYTHON")
-    or TESTS.parent / ".venv-original" / "bin" / "python"
-)
 SCENARIOS = all_scenarios()
 
 Outcome = dict[str, Any]

@@ -83,6 +83,16 @@ def test_a_disconnect_carries_its_reason_and_properties(scripted5: ScriptedBroke
     assert (packet.reason, packet.properties) == (4, (("ReasonString", "tired"),))
 
 
+def test_a_second_disconnect_does_not_change_what_the_first_one_says(
+    scripted5: ScriptedBroker,
+) -> None:
+    with connected(_app(scripted5)) as mqtt:
+        mqtt.client.disconnect(ReasonCode(4))
+        mqtt.client.disconnect()
+    packet: Any = scripted5.wait_for("DISCONNECT")
+    assert packet.reason == 4
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_a_disconnect_of_the_broker_reaches_on_disconnect(
     scripted5: ScriptedBroker, late: bool

@@ -34,6 +34,7 @@ impl Properties {
         Ok(properties)
     }
 
+    /// The packet that the properties are for, a number of `PacketTypes`; None for any.
     #[getter(packetType)]
     fn packet_type(&self) -> Option<i32> {
         self.packet_type.map(|(number, _)| number)

@@ -117,7 +117,10 @@ impl Client {
             return Ok(None);
         };
         let waiter = running.done.waiter();
-        self.shared.lock().set_goodbye(code, properties);
+        // What the first one says may not be written yet, and holds.
+        if *running.stop.borrow() == Stop::No {
+            self.shared.lock().set_goodbye(code, properties);
+        }
         running.stop.send_replace(if report { Stop::Reported } else { Stop::Silent });
         waiter.map(Some)
     }

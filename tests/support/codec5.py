@@ -6,6 +6,7 @@ It shares no code with the package, so a mistake there cannot hide here.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from . import codec
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 Value = int | str | bytes | tuple[str, str]
-Properties = dict[str, Value] | list[tuple[str, Value]]
+Properties = Mapping[str, Value] | Sequence[tuple[str, Value]]
 
 #: Identifier and form of each property (MQTT 5.0, table 2-4).
 FORMS = {
@@ -82,7 +83,7 @@ def _variable(value: int) -> bytes:
 def properties(given: Properties) -> bytes:
     """Encode properties with their length."""
     out = b""
-    for name, value in given.items() if isinstance(given, dict) else given:
+    for name, value in given.items() if isinstance(given, Mapping) else given:
         identifier, form = FORMS[name]
         out += bytes([identifier])
         if isinstance(value, int):

@@ -84,6 +84,7 @@ fn malformed_packets_are_protocol_errors() {
         b"\x30\x04\0\x02\xff\xfe",   // topic not UTF-8
         b"\x20\x00",                 // CONNACK without a body
         b"\x20\x03\x00\x00\x00",     // CONNACK of three bytes
+        b"\x20\x02\x02\x00",         // CONNACK with a flag that there is not
         b"\xd0\x01",                 // PINGRESP with a body
         b"HTTP/1.1 400 Bad Request", // no MQTT at all
         b"\x20\x02\x00\x09",         // unknown CONNACK code

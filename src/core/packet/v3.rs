@@ -58,6 +58,10 @@ pub fn decode(buffer: &mut BytesMut, limit: usize) -> Result<Option<Incoming>, E
     {
         return Err(Error::Protocol(format!("malformed packet (packet type {kind})")));
     }
+    // Only the lowest one has a meaning (MQTT 3.1.1, section 3.2.2.1); the codec ignores the others.
+    if kind == 2 && buffer.get(2).is_some_and(|flags| *flags > 1) {
+        return Err(Error::Protocol("malformed flags of a CONNACK".to_owned()));
+    }
     let packet = match v4::Packet::read(buffer, limit) {
         Ok(packet) => packet,
         Err(CodecError::InsufficientBytes(_)) => return Ok(None),
