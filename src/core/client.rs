@@ -265,6 +265,7 @@ impl Drop for End {
                 session.report_end(ReturnCode::ConnectionLost);
             });
         }
+        self.shared.inquiry.drop_it();
         self.opened.give_up();
         self.done.give_for_good();
         self.shared.inbox.wake();
@@ -275,8 +276,7 @@ impl Drop for End {
 fn work(task: Task) {
     let limits = &task.options.limits;
     task.shared.inbox.set_limits(limits.incoming_messages, limits.incoming_bytes);
-    let shared = task.shared.clone();
-    shared.with_session(|session| session.configure(task.options.clone()));
+    task.shared.with_session(|session| session.configure(task.options.clone()));
     match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
         Ok(runtime) => {
             runtime.block_on(run(task));
@@ -285,5 +285,4 @@ fn work(task: Task) {
         }
         Err(error) => task.opened.finish(Err(error.into())),
     }
-    shared.inquiry.drop_it();
 }

@@ -6,7 +6,7 @@ use flask_mqtt_core::core::error::Error;
 use flask_mqtt_core::core::options::{ConnectOptions, Endpoint, Protocol};
 use flask_mqtt_core::core::session::Event;
 
-use super::support::{App, Broker, Connection, wait_for};
+use super::support::{App, Broker, ClosedPort, Connection, wait_for};
 
 const PROMPT: Duration = Duration::from_millis(500);
 
@@ -78,8 +78,8 @@ fn the_attempt_that_connect_reports_is_not_asked_for() {
     app.client.ask(true);
     app.connect(broker.options()).unwrap();
     assert!(!app.client.is_asking());
-    let closed = Broker::new().options();
-    assert!(matches!(app.connect(closed), Err(Error::Connect { .. })));
+    let closed = ClosedPort::new();
+    assert!(matches!(app.connect(closed.options()), Err(Error::Connect { .. })));
     assert!(!std::iter::from_fn(|| app.client.take(1).pop()).any(|event| event == Event::Attempt));
 }
 

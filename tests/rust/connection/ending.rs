@@ -9,7 +9,7 @@ use flask_mqtt_core::core::options::{ConnectOptions, Endpoint};
 use flask_mqtt_core::core::property::Properties;
 use flask_mqtt_core::core::session::Event;
 
-use super::support::{App, Broker, wait_for};
+use super::support::{App, Broker, ClosedPort, wait_for};
 
 fn once(mut options: ConnectOptions) -> ConnectOptions {
     options.reconnect_on_failure = false;
@@ -91,8 +91,8 @@ fn where_it_is_not_to_be_made_again_a_refusal_is_the_end() {
 
 #[test]
 fn where_it_is_not_to_be_made_again_an_attempt_that_failed_is_the_last() {
-    let app = App::new();
-    let _waiter = app.client.connect(once(Broker::new().options()), false).unwrap();
+    let (app, closed) = (App::new(), ClosedPort::new());
+    let _waiter = app.client.connect(once(closed.options()), false).unwrap();
     let events = rest(&app);
     assert_eq!(events[0], Event::ConnectFailed);
     assert_eq!(events.len(), 2);
@@ -101,8 +101,8 @@ fn where_it_is_not_to_be_made_again_an_attempt_that_failed_is_the_last() {
 
 #[test]
 fn all_brokers_are_tried_before_that() {
-    let broker = Broker::new();
-    let mut options = once(Broker::new().options());
+    let (broker, closed) = (Broker::new(), ClosedPort::new());
+    let mut options = once(closed.options());
     options.brokers.push(Endpoint::tcp("127.0.0.1", broker.port()));
     let app = App::new();
     let _waiter = app.client.connect(options, false).unwrap();
@@ -115,9 +115,9 @@ fn all_brokers_are_tried_before_that() {
 
 #[test]
 fn an_attempt_that_failed_is_reported_for_every_broker_except_to_who_waits_for_it() {
-    let (one, two) = (Broker::new().options(), Broker::new().options());
-    let mut options = one.clone();
-    options.brokers.extend(two.brokers);
+    let (one, two) = (ClosedPort::new(), ClosedPort::new());
+    let mut options = one.options();
+    options.brokers.extend(two.options().brokers);
     options.reconnect_delay_min = Duration::from_secs(60);
     let app = App::new();
     let _waiter = app.client.connect(options.clone(), false).unwrap();

@@ -17,6 +17,7 @@ use flask_mqtt_core::core::packet::{Alias, PublishRef, encode_publish};
 use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::{End, Event};
 use rumqttc::mqttbytes::v4::{Connect, Packet};
+use tokio::net::TcpSocket;
 
 /// Longer than anything here takes, so that only a failure waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -96,6 +97,23 @@ impl Broker {
         let mut connection = self.meet();
         connection.send(ACCEPTED);
         connection
+    }
+}
+
+/// A port where nobody listens, which no other test can get as long as this is there.
+pub struct ClosedPort {
+    socket: TcpSocket,
+}
+
+impl ClosedPort {
+    pub fn new() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        Self { socket }
+    }
+
+    pub fn options(&self) -> ConnectOptions {
+        ConnectOptions::new("127.0.0.1", self.socket.local_addr().unwrap().port())
     }
 }
 
