@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flask_mqtt import (
-    MQTT_ERR_NOT_FOUND,
-    MQTT_ERR_SUCCESS,
     CallbackAPIVersion,
     Client,
     Mqtt,
@@ -238,94 +236,6 @@ def test_no_client_id_is_an_empty_one(scripted: ScriptedBroker) -> None:
     client.close()
     assert connect is not None
     assert (connect.client_id, connect.clean_session) == ("", True)
-
-
-PROXY = {"proxy_type": 3, "proxy_addr": "proxy.lan"}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "url"),
-    [
-        (PROXY, "http://proxy.lan:8080"),
-        ({**PROXY, "proxy_type": 2}, "socks5://proxy.lan:1080"),
-        ({**PROXY, "proxy_type": "SOCKS5", "proxy_port": 9}, "socks5://proxy.lan:9"),
-        ({**PROXY, "proxy_type": "http", "proxy_rdns": True}, "http://proxy.lan:8080"),
-        ({**PROXY, "proxy_addr": "::1"}, "http://[::1]:8080"),
-        ({**PROXY, "proxy_username": "a@b"}, "http://a%40b@proxy.lan:8080"),
-        (
-            {**PROXY, "proxy_username": "ann", "proxy_password": "p:/@"},
-            "http://ann:p%3A%2F%40@proxy.lan:8080",
-        ),
-    ],
-)
-def test_a_proxy_is_taken_as_pysocks_does(arguments: dict[str, Any], url: str) -> None:
-    client = Client()
-    client.proxy_set(**arguments)
-    assert client.settings.proxy == url
-    assert "p%3A" not in repr(client.settings)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error", "text"),
-    [
-        ({}, ValueError, "proxy_type None: it must be"),
-        ({**PROXY, "proxy_type": 1}, ValueError, "proxy_type 1: SOCKS 4 is not supported"),
-        ({**PROXY, "proxy_type": "socks4"}, ValueError, "SOCKS 4 is not supported"),
-        ({**PROXY, "proxy_type": "ftp"}, ValueError, "proxy_type 'ftp': it must be"),
-        ({**PROXY, "proxy_addr": ""}, ValueError, "proxy_addr ''"),
-        ({**PROXY, "proxy_port": "x"}, TypeError, "proxy_port 'x'"),
-        ({**PROXY, "proxy_port": 70_000}, ValueError, "proxy"),
-        ({**PROXY, "proxy_rdns": False}, ValueError, "proxy_rdns False"),
-        ({**PROXY, "proxy_password": "hunter2"}, ValueError, "without a proxy_username"),
-        ({**PROXY, "proxy_name": "x"}, TypeError, "proxy_name: there is no such argument"),
-    ],
-)
-def test_a_proxy_that_cannot_be_used_is_refused(
-    arguments: dict[str, Any], error: type[Exception], text: str
-) -> None:
-    client = Client()
-    with pytest.raises(error, match=text) as caught:
-        client.proxy_set(**arguments)
-    assert "hunter2" not in str(caught.value)
-    assert client.settings.proxy is None
-
-
-def _run(client: Client, port: int) -> None:
-    client.connect("127.0.0.1", port)
-    client.loop_start()
-    wait_until(client.is_connected)
-
-
-@pytest.mark.parametrize("how", ["constructor", "method"])
-@pytest.mark.parametrize(("qos", "kind"), [(1, "PUBACK"), (2, "PUBCOMP")])
-def test_messages_are_acknowledged_by_hand(
-    scripted: ScriptedBroker, how: str, qos: int, kind: str
-) -> None:
-    messages: list[Any] = []
-    client = Client(manual_ack=how == "constructor")
-    if how == "method":
-        client.manual_ack_set(True)
-    client.on_message = lambda _client, _userdata, message: messages.append(message)
-    _run(client, scripted.port)
-    scripted.publish("a", b"1", qos=qos)
-    wait_until(lambda: messages)
-    # Whatever would go out by itself goes out before this.
-    client.publish("b", "x")
-    scripted.wait_for("PUBLISH")
-    assert not scripted.of(kind)
-    (message,) = messages
-    assert client.ack(message.mid, message.qos) == MQTT_ERR_SUCCESS
-    assert scripted.wait_for(kind).mid == message.mid
-    assert client.ack(message.mid, message.qos) == MQTT_ERR_NOT_FOUND
-    assert client.ack(message.mid, 0) == MQTT_ERR_SUCCESS
-    client.manual_ack_set(False)
-    assert client.ack(999, 1) == MQTT_ERR_SUCCESS
-    scripted.publish("a", b"2", qos=qos)
-    scripted.wait_for(kind, 2)
-    client.disconnect()
-    client.loop_stop()
-    client.close()
-    assert len(scripted.of(kind)) == 2
 
 
 @pytest.mark.parametrize(

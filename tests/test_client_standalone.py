@@ -7,13 +7,22 @@ import contextlib
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import flask_mqtt
-from flask_mqtt import MQTT_ERR_NO_CONN, CallbackAPIVersion, Client, Mqtt, MQTTv5, MQTTv311
+from flask_mqtt import (
+    MQTT_ERR_NO_CONN,
+    MQTT_ERR_SUCCESS,
+    CallbackAPIVersion,
+    Client,
+    Mqtt,
+    MQTTv5,
+    MQTTv311,
+)
 from support.apps import make_app
 from support.wait import wait_until
 
@@ -59,6 +68,21 @@ def test_messages_come_and_go_with_loop_start(broker: Mosquitto, protocol: int) 
             client.publish(topic, f"q{qos}", qos)
         wait_until(lambda: len(seen) == 3)
     assert seen == [(b"q%d" % qos, qos, {"mine": 1}, "mqtt-dispatch") for qos in (0, 1, 2)]
+
+
+def test_messages_come_and_go_with_loop(broker: Mosquitto) -> None:
+    topic = new_topic()
+    seen: list[bytes] = []
+    client = Client()
+    client.on_connect = lambda client, *_: client.subscribe(topic, 1)
+    client.on_subscribe = lambda client, *_: client.publish(topic, "x", 1)
+    client.on_message = lambda _client, _userdata, message: seen.append(message.payload)
+    client.connect(broker.host, broker.port)
+    deadline = time.monotonic() + 10
+    while not seen and time.monotonic() < deadline:
+        assert client.loop(0.5) == MQTT_ERR_SUCCESS
+    client.disconnect()
+    assert seen == [b"x"]
 
 
 def test_loop_forever_in_a_thread_of_ones_own(broker: Mosquitto) -> None:

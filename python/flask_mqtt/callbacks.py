@@ -35,12 +35,8 @@ logger = logging.getLogger("flask_mqtt")
 class Callbacks:
     """The ``on_*`` attributes, and the events that lead to them.
 
-    The events arrive on the dispatcher's thread, one at a time. What is said here of arguments is
-    `CallbackAPIVersion.VERSION1`. With MQTT 5 there is more to each: the arguments in brackets are
-    for handlers that take them, and None before. With `VERSION2` a handler always gets five:
-    ``(client, userdata, ConnectFlags, ReasonCode, Properties)`` for `on_connect`, the same with
-    `DisconnectFlags` for `on_disconnect`, ``(client, userdata, mid, ReasonCode, Properties)`` for
-    `on_publish`, and the same with a list of `ReasonCode` for `on_subscribe` and `on_unsubscribe`.
+    The events arrive on the dispatcher's thread, one at a time. With MQTT 5 there is more to each:
+    the arguments in brackets are for handlers that take them, and None before.
     """
 
     #: Called as ``(client, userdata, flags, rc[, properties])``, once for every CONNACK. Registered

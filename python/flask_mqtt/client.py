@@ -23,6 +23,14 @@ class Client(Loops, Decorators, Unsupported):
     """An MQTT client. A Rust thread has the connection, a Python thread calls the handlers.
 
     :class:`flask_mqtt.Mqtt` has one as ``mqtt.client``; handlers get it as their first argument.
+
+    What is said of arguments at the ``on_*`` attributes is `CallbackAPIVersion.VERSION1`. With
+    `VERSION2`, and every version of MQTT, a handler always gets five:
+
+    - `on_connect`: ``(client, userdata, ConnectFlags, ReasonCode, Properties)``
+    - `on_disconnect`: ``(client, userdata, DisconnectFlags, ReasonCode, Properties)``
+    - `on_publish`: ``(client, userdata, mid, ReasonCode, Properties)``
+    - `on_subscribe`, `on_unsubscribe`: ``(client, userdata, mid, list[ReasonCode], Properties)``
     """
 
     def __init__(

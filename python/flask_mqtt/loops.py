@@ -71,9 +71,11 @@ class Loops(Connection):
         self._ended_with = 0
         # Without a connection's thread nothing can come that is worth waiting for.
         self._dispatcher.run_here(timeout if self._core.is_running() else 0)
-        if self._ended_with:
-            return MQTTErrorCode(self._ended_with)
-        return MQTT_ERR_SUCCESS if self._core.is_open() else MQTT_ERR_NO_CONN
+        if self._core.is_open() and not self._ended_with:
+            return MQTT_ERR_SUCCESS
+        # It may have ended just now, and why is there to be fetched.
+        self._dispatcher.run_here(0)
+        return MQTTErrorCode(self._ended_with or MQTT_ERR_NO_CONN)
 
     def loop_forever(
         self, timeout: float = 1.0, retry_first_connection: bool = False
