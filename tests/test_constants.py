@@ -16,6 +16,7 @@ from flask_mqtt import (
     MessageState,
     MQTTErrorCode,
     MQTTMessage,
+    MQTTMessageInfo,
     MQTTProtocolVersion,
     PacketTypes,
     ReasonCode,
@@ -25,7 +26,7 @@ from flask_mqtt import (
     error_string,
     topic_matches_sub,
 )
-from test_parity import ORIGINAL
+from support.original import ORIGINAL
 
 if TYPE_CHECKING:
     from enum import Enum
@@ -147,8 +148,9 @@ def test_a_message_has_pahos_attributes() -> None:
     assert list(message.info) == [0, 7]
     assert message.info is message.info
     message.state = MessageState.MQTT_MS_PUBLISH
-    message.info = None
-    assert (message.state, message.info) == (MessageState.MQTT_MS_PUBLISH, None)
+    message.info = info = MQTTMessageInfo((4, 8))
+    assert message.state is MessageState.MQTT_MS_PUBLISH
+    assert message.info is info
     with pytest.raises(TypeError, match="unhashable"):
         hash(message)
 

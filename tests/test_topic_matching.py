@@ -15,7 +15,8 @@ import pytest
 
 from flask_mqtt._core import MQTTMatcher, Routes, topic_matches_sub
 from support.matching import Cases, Outcomes, play, random_cases
-from test_parity import ORIGINAL, TESTS
+from support.original import ORIGINAL
+from test_parity import TESTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ import ssl
 import warnings
 from importlib import metadata
 
-from ._core import Properties, topic_matches_sub
+from ._core import MQTTMatcher, Properties, topic_matches_sub
 from .callback_types import (
     CallbackOnConnect,
     CallbackOnConnect_v1,
@@ -92,6 +92,7 @@ from .enums import (
 )
 from .extension import Mqtt
 from .message import ConnectFlags, DisconnectFlags, MQTTMessage, TopicQos
+from .messageinfo import MQTTMessageInfo
 from .reasoncodes import (
     PacketTypes,
     ReasonCode,
@@ -171,7 +172,9 @@ __all__ = [
     "DisconnectFlags",
     "LogLevel",
     "MQTTErrorCode",
+    "MQTTMatcher",
     "MQTTMessage",
+    "MQTTMessageInfo",
     "MQTTProtocolVersion",
     "MQTTv5",
     "MQTTv31",

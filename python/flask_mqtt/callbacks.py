@@ -39,29 +39,53 @@ class Callbacks:
     the arguments in brackets are for handlers that take them, and None before.
     """
 
-    #: Called as ``(client, userdata, flags, rc[, properties])``, once for every CONNACK. Registered
-    #: after the CONNACK of the present connection came, it is called for that one then.
-    on_connect = HandlerSlot[CallbackOnConnect](4, 5)
-    #: Called as ``(client, userdata)`` when an attempt failed before anything could be sent to the
-    #: broker, once for each broker that was tried; not where `connect` or `reconnect` raises.
-    on_connect_fail = HandlerSlot[CallbackOnConnectFail](2)
-    #: Called as ``(client, userdata)`` before every attempt to connect: in the thread that calls
-    #: `connect` or `reconnect`, and on the dispatcher's for all other attempts. What it sets on the
-    #: client holds for that attempt.
-    on_pre_connect = HandlerSlot[CallbackOnPreConnect](2)
-    #: Called as ``(client, userdata, rc[, properties])``, or with what it can take, when a
-    #: connection ends.
-    on_disconnect = HandlerSlot[CallbackOnDisconnect](3, 4, or_none=True)
-    #: Called as ``(client, userdata, mid, granted_qos[, properties])``: a tuple, with 128 and above
-    #: for a refusal.
-    on_subscribe = HandlerSlot[CallbackOnSubscribe](4, 5)
-    #: Called as ``(client, userdata, mid[, properties[, reasoncodes]])``.
-    on_unsubscribe = HandlerSlot[CallbackOnUnsubscribe](3, 5)
-    #: Called as ``(client, userdata, mid[, properties[, reasoncode]])`` when QoS 0 is written, QoS
-    #: 1 and 2 confirmed.
-    on_publish = HandlerSlot[CallbackOnPublish](3, 5)
-    #: Called as ``(client, userdata, level, buf)`` for every packet, with paho's texts.
-    on_log = HandlerSlot[CallbackOnLog](4)
+    on_connect = HandlerSlot[CallbackOnConnect](
+        "Called as ``(client, userdata, flags, rc[, properties])``, once for every CONNACK. "
+        "Registered after the CONNACK of the present connection came, it is called for that "
+        "one then.",
+        usual=4,
+        most=5,
+    )
+    on_connect_fail = HandlerSlot[CallbackOnConnectFail](
+        "Called as ``(client, userdata)`` when an attempt failed before anything could be "
+        "sent to the broker, once for each broker that was tried; not where `connect` or "
+        "`reconnect` raises.",
+        usual=2,
+    )
+    on_pre_connect = HandlerSlot[CallbackOnPreConnect](
+        "Called as ``(client, userdata)`` before every attempt to connect: in the thread that "
+        "calls `connect` or `reconnect`, and on the dispatcher's for all other attempts. What "
+        "it sets on the client holds for that attempt.",
+        usual=2,
+    )
+    on_disconnect = HandlerSlot[CallbackOnDisconnect](
+        "Called as ``(client, userdata, rc[, properties])``, or with what it can take, when a "
+        "connection ends.",
+        usual=3,
+        most=4,
+        or_none=True,
+    )
+    on_subscribe = HandlerSlot[CallbackOnSubscribe](
+        "Called as ``(client, userdata, mid, granted_qos[, properties])``: a tuple, with 128 "
+        "and above for a refusal.",
+        usual=4,
+        most=5,
+    )
+    on_unsubscribe = HandlerSlot[CallbackOnUnsubscribe](
+        "Called as ``(client, userdata, mid[, properties[, reasoncodes]])``.",
+        usual=3,
+        most=5,
+    )
+    on_publish = HandlerSlot[CallbackOnPublish](
+        "Called as ``(client, userdata, mid[, properties[, reasoncode]])`` when QoS 0 is "
+        "written, QoS 1 and 2 confirmed.",
+        usual=3,
+        most=5,
+    )
+    on_log = HandlerSlot[CallbackOnLog](
+        "Called as ``(client, userdata, level, buf)`` for every packet, with paho's texts.",
+        usual=4,
+    )
 
     _on_connect: Fitted | None = None
     _on_connect_fail: Fitted | None = None

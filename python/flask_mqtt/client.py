@@ -7,13 +7,14 @@ import time
 from typing import Any, Literal
 
 from .config import Config
-from .connection import wait_for
 from .constants import MQTT_ERR_AGAIN, MQTT_ERR_QUEUE_SIZE, MQTT_ERR_SUCCESS, MQTTv5, MQTTv311
 from .decorators import Decorators
 from .enums import CallbackAPIVersion, MQTTErrorCode
 from .loops import Loops
+from .messageinfo import MQTTMessageInfo
 from .subscribeoptions import uses_options, wanted
 from .unsupported import Unsupported
+from .waiting import wait_for
 
 #: How long a full queue makes `publish` wait, in seconds.
 PUBLISH_TIMEOUT = 10.0
@@ -114,7 +115,7 @@ class Client(Loops, Decorators, Unsupported):
         qos: int = 0,
         retain: bool = False,
         properties: Any = None,
-    ) -> tuple[int, int]:
+    ) -> MQTTMessageInfo:
         """Publish a message.
 
         Args:
@@ -125,7 +126,8 @@ class Client(Loops, Decorators, Unsupported):
             properties: For MQTT 5: a `Properties` object or a dict.
 
         Returns:
-            ``(rc, mid)``. ``MQTT_ERR_SUCCESS``: accepted for sending. ``MQTT_ERR_NO_CONN``: not
+            ``(rc, mid)``, which also tells what becomes of the message: see `MQTTMessageInfo`.
+            ``MQTT_ERR_SUCCESS``: accepted for sending. ``MQTT_ERR_NO_CONN``: not
             connected; QoS 0 is dropped, QoS 1 and 2 are sent after the next connect.
             ``MQTT_ERR_QUEUE_SIZE``: so much waits for the broker that there was no room within
             ten seconds, or as many messages as ``max_queued`` allows. ``MQTT_ERR_PAYLOAD_SIZE``,
@@ -144,7 +146,7 @@ class Client(Loops, Decorators, Unsupported):
             return self._publish_when_there_is_room(topic, payload, qos, retain, properties)
         return result
 
-    def _publish_when_there_is_room(self, *message: Any) -> tuple[int, int]:
+    def _publish_when_there_is_room(self, *message: Any) -> MQTTMessageInfo:
         deadline = time.monotonic() + PUBLISH_TIMEOUT
         while True:
             # The waiter comes first, so that no room is missed between a refusal and the wait.
@@ -156,7 +158,7 @@ class Client(Loops, Decorators, Unsupported):
                 return result
             if left <= 0 or not self._core.is_open():
                 os.close(waiter)
-                return MQTT_ERR_QUEUE_SIZE, 0
+                return MQTTMessageInfo((MQTT_ERR_QUEUE_SIZE, 0))
             wait_for(waiter, left)
 
     def ack(self, mid: int, qos: int) -> MQTTErrorCode:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import socket
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from .constants import (
     MQTT_LOG_DEBUG,
 )
 from .reasoncodes import ReasonCode
+from .waiting import wait_for
 
 if TYPE_CHECKING:
     from .enums import CallbackAPIVersion, MQTTErrorCode
@@ -181,18 +181,6 @@ class Connection(ClientAttributes):
     def _close_unused(self, descriptor: int | None) -> None:
         if descriptor is not None:
             os.close(descriptor)
-
-
-def wait_for(descriptor: int, timeout: float | None = None) -> bool:
-    """Wait until a descriptor of the core's reads as closed. A green thread waits as one."""
-    waiter = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
-    with waiter:
-        waiter.settimeout(timeout)
-        try:
-            waiter.recv(1)
-        except TimeoutError:
-            return False
-    return True
 
 
 _clients: weakref.WeakSet[Connection] = weakref.WeakSet()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._core import MQTTMessage, Routes
 from .context import HandlerContext
+from .handling import handling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -186,7 +187,7 @@ class Dispatcher:
         self._thread, self._borrowed = threading.current_thread(), True
         self._settle()
         try:
-            with self._wake_socket() as wake:
+            with self._wake_socket() as wake, handling(self._thread, self._core):
                 found = self._round(token, wake, timeout)
                 while goes_on is not None and goes_on():
                     found = self._round(token, wake, timeout)
@@ -222,7 +223,7 @@ class Dispatcher:
 
     def _run(self, token: object, predecessor: threading.Thread | None) -> None:
         self._has_ended(predecessor)
-        with self._wake_socket() as wake:
+        with self._wake_socket() as wake, handling(threading.current_thread(), self._core):
             wake.settimeout(None)
             # A predecessor may have taken the byte for what is there.
             self._work_on(token)
@@ -322,12 +323,13 @@ class Dispatcher:
 
     def call_elsewhere(self, handler: Handler, *arguments: Any) -> None:
         """Call a handler from a thread other than the dispatcher's, whose context stays its own."""
-        if self.app is None:
-            self.call(handler, *arguments)
-            return
-        context = HandlerContext(self.app)
-        self.call(handler, *arguments, context=context)
-        self._leave(context)
+        with handling(threading.current_thread(), self._core):
+            if self.app is None:
+                self.call(handler, *arguments)
+                return
+            context = HandlerContext(self.app)
+            self.call(handler, *arguments, context=context)
+            self._leave(context)
 
     def call(
         self, handler: Handler, *arguments: Any, context: HandlerContext | None = None
@@ -373,7 +375,8 @@ class Dispatcher:
             return
 
         async def finish() -> None:
-            await coroutine
+            with handling(asyncio.get_running_loop(), self._core):
+                await coroutine
 
         try:
             self.app.ensure_sync(finish)()

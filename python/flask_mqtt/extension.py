@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from flask import Flask
     from typing_extensions import Self
 
+    from .messageinfo import MQTTMessageInfo
+
 logger = logging.getLogger("flask_mqtt")
 
 HandlerT = TypeVar("HandlerT", bound="Callable[..., Any]")
@@ -270,7 +272,7 @@ class Mqtt:
         qos: int = 0,
         retain: bool = False,
         properties: Any = None,
-    ) -> tuple[int, int]:
+    ) -> MQTTMessageInfo:
         """Publish a message. It may be called from every thread.
 
         Args:
@@ -281,11 +283,11 @@ class Mqtt:
             properties: For MQTT 5: a :class:`Properties` object or a dict.
 
         Returns:
-            ``(rc, mid)``. ``MQTT_ERR_SUCCESS``: accepted for sending. ``MQTT_ERR_NO_CONN``: not
-            connected; QoS 0 is dropped, QoS 1 and 2 are kept and sent after the next connect.
-            ``MQTT_ERR_QUEUE_SIZE``: too much waits for the broker already.
-            ``MQTT_ERR_PAYLOAD_SIZE``, ``MQTT_ERR_NOT_SUPPORTED``: the broker has said that it takes
-            no packet so large, or no such QoS or retained message (MQTT 5).
+            ``(rc, mid)``, which can be awaited: a :class:`MQTTMessageInfo`. ``MQTT_ERR_SUCCESS``:
+            accepted for sending. ``MQTT_ERR_NO_CONN``: not connected; QoS 0 is dropped, QoS 1 and 2
+            are kept and sent after the next connect. ``MQTT_ERR_QUEUE_SIZE``: too much waits for
+            the broker already. ``MQTT_ERR_PAYLOAD_SIZE``, ``MQTT_ERR_NOT_SUPPORTED``: the broker
+            has said that it takes no packet so large, or no such QoS or retained message (MQTT 5).
 
         Raises:
             TypeError: The payload or a property has another type.

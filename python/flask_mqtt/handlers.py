@@ -25,14 +25,18 @@ class Fitted(NamedTuple):
 class HandlerSlot(Generic[CallbackT]):
     """An attribute that holds a handler. How it is called is found out once, when it is set."""
 
-    def __init__(self, usual: int, most: int | None = None, *, or_none: bool = False) -> None:
+    def __init__(
+        self, doc: str, usual: int, most: int | None = None, *, or_none: bool = False
+    ) -> None:
         """Describe the event.
 
         Args:
+            doc: How handlers are called, and when: the attribute's docstring.
             usual: How many arguments handlers have always had.
             most: How many there are with MQTT 5; a handler gets those that it takes.
             or_none: Whether a handler may also take no argument at all.
         """
+        self.__doc__ = doc
         most = usual if most is None else most
         more = list(range(usual + 1, most + 1))
         self._usual = usual

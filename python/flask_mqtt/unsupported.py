@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 from .constants import MQTT_CLEAN_START_FIRST_ONLY
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from .callback_types import CallbackOnSocket
 
 _LOOP = "a thread has the connection: call loop_start(), loop_forever() or loop()"
@@ -23,11 +25,18 @@ def _not_supported(name: str, instead: str) -> NoReturn:
 class _SocketHandler:
     """An attribute for a handler that nothing would call: it is None."""
 
+    def __init__(self) -> None:
+        self.__doc__ = "Read as None. Assigning a handler raises ``NotImplementedError``."
+
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def __get__(self, instance: object | None, owner: type) -> None:
-        return None
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> None: ...
+    def __get__(self, instance: object | None, owner: type) -> Self | None:
+        return self if instance is None else None
 
     def __set__(self, instance: object, handler: CallbackOnSocket | None) -> None:
         if handler is not None:
@@ -37,13 +46,9 @@ class _SocketHandler:
 class Unsupported:
     """Names of paho's that raise ``NotImplementedError``."""
 
-    #: Read as None. Assigning a handler raises ``NotImplementedError``.
     on_socket_open = _SocketHandler()
-    #: As `on_socket_open`.
     on_socket_close = _SocketHandler()
-    #: As `on_socket_open`.
     on_socket_register_write = _SocketHandler()
-    #: As `on_socket_open`.
     on_socket_unregister_write = _SocketHandler()
 
     @property

@@ -1,11 +1,13 @@
 //! `_core.Client`: the handle of a client.
 
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyFloat, PyInt, PyList, PyString};
 
+use super::delivery::Delivery;
 use super::error::to_python;
 use super::events;
 use super::message::MQTTMessage;
@@ -17,11 +19,17 @@ use crate::core::packet::{SubscribeOptions, Subscription};
 use crate::core::property::Place;
 use crate::core::qos::Qos;
 
+static CLIENTS: AtomicU64 = AtomicU64::new(0);
+
 /// An MQTT client. No call waits.
 #[pyclass(module = "flask_mqtt._core", frozen)]
 pub struct Client {
     core: CoreClient,
     wake: OwnedFd,
+    /// Tells clients apart.
+    number: u64,
+    /// The process that connected: a forked child has no connection. 0 before.
+    process: AtomicU32,
 }
 
 /// A filter with its QoS, no local, retain as published and retain handling.
@@ -32,7 +40,8 @@ impl Client {
     #[new]
     fn new() -> PyResult<Self> {
         let (core, wake) = CoreClient::new()?;
-        Ok(Self { core, wake })
+        let number = CLIENTS.fetch_add(1, Ordering::Relaxed);
+        Ok(Self { core, wake, number, process: AtomicU32::new(0) })
     }
 
     /// A descriptor that becomes readable when there are events. It belongs to the caller.
@@ -44,6 +53,7 @@ impl Client {
     /// over, if `report_first`.
     fn connect(&self, options: ConnectOptions<'_>, report_first: bool) -> PyResult<RawFd> {
         let options = options.into_core()?;
+        self.process.store(std::process::id(), Ordering::Relaxed);
         Ok(self.core.connect(options, report_first).map_err(to_python)?.into_raw_fd())
     }
 
@@ -81,30 +91,36 @@ impl Client {
         self.core.answer(options).map_err(to_python)
     }
 
-    /// Publishes a message and returns `(rc, mid)`.
-    fn publish(
+    /// Publishes a message and returns an `MQTTMessageInfo`.
+    fn publish<'py>(
         &self,
+        py: Python<'py>,
         topic: &Bound<'_, PyAny>,
         payload: &Bound<'_, PyAny>,
         qos: i64,
         retain: bool,
         properties: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<(i32, u16)> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         let topic = topic_text(topic)?;
         let qos = Qos::try_from(qos).map_err(to_python)?;
         let properties =
             properties.map(|given| from_python(Some(given), Place::Publish)).transpose()?;
         let publish = |payload: &[u8]| {
-            let result = self.core.publish(topic, payload, qos, retain, properties);
-            result.map(|(code, mid)| (code as i32, mid)).map_err(to_python)
+            self.core.publish(topic, payload, qos, retain, properties).map_err(to_python)
         };
-        if let Ok(bytes) = payload.cast::<PyBytes>() {
-            publish(bytes.as_bytes())
+        let result = if let Ok(bytes) = payload.cast::<PyBytes>() {
+            publish(bytes.as_bytes())?
         } else if let Ok(text) = payload.cast::<PyString>() {
-            publish(text.to_str()?.as_bytes())
+            publish(text.to_str()?.as_bytes())?
         } else {
-            publish(&payload_bytes(payload)?)
-        }
+            publish(&payload_bytes(payload)?)?
+        };
+        Delivery::info(py, result, self.number, self.process.load(Ordering::Relaxed))
+    }
+
+    /// Whether a message was published by this client.
+    fn published(&self, delivery: &Delivery) -> bool {
+        delivery.is_of(self.number)
     }
 
     /// Subscribes to filters, each with its QoS, no local, retain as published and retain handling,

@@ -8,7 +8,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyString, PyType};
 
+use super::delivery::message_info;
 use super::properties::Properties;
+use crate::core::error::ReturnCode;
 use crate::core::packet::Publish;
 use crate::core::qos::Qos;
 use crate::core::session::Receipt;
@@ -114,7 +116,7 @@ impl MQTTMessage {
         if let Some(info) = &self.info {
             return Ok(info.clone_ref(py));
         }
-        let info = (0, self.mid).into_pyobject(py)?.into_any().unbind();
+        let info = message_info(py, ReturnCode::Success, self.mid)?.unbind();
         self.info = Some(info.clone_ref(py));
         Ok(info)
     }

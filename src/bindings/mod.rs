@@ -4,6 +4,7 @@
 //! Python reads from. The core's locks are held for bounded work by threads that never need the GIL.
 
 mod client;
+mod delivery;
 mod error;
 mod events;
 mod matcher;
@@ -44,6 +45,8 @@ fn reason_name(code: u8) -> &'static str {
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<client::Client>()?;
+    module.add_class::<delivery::Completions>()?;
+    module.add_class::<delivery::Delivery>()?;
     module.add_class::<matcher::MQTTMatcher>()?;
     module.add_class::<matcher::Routes>()?;
     module.add_class::<message::MQTTMessage>()?;

@@ -10,6 +10,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use super::connection::run;
+use super::delivery::Delivery;
 use super::error::{Error, ReturnCode};
 use super::inbox::Inbox;
 use super::options::ConnectOptions;
@@ -64,7 +65,7 @@ impl Client {
         check(&options)?;
         let mut running = self.lock_running();
         let previous = running.take().inspect(|previous| {
-            previous.stop.send_replace(Stop::Silent);
+            previous.stop.send_replace(Stop::Replaced);
         });
         let opened = Arc::new(Outcome::default());
         let waiter = opened.waiter()?;
@@ -73,12 +74,17 @@ impl Client {
         let task = Task {
             shared: self.shared.clone(),
             options: Arc::new(options),
-            stop: stopped,
+            stop: stopped.clone(),
             opened: opened.clone(),
             report_first,
             chosen_client_id: None,
         };
-        let end = End { shared: self.shared.clone(), opened: opened.clone(), done: done.clone() };
+        let end = End {
+            shared: self.shared.clone(),
+            stop: stopped,
+            opened: opened.clone(),
+            done: done.clone(),
+        };
         let thread =
             std::thread::Builder::new().name("mqtt-connection".to_owned()).spawn(move || {
                 let _end = end;
@@ -159,7 +165,7 @@ impl Client {
         qos: Qos,
         retain: bool,
         properties: Option<Properties>,
-    ) -> Result<(ReturnCode, u16), Error> {
+    ) -> Result<(ReturnCode, u16, Option<Delivery>), Error> {
         self.shared.call(|session| session.publish(topic, payload, qos, retain, properties))
     }
 
@@ -251,6 +257,7 @@ impl Drop for Client {
 /// Says that the I/O thread has ended, however it did.
 struct End {
     shared: Arc<Shared>,
+    stop: watch::Receiver<Stop>,
     opened: Arc<Outcome>,
     done: Arc<Signal>,
 }
@@ -266,6 +273,9 @@ impl Drop for End {
             });
         }
         self.shared.inquiry.drop_it();
+        if *self.stop.borrow() != Stop::Replaced {
+            self.shared.lock().release();
+        }
         self.opened.give_up();
         self.done.give_for_good();
         self.shared.inbox.wake();

@@ -29,6 +29,10 @@ pub enum ReturnCode {
     PayloadSize = 9,
     /// `MQTT_ERR_NOT_SUPPORTED`: the broker has said that it does not support it.
     NotSupported = 10,
+    /// `MQTT_ERR_ACL_DENIED`: the broker does not allow it.
+    AclDenied = 12,
+    /// `MQTT_ERR_UNKNOWN`: the broker refused it for another reason.
+    Unknown = 13,
     /// `MQTT_ERR_QUEUE_SIZE`: nothing more can be queued.
     QueueSize = 15,
     /// `MQTT_ERR_KEEPALIVE`: the broker did not answer a PINGREQ in time.

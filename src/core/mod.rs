@@ -1,12 +1,14 @@
 //! The MQTT client without Python.
 //!
-//! Imports run one way: `reason` ← `error` ← `topic`, `qos`, `property` ← `options` ← `packet` ← `session` ←
-//! `inbox`, `inquiry`, `signal` ← `shared` ← `task`; `options` ← `url`, `unanswered` ← `transport`; `task`,
-//! `transport` ← `connection` ← `client`.
+//! Imports run one way: `reason` ← `error` ← `topic`, `qos`, `property` ← `options` ← `packet`; `error`,
+//! `completions` ← `delivery`; `packet`, `delivery` ← `session` ← `inbox`, `inquiry`, `signal` ← `shared` ←
+//! `task`; `options` ← `url`, `unanswered` ← `transport`; `task`, `transport` ← `connection` ← `client`.
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod completions;
 mod connection;
+pub mod delivery;
 pub mod error;
 pub mod inbox;
 mod inquiry;

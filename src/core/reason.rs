@@ -2,6 +2,8 @@
 
 /// The other side broke the protocol.
 pub const PROTOCOL_ERROR: u8 = 0x82;
+/// The client may not do that.
+pub const NOT_AUTHORIZED: u8 = 0x87;
 /// There is no message with this identifier any more.
 pub const PACKET_IDENTIFIER_NOT_FOUND: u8 = 0x92;
 /// A topic alias is too high, or not known.

@@ -17,6 +17,8 @@ pub enum Stop {
     Reported,
     /// Without.
     Silent,
+    /// Without, and another connection takes its place.
+    Replaced,
 }
 
 /// What the thread is started with.

@@ -1,5 +1,6 @@
 //! What the application asks of the session.
 
+use super::super::delivery::{Delivery, Progress};
 use super::super::error::{Error, ReturnCode};
 use super::super::options::MAX_REMAINING_LENGTH;
 use super::super::packet::{Control, Publish, PublishRef, Subscription};
@@ -16,7 +17,8 @@ impl Session {
     /// `NoConnection` (QoS 0 is dropped then; QoS 1 and 2 are kept for the next connection),
     /// `Again` with identifier 0 when there will be room later, `QueueSize` with identifier 0 when as
     /// many messages wait as the application allows, or `PayloadSize` or `NotSupported` with
-    /// identifier 0 for what the broker has said that it does not take.
+    /// identifier 0 for what the broker has said that it does not take. With them comes what tells how
+    /// the message fares, where it was not dropped at once.
     pub fn publish(
         &mut self,
         topic: &str,
@@ -24,7 +26,7 @@ impl Session {
         qos: Qos,
         retain: bool,
         properties: Option<Properties>,
-    ) -> Result<(ReturnCode, u16), Error> {
+    ) -> Result<(ReturnCode, u16, Option<Delivery>), Error> {
         let mut properties = properties;
         let named = properties.as_mut().and_then(|properties| self.named(topic, properties));
         let topic = named.as_deref().unwrap_or(topic);
@@ -35,29 +37,28 @@ impl Session {
             return Err(Error::PayloadTooLarge(payload.len()));
         }
         if self.outgoing_bytes() >= self.options.limits.outgoing_bytes {
-            return Ok((ReturnCode::Again, 0));
+            return Ok((ReturnCode::Again, 0, None));
         }
         let properties = properties.as_ref();
         let mut publish =
             PublishRef { topic, payload, qos, retain, dup: false, mid: 0, properties };
         if let Some(refusal) = self.terms.refusal(&publish) {
-            return Ok((terms::return_code(refusal), 0));
+            return Ok((terms::return_code(refusal), 0, None));
         }
         let code = if self.is_open() { ReturnCode::Success } else { ReturnCode::NoConnection };
         let at_most_once = qos == Qos::AtMostOnce;
         if !at_most_once && self.outgoing.queued() >= self.options.limits.queued {
-            return Ok((ReturnCode::QueueSize, 0));
+            return Ok((ReturnCode::QueueSize, 0, None));
         }
         let mid = if at_most_once { self.ids.next() } else { self.ids.reserve() };
-        let Some(mid) = mid else { return Ok((ReturnCode::Again, 0)) };
+        let Some(mid) = mid else { return Ok((ReturnCode::Again, 0, None)) };
         publish.mid = mid;
         if at_most_once {
-            self.publish_at_most_once(&publish);
-        } else {
-            self.outgoing.accept(Publish::from(&publish));
-            self.pump();
+            return Ok((code, mid, self.publish_at_most_once(&publish)));
         }
-        Ok((code, mid))
+        let delivery = self.outgoing.accept(Publish::from(&publish));
+        self.pump();
+        Ok((code, mid, Some(delivery)))
     }
 
     /// Takes out a topic alias of the application's, and returns the topic that it stands for. On the
@@ -72,14 +73,19 @@ impl Session {
         None
     }
 
-    fn publish_at_most_once(&mut self, publish: &PublishRef<'_>) {
+    fn publish_at_most_once(&mut self, publish: &PublishRef<'_>) -> Option<Delivery> {
         match &mut self.link {
-            Link::Offline => {}
-            Link::Connected => self.output.publish(publish),
+            Link::Offline => None,
+            Link::Connected => {
+                self.output.publish(publish);
+                Some(self.output.delivery())
+            }
             Link::Connecting { held, .. } => {
-                let publish = Publish::from(publish);
+                let (publish, progress) = (Publish::from(publish), Progress::default());
+                let delivery = progress.delivery();
                 self.held_bytes += publish.size();
-                held.push(publish);
+                held.push((publish, progress));
+                Some(delivery)
             }
         }
     }

@@ -35,6 +35,7 @@ use self::outgoing::Outgoing;
 use self::output::Output;
 use self::subscriptions::Subscriptions;
 use self::terms::Terms;
+use super::delivery::Progress;
 use super::error::{Error, ReturnCode};
 use super::options::{ConnectOptions, Protocol};
 use super::packet::{Control, Publish};
@@ -46,7 +47,7 @@ enum Link {
     /// No transport.
     Offline,
     /// CONNECT is sent; the CONNACK has to come until then.
-    Connecting { until: Instant, held: Vec<Publish> },
+    Connecting { until: Instant, held: Vec<(Publish, Progress)> },
     /// The broker accepted.
     Connected,
 }
@@ -171,6 +172,12 @@ impl Session {
     pub fn report_end(&mut self, code: ReturnCode) {
         let (reason, properties) = self.farewell.take().unzip();
         self.report(Event::Disconnected(End { code, reason, properties }));
+    }
+
+    /// Ends the waiting for messages that are not confirmed: there will be no connection for now. They
+    /// are kept for the next one.
+    pub fn release(&self) {
+        self.outgoing.release();
     }
 
     /// Whether a message waits for the CONNACK or for its confirmation.

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use super::super::delivery::{Delivery, Progress};
 use super::super::error::Error;
 use super::super::packet::{Ack, Control, Publish, PublishRef};
 use super::super::qos::Qos;
@@ -27,6 +28,7 @@ struct Entry {
     state: State,
     /// Position in the order in which the messages were accepted.
     order: u64,
+    progress: Progress,
 }
 
 /// The messages that the broker has not confirmed.
@@ -41,12 +43,16 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// Keeps a message until it is confirmed.
-    pub fn accept(&mut self, publish: Publish) {
+    pub fn accept(&mut self, publish: Publish) -> Delivery {
         let mid = publish.mid;
+        let progress = Progress::default();
+        let delivery = progress.delivery();
         self.bytes += publish.size();
         self.accepted += 1;
         self.queued.push_back(mid);
-        self.entries.insert(mid, Entry { publish, state: State::Queued, order: self.accepted });
+        let order = self.accepted;
+        self.entries.insert(mid, Entry { publish, state: State::Queued, order, progress });
+        delivery
     }
 
     /// Sends what the window has room for. What the broker has said that it does not take is given up.
@@ -61,6 +67,7 @@ impl Outgoing {
             }
             entry.state = State::Sent;
             output.publish(&PublishRef::from(&entry.publish));
+            entry.progress.sent();
             entry.publish.dup = true;
         }
     }
@@ -148,10 +155,19 @@ impl Outgoing {
             self.bytes -= entry.publish.size();
             self.inflight -= 1;
             ids.release(mid);
-            if code >= FAILURE && code != PACKET_IDENTIFIER_NOT_FOUND {
+            let refusal = (code >= FAILURE && code != PACKET_IDENTIFIER_NOT_FOUND).then_some(code);
+            if let Some(code) = refusal {
                 output.refused(mid, &entry.publish.topic, code);
             }
+            entry.progress.finish(refusal);
             output.events.push_back(Event::Published { mid, code, properties });
+        }
+    }
+
+    /// Ends the waiting for messages that nobody will send or confirm for now.
+    pub fn release(&self) {
+        for entry in self.entries.values() {
+            entry.progress.release();
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
+use super::super::delivery::{Delivery, Progress};
 use super::super::error::Error;
 use super::super::options::{ConnectOptions, Protocol};
 use super::super::packet::{Alias, Control, PublishRef, encode_connect, encode_publish};
@@ -32,6 +33,10 @@ pub struct Output {
     written: u64,
     /// Ends of QoS 0 messages, with their identifiers, where the application wants to hear of them.
     marks: VecDeque<(u64, u16)>,
+    /// How much is written, for those who wait for a message of QoS 0.
+    progress: Progress,
+    /// Ends of QoS 0 messages that waited for the CONNACK, each with its own progress.
+    held: VecDeque<(u64, Progress)>,
     /// What happened, until the owner of the session takes it.
     pub events: VecDeque<Event>,
     /// Whether somebody listens to `on_log`.
@@ -51,6 +56,8 @@ impl Default for Output {
             encoded: 0,
             written: 0,
             marks: VecDeque::new(),
+            progress: Progress::default(),
+            held: VecDeque::new(),
             events: VecDeque::new(),
             logging: false,
             reporting: false,
@@ -92,6 +99,17 @@ impl Output {
         if self.reporting && publish.qos == Qos::AtMostOnce {
             self.marks.push_back((self.encoded, publish.mid));
         }
+    }
+
+    /// The QoS 0 message that was written last.
+    pub fn delivery(&self) -> Delivery {
+        self.progress.delivery_at(self.encoded)
+    }
+
+    /// Writes a QoS 0 message that waited for the CONNACK.
+    pub fn publish_held(&mut self, publish: &PublishRef<'_>, progress: Progress) {
+        self.publish(publish);
+        self.held.push_back((self.encoded, progress));
     }
 
     /// Reports a message that is not sent, because the broker has said that it does not take it.
@@ -154,6 +172,14 @@ impl Output {
     pub fn wrote(&mut self, count: usize) {
         self.unwritten = self.unwritten.saturating_sub(count);
         self.written += count as u64;
+        self.progress.reach(self.written);
+        while let Some((end, progress)) = self.held.front() {
+            if *end > self.written {
+                break;
+            }
+            progress.finish(None);
+            self.held.pop_front();
+        }
         while let Some(&(end, mid)) = self.marks.front() {
             if end > self.written {
                 break;
@@ -170,6 +196,8 @@ impl Output {
         self.encoded = 0;
         self.written = 0;
         self.marks.clear();
+        self.progress = Progress::default();
+        self.held.clear();
     }
 
     /// Bytes that wait.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::super::delivery::Progress;
 use super::super::error::Error;
 use super::super::packet::{Incoming, Publish, PublishRef};
 use super::super::property::{Properties, Property};
@@ -52,8 +53,8 @@ impl Session {
         self.subscriptions.restore(&mut self.ids, &mut self.output)?;
         self.outgoing.resend(session_present, self.window(), &self.terms, &mut self.output)?;
         if let Link::Connecting { held, .. } = std::mem::replace(&mut self.link, Link::Connected) {
-            for publish in &held {
-                self.publish_held(publish);
+            for (publish, progress) in held {
+                self.publish_held(&publish, progress);
             }
         }
         self.held_bytes = 0;
@@ -77,12 +78,13 @@ impl Session {
     }
 
     /// Sends a QoS 0 message that waited for the CONNACK, which may have said that it may not be sent.
-    fn publish_held(&mut self, publish: &Publish) {
+    fn publish_held(&mut self, publish: &Publish, progress: Progress) {
         let publish = PublishRef::from(publish);
         match self.terms.refusal(&publish) {
-            None => self.output.publish(&publish),
+            None => self.output.publish_held(&publish, progress),
             Some(code) => {
                 self.output.refused(publish.mid, publish.topic, code);
+                progress.finish(Some(code));
                 if self.output.reporting {
                     let (mid, properties) = (publish.mid, None);
                     self.output.events.push_back(Event::Published { mid, code, properties });

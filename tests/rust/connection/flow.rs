@@ -79,7 +79,7 @@ fn publishing_is_bounded_and_there_is_room_again_when_the_broker_reads() {
     let reader = std::thread::spawn(move || connection.read_to_end());
     let code = loop {
         let room = app.client.room().unwrap();
-        let (code, _) = app.client.publish("t", b"x", Qos::AtMostOnce, false, None).unwrap();
+        let (code, ..) = app.client.publish("t", b"x", Qos::AtMostOnce, false, None).unwrap();
         if code != ReturnCode::Again {
             break code;
         }
@@ -98,13 +98,13 @@ fn a_confirmation_makes_room_too() {
     let (app, mut connection) = App::connected(&broker, options);
     app.client.publish("t", b"x", Qos::AtLeastOnce, false, None).unwrap();
     assert!(matches!(connection.read(), Some(Packet::Publish(_))));
-    let (code, _) = app.client.publish("t", b"y", Qos::AtLeastOnce, false, None).unwrap();
+    let (code, ..) = app.client.publish("t", b"y", Qos::AtLeastOnce, false, None).unwrap();
     assert_eq!(code, ReturnCode::Again);
     let room = app.client.room().unwrap();
     connection.send(&[0x40, 2, 0, 1]);
     wait_closed(room);
     app.wait(|event| *event == published(1));
-    let (code, _) = app.client.publish("t", b"y", Qos::AtLeastOnce, false, None).unwrap();
+    let (code, ..) = app.client.publish("t", b"y", Qos::AtLeastOnce, false, None).unwrap();
     assert_eq!(code, ReturnCode::Success);
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use flask_mqtt_core::core::delivery::Delivery;
 use flask_mqtt_core::core::error::{Error, ReturnCode};
 use flask_mqtt_core::core::options::{ConnectOptions, Protocol};
 use flask_mqtt_core::core::packet::{Incoming, Publish};
@@ -136,7 +137,14 @@ impl Peer {
 
     /// Publishes to the topic `t`.
     pub fn publish(&mut self, payload: &str, qos: Qos) -> (ReturnCode, u16) {
-        self.session.publish("t", payload.as_bytes(), qos, false, None).unwrap()
+        let (code, mid, _) =
+            self.session.publish("t", payload.as_bytes(), qos, false, None).unwrap();
+        (code, mid)
+    }
+
+    /// Publishes to the topic `t`, and returns what tells how the message fares.
+    pub fn deliver(&mut self, qos: Qos) -> Delivery {
+        self.session.publish("t", b"x", qos, false, None).unwrap().2.expect("it was accepted")
     }
 
     /// Subscribes to one filter.

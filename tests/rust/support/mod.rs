@@ -224,7 +224,7 @@ impl App {
     pub fn fill(&self) {
         let payload = vec![0; 1024 * 1024];
         let full = |_| {
-            let (code, _) =
+            let (code, ..) =
                 self.client.publish("t", &payload, Qos::AtMostOnce, false, None).unwrap();
             (code as i32 == -1).then_some(())
         };

@@ -1,0 +1,39 @@
+"""Which client's handlers run here: they must not wait for what that client has published."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import weakref
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ._core import Client as CoreClient
+    from ._core import Delivery
+
+    Place = threading.Thread | asyncio.AbstractEventLoop
+
+#: The clients whose handlers a thread or an event loop runs.
+_places: weakref.WeakKeyDictionary[Place, CoreClient] = weakref.WeakKeyDictionary()
+
+
+@contextlib.contextmanager
+def handling(place: Place, client: CoreClient) -> Iterator[None]:
+    """Take what a thread, or an event loop, runs meanwhile for a client's handlers."""
+    _places[place] = client
+    try:
+        yield
+    finally:
+        _places.pop(place, None)
+
+
+def is_handler_of(delivery: Delivery) -> bool:
+    """Whether the caller is a handler of the client that published a message."""
+    clients = [_places.get(threading.current_thread())]
+    with contextlib.suppress(RuntimeError):
+        # Flask runs an `async def` handler on another thread.
+        clients.append(_places.get(asyncio.get_running_loop()))
+    return any(client.published(delivery) for client in clients if client is not None)

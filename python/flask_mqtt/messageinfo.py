@@ -1,0 +1,155 @@
+"""What `publish` returns: how a message fares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._core import reason_name
+from .constants import MQTT_ERR_AGAIN, MQTT_ERR_QUEUE_SIZE, MQTT_ERR_SUCCESS
+from .enums import MQTTErrorCode
+from .handling import is_handler_of
+from .waiting import settled, wait_until_settled
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from typing_extensions import Self
+
+    from ._core import Delivery
+
+
+class MQTTMessageInfo(tuple[int, int]):  # noqa: SLOT001 - a tuple can have no slots
+    """The tuple ``(rc, mid)`` that `publish` returns, and what became of the message since.
+
+    ``await mqtt.publish(topic, payload, qos=1)`` goes on when the broker has confirmed the message,
+    in every event loop. ``wait_for_publish`` is the same for threads. Neither may be used in a
+    handler of the same client.
+
+    As a tuple it is what `publish` found. Two of them are equal only if they are the same one.
+    """
+
+    __hash__ = tuple.__hash__
+
+    # There is no __new__, which would make every `publish` slower: the core calls the class.
+
+    #: Set by the core, where there is anything to wait for.
+    _delivery: Delivery | None = None
+
+    @property
+    def rc(self) -> MQTTErrorCode:
+        """How it stands now.
+
+        ``MQTT_ERR_NO_CONN`` becomes ``MQTT_ERR_SUCCESS`` when the message is sent.
+        ``MQTT_ERR_CONN_LOST``: the connection ended before a message of QoS 0 was written. Where
+        the broker refused it (MQTT 5): ``MQTT_ERR_ACL_DENIED``, ``MQTT_ERR_NOT_SUPPORTED``,
+        ``MQTT_ERR_PAYLOAD_SIZE``, and ``MQTT_ERR_UNKNOWN`` for every other reason.
+        """
+        rc = None if self._delivery is None else self._delivery.rc()
+        return MQTTErrorCode(self[0] if rc is None else rc)
+
+    @property
+    def mid(self) -> int:
+        """The packet identifier; 0 for a message that was not accepted."""
+        return self[1]
+
+    def is_published(self) -> bool:
+        """Whether the message is written (QoS 0) or confirmed by the broker (QoS 1 and 2).
+
+        Raises:
+            ValueError: It was not accepted: too much waits for the broker.
+            RuntimeError: It was not accepted for another reason, is lost, waits for a connection,
+                or the broker refused it.
+        """
+        self._raise_failure()
+        return self._delivery is not None and self._delivery.is_published()
+
+    def wait_for_publish(self, timeout: float | None = None) -> None:
+        """Wait until the message is written (QoS 0) or confirmed by the broker (QoS 1 and 2).
+
+        A lost connection that is made again does not end the wait, but `disconnect` does.
+
+        Args:
+            timeout: Seconds to wait; None for as long as it takes. `is_published` tells afterwards.
+
+        Raises:
+            ValueError: It was not accepted: too much waits for the broker.
+            RuntimeError: It was not accepted for another reason, is lost, waits for a connection,
+                or the broker refused it; or this is a handler of the same client.
+        """
+        self._raise_failure()
+        delivery = self._waited_for()
+        if wait_until_settled(delivery, None if timeout is None else max(0.0, timeout)):
+            self._raise_pending()
+        self._raise_failure()
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        """Wait as `wait_for_publish` does, also for a connection; the result is this object.
+
+        Raises:
+            ValueError: As `wait_for_publish`.
+            RuntimeError: As `wait_for_publish`.
+        """
+        return self._settled().__await__()
+
+    async def _settled(self) -> Self:
+        if self._delivery is None:
+            self._raise_failure()
+        delivery = self._waited_for()
+        if delivery.is_pending():
+            await settled(delivery)
+            self._raise_pending()
+        self._raise_failure()
+        return self
+
+    def _waited_for(self) -> Delivery:
+        """Return what to wait for, where that is allowed."""
+        if self._delivery is None:
+            raise RuntimeError(f"message {self.mid} was not published by a client")
+        if is_handler_of(self._delivery):
+            raise RuntimeError(
+                "a handler must not wait for a message of its own client, which may have to call "
+                "this handler first: use on_publish, or wait in another thread"
+            )
+        return self._delivery
+
+    def _raise_pending(self) -> None:
+        if self._delivery is not None and self._delivery.is_pending():
+            raise RuntimeError(
+                f"message {self.mid} is not confirmed, and the connection was ended: the message "
+                "is kept for the next one"
+            )
+
+    def _raise_failure(self) -> None:
+        rc = self.rc
+        if rc in (MQTT_ERR_SUCCESS, MQTT_ERR_AGAIN):
+            return
+        if rc == MQTT_ERR_QUEUE_SIZE:
+            raise ValueError(f"the message was not accepted ({rc.name}): too much waits already")
+        code = None if self._delivery is None else self._delivery.refusal()
+        if code is None:
+            raise RuntimeError(f"message {self.mid} is not published: {rc.name}")
+        reason = reason_name(code)
+        raise RuntimeError(f"the broker refused message {self.mid}: {reason} (code {code})")
+
+    def __eq__(self, other: object) -> bool:
+        """Compare as a tuple with every other tuple.
+
+        Identifiers are used again, so that two infos with the same one are of two messages.
+        """
+        return self is other if isinstance(other, MQTTMessageInfo) else tuple.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        """Return the opposite of ``==``."""
+        return not self == other
+
+    def __repr__(self) -> str:
+        """Show how it stands."""
+        return f"<MQTTMessageInfo rc={self.rc.name} mid={self.mid}>"
+
+    def __str__(self) -> str:
+        """Show the tuple."""
+        return tuple.__repr__(self)
+
+    def __reduce__(self) -> tuple[type, tuple[tuple[int, int]]]:
+        """Copy and pickle as the tuple."""
+        return tuple, ((self[0], self[1]),)

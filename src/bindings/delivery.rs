@@ -1,0 +1,117 @@
+//! What became of published messages, and waiting for that.
+
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+
+use crate::core::completions::Completions as CoreCompletions;
+use crate::core::delivery::{Delivery as CoreDelivery, State};
+use crate::core::error::ReturnCode;
+
+static MESSAGE_INFO: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
+/// The waits of an event loop or of a thread.
+#[pyclass(module = "flask_mqtt._core", frozen)]
+pub struct Completions(Arc<CoreCompletions>);
+
+#[pymethods]
+impl Completions {
+    #[new]
+    fn new() -> PyResult<Self> {
+        Ok(Self(Arc::new(CoreCompletions::new()?)))
+    }
+
+    /// A descriptor that is readable while waits are over. It belongs to this object.
+    fn fileno(&self) -> RawFd {
+        self.0.descriptor().as_raw_fd()
+    }
+
+    /// The numbers of the waits that are over, once.
+    fn take(&self) -> Vec<u64> {
+        self.0.take()
+    }
+}
+
+/// What became of a message.
+#[pyclass(module = "flask_mqtt._core", frozen)]
+pub struct Delivery {
+    core: CoreDelivery,
+    /// The number of the client.
+    client: u64,
+    /// The process that has the client's connection; 0 where there was none yet.
+    process: u32,
+}
+
+#[pymethods]
+impl Delivery {
+    /// The return code as it is now; `None` where nothing happened since `publish` returned.
+    fn rc(&self) -> Option<i32> {
+        self.core.has_begun().then(|| self.core.state().return_code() as i32)
+    }
+
+    /// Whether it may still come about.
+    fn is_pending(&self) -> bool {
+        self.core.state() == State::Pending
+    }
+
+    /// Whether it is written or confirmed.
+    fn is_published(&self) -> bool {
+        self.core.state() == State::Published
+    }
+
+    /// The reason code of a broker that refused it.
+    fn refusal(&self) -> Option<u8> {
+        match self.core.state() {
+            State::Refused(code) => Some(code),
+            _ => None,
+        }
+    }
+
+    /// Has `completions` filled with a number when waiting is over. Returns whether there is anything
+    /// to wait for.
+    fn listen(&self, completions: &Completions, number: u64) -> PyResult<bool> {
+        if self.process != 0 && self.process != std::process::id() {
+            let text = "the connection is the parent process's, and messages with it: connect in \
+                        the child to publish there";
+            return Err(PyRuntimeError::new_err(text));
+        }
+        Ok(self.core.listen(&completions.0, number))
+    }
+
+    /// Undoes `listen`.
+    fn forget(&self, completions: &Completions, number: u64) {
+        self.core.forget(&completions.0, number);
+    }
+}
+
+impl Delivery {
+    /// Whether the message is a client's.
+    pub fn is_of(&self, client: u64) -> bool {
+        self.client == client
+    }
+
+    /// What `publish` returns: an `MQTTMessageInfo`.
+    pub fn info(
+        py: Python<'_>,
+        (rc, mid, core): (ReturnCode, u16, Option<CoreDelivery>),
+        client: u64,
+        process: u32,
+    ) -> PyResult<Bound<'_, PyAny>> {
+        let info = message_info(py, rc, mid)?;
+        if let Some(core) = core {
+            let delivery = Self { core, client, process };
+            info.setattr(pyo3::intern!(py, "_delivery"), Bound::new(py, delivery)?)?;
+        }
+        Ok(info)
+    }
+}
+
+/// An `MQTTMessageInfo` that nothing becomes of.
+pub fn message_info(py: Python<'_>, rc: ReturnCode, mid: u16) -> PyResult<Bound<'_, PyAny>> {
+    let class = MESSAGE_INFO.import(py, "flask_mqtt.messageinfo", "MQTTMessageInfo")?;
+    class.call1(((rc as i32, mid),))
+}

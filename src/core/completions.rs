@@ -1,0 +1,96 @@
+//! What somebody waits for in many places at once, as a list of what is over.
+//!
+//! As with a [signal](super::signal), who waits reads from a socket. One socket serves any number of waits,
+//! so that a thousand of an event loop's cost one descriptor and no thread.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The numbers of the waits that are over.
+///
+/// The lock guards the list; it is held for a push or for taking it, never while anything waits.
+#[derive(Debug)]
+pub struct Completions {
+    over: Mutex<Vec<u64>>,
+    /// A byte is written when the list was empty.
+    wake: UnixStream,
+    waiter: UnixStream,
+}
+
+impl Completions {
+    /// An empty list.
+    ///
+    /// # Errors
+    /// The process has no descriptors left.
+    pub fn new() -> io::Result<Self> {
+        let (wake, waiter) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        waiter.set_nonblocking(true)?;
+        Ok(Self { over: Mutex::default(), wake, waiter })
+    }
+
+    /// A descriptor that is readable while there is something in the list.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.waiter.as_fd()
+    }
+
+    /// Says that a wait is over.
+    pub fn push(&self, number: u64) {
+        let mut over = self.lock();
+        let was_empty = over.is_empty();
+        over.push(number);
+        drop(over);
+        if was_empty {
+            // A full socket buffer means that the reader has been woken often enough.
+            let _ = (&self.wake).write(&[1]);
+        }
+    }
+
+    /// Takes the numbers of the waits that are over.
+    pub fn take(&self) -> Vec<u64> {
+        // Before the list: a byte that comes in between is a look too many at the worst.
+        let _ = (&self.waiter).read(&mut [0; 64]);
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.over.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn is_readable(completions: &Completions) -> bool {
+        let descriptor = completions.descriptor().try_clone_to_owned().unwrap();
+        UnixStream::from(descriptor).read(&mut [0]).is_ok()
+    }
+
+    #[test]
+    fn one_byte_wakes_the_reader_however_many_waits_are_over() {
+        let completions = Completions::new().unwrap();
+        assert!(!is_readable(&completions));
+        completions.push(1);
+        completions.push(2);
+        assert!(is_readable(&completions));
+        assert!(!is_readable(&completions));
+        assert_eq!(completions.take(), [1, 2]);
+    }
+
+    #[test]
+    fn what_is_taken_is_gone_and_the_next_wakes_again() {
+        let completions = Completions::new().unwrap();
+        completions.push(1);
+        assert_eq!(completions.take(), [1]);
+        assert!(!is_readable(&completions));
+        assert!(completions.take().is_empty());
+        completions.push(2);
+        assert!(is_readable(&completions));
+        assert_eq!(completions.take(), [2]);
+    }
+}

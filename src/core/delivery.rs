@@ -1,0 +1,194 @@
+//! What became of the messages that were published, for those who want to know.
+//!
+//! The session has a [`Progress`], the application a [`Delivery`] that looks at it. A message of QoS 1 or 2
+//! has one of its own. Those of QoS 0 share one for each connection: how many bytes are written, and each
+//! knows where it ends; so they cost no allocation.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::completions::Completions;
+use super::error::ReturnCode;
+use super::reason::{NOT_AUTHORIZED, PACKET_TOO_LARGE, QOS_NOT_SUPPORTED, RETAIN_NOT_SUPPORTED};
+
+/// The steps of a message with a progress of its own.
+const SENT: u64 = 1;
+const PUBLISHED: u64 = 2;
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Nothing yet.
+    Pending,
+    /// Written (QoS 0) or confirmed (QoS 1 and 2).
+    Published,
+    /// It was not, and nobody will try again.
+    Lost,
+    /// The broker does not take it, with a reason code of MQTT 5 (section 2.4).
+    Refused(u8),
+}
+
+impl State {
+    /// The return code that says the same.
+    pub fn return_code(self) -> ReturnCode {
+        match self {
+            Self::Pending | Self::Published => ReturnCode::Success,
+            Self::Lost => ReturnCode::ConnectionLost,
+            Self::Refused(PACKET_TOO_LARGE) => ReturnCode::PayloadSize,
+            Self::Refused(QOS_NOT_SUPPORTED | RETAIN_NOT_SUPPORTED) => ReturnCode::NotSupported,
+            Self::Refused(NOT_AUTHORIZED) => ReturnCode::AclDenied,
+            Self::Refused(_) => ReturnCode::Unknown,
+        }
+    }
+}
+
+/// The lock is held for looking or for moving those who wait in or out, by every thread, also under the
+/// session's.
+#[derive(Debug, Default)]
+struct Record(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    reached: u64,
+    /// What became of everything that was not reached.
+    end: Option<State>,
+    /// Who waits, by the position that is waited for.
+    waiting: BTreeMap<u64, Vec<Waiter>>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    completions: Arc<Completions>,
+    number: u64,
+}
+
+impl Inner {
+    fn state(&self, position: u64) -> State {
+        if position <= self.reached { State::Published } else { self.end.unwrap_or(State::Pending) }
+    }
+}
+
+impl Record {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes it, and wakes those who have nothing more to wait for.
+    fn change(&self, change: impl FnOnce(&mut Inner)) {
+        let mut inner = self.lock();
+        change(&mut inner);
+        let Some(first) = inner.waiting.keys().next() else { return };
+        let due = if inner.end.is_some() {
+            std::mem::take(&mut inner.waiting)
+        } else if *first <= inner.reached {
+            let next = inner.reached + 1;
+            let waiting = inner.waiting.split_off(&next);
+            std::mem::replace(&mut inner.waiting, waiting)
+        } else {
+            return;
+        };
+        drop(inner);
+        wake(due);
+    }
+}
+
+fn wake(waiting: BTreeMap<u64, Vec<Waiter>>) {
+    for waiter in waiting.into_values().flatten() {
+        waiter.completions.push(waiter.number);
+    }
+}
+
+/// How far messages have come, told by the session. What is not reached when it is dropped is lost.
+#[derive(Debug, Default)]
+pub struct Progress(Arc<Record>);
+
+impl Progress {
+    /// So many bytes of a connection are written.
+    pub fn reach(&self, position: u64) {
+        self.0.change(|inner| inner.reached = inner.reached.max(position));
+    }
+
+    /// The message has gone out for the first time.
+    pub fn sent(&self) {
+        self.reach(SENT);
+    }
+
+    /// The message is written or confirmed, or refused with a reason code.
+    pub fn finish(&self, refusal: Option<u8>) {
+        match refusal {
+            None => self.reach(PUBLISHED),
+            Some(code) => self.0.change(|inner| inner.end = Some(State::Refused(code))),
+        }
+    }
+
+    /// Ends the waiting, though nothing became of the message yet: nobody works at it for now.
+    pub fn release(&self) {
+        let waiting = std::mem::take(&mut self.0.lock().waiting);
+        wake(waiting);
+    }
+
+    /// For the application: the message that this is of.
+    pub fn delivery(&self) -> Delivery {
+        self.delivery_at(PUBLISHED)
+    }
+
+    /// For the application: the message that ends at a position.
+    pub fn delivery_at(&self, position: u64) -> Delivery {
+        Delivery { record: self.0.clone(), position }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.change(|inner| {
+            inner.end.get_or_insert(State::Lost);
+        });
+    }
+}
+
+/// What became of one message.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    record: Arc<Record>,
+    position: u64,
+}
+
+impl Delivery {
+    /// What became of it so far.
+    pub fn state(&self) -> State {
+        self.record.lock().state(self.position)
+    }
+
+    /// Whether anything happened since the message was accepted.
+    pub fn has_begun(&self) -> bool {
+        let inner = self.record.lock();
+        inner.reached > 0 || inner.end.is_some()
+    }
+
+    /// Has a number put into a list when there is nothing more to wait for. Returns whether there is
+    /// anything to wait for; where there is nothing, the list stays as it is.
+    ///
+    /// Waiting also ends, with the state still [`State::Pending`], when the application ends the connection.
+    pub fn listen(&self, completions: &Arc<Completions>, number: u64) -> bool {
+        let mut inner = self.record.lock();
+        if inner.state(self.position) != State::Pending {
+            return false;
+        }
+        let waiter = Waiter { completions: completions.clone(), number };
+        inner.waiting.entry(self.position).or_default().push(waiter);
+        true
+    }
+
+    /// Undoes [`Self::listen`], for who gave up.
+    pub fn forget(&self, completions: &Arc<Completions>, number: u64) {
+        let mut inner = self.record.lock();
+        if let Some(waiters) = inner.waiting.get_mut(&self.position) {
+            waiters.retain(|waiter| {
+                waiter.number != number || !Arc::ptr_eq(&waiter.completions, completions)
+            });
+            if waiters.is_empty() {
+                inner.waiting.remove(&self.position);
+            }
+        }
+    }
+}
