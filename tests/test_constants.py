@@ -99,8 +99,8 @@ def test_every_type_of_a_handler_has_a_name(original: dict[str, Any]) -> None:
 
 def test_reason_codes_equal_the_originals_names(original: dict[str, Any]) -> None:
     for code, name, packet in original["reasons"]:
-        assert ReasonCode(code, packet) == name
-        assert ReasonCode(code, packet) != f"{name}!"
+        assert ReasonCode(packet, identifier=code) == name
+        assert ReasonCode(packet, identifier=code) != f"{name}!"
 
 
 def test_codes_are_converted_as_the_original_does(original: dict[str, Any]) -> None:
@@ -139,7 +139,7 @@ def test_every_code_has_a_sentence_of_its_own() -> None:
 
 
 def test_a_reason_code_is_its_own_text() -> None:
-    assert connack_string(ReasonCode(135, PacketTypes.CONNACK)) == "Not authorized"
+    assert connack_string(ReasonCode(PacketTypes.CONNACK, identifier=135)) == "Not authorized"
 
 
 def test_a_message_has_pahos_attributes() -> None:

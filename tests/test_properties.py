@@ -178,7 +178,7 @@ def test_a_message_made_by_hand_has_no_properties() -> None:
 
 
 def test_a_reason_code_equals_its_number_and_its_name() -> None:
-    code = ReasonCode(135)
+    code = ReasonCode(PacketTypes.CONNACK, identifier=135)
     assert code == 135
     assert code == "Not authorized"
     assert code != 0
@@ -188,31 +188,51 @@ def test_a_reason_code_equals_its_number_and_its_name() -> None:
     assert {135: "found"}[code] == "found"
     assert str(code) == f"{code}" == code.getName() == "Not authorized"
     assert f"{code:d}" == "135"
-    assert repr(code) == "ReasonCode(135, 'Not authorized')"
+    assert repr(code) == "ReasonCode(2, 'Not authorized', 135)"
+    assert eval(repr(code)).packetType == code.packetType
     assert json.dumps(code) == "135"
-    assert pickle.loads(pickle.dumps(code)) == code
+    copied = pickle.loads(pickle.dumps(code))
+    assert (copied, copied.packetType) == (code, PacketTypes.CONNACK)
 
 
 @pytest.mark.parametrize(
     ("packet_type", "name"),
     [
-        (None, "Success"),
+        (PacketTypes.PUBACK, "Success"),
         (PacketTypes.CONNACK, "Success"),
         (PacketTypes.SUBACK, "Granted QoS 0"),
         (PacketTypes.DISCONNECT, "Normal disconnection"),
     ],
 )
-def test_0_has_a_name_for_each_packet(packet_type: int | None, name: str) -> None:
-    code = ReasonCode(0, packet_type)
+def test_0_has_a_name_for_each_packet(packet_type: int, name: str) -> None:
+    code = ReasonCode(packet_type)
     assert str(code) == name
     assert code == 0
     assert not code.is_failure
 
 
-@pytest.mark.parametrize("value", [-1, 256])
+@pytest.mark.parametrize("value", [-2, 256])
 def test_a_reason_code_is_a_byte(value: int) -> None:
     with pytest.raises(ValueError, match=f"{value}: it must be from 0 to 255"):
-        ReasonCode(value)
+        ReasonCode(PacketTypes.PUBACK, identifier=value)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("Protocol error", 130),
+        ("protocol error", 130),
+        ("Shared subscription not supported", 158),
+        ("Disconnect with Will Message", 4),
+    ],
+)
+def test_a_reason_code_is_made_by_name(name: str, number: int) -> None:
+    assert ReasonCode(PacketTypes.DISCONNECT, name) == number
+
+
+def test_a_reason_code_of_an_unknown_name_is_an_error() -> None:
+    with pytest.raises(ValueError, match="reason code 'No idea': MQTT has none of this name"):
+        ReasonCode(PacketTypes.DISCONNECT, "No idea")
 
 
 # -- options of subscriptions ---------------------------------------------------------------------

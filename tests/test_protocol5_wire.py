@@ -11,6 +11,7 @@ from flask_mqtt import (
     MQTT_ERR_PROTOCOL,
     Client,
     MQTTv5,
+    PacketTypes,
     Properties,
     ReasonCode,
     SubscribeOptions,
@@ -78,7 +79,9 @@ def test_options_and_properties_of_subscriptions_are_sent(scripted5: ScriptedBro
 
 def test_a_disconnect_carries_its_reason_and_properties(scripted5: ScriptedBroker) -> None:
     with connected(_app(scripted5)) as mqtt:
-        mqtt.client.disconnect(ReasonCode(4), {"ReasonString": "tired"})
+        mqtt.client.disconnect(
+            ReasonCode(PacketTypes.DISCONNECT, identifier=4), {"ReasonString": "tired"}
+        )
         packet: Any = scripted5.wait_for("DISCONNECT")
     assert (packet.reason, packet.properties) == (4, (("ReasonString", "tired"),))
 
@@ -87,7 +90,7 @@ def test_a_second_disconnect_does_not_change_what_the_first_one_says(
     scripted5: ScriptedBroker,
 ) -> None:
     with connected(_app(scripted5)) as mqtt:
-        mqtt.client.disconnect(ReasonCode(4))
+        mqtt.client.disconnect(ReasonCode(PacketTypes.DISCONNECT, identifier=4))
         mqtt.client.disconnect()
     packet: Any = scripted5.wait_for("DISCONNECT")
     assert packet.reason == 4

@@ -29,7 +29,7 @@ DIFFERENCES = (
         """Properties.allowsMultiple Properties.getIdentFromName Properties.getNameFromIdent
         Properties.pack Properties.properties Properties.readProperty Properties.types
         Properties.unpack Properties.writeProperty ReasonCode.getId ReasonCode.json
-        ReasonCode.names ReasonCode.pack ReasonCode.packetType ReasonCode.set ReasonCode.unpack
+        ReasonCode.names ReasonCode.pack ReasonCode.set ReasonCode.unpack
         SubscribeOptions.names SubscribeOptions.pack SubscribeOptions.unpack""",
     ),
     (
@@ -74,7 +74,7 @@ DIFFERENCES = (
     ),
     ("names() lists those that are set", "kind parameters settable", "Properties.names"),
     ("which packet it is for does not change", "settable", "Properties.packetType"),
-    ("an int that knows its packet", "hashable parameters", "ReasonCode"),
+    ("an int", "hashable", "ReasonCode"),
     ("an int does not change", "settable", "ReasonCode.value"),
     ("two with the same options are equal, so not hashable", "hashable", "SubscribeOptions"),
 )

@@ -22,7 +22,7 @@ from .constants import LOGGING_LEVEL
 from .dispatch import Dispatcher
 from .enums import CallbackAPIVersion, LogLevel, MQTTErrorCode
 from .handlers import Fitted, HandlerSlot
-from .reasoncodes import PacketTypes, ReasonCode
+from .reasoncodes import PacketTypes, ReasonCode, reason_codes
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -225,7 +225,7 @@ class Callbacks:
 
     def _connack(self, session_present: int, code: int, properties: Properties | None) -> None:
         flags = {"session present": session_present}
-        rc = ReasonCode(code, PacketTypes.CONNACK) if self._speaks_5 else code
+        rc = ReasonCode(PacketTypes.CONNACK, identifier=code) if self._speaks_5 else code
         self._unseen = (flags, rc, properties)
         self._guarded(self.connect_hook, self, self._dispatcher.userdata, flags, rc)
 
@@ -256,7 +256,11 @@ class Callbacks:
         self._ended_with = code
         # A connection that ended without a DISCONNECT of the broker's has none to show.
         self._last_properties = properties or (Properties() if self._speaks_5 else None)
-        rc = MQTTErrorCode(code) if reason is None else ReasonCode(reason, PacketTypes.DISCONNECT)
+        rc = (
+            MQTTErrorCode(code)
+            if reason is None
+            else ReasonCode(PacketTypes.DISCONNECT, identifier=reason)
+        )
         self._guarded(self.disconnect_hook, self, self._dispatcher.userdata, rc)
 
     def call_on_disconnect(self, _client: Any, userdata: Any, rc: int) -> None:
@@ -290,7 +294,7 @@ class Callbacks:
         elif (fitted.with_5 if self._speaks_5 else fitted.before) == 3:  # noqa: PLR2004 - the usual
             self._dispatcher.call(fitted.handler, self, userdata, mid)
         else:
-            reason = ReasonCode(code, PacketTypes.PUBACK) if self._speaks_5 else None
+            reason = ReasonCode(PacketTypes.PUBACK, identifier=code) if self._speaks_5 else None
             self._call(fitted, self, userdata, mid, properties, reason)
 
     def _subscribed(
@@ -302,8 +306,7 @@ class Callbacks:
         if not self._version_1:
             arguments = signatures.subscribe(granted, properties)
         elif self._speaks_5:
-            codes = tuple(ReasonCode(code, PacketTypes.SUBACK) for code in granted)
-            arguments = (codes, properties)
+            arguments = (tuple(reason_codes(PacketTypes.SUBACK, granted)), properties)
         self._call(self._on_subscribe, self, self._dispatcher.userdata, mid, *arguments)
 
     def _unsubscribed(
@@ -312,7 +315,7 @@ class Callbacks:
         if self._on_unsubscribe is None:
             return
         if self._version_1:
-            reasons = tuple(ReasonCode(code, PacketTypes.UNSUBACK) for code in codes)
+            reasons = tuple(reason_codes(PacketTypes.UNSUBACK, codes))
             arguments: tuple[Any, ...] = (properties, reasons)
         else:
             arguments = signatures.unsubscribe(codes, properties)

@@ -15,7 +15,7 @@ from .constants import (
     MQTT_ERR_SUCCESS,
     MQTT_LOG_DEBUG,
 )
-from .reasoncodes import ReasonCode
+from .reasoncodes import PacketTypes, ReasonCode
 from .waiting import wait_for
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Connection(ClientAttributes):
             number = getattr(reasoncode, "value", reasoncode)
             if not isinstance(number, int):
                 raise TypeError(f"reasoncode {number!r}: it must be a number or a ReasonCode")
-            reason = int(ReasonCode(number))
+            reason = int(ReasonCode(PacketTypes.DISCONNECT, identifier=number))
         self._connect_with_loop = False
         was_open = self._core.is_open()
         if self._dispatcher.running:

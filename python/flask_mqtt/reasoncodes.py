@@ -8,6 +8,8 @@ from ._core import reason_name
 from .enums import ConnackCode, MQTTErrorCode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from typing_extensions import Self
 
 _FIRST_FAILURE = 0x80
@@ -57,24 +59,37 @@ class ReasonCode(int):
     ``rc == 135`` and ``rc == "Not authorized"``.
     """
 
-    _packet_type: int | None
+    #: The packet that it comes in, one of :class:`PacketTypes`.
+    packetType: int  # noqa: N815 - paho's name
 
-    def __new__(cls, value: int, packet_type: int | None = None) -> Self:
-        """Make a reason code.
+    def __new__(
+        cls,
+        packetType: int,  # noqa: N803 - paho's names
+        aName: str = "Success",  # noqa: N803
+        identifier: int = -1,
+    ) -> Self:
+        """Make a reason code, by its number or its name.
 
         Args:
-            value: The number, from 0 to 255.
-            packet_type: The packet that it comes in, one of :class:`PacketTypes`: 0 is called
+            packetType: The packet that it comes in, one of :class:`PacketTypes`: 0 is called
                 "Granted QoS 0" in a SUBACK, and "Normal disconnection" in a DISCONNECT.
+            aName: The name, where there is no number.
+            identifier: The number, from 0 to 255; -1 for the name's.
 
         Raises:
-            ValueError: The number is not from 0 to 255.
+            ValueError: The number is not from 0 to 255, or there is no such name.
         """
-        if not 0 <= value <= 0xFF:  # noqa: PLR2004 - a byte
-            raise ValueError(f"reason code {int(value)}: it must be from 0 to 255")
-        code = super().__new__(cls, value)
-        code._packet_type = packet_type
+        if identifier == -1:
+            identifier = _number(packetType, aName)
+        if not 0 <= identifier <= 0xFF:  # noqa: PLR2004 - a byte
+            raise ValueError(f"reason code {int(identifier)}: it must be from 0 to 255")
+        code = super().__new__(cls, identifier)
+        code.packetType = packetType
         return code
+
+    def __getnewargs__(self) -> tuple[int, str, int]:  # type: ignore[override]
+        """Return what copying and pickling make it anew with."""
+        return self.packetType, "", self.value
 
     @property
     def value(self) -> int:
@@ -84,28 +99,26 @@ class ReasonCode(int):
     @property
     def is_failure(self) -> bool:
         """Whether it says that something failed: 128 and above, or anything but 0 in a CONNACK."""
-        accepted = 1 if self._packet_type == PacketTypes.CONNACK else _FIRST_FAILURE
+        accepted = 1 if self.packetType == PacketTypes.CONNACK else _FIRST_FAILURE
         return self >= accepted
 
     def getName(self) -> str:  # noqa: N802 - paho's name
         """Return the name, as the specification writes it."""
-        packet_type = self._packet_type or 0
-        return _NAMES.get((packet_type, self.value)) or reason_name(self.value)
+        return _name(self.packetType, self.value)
 
     def __str__(self) -> str:
         """Return the name."""
         return self.getName()
 
     def __repr__(self) -> str:
-        """Return the number and the name."""
-        return f"ReasonCode({self.value}, {self.getName()!r})"
+        """Return how it is made."""
+        return f"ReasonCode({self.packetType}, {self.getName()!r}, {self.value})"
 
     def __eq__(self, other: object) -> bool:
         """Compare with a number or a name."""
         if not isinstance(other, str):
             return super().__eq__(other)
-        names = (self.getName(), _OTHER_NAMES.get(self.value, ""))
-        return other.casefold() in [name.casefold() for name in names if name]
+        return other.casefold() in _names(self.packetType, self.value)
 
     def __ne__(self, other: object) -> bool:
         """Compare with a number or a name."""
@@ -114,6 +127,31 @@ class ReasonCode(int):
     def __hash__(self) -> int:
         """Return the hash of the number."""
         return super().__hash__()
+
+
+def reason_codes(packet_type: int, numbers: Iterable[int]) -> list[ReasonCode]:
+    """Return the numbers of a packet as its reason codes."""
+    return [ReasonCode(packet_type, identifier=number) for number in numbers]
+
+
+def _name(packet_type: int, number: int) -> str:
+    return _NAMES.get((packet_type, number)) or reason_name(number)
+
+
+def _names(packet_type: int, number: int) -> list[str]:
+    """Return the specification's name and paho's, where that is another one, in lower case."""
+    names = (_name(packet_type, number), _OTHER_NAMES.get(number, ""))
+    return [name.casefold() for name in names if name]
+
+
+def _number(packet_type: int, name: str) -> int:
+    wanted = name.casefold()
+    if wanted == "success":
+        return 0
+    for number in range(0x100):
+        if wanted in _names(packet_type, number):
+            return number
+    raise ValueError(f"reason code {name!r}: MQTT has none of this name (MQTT 5.0, section 2.4)")
 
 
 _OF_CONNACK: dict[int, int] = {
@@ -142,7 +180,8 @@ def convert_connack_rc_to_reason_code(connack_code: ConnackCode | int) -> Reason
         The reason code (MQTT 5.0, section 3.2.2.2), which is another number: 136 for 3. It is
         "Unspecified error" for a number that MQTT 3.1.1 does not know.
     """
-    return ReasonCode(_OF_CONNACK.get(connack_code, _FIRST_FAILURE), PacketTypes.CONNACK)
+    number = _OF_CONNACK.get(connack_code, _FIRST_FAILURE)
+    return ReasonCode(PacketTypes.CONNACK, identifier=number)
 
 
 def convert_disconnect_error_code_to_reason_code(rc: MQTTErrorCode | int) -> ReasonCode:
@@ -154,4 +193,4 @@ def convert_disconnect_error_code_to_reason_code(rc: MQTTErrorCode | int) -> Rea
     Returns:
         The reason code of a DISCONNECT (MQTT 5.0, section 3.14.2.1): "Unspecified error" for most.
     """
-    return ReasonCode(_OF_END.get(rc, _FIRST_FAILURE), PacketTypes.DISCONNECT)
+    return ReasonCode(PacketTypes.DISCONNECT, identifier=_OF_END.get(rc, _FIRST_FAILURE))

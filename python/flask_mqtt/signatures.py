@@ -15,6 +15,7 @@ from .reasoncodes import (
     ReasonCode,
     convert_connack_rc_to_reason_code,
     convert_disconnect_error_code_to_reason_code,
+    reason_codes,
 )
 
 if TYPE_CHECKING:
@@ -44,18 +45,18 @@ def subscribe(
     codes: Iterable[int], properties: Properties | None
 ) -> tuple[list[ReasonCode], Properties]:
     """Return the arguments of `on_subscribe` after ``mid``: the granted QoS as reason codes."""
-    reasons = [ReasonCode(code, PacketTypes.SUBACK) for code in codes]
-    return reasons, properties or Properties(PacketTypes.SUBACK)
+    return reason_codes(PacketTypes.SUBACK, codes), properties or Properties(PacketTypes.SUBACK)
 
 
 def unsubscribe(
     codes: Iterable[int], properties: Properties | None
 ) -> tuple[list[ReasonCode], Properties]:
     """Return the arguments of `on_unsubscribe` after ``mid``: no codes before MQTT 5."""
-    reasons = [ReasonCode(code, PacketTypes.UNSUBACK) for code in codes]
-    return reasons, properties or Properties(PacketTypes.UNSUBACK)
+    return reason_codes(PacketTypes.UNSUBACK, codes), properties or Properties(PacketTypes.UNSUBACK)
 
 
 def publish(code: int, properties: Properties | None) -> tuple[ReasonCode, Properties]:
     """Return the arguments of `on_publish` after ``mid``."""
-    return ReasonCode(code, PacketTypes.PUBACK), properties or Properties(PacketTypes.PUBACK)
+    return ReasonCode(PacketTypes.PUBACK, identifier=code), properties or Properties(
+        PacketTypes.PUBACK
+    )

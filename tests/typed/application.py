@@ -237,7 +237,9 @@ def connection(client: Client) -> int:
     client.loop_stop()
     if client.loop(timeout=0.5) == MQTT_ERR_NO_CONN:
         client.reconnect()
-    client.disconnect(ReasonCode(4, PacketTypes.DISCONNECT), Properties(PacketTypes.DISCONNECT))
+    client.disconnect(
+        ReasonCode(PacketTypes.DISCONNECT, identifier=4), Properties(PacketTypes.DISCONNECT)
+    )
     client.close()
     return client.loop_forever(retry_first_connection=True) or code
 

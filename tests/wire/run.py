@@ -113,11 +113,8 @@ class Run:
 
     def reason(self, packet: str, number: int) -> Any:
         """Make a reason code for a packet."""
-        names = self.names
-        # paho's first argument is the packet; ours is a number that knows its packet.
-        if issubclass(names.ReasonCode, int):
-            return names.ReasonCode(number, getattr(names.PacketTypes, packet))
-        return names.ReasonCode(getattr(names.PacketTypes, packet), identifier=number)
+        packet_type = getattr(self.names.PacketTypes, packet)
+        return self.names.ReasonCode(packet_type, identifier=number)
 
     def _connected(self, _client: Any, _userdata: Any, _flags: Any, rc: Any, *_: Any) -> None:
         code = getattr(rc, "value", rc)
