@@ -167,12 +167,15 @@ def test_messages_of_two_clients_with_the_same_identifier_are_two_to_wait_for() 
     async def publish() -> None:
         infos = first.publish("t", "x", 1), second.publish("t", "x", 1)
         assert infos[0].mid == infos[1].mid
-        other.ack("PUBACK", infos[1].mid)
+        assert infos[0] != infos[1]
         both = asyncio.gather(*infos)
-        await asyncio.wait_for(waiting(infos[1]), PATIENCE)
-        assert not both.done()
         await sent(broker)
         broker.ack("PUBACK", infos[0].mid)
+        await asyncio.wait_for(waiting(infos[0]), PATIENCE)
+        await asyncio.sleep(0)
+        assert not both.done()
+        await sent(other)
+        other.ack("PUBACK", infos[1].mid)
         assert tuple(await asyncio.wait_for(both, PATIENCE)) == infos
 
     with unconfirmed() as (broker, first), unconfirmed() as (other, second):
