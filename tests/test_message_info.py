@@ -152,7 +152,7 @@ def test_what_was_not_accepted_is_an_error(rc: int, error: type[Exception]) -> N
 def test_what_no_client_has_published_is_not_waited_for() -> None:
     info = MQTTMessageInfo((0, 7))
     assert not info.is_published()
-    with pytest.raises(RuntimeError, match="message 7 was not published by a client"):
+    with pytest.raises(RuntimeError, match="message 7 has no client, or none any more"):
         info.wait_for_publish()
 
 
@@ -366,3 +366,23 @@ def open_descriptors() -> int:
     descriptor = os.dup(0)
     os.close(descriptor)
     return descriptor
+
+
+def test_an_info_of_qos_0_does_not_keep_its_client_alive(scripted: ScriptedBroker) -> None:
+    client = Client()
+    client.connect("127.0.0.1", scripted.port)
+    wait_until(client.is_connected)
+    info = client.publish("t", "x")
+    del client
+    gc.collect()
+    scripted.wait_for("DISCONNECT")
+    with pytest.raises(RuntimeError, match="message 1 has no client, or none any more"):
+        info.wait_for_publish()
+
+
+def test_one_of_qos_0_is_looked_for_late(scripted: ScriptedBroker) -> None:
+    with connected(make_app(scripted.port)) as mqtt:
+        infos = [mqtt.publish("t", str(number)) for number in range(1000)]
+        for info in reversed(infos):
+            info.wait_for_publish(5)
+        assert all(info.is_published() for info in infos)

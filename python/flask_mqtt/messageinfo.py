@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from ._core import reason_name
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from ._core import Client as CoreClient
     from ._core import Delivery
 
 
@@ -25,15 +27,21 @@ class MQTTMessageInfo(tuple[int, int]):  # noqa: SLOT001 - a tuple can have no s
     in every event loop. ``wait_for_publish`` is the same for threads. Neither may be used in a
     handler of the same client.
 
+    Identifiers are used again. So one of QoS 0 tells the truth only to who first asks before 65,535
+    more messages are published; one of QoS 1 or 2 always does.
+
     As a tuple it is what `publish` found. Two of them are equal only if they are the same one.
     """
 
     __hash__ = tuple.__hash__
 
-    # There is no __new__, which would make every `publish` slower: the core calls the class.
+    # There is no __new__ and no __init__, which would make every `publish` slower.
 
-    #: Set by the core, where there is anything to wait for.
+    #: What became of the message. For QoS 0 it is looked for when somebody asks: `publish` would be
+    #: much slower with it.
     _delivery: Delivery | None = None
+    #: Where to look: the same for all messages of a client, so it is an attribute of their class.
+    _core: weakref.ref[CoreClient] | None = None
 
     @property
     def rc(self) -> MQTTErrorCode:
@@ -44,7 +52,8 @@ class MQTTMessageInfo(tuple[int, int]):  # noqa: SLOT001 - a tuple can have no s
         the broker refused it (MQTT 5): ``MQTT_ERR_ACL_DENIED``, ``MQTT_ERR_NOT_SUPPORTED``,
         ``MQTT_ERR_PAYLOAD_SIZE``, and ``MQTT_ERR_UNKNOWN`` for every other reason.
         """
-        rc = None if self._delivery is None else self._delivery.rc()
+        delivery = self._told()
+        rc = None if delivery is None else delivery.rc()
         return MQTTErrorCode(self[0] if rc is None else rc)
 
     @property
@@ -61,7 +70,8 @@ class MQTTMessageInfo(tuple[int, int]):  # noqa: SLOT001 - a tuple can have no s
                 or the broker refused it.
         """
         self._raise_failure()
-        return self._delivery is not None and self._delivery.is_published()
+        delivery = self._told()
+        return delivery is not None and delivery.is_published()
 
     def wait_for_publish(self, timeout: float | None = None) -> None:
         """Wait until the message is written (QoS 0) or confirmed by the broker (QoS 1 and 2).
@@ -79,7 +89,7 @@ class MQTTMessageInfo(tuple[int, int]):  # noqa: SLOT001 - a tuple can have no s
         self._raise_failure()
         delivery = self._waited_for()
         if wait_until_settled(delivery, None if timeout is None else max(0.0, timeout)):
-            self._raise_pending()
+            self._raise_pending(delivery)
         self._raise_failure()
 
     def __await__(self) -> Generator[Any, None, Self]:
@@ -92,28 +102,35 @@ class MQTTMessageInfo(tuple[int, int]):  # noqa: SLOT001 - a tuple can have no s
         return self._settled().__await__()
 
     async def _settled(self) -> Self:
-        if self._delivery is None:
+        if self._told() is None:
             self._raise_failure()
         delivery = self._waited_for()
         if delivery.is_pending():
             await settled(delivery)
-            self._raise_pending()
+            self._raise_pending(delivery)
         self._raise_failure()
         return self
 
+    def _told(self) -> Delivery | None:
+        if self._delivery is None and self._core is not None and self[0] == MQTT_ERR_SUCCESS:
+            core = self._core()
+            self._delivery = None if core is None else core.delivery(self.mid)
+        return self._delivery
+
     def _waited_for(self) -> Delivery:
         """Return what to wait for, where that is allowed."""
-        if self._delivery is None:
-            raise RuntimeError(f"message {self.mid} was not published by a client")
-        if is_handler_of(self._delivery):
+        delivery = self._told()
+        if delivery is None:
+            raise RuntimeError(f"message {self.mid} has no client, or none any more")
+        if is_handler_of(delivery):
             raise RuntimeError(
                 "a handler must not wait for a message of its own client, which may have to call "
                 "this handler first: use on_publish, or wait in another thread"
             )
-        return self._delivery
+        return delivery
 
-    def _raise_pending(self) -> None:
-        if self._delivery is not None and self._delivery.is_pending():
+    def _raise_pending(self, delivery: Delivery) -> None:
+        if delivery.is_pending():
             raise RuntimeError(
                 f"message {self.mid} is not confirmed, and the connection was ended: the message "
                 "is kept for the next one"
@@ -125,7 +142,8 @@ class MQTTMessageInfo(tuple[int, int]):  # noqa: SLOT001 - a tuple can have no s
             return
         if rc == MQTT_ERR_QUEUE_SIZE:
             raise ValueError(f"the message was not accepted ({rc.name}): too much waits already")
-        code = None if self._delivery is None else self._delivery.refusal()
+        delivery = self._told()
+        code = None if delivery is None else delivery.refusal()
         if code is None:
             raise RuntimeError(f"message {self.mid} is not published: {rc.name}")
         reason = reason_name(code)
@@ -153,3 +171,9 @@ class MQTTMessageInfo(tuple[int, int]):  # noqa: SLOT001 - a tuple can have no s
     def __reduce__(self) -> tuple[type, tuple[tuple[int, int]]]:
         """Copy and pickle as the tuple."""
         return tuple, ((self[0], self[1]),)
+
+
+def infos_of(core: CoreClient) -> type[MQTTMessageInfo]:
+    """Make the class of the infos of a client, which they do not keep alive."""
+    attributes = {"_core": weakref.ref(core), "__doc__": MQTTMessageInfo.__doc__}
+    return type("MQTTMessageInfo", (MQTTMessageInfo,), attributes)

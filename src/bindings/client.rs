@@ -14,6 +14,7 @@ use super::message::MQTTMessage;
 use super::options::ConnectOptions;
 use super::properties::from_python;
 use crate::core::client::Client as CoreClient;
+use crate::core::delivery::Delivery as CoreDelivery;
 use crate::core::error::{Error, ReturnCode};
 use crate::core::packet::{SubscribeOptions, Subscription};
 use crate::core::property::Place;
@@ -22,7 +23,7 @@ use crate::core::qos::Qos;
 static CLIENTS: AtomicU64 = AtomicU64::new(0);
 
 /// An MQTT client. No call waits.
-#[pyclass(module = "flask_mqtt._core", frozen)]
+#[pyclass(module = "flask_mqtt._core", frozen, weakref)]
 pub struct Client {
     core: CoreClient,
     wake: OwnedFd,
@@ -91,16 +92,16 @@ impl Client {
         self.core.answer(options).map_err(to_python)
     }
 
-    /// Publishes a message and returns an `MQTTMessageInfo`.
-    fn publish<'py>(
+    /// Publishes a message. Returns `(rc, mid)`, and what becomes of it where it was accepted, except
+    /// for QoS 0: `delivery` tells that.
+    fn publish(
         &self,
-        py: Python<'py>,
         topic: &Bound<'_, PyAny>,
         payload: &Bound<'_, PyAny>,
         qos: i64,
         retain: bool,
         properties: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    ) -> PyResult<((i32, u16), Option<Delivery>)> {
         let topic = topic_text(topic)?;
         let qos = Qos::try_from(qos).map_err(to_python)?;
         let properties =
@@ -108,14 +109,19 @@ impl Client {
         let publish = |payload: &[u8]| {
             self.core.publish(topic, payload, qos, retain, properties).map_err(to_python)
         };
-        let result = if let Ok(bytes) = payload.cast::<PyBytes>() {
+        let (code, mid, delivery) = if let Ok(bytes) = payload.cast::<PyBytes>() {
             publish(bytes.as_bytes())?
         } else if let Ok(text) = payload.cast::<PyString>() {
             publish(text.to_str()?.as_bytes())?
         } else {
             publish(&payload_bytes(payload)?)?
         };
-        Delivery::info(py, result, self.number, self.process.load(Ordering::Relaxed))
+        Ok(((code as i32, mid), delivery.map(|core| self.told(core))))
+    }
+
+    /// What becomes of a message of QoS 0.
+    fn delivery(&self, mid: u16) -> Delivery {
+        self.told(self.core.delivery(mid))
     }
 
     /// Whether a message was published by this client.
@@ -193,6 +199,12 @@ impl Client {
     /// Whether there is a connection, accepted or not.
     fn is_open(&self) -> bool {
         self.core.is_open()
+    }
+}
+
+impl Client {
+    fn told(&self, core: CoreDelivery) -> Delivery {
+        Delivery::new(core, self.number, self.process.load(Ordering::Relaxed))
     }
 }
 

@@ -89,24 +89,14 @@ impl Delivery {
 }
 
 impl Delivery {
+    /// What became of a message of a client's.
+    pub fn new(core: CoreDelivery, client: u64, process: u32) -> Self {
+        Self { core, client, process }
+    }
+
     /// Whether the message is a client's.
     pub fn is_of(&self, client: u64) -> bool {
         self.client == client
-    }
-
-    /// What `publish` returns: an `MQTTMessageInfo`.
-    pub fn info(
-        py: Python<'_>,
-        (rc, mid, core): (ReturnCode, u16, Option<CoreDelivery>),
-        client: u64,
-        process: u32,
-    ) -> PyResult<Bound<'_, PyAny>> {
-        let info = message_info(py, rc, mid)?;
-        if let Some(core) = core {
-            let delivery = Self { core, client, process };
-            info.setattr(pyo3::intern!(py, "_delivery"), Bound::new(py, delivery)?)?;
-        }
-        Ok(info)
     }
 }
 

@@ -169,6 +169,11 @@ impl Client {
         self.shared.call(|session| session.publish(topic, payload, qos, retain, properties))
     }
 
+    /// What became of a QoS 0 message; see [`Session::delivery`].
+    pub fn delivery(&self, mid: u16) -> Delivery {
+        self.shared.lock().delivery(mid)
+    }
+
     /// Subscribes; see [`Session::subscribe`].
     pub fn subscribe(
         &self,

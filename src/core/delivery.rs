@@ -1,8 +1,8 @@
 //! What became of the messages that were published, for those who want to know.
 //!
 //! The session has a [`Progress`], the application a [`Delivery`] that looks at it. A message of QoS 1 or 2
-//! has one of its own. Those of QoS 0 share one for each connection: how many bytes are written, and each
-//! knows where it ends; so they cost no allocation.
+//! has one of its own. Those of QoS 0 share one for each connection: how many bytes are written. Where
+//! each of them ends is known until then.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -18,7 +18,8 @@ impl Session {
     /// `Again` with identifier 0 when there will be room later, `QueueSize` with identifier 0 when as
     /// many messages wait as the application allows, or `PayloadSize` or `NotSupported` with
     /// identifier 0 for what the broker has said that it does not take. With them comes what tells how
-    /// the message fares, where it was not dropped at once.
+    /// the message fares, where it was accepted; for a message of QoS 0 [`Self::delivery`] tells it,
+    /// until its identifier is used again.
     pub fn publish(
         &mut self,
         topic: &str,
@@ -61,6 +62,11 @@ impl Session {
         Ok((code, mid, Some(delivery)))
     }
 
+    /// What became of a QoS 0 message that [`Self::publish`] accepted without saying so.
+    pub fn delivery(&self, mid: u16) -> Delivery {
+        self.output.delivery(mid)
+    }
+
     /// Takes out a topic alias of the application's, and returns the topic that it stands for. On the
     /// wire the session chooses the aliases itself, so that a message can be sent again later.
     fn named(&mut self, topic: &str, properties: &mut Properties) -> Option<String> {
@@ -78,7 +84,7 @@ impl Session {
             Link::Offline => None,
             Link::Connected => {
                 self.output.publish(publish);
-                Some(self.output.delivery())
+                None
             }
             Link::Connecting { held, .. } => {
                 let (publish, progress) = (Publish::from(publish), Progress::default());

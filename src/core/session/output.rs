@@ -1,6 +1,6 @@
 //! The bytes that wait for the transport, and what is said about them.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use bytes::BytesMut;
 
@@ -31,8 +31,10 @@ pub struct Output {
     /// Bytes ever encoded and ever written on this connection: positions of QoS 0 messages.
     encoded: u64,
     written: u64,
-    /// Ends of QoS 0 messages, with their identifiers, where the application wants to hear of them.
+    /// Ends of QoS 0 messages that are not written, with their identifiers.
     marks: VecDeque<(u64, u16)>,
+    /// Identifiers of QoS 0 messages that were lost with a connection, until they are used again.
+    lost: HashSet<u16>,
     /// How much is written, for those who wait for a message of QoS 0.
     progress: Progress,
     /// Ends of QoS 0 messages that waited for the CONNACK, each with its own progress.
@@ -56,6 +58,7 @@ impl Default for Output {
             encoded: 0,
             written: 0,
             marks: VecDeque::new(),
+            lost: HashSet::new(),
             progress: Progress::default(),
             held: VecDeque::new(),
             events: VecDeque::new(),
@@ -96,14 +99,23 @@ impl Output {
             Protocol::V31 | Protocol::V311 => Alias::None,
         };
         self.encode(|bytes| encode_publish(protocol, publish, alias, bytes));
-        if self.reporting && publish.qos == Qos::AtMostOnce {
+        if publish.qos == Qos::AtMostOnce {
             self.marks.push_back((self.encoded, publish.mid));
+            if !self.lost.is_empty() {
+                self.lost.remove(&publish.mid);
+            }
         }
     }
 
-    /// The QoS 0 message that was written last.
-    pub fn delivery(&self) -> Delivery {
-        self.progress.delivery_at(self.encoded)
+    /// The last QoS 0 message with this identifier. They are looked for only when somebody asks, so
+    /// that a message costs nothing that nobody asks for.
+    pub fn delivery(&self, mid: u16) -> Delivery {
+        let mark = self.marks.iter().rev().find(|(_, marked)| *marked == mid);
+        match mark {
+            Some((end, _)) => self.progress.delivery_at(*end),
+            None if self.lost.contains(&mid) => Progress::default().delivery(),
+            None => self.progress.delivery_at(0),
+        }
     }
 
     /// Writes a QoS 0 message that waited for the CONNACK.
@@ -185,7 +197,9 @@ impl Output {
                 break;
             }
             self.marks.pop_front();
-            self.events.push_back(Event::Published { mid, code: 0, properties: None });
+            if self.reporting {
+                self.events.push_back(Event::Published { mid, code: 0, properties: None });
+            }
         }
     }
 
@@ -195,14 +209,14 @@ impl Output {
         self.unwritten = 0;
         self.encoded = 0;
         self.written = 0;
-        self.marks.clear();
+        self.lost.extend(self.marks.drain(..).map(|(_, mid)| mid));
         self.progress = Progress::default();
         self.held.clear();
     }
 
-    /// Bytes that wait.
+    /// Bytes that wait, and that what is kept about them takes.
     pub fn len(&self) -> usize {
-        self.bytes.len() + self.unwritten
+        self.bytes.len() + self.unwritten + self.marks.len() * size_of::<(u64, u16)>()
     }
 
     /// Whether there is something to hand over.
