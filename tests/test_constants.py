@@ -24,7 +24,6 @@ from flask_mqtt import (
     convert_connack_rc_to_reason_code,
     convert_disconnect_error_code_to_reason_code,
     error_string,
-    topic_matches_sub,
 )
 from support.original import ORIGINAL
 
@@ -153,8 +152,3 @@ def test_a_message_has_pahos_attributes() -> None:
     assert message.info is info
     with pytest.raises(TypeError, match="unhashable"):
         hash(message)
-
-
-def test_topics_are_matched() -> None:
-    assert topic_matches_sub("a/+/c", "a/b/c")
-    assert not topic_matches_sub("#", "$SYS/x")

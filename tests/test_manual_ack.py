@@ -1,9 +1,9 @@
-"""Acknowledgement of single messages by their identifier, in the core."""
+"""Acknowledging by hand: `ack`, and what of it is the core's."""
 
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -65,17 +65,38 @@ def nothing_else_came(broker: ScriptedBroker, reader: Reader) -> list[tuple[str,
     return answers(broker)
 
 
+@pytest.mark.parametrize("how", ["constructor", "method"])
 @pytest.mark.parametrize(("qos", "kind"), [(1, "PUBACK"), (2, "PUBCOMP")])
-def test_a_message_is_acknowledged_when_it_is_said_and_once(
-    scripted: ScriptedBroker, reader: Reader, qos: int, kind: str
+def test_messages_are_acknowledged_by_hand(
+    scripted: ScriptedBroker, how: str, qos: int, kind: str
 ) -> None:
-    scripted.publish("t", b"x", qos=qos, mid=300)
-    message = reader.next()
-    assert answers(scripted) == []
-    assert reader.core.acknowledge(message.mid, qos) == MQTT_ERR_SUCCESS
-    scripted.wait_for(kind)
-    assert reader.core.acknowledge(message.mid, qos) == MQTT_ERR_NOT_FOUND
-    assert nothing_else_came(scripted, reader) == [(kind, 300)]
+    messages: list[Any] = []
+    client = Client(manual_ack=how == "constructor")
+    if how == "method":
+        client.manual_ack_set(True)
+    client.on_message = lambda _client, _userdata, message: messages.append(message)
+    client.connect(HOST, scripted.port)
+    client.loop_start()
+    wait_until(client.is_connected)
+    scripted.publish("a", b"1", qos=qos)
+    wait_until(lambda: messages)
+    # Whatever would go out by itself goes out before this.
+    client.publish("b", "x")
+    scripted.wait_for("PUBLISH")
+    assert not scripted.of(kind)
+    (message,) = messages
+    assert client.ack(message.mid, message.qos) == MQTT_ERR_SUCCESS
+    assert scripted.wait_for(kind).mid == message.mid
+    assert client.ack(message.mid, message.qos) == MQTT_ERR_NOT_FOUND
+    assert client.ack(message.mid, 0) == MQTT_ERR_SUCCESS
+    client.manual_ack_set(False)
+    assert client.ack(999, 1) == MQTT_ERR_SUCCESS
+    scripted.publish("a", b"2", qos=qos)
+    scripted.wait_for(kind, 2)
+    client.disconnect()
+    client.loop_stop()
+    client.close()
+    assert len(scripted.of(kind)) == 2
 
 
 def test_messages_are_acknowledged_in_any_order(scripted: ScriptedBroker, reader: Reader) -> None:
