@@ -22,6 +22,7 @@ from flask_mqtt import (
     ReasonCode,
 )
 from support import codec5
+from support.running import closing
 from support.scripted import ScriptedBroker
 from support.wait import wait_until
 
@@ -63,12 +64,8 @@ def connected(version: CallbackAPIVersion, protocol: int, port: int) -> Iterator
     calls = Calls(version, protocol)
     calls.client.connect("127.0.0.1", port)
     calls.client.loop_start()
-    try:
+    with closing(calls.client):
         yield calls
-    finally:
-        calls.client.disconnect()
-        calls.client.loop_stop()
-        calls.client.close()
 
 
 def shape(arguments: tuple[Any, ...]) -> list[str]:
@@ -223,30 +220,23 @@ def test_a_refused_subscription_before_mqtt_5(scripted: ScriptedBroker) -> None:
 def test_a_handler_with_other_parameters_is_called_with_five_all_the_same(
     broker: Mosquitto, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client = Client(VERSION2)
-
     def on_connect(client: Client, userdata: Any, flags: Any, rc: Any) -> None:
         raise AssertionError("version 2 has five arguments")
 
-    client.on_connect = on_connect
-    client.connect(broker.host, broker.port)
-    client.loop_start()
-    wait_until(lambda: "takes 4 positional arguments but 5 were given" in caplog.text)
-    client.disconnect()
-    client.loop_stop()
-    client.close()
+    with closing(Client(VERSION2)) as client:
+        client.on_connect = on_connect
+        client.connect(broker.host, broker.port)
+        client.loop_start()
+        wait_until(lambda: "takes 4 positional arguments but 5 were given" in caplog.text)
 
 
 def test_the_level_of_on_log_has_a_name(broker: Mosquitto) -> None:
     levels: list[LogLevel] = []
-    client = Client()
-    client.on_log = lambda _client, _userdata, level, _text: levels.append(level)
-    client.connect(broker.host, broker.port)
-    client.loop_start()
-    wait_until(lambda: levels)
-    client.disconnect()
-    client.loop_stop()
-    client.close()
+    with closing(Client()) as client:
+        client.on_log = lambda _client, _userdata, level, _text: levels.append(level)
+        client.connect(broker.host, broker.port)
+        client.loop_start()
+        wait_until(lambda: levels)
     assert levels[0].name == "MQTT_LOG_DEBUG"
 
 

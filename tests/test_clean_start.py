@@ -12,7 +12,7 @@ from flask_mqtt import Client, MQTTv5, MQTTv311
 from support import codec5
 from support.apps import make_app
 from support.protocol5 import new_topic
-from support.running import connected
+from support.running import closing, connected, lose
 from support.scripted import ScriptedBroker
 from support.wait import wait_until
 
@@ -45,16 +45,11 @@ def starts(broker: ScriptedBroker, count: int) -> list[bool]:
     ]
 
 
-def lose(broker: ScriptedBroker, client: Client) -> None:
-    wait_until(client.is_connected)
-    broker.drop()
-    wait_until(lambda: not client.is_connected())
-
-
 def test_only_the_first_connection_starts_clean(scripted5: ScriptedBroker) -> None:
     client = make_client()
     client.connect(HOST, scripted5.port)
     lose(scripted5, client)
+    assert starts(scripted5, 2) == [True, False]
     lose(scripted5, client)
     assert starts(scripted5, 3) == [True, False, False]
     wait_until(client.is_connected)
@@ -84,17 +79,14 @@ def test_who_says_so_gets_it_every_time(scripted5: ScriptedBroker, clean_start: 
 
 
 def test_it_is_so_with_settings_that_have_changed_too(scripted5: ScriptedBroker) -> None:
-    client = make_client()
-    client.on_disconnect = lambda *_: client.username_pw_set("me")
-    client.connect_async(HOST, scripted5.port)
-    client.loop_start()
-    lose(scripted5, client)
-    assert starts(scripted5, 2) == [True, False]
+    with closing(make_client()) as client:
+        client.on_disconnect = lambda *_: client.username_pw_set("me")
+        client.connect_async(HOST, scripted5.port)
+        client.loop_start()
+        lose(scripted5, client)
+        assert starts(scripted5, 2) == [True, False]
     packet: Any = scripted5.of("CONNECT")[1]
     assert packet.connect.username == "me"
-    client.disconnect()
-    client.loop_stop()
-    client.close()
 
 
 @pytest.mark.parametrize("clean_session", [True, False])

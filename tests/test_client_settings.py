@@ -13,6 +13,7 @@ import pytest
 
 from flask_mqtt import Client, MQTTv5
 from support.mosquitto import Listener, Mosquitto
+from support.running import closing
 from support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -57,14 +58,10 @@ def refusing() -> Iterator[Refusing]:
 
 @contextlib.contextmanager
 def _trying(client: Client, port: int) -> Iterator[None]:
-    client.connect_async("127.0.0.1", port)
-    client.loop_start()
-    try:
+    with closing(client):
+        client.connect_async("127.0.0.1", port)
+        client.loop_start()
         yield
-    finally:
-        client.disconnect()
-        client.loop_stop()
-        client.close()
 
 
 def test_a_function_makes_the_headers_of_each_attempt(refusing: Refusing) -> None:

@@ -24,6 +24,7 @@ from flask_mqtt import (
     MQTTv311,
 )
 from support.apps import make_app
+from support.running import closing
 from support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -35,16 +36,11 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def looping(broker: Mosquitto, **options: Any) -> Iterator[Client]:
     """Give a client that is connected, with a thread for its handlers."""
-    client = Client(**options)
-    client.connect(broker.host, broker.port)
-    client.loop_start()
-    wait_until(client.is_connected)
-    try:
+    with closing(Client(**options)) as client:
+        client.connect(broker.host, broker.port)
+        client.loop_start()
+        wait_until(client.is_connected)
         yield client
-    finally:
-        client.disconnect()
-        client.loop_stop()
-        client.close()
 
 
 def new_topic() -> str:
@@ -133,14 +129,11 @@ def test_a_handler_has_no_application_context(broker: Mosquitto) -> None:
     from flask import has_app_context
 
     contexts: list[bool] = []
-    client = Client()
-    client.on_connect = lambda *_: contexts.append(has_app_context())
-    client.connect(broker.host, broker.port)
-    client.loop_start()
-    wait_until(lambda: contexts)
-    client.disconnect()
-    client.loop_stop()
-    client.close()
+    with closing(Client()) as client:
+        client.on_connect = lambda *_: contexts.append(has_app_context())
+        client.connect(broker.host, broker.port)
+        client.loop_start()
+        wait_until(lambda: contexts)
     assert contexts == [False]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from flask_mqtt import MQTT_ERR_CONN_LOST, MQTT_ERR_CONN_REFUSED, Client, Mqtt
 from support.apps import app_for, make_app
+from support.running import closing, lose
 from support.scripted import closed_port
 from support.wait import wait_until
 
@@ -25,18 +26,9 @@ HOST = "127.0.0.1"
 @pytest.fixture
 def client() -> Iterator[Client]:
     """A client that loses no time between attempts."""
-    client = Client()
-    client.reconnect_delay_set(0.05, 0.1)
-    yield client
-    client.disconnect()
-    client.loop_stop()
-    client.close()
-
-
-def lose(broker: ScriptedBroker, client: Client) -> None:
-    """End an accepted connection."""
-    wait_until(client.is_connected)
-    broker.drop()
+    with closing(Client()) as client:
+        client.reconnect_delay_set(0.05, 0.1)
+        yield client
 
 
 # -- on_connect_fail ------------------------------------------------------------------------------

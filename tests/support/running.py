@@ -1,4 +1,4 @@
-"""A connected client, for as long as a test needs it, and a message to itself."""
+"""Clients for as long as a test needs them, and what tests do with a connection."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+    from flask_mqtt import Client
+
+    from .scripted import ScriptedBroker
+
 
 @contextlib.contextmanager
 def connected(app: Flask, **options: Any) -> Iterator[Mqtt]:
@@ -23,6 +27,23 @@ def connected(app: Flask, **options: Any) -> Iterator[Mqtt]:
     with Mqtt(app, **options) as mqtt:
         wait_until(lambda: mqtt.connected, what="the client is connected")
         yield mqtt
+
+
+@contextlib.contextmanager
+def closing(client: Client) -> Iterator[Client]:
+    """Give a client of one's own; its connection and its threads end at the end."""
+    try:
+        yield client
+    finally:
+        client.disconnect()
+        client.loop_stop()
+        client.close()
+
+
+def lose(broker: ScriptedBroker, client: Client) -> None:
+    """End a connection that was accepted."""
+    wait_until(client.is_connected)
+    broker.drop()
 
 
 def echoes(mqtt: Mqtt, payload: bytes = b"there and back", timeout: float = 5) -> bool:
