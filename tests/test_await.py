@@ -19,29 +19,17 @@ import pytest
 from flask_mqtt import MQTT_ERR_NO_CONN, Client, MQTTMessageInfo
 from support.apps import make_app
 from support.peer import Peer
-from support.running import connected
+from support.running import connected, unconfirmed
 from support.scripted import ScriptedBroker
 from support.server import free_port
 from support.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from flask_mqtt import Mqtt
     from support.mosquitto import Mosquitto
 
 #: Seconds after which a test gives up.
 PATIENCE = 10
-
-
-@contextlib.contextmanager
-def unconfirmed() -> Iterator[tuple[ScriptedBroker, Mqtt]]:
-    """Give a broker that confirms nothing by itself, and a client of it."""
-    with (
-        ScriptedBroker(withhold={"PUBACK"}) as broker,
-        connected(make_app(broker.port)) as mqtt,
-    ):
-        yield broker, mqtt
 
 
 async def waiting(info: MQTTMessageInfo) -> MQTTMessageInfo:

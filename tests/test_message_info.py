@@ -26,7 +26,7 @@ from flask_mqtt import (
 )
 from support import codec5
 from support.apps import make_app
-from support.running import connected
+from support.running import connected, unconfirmed
 from support.script import running
 from support.scripted import ScriptedBroker, closed_port
 from support.wait import wait_until
@@ -98,10 +98,7 @@ def test_it_is_not_published_before_the_last_answer_of_the_broker(qos: int, miss
 
 
 def test_several_threads_wait_for_the_same_message() -> None:
-    with (
-        ScriptedBroker(withhold={"PUBACK"}) as broker,
-        connected(make_app(broker.port)) as mqtt,
-    ):
+    with unconfirmed() as (broker, mqtt):
         info = mqtt.publish("t", "x", 1)
         threads = [threading.Thread(target=info.wait_for_publish, args=(10,)) for _ in range(5)]
         for thread in threads:
@@ -196,10 +193,7 @@ def test_a_refusal_of_the_broker_is_an_error_with_its_reason() -> None:
 
 
 def test_a_connection_that_is_made_again_does_not_end_the_wait() -> None:
-    with (
-        ScriptedBroker(withhold={"PUBACK"}) as broker,
-        connected(make_app(broker.port)) as mqtt,
-    ):
+    with unconfirmed() as (broker, mqtt):
         info = mqtt.publish("t", "x", 1)
         waiting = threading.Thread(target=info.wait_for_publish)
         waiting.start()
@@ -244,10 +238,7 @@ def test_the_end_of_the_connection_ends_the_wait_and_the_message_is_kept(
 
 
 def test_connecting_anew_does_not_end_the_wait() -> None:
-    with (
-        ScriptedBroker(withhold={"PUBACK"}) as broker,
-        connected(make_app(broker.port)) as mqtt,
-    ):
+    with unconfirmed() as (broker, mqtt):
         info = mqtt.publish("t", "x", 1)
         waiting = threading.Thread(target=info.wait_for_publish)
         waiting.start()
@@ -349,10 +340,7 @@ def test_green_threads_wait_as_such(patch: str) -> None:
 
 
 def test_a_wait_that_timed_out_leaves_nothing_behind() -> None:
-    with (
-        ScriptedBroker(withhold={"PUBACK"}) as broker,
-        connected(make_app(broker.port)) as mqtt,
-    ):
+    with unconfirmed() as (_, mqtt):
         info = mqtt.publish("t", "x", 1)
         info.wait_for_publish(0.001)
         before = open_descriptors()

@@ -141,19 +141,25 @@ async fn attempt(task: &mut Task, first: bool) -> Attempt {
         stream = open(&task.options, task.options.broker(), until) => stream,
         _ = task.stop.wait_for(|stop| *stop != Stop::No) => return Attempt::Stopped,
     };
-    let stream = match stream {
-        Ok(stream) => stream,
+    match stream {
+        Ok(stream) => {
+            task.shared.with_session(|session| session.opened(Instant::now(), until));
+            if first {
+                task.opened.finish(Ok(()));
+            }
+            serve(task, stream).await
+        }
         Err(error) => {
             if !first {
                 task.shared.with_session(|session| session.report(Event::ConnectFailed));
             }
-            return Attempt::Failed(error);
+            Attempt::Failed(error)
         }
-    };
-    task.shared.with_session(|session| session.opened(Instant::now(), until));
-    if first {
-        task.opened.finish(Ok(()));
     }
+}
+
+/// Reads and writes until the connection fails or a stop is wanted.
+async fn serve(task: &mut Task, stream: Box<dyn Stream>) -> Attempt {
     let mut link = Link::new(stream, task.shared.clone(), task.options.clone());
     let end = tokio::select! {
         error = link.serve() => Err(error),

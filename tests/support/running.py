@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from flask_mqtt import Mqtt
 
+from .apps import make_app
+from .scripted import ScriptedBroker
 from .wait import wait_until
 
 if TYPE_CHECKING:
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
 
     from flask_mqtt import Client
 
-    from .scripted import ScriptedBroker
-
 
 @contextlib.contextmanager
 def connected(app: Flask, **options: Any) -> Iterator[Mqtt]:
@@ -27,6 +27,16 @@ def connected(app: Flask, **options: Any) -> Iterator[Mqtt]:
     with Mqtt(app, **options) as mqtt:
         wait_until(lambda: mqtt.connected, what="the client is connected")
         yield mqtt
+
+
+@contextlib.contextmanager
+def unconfirmed() -> Iterator[tuple[ScriptedBroker, Mqtt]]:
+    """Give a broker that confirms QoS 1 only when it is told to, and a client of it."""
+    with (
+        ScriptedBroker(withhold={"PUBACK"}) as broker,
+        connected(make_app(broker.port)) as mqtt,
+    ):
+        yield broker, mqtt
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ mod routes;
 mod tree;
 
 pub use routes::Routes;
-pub use tree::{Matches, TopicTree};
+pub use tree::TopicTree;
 
 use super::error::Error;
 
