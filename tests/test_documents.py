@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import re
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -78,17 +77,8 @@ def test_the_example_of_the_readme_works_as_printed(
         wait_until(lambda: "home/lamp on" in capsys.readouterr().out)
 
 
-def test_a_script_that_waits_for_on_publish_knows_that_its_message_arrived(
-    scripted: ScriptedBroker,
-) -> None:
-    sent = threading.Event()
+def test_a_script_that_waits_knows_that_its_message_arrived(scripted: ScriptedBroker) -> None:
     with Mqtt(make_app(scripted.port)) as mqtt:
-
-        @mqtt.on_publish()
-        def handle_publish(client: Any, userdata: Any, mid: int) -> None:
-            sent.set()
-
-        mqtt.publish("documents/script", "on", qos=1)
-        assert sent.wait(10)
+        mqtt.publish("documents/script", "on", qos=1).wait_for_publish(10)
+        assert scripted.of("PUBLISH")[0].payload == b"on"
     scripted.wait_for("DISCONNECT")
-    assert scripted.wait_for("PUBLISH").payload == b"on"

@@ -28,15 +28,7 @@ class ClientSettings:
     settings: Config
 
     def configure(self, **values: Any) -> None:
-        """Change settings for the next attempt to connect.
-
-        Args:
-            values: By the names of the configuration keys, in lower case and without their prefix.
-
-        Raises:
-            TypeError: A value has the wrong type.
-            ValueError: A value is not allowed.
-        """
+        """Change settings, by the names of the keys in lower case and without their prefix."""
         self.settings = self.settings.updated(values)
 
     def username_pw_set(self, username: str | None, password: str | None = None) -> None:

@@ -53,6 +53,7 @@ class Connection(ClientAttributes):
 
         Args:
             host: Host name or address, a URL, or the path of a unix socket with that transport.
+                Several URLs, with commas between them, are tried in turn.
             port: TCP port.
             keepalive: Seconds between packets before a PINGREQ; 0 switches that off.
             bind_address: Local address to connect from.
