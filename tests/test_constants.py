@@ -1,4 +1,4 @@
-"""Constants, enumerations and their texts: paho's names and numbers, words of our own."""
+"""Codes: their names in the module, their texts, and those of paho that stand for them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,10 @@ import pytest
 
 import flask_mqtt
 from flask_mqtt import (
-    CallbackAPIVersion,
     ConnackCode,
     LogLevel,
     MessageState,
     MQTTErrorCode,
-    MQTTMessage,
-    MQTTMessageInfo,
     MQTTProtocolVersion,
     PacketTypes,
     ReasonCode,
@@ -30,8 +27,8 @@ from support.original import ORIGINAL
 if TYPE_CHECKING:
     from enum import Enum
 
+#: Those with numbers.
 ENUMERATIONS: list[type[Enum]] = [
-    CallbackAPIVersion,
     ConnackCode,
     LogLevel,
     MQTTErrorCode,
@@ -40,16 +37,9 @@ ENUMERATIONS: list[type[Enum]] = [
 ]
 
 ASK_THE_ORIGINAL = """
-import enum, json
+import json
 from paho.mqtt import client, enums, reasoncodes
-names = [name for name in vars(client) if name.startswith(("MQTT_", "CONNACK_", "MQTTv", "mqtt_"))]
 print(json.dumps({
-    "constants": {name: getattr(client, name) for name in names},
-    "enums": {
-        name: {member.name: member.value for member in kind}
-        for name, kind in vars(enums).items()
-        if isinstance(kind, enum.EnumMeta) and not name.startswith("_")
-    },
     "reasons": [
         [code, name, packet]
         for code, names in reasoncodes.ReasonCode.names.items()
@@ -61,12 +51,8 @@ print(json.dumps({
         int(code): client.convert_disconnect_error_code_to_reason_code(code).value
         for code in enums.MQTTErrorCode
     },
-    "aliases": [name for name in vars(client) if name.startswith("CallbackOn")],
 }))
 """
-
-#: What paho has and nobody needs here: roles and packets of its own machinery.
-NOT_OURS = {"MQTT_CLIENT", "MQTT_BRIDGE", "MessageType", "PahoClientMode"}
 
 
 @pytest.fixture(scope="module")
@@ -78,22 +64,6 @@ def original() -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
-
-
-def test_every_constant_has_the_number_of_the_originals(original: dict[str, Any]) -> None:
-    theirs = {name: value for name, value in original["constants"].items() if name not in NOT_OURS}
-    assert {name: getattr(flask_mqtt, name, None) for name in theirs} == theirs
-    assert theirs.keys() <= set(flask_mqtt.__all__)
-
-
-def test_every_enumeration_has_the_members_of_the_originals(original: dict[str, Any]) -> None:
-    ours = {kind.__name__: {member.name: member.value for member in kind} for kind in ENUMERATIONS}
-    theirs = {name: members for name, members in original["enums"].items() if name not in NOT_OURS}
-    assert ours == theirs
-
-
-def test_every_type_of_a_handler_has_a_name(original: dict[str, Any]) -> None:
-    assert set(original["aliases"]) <= set(flask_mqtt.__all__)
 
 
 def test_reason_codes_equal_the_originals_names(original: dict[str, Any]) -> None:
@@ -110,12 +80,7 @@ def test_codes_are_converted_as_the_original_does(original: dict[str, Any]) -> N
 
 
 def test_a_name_of_the_module_is_the_member_itself() -> None:
-    members: dict[str, Enum] = {
-        member.name: member
-        for kind in ENUMERATIONS
-        if kind is not CallbackAPIVersion
-        for member in kind
-    }
+    members: dict[str, Enum] = {member.name: member for kind in ENUMERATIONS for member in kind}
     for name, member in members.items():
         exported = name.lower() if name.startswith("MQTT_MS_") else name
         assert getattr(flask_mqtt, exported) is member
@@ -139,16 +104,3 @@ def test_every_code_has_a_sentence_of_its_own() -> None:
 
 def test_a_reason_code_is_its_own_text() -> None:
     assert connack_string(ReasonCode(PacketTypes.CONNACK, identifier=135)) == "Not authorized"
-
-
-def test_a_message_has_pahos_attributes() -> None:
-    message = MQTTMessage(7, b"a/b")
-    assert message.state is MessageState.MQTT_MS_INVALID
-    assert list(message.info) == [0, 7]
-    assert message.info is message.info
-    message.state = MessageState.MQTT_MS_PUBLISH
-    message.info = info = MQTTMessageInfo((4, 8))
-    assert message.state is MessageState.MQTT_MS_PUBLISH
-    assert message.info is info
-    with pytest.raises(TypeError, match="unhashable"):
-        hash(message)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pytest
 
+import flask_mqtt
 from support.original import ORIGINAL
 from support.surface import Row, rows, undocumented
 
@@ -102,6 +103,11 @@ def test_what_differs_from_paho_has_a_reason(compared: dict[str, Row]) -> None:
 def test_what_has_a_reason_to_differ_does(compared: dict[str, Row]) -> None:
     needless = [name for name in DECLARED if name not in compared or not compared[name].differing]
     assert not needless, " ".join(needless)
+
+
+def test_what_paho_has_is_exported(compared: dict[str, Row]) -> None:
+    names = {name for name, row in compared.items() if row.ours and "." not in name}
+    assert names <= set(flask_mqtt.__all__)
 
 
 def test_no_name_is_declared_twice() -> None:

@@ -207,19 +207,20 @@ def before_connecting(run: Run) -> None:
     run.connect(client)
 
 
+#: QoS 1 and 2, the messages 2 and 3.
+confirmed = (
+    numbered(2, 1),
+    numbered(3, 2),
+    Broker(MQTT311.puback(2)),
+    Broker(MQTT311.pubrec(3)),
+    Client(MQTT311.pubrel(3)),
+    Broker(MQTT311.pubcomp(3)),
+    *goodbye(MQTT311),
+)
 case(
     "published before there is a connection",
     before_connecting,
-    (
-        *login(MQTT311),
-        numbered(2, 1),
-        numbered(3, 2),
-        Broker(MQTT311.puback(2)),
-        Broker(MQTT311.pubrec(3)),
-        Client(MQTT311.pubrel(3)),
-        Broker(MQTT311.pubcomp(3)),
-        *goodbye(MQTT311),
-    ),
+    (*login(MQTT311), *confirmed),
 )
 
 
@@ -242,13 +243,7 @@ case(
         Wait("published"),
         Broker(MQTT311.connack()),
         numbered(1, 0),
-        numbered(2, 1),
-        numbered(3, 2),
-        Broker(MQTT311.puback(2)),
-        Broker(MQTT311.pubrec(3)),
-        Client(MQTT311.pubrel(3)),
-        Broker(MQTT311.pubcomp(3)),
-        *goodbye(MQTT311),
+        *confirmed,
     ),
 )
 

@@ -1,0 +1,20 @@
+"""Messages made by hand, as tests of applications do."""
+
+from __future__ import annotations
+
+import pytest
+
+from flask_mqtt import MessageState, MQTTMessage, MQTTMessageInfo
+
+
+def test_a_message_has_pahos_attributes() -> None:
+    message = MQTTMessage(7, b"a/b")
+    assert message.state is MessageState.MQTT_MS_INVALID
+    assert list(message.info) == [0, 7]
+    assert message.info is message.info
+    message.state = MessageState.MQTT_MS_PUBLISH
+    message.info = info = MQTTMessageInfo((4, 8))
+    assert message.state is MessageState.MQTT_MS_PUBLISH
+    assert message.info is info
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(message)
