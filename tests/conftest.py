@@ -10,10 +10,20 @@ import pytest
 
 from support.certificates import Certificates
 from support.mosquitto import Listener, Mosquitto
+from support.original import ORIGINAL
 from support.scripted import ScriptedBroker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def original_python() -> Path:
+    """The interpreter that has Flask-MQTT and paho."""
+    if not ORIGINAL.exists():
+        pytest.skip(f"Flask-MQTT and paho are not installed at {ORIGINAL}: run ./scripts/test")
+    return ORIGINAL
 
 
 @pytest.fixture(scope="session")

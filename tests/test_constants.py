@@ -22,10 +22,10 @@ from flask_mqtt import (
     convert_disconnect_error_code_to_reason_code,
     error_string,
 )
-from support.original import ORIGINAL
 
 if TYPE_CHECKING:
     from enum import Enum
+    from pathlib import Path
 
 #: Those with numbers.
 ENUMERATIONS: list[type[Enum]] = [
@@ -56,11 +56,9 @@ print(json.dumps({
 
 
 @pytest.fixture(scope="module")
-def original() -> dict[str, Any]:
+def original(original_python: Path) -> dict[str, Any]:
     """What the original says."""
-    if not ORIGINAL.exists():
-        pytest.skip(f"the original is not installed at {ORIGINAL}: run ./scripts/test")
-    command = [str(ORIGINAL), "-c", ASK_THE_ORIGINAL]
+    command = [str(original_python), "-c", ASK_THE_ORIGINAL]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from parity.registry import Scenario, all_scenarios
-from support.original import ORIGINAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,11 +51,13 @@ def play(python: Path | str, scenario: Scenario, environment: dict[str, str]) ->
 class Plays:
     """Plays scenarios ahead of the tests, a few at a time: they mostly wait."""
 
-    def __init__(self, scenarios: list[Scenario], environment: dict[str, str]) -> None:
+    def __init__(
+        self, scenarios: list[Scenario], original: Path, environment: dict[str, str]
+    ) -> None:
         self._pool = ThreadPoolExecutor(3)
         self._futures: dict[tuple[str, str], Future[Outcome]] = {}
         for scenario in scenarios:
-            for side, python in (("original", ORIGINAL), ("ours", sys.executable)):
+            for side, python in (("original", original), ("ours", sys.executable)):
                 self._futures[scenario.name, side] = self._pool.submit(
                     play, python, scenario, environment
                 )
@@ -72,11 +73,12 @@ class Plays:
 
 @pytest.fixture(scope="module")
 def plays(
-    request: pytest.FixtureRequest, tls_broker: Mosquitto, certificates: Certificates
+    request: pytest.FixtureRequest,
+    tls_broker: Mosquitto,
+    certificates: Certificates,
+    original_python: Path,
 ) -> Iterator[Plays]:
     """Start to play what was selected."""
-    if not ORIGINAL.exists():
-        pytest.skip(f"the original Flask-MQTT is not installed at {ORIGINAL}: run ./scripts/test")
     items = [item for item in request.session.items if isinstance(item, pytest.Function)]
     ours = [item for item in items if item.module is request.module]
     ports = {name: listener.port for name, listener in tls_broker.listeners.items()}
@@ -86,7 +88,8 @@ def plays(
         "PARITY_PORTS": json.dumps(ports),
         "PARITY_CERTIFICATES": str(certificates.directory),
     }
-    running = Plays([SCENARIOS[item.callspec.id] for item in ours], environment)
+    scenarios = [SCENARIOS[item.callspec.id] for item in ours]
+    running = Plays(scenarios, original_python, environment)
     yield running
     running.stop()
 

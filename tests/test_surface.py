@@ -7,11 +7,15 @@ they can be set, constants, enumerations with all members. The environment of th
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 import flask_mqtt
-from support.original import ORIGINAL
 from support.surface import Row, rows, undocumented
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MISSING = "missing"
 
@@ -84,10 +88,8 @@ DECLARED = {name: tuple(facts.split()) for _, facts, names in DIFFERENCES for na
 
 
 @pytest.fixture
-def compared() -> dict[str, Row]:
+def compared(original_python: Path) -> dict[str, Row]:
     """Every name of paho's."""
-    if not ORIGINAL.exists():
-        pytest.skip(f"paho is not installed at {ORIGINAL}: run ./scripts/test")
     return {row.name: row for row in rows()}
 
 

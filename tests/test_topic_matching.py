@@ -9,14 +9,13 @@ import random
 import subprocess
 import timeit
 import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from flask_mqtt._core import MQTTMatcher, Routes, topic_matches_sub
 from support.matching import Cases, Outcomes, play, random_cases
-from support.original import ORIGINAL
-from test_parity import TESTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,11 +33,11 @@ def cases() -> Cases:
 
 
 @pytest.fixture(scope="module")
-def original(cases: Cases) -> Outcomes:
+def original(cases: Cases, original_python: Path) -> Outcomes:
     """What paho gives for them."""
     done = subprocess.run(
-        [str(ORIGINAL), "-m", "support.matching"],
-        cwd=TESTS,
+        [str(original_python), "-m", "support.matching"],
+        cwd=Path(__file__).parent,
         input=json.dumps(cases),
         capture_output=True,
         text=True,

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support.original import ORIGINAL
 from support.wait import wait_until
 from wire.packets import MQTT311, PINGREQ
 from wire.player import HOST, Player
@@ -55,10 +54,10 @@ def play(python: Path | str, module: str, names: list[str], certificates: Path) 
 
 
 @pytest.fixture(scope="module")
-def played(request: pytest.FixtureRequest, certificates: Certificates) -> dict[str, Outcomes]:
+def played(
+    request: pytest.FixtureRequest, certificates: Certificates, original_python: Path
+) -> dict[str, Outcomes]:
     """Play what was selected, with both."""
-    if not ORIGINAL.exists():
-        pytest.skip(f"paho is not installed at {ORIGINAL}: run ./scripts/test")
     items = [item for item in request.session.items if isinstance(item, pytest.Function)]
     ours = [item for item in items if item.module is request.module]
     names = [item.callspec.id for item in ours if "played" in item.fixturenames]
@@ -67,7 +66,7 @@ def played(request: pytest.FixtureRequest, certificates: Certificates) -> dict[s
             side: pool.submit(play, python, module, names, certificates.directory)
             for side, python, module in (
                 ("ours", sys.executable, "flask_mqtt"),
-                ("paho", ORIGINAL, "paho.mqtt.client"),
+                ("paho", original_python, "paho.mqtt.client"),
             )
         }
         return {side: future.result() for side, future in sides.items()}
