@@ -87,6 +87,8 @@ class Connection(ClientAttributes):
     ) -> None:
         """Connect when `loop_start` is called, and go on trying until it works.
 
+        `loop_forever` connects too, and goes on trying where it is told to.
+
         The arguments are those of `connect`.
         """
         self._aim(host, port, keepalive, bind_address, bind_port, clean_start, properties)
