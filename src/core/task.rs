@@ -82,7 +82,7 @@ impl Task {
         };
         if !answered {
             let seconds = timeout.as_secs_f64();
-            let text = "the handlers were too busy to be asked before an attempt to connect";
+            let text = "the handlers could not be asked before an attempt to connect";
             self.notice(format!("{text}: after {seconds} s it is made with the settings before"));
         }
         self.adopt_answer();
