@@ -89,6 +89,23 @@ need_cargo() {
     need_openssl_build
 }
 
+# Sanitizers are for nightly compilers only, and libFuzzer is C++.
+need_cargo_fuzz() {
+    local version=0.13.2
+    need_cargo
+    command -v rustup >/dev/null || die "rustup is missing, fuzzing needs a nightly compiler: install it (https://rustup.rs)"
+    command -v c++ >/dev/null || apt_install g++ || die "c++ is missing and libFuzzer needs it: install g++"
+    if ! rustup run nightly cargo --version >/dev/null 2>&1; then
+        say "installing a nightly compiler"
+        run_quietly rustup toolchain install nightly --profile minimal || die "could not install a nightly compiler"
+    fi
+    PATH=$CACHE/cargo-fuzz-$version/bin:$PATH
+    [ -x "$CACHE/cargo-fuzz-$version/bin/cargo-fuzz" ] && return
+    say "building cargo-fuzz $version"
+    run_quietly cargo install cargo-fuzz --version "=$version" --locked --root "$CACHE/cargo-fuzz-$version" ||
+        die "cargo-fuzz did not build"
+}
+
 # OpenSSL is built from its sources, which takes make and a Perl with its standard modules;
 # Debian's perl-base, which is always there, lacks those.
 need_openssl_build() {

@@ -242,8 +242,9 @@ fn redact(text: &str) -> String {
     let rest = &rest[..query];
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     // Without an @, what is no port may be a password.
+    let is_address = host.starts_with('[') && host.ends_with(']');
     let (host, port) = match host.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') && !is_number(port) => (host, ":…"),
+        Some((host, port)) if !is_address && !is_number(port) => (host, ":…"),
         _ => (host, ""),
     };
     format!("{scheme}{user}{host}{port}{path}{more}")

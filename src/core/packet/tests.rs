@@ -81,6 +81,12 @@ fn malformed_packets_are_protocol_errors() {
         b"\x30\x03\0\x05a",          // topic longer than the packet
         b"\x36\x05\0\x01t\0\x01",    // QoS 3
         b"\x32\x05\0\x01t\0\0",      // packet identifier 0
+        b"\x40\x02\0\0",             // the same in a PUBACK
+        b"\x50\x02\0\0",             // in a PUBREC
+        b"\x62\x02\0\0",             // in a PUBREL
+        b"\x70\x02\0\0",             // in a PUBCOMP
+        b"\x90\x03\0\0\x01",         // in a SUBACK
+        b"\xb0\x02\0\0",             // in an UNSUBACK
         b"\x30\x04\0\x02\xff\xfe",   // topic not UTF-8
         b"\x20\x00",                 // CONNACK without a body
         b"\x20\x03\x00\x00\x00",     // CONNACK of three bytes

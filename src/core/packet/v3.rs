@@ -91,20 +91,30 @@ fn from_codec(packet: v4::Packet) -> Result<Incoming, Error> {
             mid: publish.pkid,
             properties: None,
         }),
-        v4::Packet::PubAck(ack) => Incoming::PubAck(ack.pkid.into()),
-        v4::Packet::PubRec(ack) => Incoming::PubRec(ack.pkid.into()),
-        v4::Packet::PubRel(ack) => Incoming::PubRel(ack.pkid.into()),
-        v4::Packet::PubComp(ack) => Incoming::PubComp(ack.pkid.into()),
+        v4::Packet::PubAck(ack) => Incoming::PubAck(identifier(ack.pkid)?.into()),
+        v4::Packet::PubRec(ack) => Incoming::PubRec(identifier(ack.pkid)?.into()),
+        v4::Packet::PubRel(ack) => Incoming::PubRel(identifier(ack.pkid)?.into()),
+        v4::Packet::PubComp(ack) => Incoming::PubComp(identifier(ack.pkid)?.into()),
         v4::Packet::SubAck(ack) => {
             let granted = ack.return_codes.into_iter().map(granted_code).collect();
-            Incoming::SubAck { mid: ack.pkid, granted, properties: None }
+            Incoming::SubAck { mid: identifier(ack.pkid)?, granted, properties: None }
         }
         v4::Packet::UnsubAck(ack) => {
-            Incoming::UnsubAck { mid: ack.pkid, codes: Vec::new(), properties: None }
+            let mid = identifier(ack.pkid)?;
+            Incoming::UnsubAck { mid, codes: Vec::new(), properties: None }
         }
         v4::Packet::PingResp => Incoming::PingResp,
         other => return Err(Error::Protocol(format!("unexpected packet: {other:?}"))),
     })
+}
+
+/// Refuses the identifier that no packet has (MQTT 3.1.1, section 2.3.1), which the codec takes, and
+/// which an answer would repeat.
+fn identifier(mid: u16) -> Result<u16, Error> {
+    if mid == 0 {
+        return Err(Error::Protocol("malformed packet: packet identifier 0".to_owned()));
+    }
+    Ok(mid)
 }
 
 fn granted_code(code: v4::SubscribeReasonCode) -> u8 {

@@ -8,7 +8,7 @@ use super::super::property::{Place, Properties, Property};
 use super::super::qos::Qos;
 use super::super::topic::{validate_filter, validate_topic};
 use super::event::Receipt;
-use super::{Link, Session, terms};
+use super::{HELD, Link, Session, terms};
 
 impl Session {
     /// Publishes a message.
@@ -89,7 +89,7 @@ impl Session {
             Link::Connecting { held, .. } => {
                 let (publish, progress) = (Publish::from(publish), Progress::default());
                 let delivery = progress.delivery();
-                self.held_bytes += publish.size();
+                self.held_bytes += publish.size() + HELD;
                 held.push((publish, progress));
                 Some(delivery)
             }

@@ -41,6 +41,9 @@ use super::options::{ConnectOptions, Protocol};
 use super::packet::{Control, Publish};
 use super::property::{Properties, Property};
 
+/// What a message that waits for the CONNACK takes beside its bytes.
+const HELD: usize = size_of::<(Publish, Progress)>();
+
 /// How far the connection is.
 #[derive(Debug)]
 enum Link {

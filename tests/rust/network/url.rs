@@ -109,6 +109,7 @@ fn a_url_is_shown_without_what_may_be_secret() {
         ("mqtt://u:se/cret@h:x", "mqtt://…@h:…"),
         ("mqtt://u:se@cret@h:x", "mqtt://…@h:…"),
         ("mqtt://u:secret", "mqtt://u:…"),
+        ("mqtt://u:secret]", "mqtt://u:…"),
         ("mqtt:u:secret@h", "…@h"),
         ("u:secret//secret@h", "…@h"),
         ("u:secret", "u:…"),

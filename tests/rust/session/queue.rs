@@ -2,7 +2,7 @@
 
 use super::values::connack;
 use flask_mqtt_core::core::error::ReturnCode;
-use flask_mqtt_core::core::packet::Incoming;
+use flask_mqtt_core::core::packet::{Incoming, Publish};
 use flask_mqtt_core::core::qos::Qos;
 
 use super::peer::Peer;
@@ -109,6 +109,14 @@ fn what_is_not_written_counts_also_after_it_was_taken() {
     assert_eq!(peer.publish("", Qos::AtMostOnce), FULL);
     peer.session.wrote(taken.len(), peer.now);
     assert_eq!(peer.publish("", Qos::AtMostOnce).0, ReturnCode::Success);
+}
+
+#[test]
+fn a_message_before_the_connack_counts_with_all_that_it_takes() {
+    let mut peer = with_bytes(10_000);
+    peer.open();
+    let accepted = (0..10_000).take_while(|_| peer.publish("", Qos::AtMostOnce) != FULL).count();
+    assert!(accepted * size_of::<Publish>() < 11_000, "{accepted} messages");
 }
 
 #[test]

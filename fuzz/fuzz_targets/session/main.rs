@@ -1,0 +1,20 @@
+//! A session whatever happens to it: see `World` for what has to hold.
+#![no_main]
+
+mod action;
+mod frame;
+mod link;
+mod world;
+
+use libfuzzer_sys::fuzz_target;
+
+use action::Scenario;
+use world::World;
+
+fuzz_target!(|scenario: Scenario| {
+    let mut world = World::new(&scenario);
+    for action in &scenario.actions {
+        world.act(action);
+    }
+    world.finish();
+});

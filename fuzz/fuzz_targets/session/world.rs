@@ -1,0 +1,393 @@
+//! A session, what it is known to have accepted, and what has to hold whatever happens to it.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use flask_mqtt_core::core::delivery::{Delivery, State};
+use flask_mqtt_core::core::error::ReturnCode;
+use flask_mqtt_core::core::options::{ConnectOptions, Protocol};
+use flask_mqtt_core::core::packet::{Incoming, Publish, Subscription, decode};
+use flask_mqtt_core::core::property::{Properties, Property, Value};
+use flask_mqtt_core::core::qos::Qos;
+use flask_mqtt_core::core::session::{Event, Receipt, Session};
+
+use super::action::{
+    Action, AnyQos, SHORTEST, Scenario, filter_of, identifier, number, reason, topic_of,
+};
+use super::frame::Frame;
+use super::link::Link;
+
+/// Bytes that may wait for the broker.
+const LIMIT: usize = 2_000;
+
+/// Bytes of the largest message that the application publishes.
+const LARGEST: usize = 700;
+
+/// Bytes of received messages that the session may keep.
+const INCOMING: usize = 1_000;
+
+/// MQTT 5.0, sections 2.4 and 3.7.2.1: from here on a refusal, except where the message has arrived before.
+const FAILURE: u8 = 0x80;
+const NOT_FOUND: u8 = 0x92;
+
+/// The session and the world around it.
+pub struct World {
+    session: Session,
+    protocol: Protocol,
+    now: Instant,
+    inflight: usize,
+    reporting: bool,
+    /// Messages of QoS 1 and 2 that are not confirmed.
+    unconfirmed: HashMap<u16, Delivery>,
+    /// Messages of QoS 0 whose end was not reported.
+    reported_later: HashSet<u16>,
+    /// Messages of QoS 0 that wait, or waited, for a CONNACK.
+    held: Vec<Delivery>,
+    /// Identifiers of SUBSCRIBE (true) and UNSUBSCRIBE packets without an answer.
+    requests: HashMap<u16, bool>,
+    receipts: VecDeque<Receipt>,
+    link: Link,
+}
+
+impl World {
+    /// A session that nothing has happened to.
+    pub fn new(scenario: &Scenario) -> Self {
+        let protocol = scenario.protocol();
+        let mut options = ConnectOptions::new("localhost", 1883);
+        options.protocol = protocol;
+        options.keep_alive = scenario.keep_alive.into();
+        options.clean_session = false;
+        options.limits.packet_size = 1_000;
+        options.limits.outgoing_bytes = LIMIT;
+        options.limits.incoming_bytes = INCOMING;
+        options.limits.inflight = usize::from(scenario.window % 8) + 1;
+        if scenario.queued < u8::MAX {
+            options.limits.queued = usize::from(scenario.queued) + 1;
+        }
+        let aliases = Some(u32::from(scenario.aliases)).filter(|_| protocol == Protocol::V5);
+        options.properties = number(Property::TopicAliasMaximum, aliases);
+        options.validate().expect("options");
+        let (now, inflight) = (Instant::now(), options.limits.inflight);
+        let mut session = Session::new(Arc::new(options), now);
+        session.set_logging(scenario.logging);
+        session.set_reporting(scenario.reporting);
+        Self {
+            session,
+            protocol,
+            now,
+            inflight,
+            reporting: scenario.reporting,
+            unconfirmed: HashMap::new(),
+            reported_later: HashSet::new(),
+            held: Vec::new(),
+            requests: HashMap::new(),
+            receipts: VecDeque::new(),
+            link: Link::default(),
+        }
+    }
+
+    /// Lets something happen.
+    pub fn act(&mut self, action: &Action) {
+        match action {
+            Action::Open => self.open(),
+            Action::Accept { session_present, terms } => {
+                let properties = (self.protocol == Protocol::V5).then(|| terms.properties());
+                let session_present = *session_present;
+                self.receive(Incoming::ConnAck { session_present, code: 0, properties });
+            }
+            Action::Receive(packet) => self.receive(packet.incoming(self.protocol)),
+            Action::Read(bytes) => self.read(bytes),
+            Action::Publish { topic, length, qos, retain, alias, text } => {
+                let mut properties =
+                    number(Property::TopicAlias, alias.map(|alias| alias.max(1).into()));
+                if let Some(text) = text {
+                    let text = Value::Text("x".repeat((*text).into()));
+                    properties.set(Property::ContentType, text).expect("plain text");
+                }
+                let named = if alias.is_some() && *topic == 0 { "" } else { topic_of(*topic) };
+                let properties = (self.protocol == Protocol::V5).then_some(properties);
+                self.publish(named, (*length).into(), qos.0, *retain, properties);
+            }
+            Action::Subscribe { filters, qos, reuse, identifier } => {
+                let identifier = identifier.map(|identifier| identifier.max(1).into());
+                let properties = number(Property::SubscriptionIdentifier, identifier);
+                self.subscribe(filters, *qos, *reuse, properties);
+            }
+            Action::Unsubscribe { filter } => {
+                let filters = vec![filter_of(*filter)];
+                let result = self.session.unsubscribe(filters, Properties::default());
+                self.requested(result.expect("a valid filter"), false);
+            }
+            Action::Handle { which } => self.handle((*which).into()),
+            Action::Acknowledge { mid, qos } => self.acknowledge(identifier(*mid), qos.0),
+            Action::Write { count } => self.write((*count).into()),
+            Action::Tick { seconds, reading } => {
+                self.now += Duration::from_secs((*seconds).into());
+                if self.session.tick(self.now, *reading).is_err() {
+                    self.lose();
+                }
+            }
+            Action::Lose => self.lose(),
+            Action::Disconnect { code, text } => {
+                self.session.set_goodbye(*code, reason(*text));
+                self.session.disconnect(true).expect("a good-bye");
+                self.settle();
+                self.lose();
+            }
+            Action::Release => self.session.release(),
+        }
+        self.settle();
+    }
+
+    fn open(&mut self) {
+        if !self.session.is_open() {
+            self.link = Link::default();
+            self.session.opened(self.now, self.now + Duration::from_secs(5));
+        }
+    }
+
+    /// The broker's packet comes, or what it is ends the connection.
+    fn receive(&mut self, packet: Incoming) {
+        if !self.session.is_open() {
+            return;
+        }
+        self.session.read(self.now);
+        if let Incoming::ConnAck { code: 0, properties, .. } = &packet
+            && !self.session.is_connected()
+        {
+            self.link.terms = properties.clone().unwrap_or_default();
+        }
+        let result = self.session.receive(packet, self.now);
+        self.settle();
+        if let Err(error) = result {
+            self.lose();
+            self.session.report_end(error.return_code());
+        }
+    }
+
+    fn read(&mut self, bytes: &[u8]) {
+        let mut bytes = BytesMut::from(bytes);
+        while self.session.is_open() {
+            match decode(self.protocol, &mut bytes, 1_000) {
+                Ok(Some(packet)) => self.receive(packet),
+                Ok(None) => break,
+                Err(_) => self.lose(),
+            }
+        }
+    }
+
+    fn publish(
+        &mut self,
+        topic: &str,
+        length: usize,
+        qos: Qos,
+        retain: bool,
+        properties: Option<Properties>,
+    ) {
+        let payload = vec![b'x'; length];
+        let before = self.session.outgoing_bytes();
+        let result = self.session.publish(topic, &payload, qos, retain, properties);
+        // A topic alias that is not known stands for no topic.
+        let Ok((code, mid, delivery)) = result else {
+            assert!(topic.is_empty(), "{topic} is refused: {result:?}");
+            return;
+        };
+        if !matches!(code, ReturnCode::Success | ReturnCode::NoConnection) {
+            assert!(mid == 0 && delivery.is_none(), "{code:?} with {mid}");
+            return;
+        }
+        assert!(before < LIMIT, "{before} bytes waited, and another message was accepted");
+        self.is_free(mid);
+        if qos != Qos::AtMostOnce {
+            self.unconfirmed.insert(mid, delivery.expect("it is kept until it is confirmed"));
+        } else if self.session.is_open() {
+            self.reported_later.insert(mid);
+            self.held.extend(delivery);
+        }
+    }
+
+    fn is_free(&self, mid: u16) {
+        assert_ne!(mid, 0);
+        assert!(!self.unconfirmed.contains_key(&mid), "{mid} is a message's already");
+        assert!(!self.requests.contains_key(&mid), "{mid} is a request's already");
+    }
+
+    fn subscribe(
+        &mut self,
+        filters: &[u8],
+        AnyQos(qos): AnyQos,
+        reuse: bool,
+        properties: Properties,
+    ) {
+        let filters = filters.iter();
+        let filters =
+            filters.map(|filter| Subscription { filter: filter_of(*filter), options: qos.into() });
+        let result = self.session.subscribe(filters.collect(), properties, reuse);
+        let (code, mid) = result.expect("a valid filter");
+        // The identifier of one that was sent is known from what was put out.
+        if !reuse {
+            self.requested((code, mid), true);
+        }
+    }
+
+    fn requested(&mut self, (code, mid): (ReturnCode, Option<u16>), subscribe: bool) {
+        assert_eq!(mid.is_some(), code == ReturnCode::Success);
+        if let Some(mid) = mid {
+            self.is_free(mid);
+            self.requests.insert(mid, subscribe);
+        }
+    }
+
+    fn handle(&mut self, which: usize) {
+        if self.receipts.is_empty() {
+            return;
+        }
+        let index = which % self.receipts.len();
+        let receipt = self.receipts[index];
+        // The same one may be handled twice.
+        if which & 1 == 0 {
+            self.receipts.remove(index);
+        }
+        if receipt.qos == Qos::AtLeastOnce {
+            self.link.handled.insert(receipt.mid);
+        }
+        self.session.handled(receipt).expect("an acknowledgement");
+    }
+
+    fn acknowledge(&mut self, mid: u16, qos: Qos) {
+        if qos == Qos::AtLeastOnce {
+            self.link.handled.insert(mid);
+        }
+        let connected = self.session.is_connected();
+        let code = self.session.acknowledge(mid, qos).expect("an acknowledgement");
+        assert_eq!(code == ReturnCode::NoConnection, !connected);
+    }
+
+    fn write(&mut self, count: usize) {
+        let count = self.link.write(count);
+        self.session.wrote(count, self.now);
+    }
+
+    fn lose(&mut self) {
+        self.session.lost();
+        self.requests.retain(|_, subscribe| !*subscribe);
+        self.reported_later.clear();
+        self.link = Link::default();
+        for delivery in self.held.drain(..) {
+            assert_ne!(delivery.state(), State::Pending, "it is lost with the connection");
+        }
+    }
+
+    /// Takes what happened and what there is to write, and looks whether all is as it has to be.
+    fn settle(&mut self) {
+        let events: Vec<_> = self.session.take_events().drain(..).collect();
+        for event in events {
+            self.event(event);
+        }
+        let mut bytes = BytesMut::new();
+        self.session.take_output(&mut bytes);
+        while !bytes.is_empty() {
+            self.frame(&Frame::take(&mut bytes));
+        }
+        for (mid, delivery) in &self.unconfirmed {
+            assert_eq!(delivery.state(), State::Pending, "message {mid}");
+        }
+        self.check_bounds();
+    }
+
+    fn check_bounds(&mut self) {
+        // A message may be kept and wait to be written, each with what is around it.
+        let bound = self.link.controls() + 4 * (LIMIT + LARGEST);
+        let bytes = self.session.outgoing_bytes();
+        assert!(bytes <= bound, "{bytes} bytes wait");
+        if self.link.is_written() && self.session.is_connected() {
+            self.held.retain(|delivery| delivery.state() == State::Pending);
+            assert!(self.held.is_empty(), "everything is written");
+        }
+        let least = (SHORTEST + size_of::<Publish>()) * self.held.len();
+        if self.session.is_open() && !self.session.is_connected() {
+            assert!(least <= bytes, "{} messages wait as {bytes} bytes", self.held.len());
+        }
+        if !self.session.is_open() {
+            assert_eq!(self.session.deadline(), None);
+            assert!(!self.session.has_output());
+            assert!(bytes == 0 || !self.unconfirmed.is_empty(), "{bytes} bytes of nothing");
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Published { mid, code, .. } => match self.unconfirmed.remove(&mid) {
+                Some(delivery) => {
+                    let refused = code >= FAILURE && code != NOT_FOUND;
+                    let state = if refused { State::Refused(code) } else { State::Published };
+                    assert_eq!(delivery.state(), state, "message {mid}");
+                    self.link.sent.remove(&mid);
+                }
+                None => {
+                    assert!(self.reporting && self.reported_later.remove(&mid), "message {mid}");
+                }
+            },
+            Event::Message { publish, receipt, .. } => {
+                assert!(!publish.topic.is_empty());
+                self.receipts.extend(receipt);
+                if publish.qos == Qos::AtLeastOnce {
+                    self.link.received.insert(publish.mid);
+                }
+            }
+            Event::Subscribed { mid, .. } | Event::Unsubscribed { mid, .. } => {
+                self.requests.remove(&mid);
+            }
+            _ => {}
+        }
+    }
+
+    /// A packet goes out.
+    fn frame(&mut self, frame: &Frame) {
+        self.link.frame(frame, self.protocol);
+        match frame.kind() {
+            3 => self.published(frame),
+            8 | 10 => {
+                assert!(!self.unconfirmed.contains_key(&frame.mid()));
+                self.requests.insert(frame.mid(), frame.kind() == 8);
+            }
+            _ => {}
+        }
+    }
+
+    fn published(&self, frame: &Frame) {
+        let mid = frame.published(self.protocol).mid;
+        assert!(mid == 0 || self.unconfirmed.contains_key(&mid), "{mid} is confirmed already");
+        assert!(self.link.sent.len() <= self.inflight, "{} on the way", self.link.sent.len());
+    }
+
+    /// A broker comes that knows nothing, and does what MQTT asks of it: everything is confirmed.
+    pub fn finish(mut self) {
+        self.lose();
+        self.open();
+        self.settle();
+        let properties = (self.protocol == Protocol::V5).then(Properties::default);
+        self.receive(Incoming::ConnAck { session_present: false, code: 0, properties });
+        while !self.unconfirmed.is_empty() {
+            let mut sent: Vec<_> = self.link.sent.iter().copied().collect();
+            sent.sort_unstable();
+            assert!(!sent.is_empty(), "{} messages are stuck", self.unconfirmed.len());
+            for mid in sent {
+                self.receive(Incoming::PubAck(mid.into()));
+                self.receive(Incoming::PubRec(mid.into()));
+                self.receive(Incoming::PubComp(mid.into()));
+            }
+        }
+        self.write(usize::MAX);
+        assert_eq!(self.session.outgoing_bytes(), 0);
+        assert!(!self.session.has_unconfirmed());
+        let (.., delivery) = self
+            .session
+            .publish("topics/0", b"", Qos::AtLeastOnce, false, None)
+            .expect("a message");
+        drop(self.session);
+        assert_eq!(delivery.map(|delivery| delivery.state()), Some(State::Lost));
+    }
+}

@@ -1,0 +1,41 @@
+//! URLs of brokers and proxies: any text is parsed or refused, and a refusal shows no secret.
+//!
+//! The input is a text. As it is it is parsed; its lines are also put around a secret.
+#![no_main]
+
+use flask_mqtt_core::core::url::{parse_broker, parse_proxy};
+use libfuzzer_sys::fuzz_target;
+
+const SECRET: &str = "SECRET";
+
+fuzz_target!(|text: &str| {
+    errors(text);
+    if text.to_uppercase().contains(SECRET) {
+        return;
+    }
+    let mut lines = text.splitn(4, '\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let (front, before, after, rest) = (line(), line(), line(), line());
+    let password = format!("{front}:{before}{SECRET}{after}@{rest}");
+    let query = format!("{front}?{before}{SECRET}{after}");
+    // Without an @ it may be a password as long as it is in the place of the port.
+    let port: String =
+        format!("{before}{SECRET}{after}").split(['/', '?', '#', ':', '@']).collect();
+    let forgotten = format!("mqtt://user:{port}");
+    for text in [password, query, forgotten] {
+        for error in errors(&text) {
+            assert!(!error.contains(SECRET), "{text:?}: {error}");
+        }
+    }
+});
+
+/// What is said about a text that is no URL of a broker, or of a proxy.
+fn errors(text: &str) -> Vec<String> {
+    let broker = parse_broker(text).map(|url| {
+        assert!(!url.host.is_empty() && url.port != Some(0), "{text:?}: {url:?}");
+    });
+    let proxy = parse_proxy(text).map(|proxy| {
+        assert!(!proxy.host.is_empty() && proxy.port != 0, "{text:?}: {proxy:?}");
+    });
+    [broker, proxy].into_iter().filter_map(Result::err).map(|error| error.to_string()).collect()
+}
