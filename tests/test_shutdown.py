@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
+import socket
+import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from flask_mqtt import Client
 from support.peer import Peer
 from support.script import Script, running
 from support.scripted import unanswered_port
@@ -250,3 +255,29 @@ def test_a_forked_child_ends_promptly_and_leaves_the_parent_its_connection(
     scripted.wait_for("DISCONNECT")
     kinds = [packet.kind for packet in scripted.packets]
     assert kinds == ["CONNECT", "PUBLISH", "PUBLISH", "DISCONNECT"]
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_can_forget_the_clients_of_its_parent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        clients = [Client() for _ in range(30)]
+        for client in clients:
+            client.connect("127.0.0.1", server.getsockname()[1])
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                # A thread makes the C library give the memory of the parent's threads away.
+                thread = threading.Thread(target=int)
+                thread.start()
+                thread.join()
+                clients.clear()
+                del client
+                gc.collect()
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+        for client in clients:
+            client.disconnect()
+            client.loop_stop()

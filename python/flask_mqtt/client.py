@@ -7,11 +7,11 @@ import time
 from typing import Any, Literal
 
 from .config import Config
-from .constants import MQTT_ERR_AGAIN, MQTT_ERR_QUEUE_SIZE, MQTT_ERR_SUCCESS, MQTTv5, MQTTv311
+from .constants import MQTT_ERR_QUEUE_SIZE, MQTT_ERR_SUCCESS, MQTTv5, MQTTv311
 from .decorators import Decorators
 from .enums import CallbackAPIVersion, MQTTErrorCode
 from .loops import Loops
-from .messageinfo import MQTTMessageInfo, infos_of
+from .messageinfo import MQTTMessageInfo
 from .subscribeoptions import uses_options, wanted
 from .unsupported import Unsupported
 from .waiting import wait_for
@@ -64,7 +64,6 @@ class Client(Loops, Decorators, Unsupported):
             ValueError: A value is not allowed.
         """
         super().__init__(_checked_version(callback_api_version), userdata)
-        self._info = infos_of(self._core)
         self.settings = Config()
         _check_session(clean_session, client_id, protocol)
         self.configure(
@@ -142,12 +141,9 @@ class Client(Loops, Decorators, Unsupported):
         """
         if properties is not None:
             self._need_5("properties")
-        pair, delivery = self._core.publish(topic, payload, qos, retain, properties)
-        if delivery is None and pair[0] == MQTT_ERR_AGAIN:
+        info = self._core.publish(topic, payload, qos, retain, properties)
+        if info is None:
             return self._publish_when_there_is_room(topic, payload, qos, retain, properties)
-        info = self._info(pair)
-        if delivery is not None:
-            info._delivery = delivery  # noqa: SLF001 - the two belong together
         return info
 
     def _publish_when_there_is_room(self, *message: Any) -> MQTTMessageInfo:
@@ -155,16 +151,14 @@ class Client(Loops, Decorators, Unsupported):
         while True:
             # The waiter comes first, so that no room is missed between a refusal and the wait.
             waiter = self._core.room()
-            pair, delivery = self._core.publish(*message)
+            info = self._core.publish(*message)
             left = deadline - time.monotonic()
-            if pair[0] != MQTT_ERR_AGAIN:
+            if info is not None:
                 os.close(waiter)
-                info = self._info(pair)
-                info._delivery = delivery  # noqa: SLF001
                 return info
             if left <= 0 or not self._core.is_open():
                 os.close(waiter)
-                return self._info((MQTT_ERR_QUEUE_SIZE, 0))
+                return MQTTMessageInfo((MQTT_ERR_QUEUE_SIZE, 0))
             wait_for(waiter, left)
 
     def ack(self, mid: int, qos: int) -> MQTTErrorCode:

@@ -78,6 +78,8 @@ class Dispatcher:
         #: Whether the application says itself which messages are handled.
         self.manual_ack = False
         self._routes = Routes()
+        #: Whether there ever were any: asked about every message, and faster so than the index.
+        self._routed = False
         self._on_message: Handler | None = None
         self._route_cache: dict[str, tuple[Handler, ...]] = {}
         self._settled_at: float | None = None
@@ -104,6 +106,7 @@ class Dispatcher:
 
     def add_route(self, sub: str, handler: Handler) -> None:
         """Call a handler for the messages of a subscription, which may be a shared one."""
+        self._routed = True
         self._routes.add(sub, handler)
         self._routes_changed()
 
@@ -274,7 +277,7 @@ class Dispatcher:
             return
         # A handler may change the message.
         acknowledged = message.qos
-        if self._routes:
+        if self._routed:
             for handler in self._handlers_of(message.topic):
                 self.call(handler, self.client, self.userdata, message)
         elif self._on_message is not None:

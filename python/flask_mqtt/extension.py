@@ -10,6 +10,7 @@ from .client import Client
 from .constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
 from .enums import MQTTErrorCode
 from .message import TopicQos
+from .messageinfo import MQTTMessageInfo
 from .subscribeoptions import wanted
 
 if TYPE_CHECKING:
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
     from flask import Flask
     from typing_extensions import Self
 
-    from .messageinfo import MQTTMessageInfo
-
 logger = logging.getLogger("flask_mqtt")
+
+#: Looked up once: `publish` asks it about every message.
+_is_enabled_for = logger.isEnabledFor
 
 HandlerT = TypeVar("HandlerT", bound="Callable[..., Any]")
 
@@ -295,9 +297,10 @@ class Mqtt:
                 or there are properties before MQTT 5.
         """
         result = self.client.publish(topic, payload, qos, retain, properties)
-        if result[0]:
+        # Only a failure has this class itself: looking into the tuple would take longer.
+        if type(result) is MQTTMessageInfo:
             logger.error("Publishing to %r: %s", topic, MQTTErrorCode(result[0]).name)
-        elif logger.isEnabledFor(logging.DEBUG):
+        elif _is_enabled_for(logging.DEBUG):
             logger.debug("Publishing to %r, mid %s", topic, result[1])
         return result
 

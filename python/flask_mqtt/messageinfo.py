@@ -41,6 +41,7 @@ class MQTTMessageInfo(tuple[int, int]):  # noqa: SLOT001 - a tuple can have no s
     #: much slower with it.
     _delivery: Delivery | None = None
     #: Where to look: the same for all messages of a client, so it is an attribute of their class.
+    #: Messages that were not accepted for sending have this class itself.
     _core: weakref.ref[CoreClient] | None = None
 
     @property
@@ -174,6 +175,6 @@ class MQTTMessageInfo(tuple[int, int]):  # noqa: SLOT001 - a tuple can have no s
 
 
 def infos_of(core: CoreClient) -> type[MQTTMessageInfo]:
-    """Make the class of the infos of a client, which they do not keep alive."""
+    """Make the class of a client's infos, which do not keep it alive. The core asks for it once."""
     attributes = {"_core": weakref.ref(core), "__doc__": MQTTMessageInfo.__doc__}
     return type("MQTTMessageInfo", (MQTTMessageInfo,), attributes)

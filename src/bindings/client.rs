@@ -4,10 +4,12 @@ use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyFloat, PyInt, PyList, PyString};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyByteArray, PyBytes, PyFloat, PyInt, PyList, PyString, PyType};
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, class_of_infos, message_info};
 use super::error::to_python;
 use super::events;
 use super::message::MQTTMessage;
@@ -31,6 +33,8 @@ pub struct Client {
     number: u64,
     /// The process that connected: a forked child has no connection. 0 before.
     process: AtomicU32,
+    /// The class of what `publish` returns for messages that were accepted for sending.
+    infos: PyOnceLock<Py<PyType>>,
 }
 
 /// A filter with its QoS, no local, retain as published and retain handling.
@@ -42,7 +46,7 @@ impl Client {
     fn new() -> PyResult<Self> {
         let (core, wake) = CoreClient::new()?;
         let number = CLIENTS.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { core, wake, number, process: AtomicU32::new(0) })
+        Ok(Self { core, wake, number, process: AtomicU32::new(0), infos: PyOnceLock::new() })
     }
 
     /// A descriptor that becomes readable when there are events. It belongs to the caller.
@@ -92,22 +96,22 @@ impl Client {
         self.core.answer(options).map_err(to_python)
     }
 
-    /// Publishes a message. Returns `(rc, mid)`, and what becomes of it where it was accepted, except
-    /// for QoS 0: `delivery` tells that.
-    fn publish(
-        &self,
-        topic: &Bound<'_, PyAny>,
-        payload: &Bound<'_, PyAny>,
+    /// Publishes a message. Returns its `MQTTMessageInfo`, or `None` where there will be room later.
+    fn publish<'py>(
+        slf: &Bound<'py, Self>,
+        topic: &Bound<'py, PyAny>,
+        payload: &Bound<'py, PyAny>,
         qos: i64,
         retain: bool,
-        properties: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<((i32, u16), Option<Delivery>)> {
+        properties: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let client = slf.get();
         let topic = topic_text(topic)?;
         let qos = Qos::try_from(qos).map_err(to_python)?;
         let properties =
             properties.map(|given| from_python(Some(given), Place::Publish)).transpose()?;
         let publish = |payload: &[u8]| {
-            self.core.publish(topic, payload, qos, retain, properties).map_err(to_python)
+            client.core.publish(topic, payload, qos, retain, properties).map_err(to_python)
         };
         let (code, mid, delivery) = if let Ok(bytes) = payload.cast::<PyBytes>() {
             publish(bytes.as_bytes())?
@@ -116,7 +120,14 @@ impl Client {
         } else {
             publish(&payload_bytes(payload)?)?
         };
-        Ok(((code as i32, mid), delivery.map(|core| self.told(core))))
+        if code == ReturnCode::Again {
+            return Ok(None);
+        }
+        let info = Self::info(slf, code, mid)?;
+        if let Some(core) = delivery {
+            info.setattr(intern!(slf.py(), "_delivery"), client.told(core))?;
+        }
+        Ok(Some(info))
     }
 
     /// What becomes of a message of QoS 0.
@@ -203,6 +214,18 @@ impl Client {
 }
 
 impl Client {
+    fn info<'py>(
+        slf: &Bound<'py, Self>,
+        code: ReturnCode,
+        mid: u16,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if code != ReturnCode::Success {
+            return message_info(slf.py(), code, mid);
+        }
+        let class = slf.get().infos.get_or_try_init(slf.py(), || class_of_infos(slf.as_any()))?;
+        class.bind(slf.py()).call1(((code as i32, mid),))
+    }
+
     fn told(&self, core: CoreDelivery) -> Delivery {
         Delivery::new(core, self.number, self.process.load(Ordering::Relaxed))
     }

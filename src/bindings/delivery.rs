@@ -105,3 +105,9 @@ pub fn message_info(py: Python<'_>, rc: ReturnCode, mid: u16) -> PyResult<Bound<
     let class = MESSAGE_INFO.import(py, "flask_mqtt.messageinfo", "MQTTMessageInfo")?;
     class.call1(((rc as i32, mid),))
 }
+
+/// The class of the infos of a client, which say what becomes of QoS 0 too.
+pub fn class_of_infos(client: &Bound<'_, PyAny>) -> PyResult<Py<PyType>> {
+    let module = client.py().import("flask_mqtt.messageinfo")?;
+    Ok(module.getattr("infos_of")?.call1((client,))?.cast_into::<PyType>()?.unbind())
+}

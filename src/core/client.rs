@@ -24,6 +24,8 @@ use super::task::{Stop, Task};
 use super::transport::check;
 
 struct Running {
+    /// The process that has the thread.
+    process: u32,
     thread: JoinHandle<()>,
     stop: watch::Sender<Stop>,
     opened: Arc<Outcome>,
@@ -95,7 +97,7 @@ impl Client {
                 }
                 work(task);
             })?;
-        *running = Some(Running { thread, stop, opened, done });
+        *running = Some(Running { process: std::process::id(), thread, stop, opened, done });
         Ok(waiter)
     }
 
@@ -245,8 +247,14 @@ impl Client {
         });
     }
 
+    /// The I/O thread. A forked child has none: what its parent's waits with is in memory that may be
+    /// given away there, so it is not even freed.
     fn lock_running(&self) -> MutexGuard<'_, Option<Running>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.as_ref().is_some_and(|running| running.process != std::process::id()) {
+            std::mem::forget(running.take());
+        }
+        running
     }
 }
 
