@@ -43,7 +43,10 @@ def test_a_password_set_on_the_client_does_not_go_with_the_user_of_a_key() -> No
     mqtt.client.username_pw_set("own", "hunter2")
     with mqtt:
         mqtt.init_app(make_app(1, username="me"))
-        assert (mqtt.client.settings.username, mqtt.client.settings.password) == ("me", None)
+        assert (
+            mqtt.client._connection_settings.username,
+            mqtt.client._connection_settings.password,
+        ) == ("me", None)
 
 
 def test_tls_set_on_the_client_and_a_url_without_tls_contradict_each_other() -> None:

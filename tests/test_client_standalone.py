@@ -66,6 +66,27 @@ def test_messages_come_and_go_with_loop_start(broker: Mosquitto, protocol: int) 
     assert seen == [(b"q%d" % qos, qos, {"mine": 1}, "mqtt-dispatch") for qos in (0, 1, 2)]
 
 
+def test_the_codes_of_subscribing_have_names(broker: Mosquitto) -> None:
+    with looping(broker) as client:
+        codes = [client.subscribe("a")[0], client.unsubscribe("a")[0]]
+    codes += [client.subscribe("a")[0], client.unsubscribe("a")[0]]
+    names = ["MQTT_ERR_SUCCESS", "MQTT_ERR_SUCCESS", "MQTT_ERR_NO_CONN", "MQTT_ERR_NO_CONN"]
+    assert [code.name for code in codes] == names
+
+
+@pytest.mark.parametrize("kept", [True, 1, False, 0, None])
+def test_retain_is_what_python_takes_for_true(broker: Mosquitto, kept: Any) -> None:
+    topic = new_topic()
+    seen: list[bool] = []
+    with looping(broker) as client:
+        client.publish(topic, "x", 1, kept).wait_for_publish(5)
+        client.on_message = lambda _client, _userdata, message: seen.append(message.retain)
+        client.on_subscribe = lambda client, *_: client.publish(topic, "y", 1)
+        client.subscribe(topic, 1)
+        wait_until(lambda: len(seen) == (2 if kept else 1))
+    assert seen == ([True, False] if kept else [False])
+
+
 def test_messages_come_and_go_with_loop(broker: Mosquitto) -> None:
     topic = new_topic()
     seen: list[bytes] = []
@@ -188,7 +209,7 @@ def test_reinitialise_leaves_the_extension_its_part(broker: Mosquitto) -> None:
     with Mqtt(make_app(broker.port)) as mqtt:
         wait_until(lambda: mqtt.connected)
         mqtt.client.reinitialise()
-        mqtt.connected = False
+        assert not mqtt.connected
         mqtt.client.on_connect = lambda *_: names.append(current_app.name)
         mqtt.client.connect(broker.host, broker.port)
         mqtt.client.loop_start()

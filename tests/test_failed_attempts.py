@@ -189,5 +189,5 @@ def test_delays_that_make_no_sense_are_refused_and_those_before_stay(
     client = Client()
     with pytest.raises(error, match=text):
         client.reconnect_delay_set(*delays)
-    settings = client.settings
+    settings = client._connection_settings
     assert (settings.reconnect_delay_min, settings.reconnect_delay_max) == (1, 120)

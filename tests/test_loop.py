@@ -204,6 +204,39 @@ def test_what_a_handler_can_call_in_loop(client: Client, scripted: ScriptedBroke
     scripted.wait_for("DISCONNECT")
 
 
+def test_loop_stop_after_disconnect_waits_for_on_disconnect(
+    client: Client, scripted: ScriptedBroker
+) -> None:
+    calls: list[str] = []
+    client.on_connect = lambda *_: calls.append("connect")
+    client.on_disconnect = lambda *_: calls.append("disconnect")
+    for _ in range(20):
+        client.connect("127.0.0.1", scripted.port)
+        client.loop_start()
+        wait_until(client.is_connected)
+        client.disconnect()
+        assert client.loop_stop() == MQTT_ERR_SUCCESS
+        assert client.loop_stop() == MQTT_ERR_INVAL
+    assert calls == ["connect", "disconnect"] * 20
+
+
+def test_on_disconnect_follows_where_a_handler_disconnects_and_stops(
+    client: Client, scripted: ScriptedBroker
+) -> None:
+    ended = threading.Event()
+
+    def end(*_: Any) -> None:
+        client.disconnect()
+        client.loop_stop()
+
+    client.on_connect = end
+    client.on_disconnect = lambda *_: ended.set()
+    client.connect("127.0.0.1", scripted.port)
+    client.loop_start()
+    assert ended.wait(5)
+    assert client.loop_stop() == MQTT_ERR_INVAL
+
+
 def test_the_thread_is_stopped_and_started_by_a_handler(
     client: Client, scripted: ScriptedBroker
 ) -> None:

@@ -16,5 +16,9 @@ def test_a_message_has_pahos_attributes() -> None:
     message.info = info = MQTTMessageInfo((4, 8))
     assert message.state is MessageState.MQTT_MS_PUBLISH
     assert message.info is info
+    message.topic = b"c/\xc3\xa4"  # type: ignore[assignment]
+    assert message.topic == "c/ä"
+    message.topic = "d"
+    assert message.topic == "d"
     with pytest.raises(TypeError, match="unhashable"):
         hash(message)

@@ -188,8 +188,7 @@ def test_a_reason_code_equals_its_number_and_its_name() -> None:
     assert {135: "found"}[code] == "found"
     assert str(code) == f"{code}" == code.getName() == "Not authorized"
     assert f"{code:d}" == "135"
-    assert repr(code) == "ReasonCode(2, 'Not authorized', 135)"
-    assert eval(repr(code)).packetType == code.packetType
+    assert repr(code) == "ReasonCode(Connack, 'Not authorized')"
     assert json.dumps(code) == "135"
     copied = pickle.loads(pickle.dumps(code))
     assert (copied, copied.packetType) == (code, PacketTypes.CONNACK)

@@ -53,6 +53,15 @@ def test_as_many_messages_are_on_their_way_as_the_key_allows(
         scripted.wait_for(lambda packet: packet.payload == b"3")
 
 
+def test_the_limit_of_what_waits_holds_before_the_first_connection() -> None:
+    client = Client()
+    client.max_queued_messages_set(3)
+    codes = [client.publish("t", str(number), 1).rc for number in range(5)]
+    assert codes == [MQTT_ERR_NO_CONN] * 3 + [MQTT_ERR_QUEUE_SIZE] * 2
+    client.max_queued_messages = 0
+    assert client.publish("t", "x", 1).rc == MQTT_ERR_NO_CONN
+
+
 def test_without_a_limit_all_are_on_their_way_at_once(scripted: ScriptedBroker) -> None:
     scripted.withhold.add("PUBACK")
     with connected(make_app(scripted.port, max_inflight=0)) as mqtt:

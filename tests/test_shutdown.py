@@ -80,6 +80,40 @@ def test_a_handler_that_runs_does_not_hold_up_the_end(scripted: ScriptedBroker) 
     assert scripted.of("PUBACK") == []
 
 
+@pytest.mark.parametrize(
+    "wait",
+    ["info.wait_for_publish()", "asyncio.run(settled())"],
+    ids=["a thread", "an event loop"],
+)
+def test_daemon_threads_that_wait_for_a_message_end_without_a_word(
+    scripted: ScriptedBroker, wait: str
+) -> None:
+    scripted.withhold.add("PUBACK")
+    code = f"""
+        import asyncio
+
+        mqtt = Mqtt(app)
+        until(lambda: mqtt.connected)
+        info = mqtt.publish("t", "x", 1)
+        waiting = threading.Event()
+
+        async def settled():
+            await info
+
+        def wait():
+            waiting.set()
+            {wait}
+
+        threading.Thread(target=wait, daemon=True).start()
+        waiting.wait(10)
+        time.sleep(0.1)
+        end()
+    """
+    with running(code, scripted.port) as script:
+        assert_prompt(script)
+        assert "Exception" not in script.errors
+
+
 def test_a_broker_that_reads_nothing_does_not_hold_up_the_end(scripted: ScriptedBroker) -> None:
     code = """
         mqtt = Mqtt(app)

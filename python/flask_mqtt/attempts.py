@@ -20,7 +20,7 @@ class Attempts(ClientSettings, Callbacks):
     """
 
     #: Whether the connection has other settings than the client.
-    _changed = False
+    _settings_changed = False
 
     def configure(self, **values: Any) -> None:
         """Change settings for the next attempt to connect, also an automatic one.
@@ -32,8 +32,15 @@ class Attempts(ClientSettings, Callbacks):
             TypeError: A value has the wrong type.
             ValueError: A value is not allowed.
         """
-        super().configure(**values)
-        self._changed = True
+        self._change_settings(**values)
+
+    def _change_settings(self, **values: Any) -> None:
+        super()._change_settings(**values)
+        self._settings_changed = True
+        if not self._core.is_running():
+            # What is published before there is a connection waits too.
+            settings = self._connection_settings
+            self._core.limit(settings.max_inflight, settings.max_queued)
         self._ask()
 
     def _handlers_changed(self) -> None:
@@ -48,29 +55,29 @@ class Attempts(ClientSettings, Callbacks):
             self._core.ask(True)
 
     def _may_differ(self) -> bool:
-        hook = self._on_pre_connect is not None
-        return hook or self._changed or callable(self.settings.ws_headers)
+        hook = self._current_handler("on_pre_connect") is not None
+        return hook or self._settings_changed or callable(self._connection_settings.ws_headers)
 
-    def _start(self, *, report_first: bool) -> int:
+    def _start_connecting(self, *, report_first: bool) -> int:
         if report_first:
             # A handler that connects has a context of its own.
             self._call_on_pre_connect(self._dispatcher.call_elsewhere)
-        self._changed = False
-        options = self.settings.connect_options(make_headers=report_first)
-        self._speaks_5 = self.settings.protocol_version == MQTTv5
+        self._settings_changed = False
+        options = self._connection_settings.connect_options(make_headers=report_first)
+        self._speaks_5 = self._connection_settings.protocol_version == MQTTv5
         # The connection's thread may ask as soon as it runs.
         self._ask()
         return self._core.connect(options, report_first)
 
-    def _attempt(self) -> None:
+    def _attempt_event(self) -> None:
         if not self._core.is_asking():
             # The connection was ended in the meantime.
             return
-        super()._attempt()
-        self._changed = False
+        super()._attempt_event()
+        self._settings_changed = False
         try:
-            self._core.answer(self.settings.connect_options())
-            self._speaks_5 = self.settings.protocol_version == MQTTv5
+            self._core.answer(self._connection_settings.connect_options())
+            self._speaks_5 = self._connection_settings.protocol_version == MQTTv5
         except Exception:
             logger.exception("No connection can be made with the new settings; those before stay")
             self._core.answer(None)

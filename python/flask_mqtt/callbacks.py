@@ -21,7 +21,7 @@ from .callback_types import (
 from .constants import LOGGING_LEVEL
 from .dispatch import Dispatcher
 from .enums import CallbackAPIVersion, LogLevel, MQTTErrorCode
-from .handlers import Fitted, HandlerSlot
+from .handlers import Fitted, HandlerSlot, check_handler
 from .reasoncodes import PacketTypes, ReasonCode, reason_codes
 
 if TYPE_CHECKING:
@@ -103,15 +103,15 @@ class Callbacks:
         self._dispatcher = Dispatcher(
             self._core,
             {
-                _core.EVENT_CONNACK: self._connack,
-                _core.EVENT_DISCONNECTED: self._disconnected,
-                _core.EVENT_PUBLISHED: self._published,
-                _core.EVENT_SUBSCRIBED: self._subscribed,
-                _core.EVENT_UNSUBSCRIBED: self._unsubscribed,
-                _core.EVENT_LOG: self._log,
-                _core.EVENT_NOTICE: self._notice,
-                _core.EVENT_ATTEMPT: self._attempt,
-                _core.EVENT_CONNECT_FAILED: self._connect_failed,
+                _core.EVENT_CONNACK: self._connack_event,
+                _core.EVENT_DISCONNECTED: self._disconnected_event,
+                _core.EVENT_PUBLISHED: self._published_event,
+                _core.EVENT_SUBSCRIBED: self._subscribed_event,
+                _core.EVENT_UNSUBSCRIBED: self._unsubscribed_event,
+                _core.EVENT_LOG: self._log_event,
+                _core.EVENT_NOTICE: self._notice_event,
+                _core.EVENT_ATTEMPT: self._attempt_event,
+                _core.EVENT_CONNECT_FAILED: self._connect_failed_event,
             },
             self._catch_up,
         )
@@ -125,20 +125,44 @@ class Callbacks:
         #: The properties of the end of a connection, for the handler of it.
         self._last_properties: Properties | None = None
         self._in_on_connect = False
+        #: Whether `disconnect` was called, and the event of it has not come.
+        self._is_ending = False
         #: Why the last connection ended, for `loop`; 0 where none has.
         self._ended_with = 0
         #: The extension's bookkeeping: called in place of `on_connect` and `on_disconnect`, with
-        #: the same arguments, and expected to call `call_on_connect` and `call_on_disconnect`.
-        self.connect_hook: Handler = self.call_on_connect
-        self.disconnect_hook: Handler = self.call_on_disconnect
+        #: the same arguments, and expected to call `_call_on_connect` and `_call_on_disconnect`.
+        self._connect_hook: Handler = self._call_on_connect
+        self._disconnect_hook: Handler = self._call_on_disconnect
+        #: The handlers that a subclass has as methods, which paho's calls too.
+        self._method_slots = {
+            name: slot for name, slot in _SLOTS.items() if getattr(type(self), name) is not slot
+        }
+        self._listen()
+        if type(self).on_message is not Callbacks.on_message:
+            self._dispatcher.on_message = self._call_on_message
 
     def _forget_handlers(self) -> None:
         # Those of messages are the dispatcher's.
-        for name, slot in vars(Callbacks).items():
-            if isinstance(slot, HandlerSlot):
-                setattr(self, name, None)
+        for name in _SLOTS.keys() - self._method_slots.keys():
+            setattr(self, name, None)
+        # An object's own handler hides the method.
+        for name in ("on_message", *self._method_slots):
+            vars(self).pop(name, None)
 
-    def bind(self, app: Flask) -> None:
+    def _current_handler(self, name: str) -> Fitted | None:
+        """Return a handler, which may be a method of a subclass, by its attribute's name."""
+        slot = self._method_slots.get(name)
+        if slot is None:
+            fitted: Fitted | None = getattr(self, f"_{name}")
+            return fitted
+        handler = getattr(self, name)
+        return None if handler is None else slot.fit(handler)
+
+    def _call_on_message(self, client: Any, userdata: Any, message: Any) -> Any:
+        """Call the method `on_message` of a subclass, or what was assigned since."""
+        return None if self.on_message is None else self.on_message(client, userdata, message)
+
+    def _bind_app(self, app: Flask) -> None:
         """Run every handler in an application context of ``app``, and log to its logger."""
         self._dispatcher.bind(app)
 
@@ -149,6 +173,7 @@ class Callbacks:
 
     @on_message.setter
     def on_message(self, handler: CallbackOnMessage | None) -> None:
+        check_handler("on_message", handler)
         self._dispatcher.on_message = handler
 
     @property
@@ -163,6 +188,8 @@ class Callbacks:
 
     @logger.setter
     def logger(self, value: logging.Logger | None) -> None:
+        if value is not None and not callable(getattr(value, "log", None)):
+            raise TypeError(f"logger {value!r}: it must be a logging.Logger, or None")
         self._logger = value
         self._handlers_changed()
 
@@ -178,9 +205,12 @@ class Callbacks:
         """Undo `enable_logger`. `on_log` is called as before."""
         self.logger = None
 
+    def _listen(self) -> None:
+        logging_wanted = self._current_handler("on_log") is not None or self._logger is not None
+        self._core.listen(logging_wanted, self._current_handler("on_publish") is not None)
+
     def _handlers_changed(self) -> None:
-        logging_wanted = self._on_log is not None or self._logger is not None
-        self._core.listen(logging_wanted, self._on_publish is not None)
+        self._listen()
         # An `on_connect` that came late has something to catch up with.
         self._core.wake()
 
@@ -193,10 +223,14 @@ class Callbacks:
             callback: Called as ``(client, userdata, message)``.
 
         Raises:
+            TypeError: The handler is no function.
             ValueError: The filter is malformed (MQTT 3.1.1, section 4.7), or there is no handler.
         """
         if callback is None or sub is None:
             raise ValueError("a handler for a topic needs both the filter and the handler")
+        check_handler("callback", callback)
+        if not isinstance(sub, str):
+            raise TypeError(f"sub {sub!r}: it must be a filter, as in 'home/#'")
         _core.validate_filter(sub)
         self._dispatcher.add_route(sub, callback)
 
@@ -211,6 +245,8 @@ class Callbacks:
         """
         if sub is None:
             raise ValueError("the handler of which filter is to be forgotten? sub is None")
+        if not isinstance(sub, str):
+            raise TypeError(f"sub {sub!r}: it must be the filter that was added")
         self._dispatcher.remove_route(sub)
 
     def user_data_set(self, userdata: Any) -> None:
@@ -223,15 +259,18 @@ class Callbacks:
 
     # -- events -----------------------------------------------------------------------------------
 
-    def _connack(self, session_present: int, code: int, properties: Properties | None) -> None:
+    def _connack_event(
+        self, session_present: int, code: int, properties: Properties | None
+    ) -> None:
         flags = {"session present": session_present}
         rc = ReasonCode(PacketTypes.CONNACK, identifier=code) if self._speaks_5 else code
         self._unseen = (flags, rc, properties)
-        self._guarded(self.connect_hook, self, self._dispatcher.userdata, flags, rc)
+        self._guarded(self._connect_hook, self, self._dispatcher.userdata, flags, rc)
 
-    def call_on_connect(self, _client: Any, userdata: Any, flags: dict[str, int], rc: int) -> None:
+    def _call_on_connect(self, _client: Any, userdata: Any, flags: dict[str, int], rc: int) -> None:
         """Call the application's `on_connect`, if there is one and it has not seen this CONNACK."""
-        if self._on_connect is None or self._unseen is None:
+        fitted = self._current_handler("on_connect")
+        if fitted is None or self._unseen is None:
             return
         properties = self._unseen[2]
         self._unseen = None
@@ -240,16 +279,16 @@ class Callbacks:
         if not self._version_1:
             arguments = signatures.connect(*arguments)
         try:
-            self._call(self._on_connect, self, userdata, *arguments)
+            self._call_handler(fitted, self, userdata, *arguments)
         finally:
             self._in_on_connect = False
 
     def _catch_up(self) -> None:
-        if self._unseen is not None and self._on_connect is not None:
+        if self._unseen is not None and self._current_handler("on_connect") is not None:
             flags, rc, _ = self._unseen
-            self.call_on_connect(self, self._dispatcher.userdata, flags, rc)
+            self._call_on_connect(self, self._dispatcher.userdata, flags, rc)
 
-    def _disconnected(
+    def _disconnected_event(
         self, code: int, reason: int | None = None, properties: Properties | None = None
     ) -> None:
         self._unseen = None
@@ -261,17 +300,20 @@ class Callbacks:
             if reason is None
             else ReasonCode(PacketTypes.DISCONNECT, identifier=reason)
         )
-        self._guarded(self.disconnect_hook, self, self._dispatcher.userdata, rc)
+        self._guarded(self._disconnect_hook, self, self._dispatcher.userdata, rc)
+        self._is_ending = False
+        self._dispatcher.connection_ended()
 
-    def call_on_disconnect(self, _client: Any, userdata: Any, rc: int) -> None:
+    def _call_on_disconnect(self, _client: Any, userdata: Any, rc: int) -> None:
         """Call the application's `on_disconnect`, with the arguments that it can take."""
-        if self._on_disconnect is not None:
+        fitted = self._current_handler("on_disconnect")
+        if fitted is not None:
             arguments: tuple[Any, ...] = (rc, self._last_properties)
             if not self._version_1:
                 arguments = signatures.disconnect(*arguments)
-            self._call(self._on_disconnect, self, userdata, *arguments)
+            self._call_handler(fitted, self, userdata, *arguments)
 
-    def _call(self, fitted: Fitted, *arguments: Any) -> None:
+    def _call_handler(self, fitted: Fitted, *arguments: Any) -> None:
         if self._version_1:
             arguments = arguments[: fitted.with_5 if self._speaks_5 else fitted.before]
         here = self._dispatcher.is_current_thread
@@ -285,58 +327,68 @@ class Callbacks:
         except Exception:
             logger.exception("%s failed", getattr(hook, "__qualname__", hook))
 
-    def _published(self, mid: int, code: int, properties: Properties | None) -> None:
-        fitted, userdata = self._on_publish, self._dispatcher.userdata
+    def _published_event(self, mid: int, code: int, properties: Properties | None) -> None:
+        fitted = self._on_publish or self._current_handler("on_publish")
+        userdata = self._dispatcher.userdata
         if fitted is None:
             return
         if not self._version_1:
-            self._call(fitted, self, userdata, mid, *signatures.publish(code, properties))
+            self._call_handler(fitted, self, userdata, mid, *signatures.publish(code, properties))
         elif (fitted.with_5 if self._speaks_5 else fitted.before) == 3:  # noqa: PLR2004 - the usual
             self._dispatcher.call(fitted.handler, self, userdata, mid)
         else:
             reason = ReasonCode(PacketTypes.PUBACK, identifier=code) if self._speaks_5 else None
-            self._call(fitted, self, userdata, mid, properties, reason)
+            self._call_handler(fitted, self, userdata, mid, properties, reason)
 
-    def _subscribed(
+    def _subscribed_event(
         self, mid: int, granted: tuple[int, ...], properties: Properties | None
     ) -> None:
-        if self._on_subscribe is None:
+        fitted = self._current_handler("on_subscribe")
+        if fitted is None:
             return
         arguments: tuple[Any, ...] = (granted, properties)
         if not self._version_1:
             arguments = signatures.subscribe(granted, properties)
         elif self._speaks_5:
             arguments = (tuple(reason_codes(PacketTypes.SUBACK, granted)), properties)
-        self._call(self._on_subscribe, self, self._dispatcher.userdata, mid, *arguments)
+        self._call_handler(fitted, self, self._dispatcher.userdata, mid, *arguments)
 
-    def _unsubscribed(
+    def _unsubscribed_event(
         self, mid: int, codes: tuple[int, ...], properties: Properties | None
     ) -> None:
-        if self._on_unsubscribe is None:
+        fitted = self._current_handler("on_unsubscribe")
+        if fitted is None:
             return
         if self._version_1:
             reasons = tuple(reason_codes(PacketTypes.UNSUBACK, codes))
             arguments: tuple[Any, ...] = (properties, reasons)
         else:
             arguments = signatures.unsubscribe(codes, properties)
-        self._call(self._on_unsubscribe, self, self._dispatcher.userdata, mid, *arguments)
+        self._call_handler(fitted, self, self._dispatcher.userdata, mid, *arguments)
 
-    def _log(self, level: int, text: str) -> None:
+    def _log_event(self, level: int, text: str) -> None:
         if self._logger is not None:
-            self._logger.log(LOGGING_LEVEL[LogLevel(level)], text)
-        if self._on_log is not None:
-            self._call(self._on_log, self, self._dispatcher.userdata, LogLevel(level), text)
+            # A filter of the application's may raise.
+            self._guarded(self._logger.log, LOGGING_LEVEL[LogLevel(level)], text)
+        fitted = self._on_log or self._current_handler("on_log")
+        if fitted is not None:
+            self._call_handler(fitted, self, self._dispatcher.userdata, LogLevel(level), text)
 
-    def _attempt(self) -> None:
+    def _attempt_event(self) -> None:
         self._call_on_pre_connect(self._dispatcher.call)
 
     def _call_on_pre_connect(self, call: Handler) -> None:
-        if self._on_pre_connect is not None:
-            call(self._on_pre_connect.handler, self, self._dispatcher.userdata)
+        fitted = self._current_handler("on_pre_connect")
+        if fitted is not None:
+            call(fitted.handler, self, self._dispatcher.userdata)
 
-    def _connect_failed(self) -> None:
-        if self._on_connect_fail is not None:
-            self._call(self._on_connect_fail, self, self._dispatcher.userdata)
+    def _connect_failed_event(self) -> None:
+        fitted = self._current_handler("on_connect_fail")
+        if fitted is not None:
+            self._call_handler(fitted, self, self._dispatcher.userdata)
 
-    def _notice(self, level: int, text: str) -> None:
+    def _notice_event(self, level: int, text: str) -> None:
         logger.log(LOGGING_LEVEL[LogLevel(level)], text)
+
+
+_SLOTS = {name: slot for name, slot in vars(Callbacks).items() if isinstance(slot, HandlerSlot)}

@@ -7,7 +7,13 @@ import time
 from typing import Any, Literal
 
 from .config import Config
-from .constants import MQTT_ERR_QUEUE_SIZE, MQTT_ERR_SUCCESS, MQTTv5, MQTTv311
+from .constants import (
+    MQTT_ERR_NOT_FOUND,
+    MQTT_ERR_QUEUE_SIZE,
+    MQTT_ERR_SUCCESS,
+    MQTTv5,
+    MQTTv311,
+)
 from .decorators import Decorators
 from .enums import CallbackAPIVersion, MQTTErrorCode
 from .loops import Loops
@@ -18,6 +24,8 @@ from .waiting import wait_for
 
 #: How long a full queue makes `publish` wait, in seconds.
 PUBLISH_TIMEOUT = 10.0
+
+_LAST_MID = 65_535
 
 
 class Client(Loops, Decorators, Unsupported):
@@ -64,9 +72,9 @@ class Client(Loops, Decorators, Unsupported):
             ValueError: A value is not allowed.
         """
         super().__init__(_checked_version(callback_api_version), userdata)
-        self.settings = Config()
+        self._connection_settings = Config()
         _check_session(clean_session, client_id, protocol)
-        self.configure(
+        self._change_settings(
             client_id=client_id,
             clean_session=clean_session is None or clean_session,
             protocol_version=protocol,
@@ -98,15 +106,19 @@ class Client(Loops, Decorators, Unsupported):
                 "reinitialise() ends what calls the handlers: no handler can call it"
             )
         _check_session(clean_session, client_id, MQTTv311)
+        was_open = self._core.is_open()
         self.loop_stop()
-        self.close()
-        hooks, app = (self.connect_hook, self.disconnect_hook), self._dispatcher.app
+        Loops.close(self)
+        hooks, app = (self._connect_hook, self._disconnect_hook), self._dispatcher.app
         self._forget_handlers()
+        if was_open:
+            # Nobody but the extension hears of it.
+            self._disconnected_event(MQTT_ERR_SUCCESS)
         self._has_host = False
         Client.__init__(self, self.callback_api_version, client_id, clean_session, userdata)
-        self.connect_hook, self.disconnect_hook = hooks
+        self._connect_hook, self._disconnect_hook = hooks
         if app is not None:
-            self.bind(app)
+            self._bind_app(app)
 
     def publish(
         self,
@@ -175,10 +187,16 @@ class Client(Loops, Decorators, Unsupported):
             there is no connection.
 
         Raises:
+            TypeError: A value is no number.
             ValueError: There is no such QoS.
         """
         if not self._dispatcher.manual_ack or qos == 0:
             return MQTT_ERR_SUCCESS
+        for name, value in (("mid", mid), ("qos", qos)):
+            if not isinstance(value, int):
+                raise TypeError(f"{name} {value!r}: it must be a number, the message's {name}")
+        if not 0 < mid <= _LAST_MID:
+            return MQTT_ERR_NOT_FOUND
         return MQTTErrorCode(self._core.acknowledge(mid, qos))
 
     def manual_ack_set(self, on: bool) -> None:
@@ -192,7 +210,7 @@ class Client(Loops, Decorators, Unsupported):
 
     def subscribe(
         self, topic: Any, qos: int = 0, options: Any = None, properties: Any = None
-    ) -> tuple[int, int | None]:
+    ) -> tuple[MQTTErrorCode, int | None]:
         """Subscribe.
 
         Args:
@@ -215,9 +233,12 @@ class Client(Loops, Decorators, Unsupported):
         if uses_options(topic, options):
             self._need_5("options")
         filters = wanted(topic, qos, options)
-        return self._core.subscribe(filters, properties, self._in_on_connect)
+        rc, mid = self._core.subscribe(filters, properties, self._in_on_connect)
+        return MQTTErrorCode(rc), mid
 
-    def unsubscribe(self, topic: str | list[str], properties: Any = None) -> tuple[int, int | None]:
+    def unsubscribe(
+        self, topic: str | list[str], properties: Any = None
+    ) -> tuple[MQTTErrorCode, int | None]:
         """Unsubscribe from a filter or a list of filters. Returns as `subscribe` does.
 
         Args:
@@ -232,7 +253,8 @@ class Client(Loops, Decorators, Unsupported):
         filters = topic if isinstance(topic, list) else [topic]
         if not filters or not all(isinstance(item, str) for item in filters):
             raise ValueError(f"invalid topic {topic!r}: it must be a filter or a list of filters")
-        return self._core.unsubscribe(filters, properties)
+        rc, mid = self._core.unsubscribe(filters, properties)
+        return MQTTErrorCode(rc), mid
 
 
 def _checked_version(version: Any) -> CallbackAPIVersion:

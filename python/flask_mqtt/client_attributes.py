@@ -29,91 +29,91 @@ class ClientAttributes(Attempts):
     @property
     def host(self) -> str:
         """Host name or address of the broker, or the path of its socket; empty before `connect`."""
-        return self._broker.host if self._has_host else ""
+        return self._first_broker.host if self._has_host else ""
 
     @host.setter
     def host(self, value: str) -> None:
         if not value:
             raise ValueError(f"host {value!r}: it must be a host name, an address or a URL")
-        self._assign("host", broker_url=value)
+        self._assign_setting("host", broker_url=value)
         self._has_host = True
 
     @property
     def port(self) -> int:
         """TCP port of the broker; 0 for a unix socket."""
-        return self._broker.port
+        return self._first_broker.port
 
     @port.setter
     def port(self, value: int) -> None:
-        self._assign("port", broker_port=value)
+        self._assign_setting("port", broker_port=value)
 
     @property
     def keepalive(self) -> int:
         """Seconds between packets before a PINGREQ; 0 switches that off (3.1.1, 3.1.2.10)."""
-        return self.settings.keepalive
+        return self._connection_settings.keepalive
 
     @keepalive.setter
     def keepalive(self, value: int) -> None:
-        self._assign("keepalive", keepalive=value)
+        self._assign_setting("keepalive", keepalive=value)
 
     @property
     def transport(self) -> Literal["tcp", "websockets", "unix"]:
         """How the broker is reached."""
-        return self._broker.transport
+        return self._first_broker.transport
 
     @transport.setter
     def transport(self, value: Literal["tcp", "websockets", "unix"]) -> None:
-        self._assign("transport", transport=value)
+        self._assign_setting("transport", transport=value)
 
     @property
     def protocol(self) -> MQTTProtocolVersion:
         """Version of MQTT."""
-        return MQTTProtocolVersion(self.settings.protocol_version)
+        return MQTTProtocolVersion(self._connection_settings.protocol_version)
 
     @property
     def connect_timeout(self) -> float:
         """Seconds that connecting may take, from TCP to the CONNACK."""
-        return self.settings.connection_timeout
+        return self._connection_settings.connection_timeout
 
     @connect_timeout.setter
     def connect_timeout(self, value: float) -> None:
-        self._assign("connect_timeout", connection_timeout=value)
+        self._assign_setting("connect_timeout", connection_timeout=value)
 
     @property
     def username(self) -> str | None:
         """User name, or None for no authentication."""
-        return self._broker.username
+        return self._first_broker.username
 
     @username.setter
     def username(self, value: str | None) -> None:
-        self._assign("username", username=value)
+        self._assign_setting("username", username=value)
 
     @property
     def password(self) -> str | None:
         """Password, or None."""
-        return self._broker.password
+        return self._first_broker.password
 
     @password.setter
     def password(self, value: str | None) -> None:
-        self._assign("password", password=value)
+        self._assign_setting("password", password=value)
 
     @property
     def max_inflight_messages(self) -> int:
         """How many messages with QoS 1 and 2 are on the way at once; 0 for no limit but MQTT's."""
-        return self.settings.max_inflight
+        return self._connection_settings.max_inflight
 
     @max_inflight_messages.setter
     def max_inflight_messages(self, value: int) -> None:
-        self._assign("max_inflight_messages", max_inflight=value)
+        self._assign_setting("max_inflight_messages", max_inflight=value)
 
     @property
     def max_queued_messages(self) -> int:
         """How many messages with QoS 1 and 2 may wait beside those on the way; 0 for no limit."""
-        return self.settings.max_queued
+        return self._connection_settings.max_queued
 
     @max_queued_messages.setter
     def max_queued_messages(self, value: int) -> None:
-        self._assign("max_queued_messages", max_queued=value)
+        self._assign_setting("max_queued_messages", max_queued=value)
 
     def max_inflight_messages_set(self, inflight: int) -> None:
         """Do as assigning ``max_inflight_messages`` does."""
@@ -127,22 +127,22 @@ class ClientAttributes(Attempts):
     @property
     def will_topic(self) -> str:
         """Topic of the will; empty without one. `will_set` sets it."""
-        return self.settings.last_will_topic or ""
+        return self._connection_settings.last_will_topic or ""
 
     @property
     def will_payload(self) -> bytes:
         """Payload of the will, as it is sent; empty without one. `will_set` sets it."""
-        return payload_bytes(self.settings.last_will_message)
+        return payload_bytes(self._connection_settings.last_will_message)
 
     @property
-    def _broker(self) -> Endpoint:
+    def _first_broker(self) -> Endpoint:
         """The broker that is tried first."""
-        return self.settings.endpoints()[0]
+        return self._connection_settings.endpoints()[0]
 
-    def _assign(self, attribute: str, **values: Any) -> None:
+    def _assign_setting(self, attribute: str, **values: Any) -> None:
         if self._connect_with_loop or self._core.is_running():
             raise RuntimeError(
                 f"{attribute} cannot be assigned while there is a connection, or one is made: "
                 "call disconnect() first"
             )
-        self.configure(**values)
+        self._change_settings(**values)

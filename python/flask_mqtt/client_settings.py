@@ -25,15 +25,15 @@ class ClientSettings:
     """The settings of a client, in paho's shape. They hold from the next connection on."""
 
     #: The values, by the names of the configuration keys.
-    settings: Config
+    _connection_settings: Config
 
-    def configure(self, **values: Any) -> None:
+    def _change_settings(self, **values: Any) -> None:
         """Change settings, by the names of the keys in lower case and without their prefix."""
-        self.settings = self.settings.updated(values)
+        self._connection_settings = self._connection_settings.updated(values)
 
     def username_pw_set(self, username: str | None, password: str | None = None) -> None:
         """Set the user name and password of the next CONNECT; None for no authentication."""
-        self.configure(username=username, password=password)
+        self._change_settings(username=username, password=password)
 
     def will_set(
         self,
@@ -59,7 +59,7 @@ class ClientSettings:
         self._check_properties(properties)
         if topic is None:
             raise ValueError("a will needs a topic; will_clear() is the way to have none")
-        self.configure(
+        self._change_settings(
             last_will_topic=topic,
             last_will_message=payload,
             last_will_qos=qos,
@@ -69,7 +69,7 @@ class ClientSettings:
 
     def will_clear(self) -> None:
         """Undo `will_set`."""
-        self.configure(
+        self._change_settings(
             last_will_topic=None,
             last_will_message=None,
             last_will_qos=0,
@@ -104,7 +104,7 @@ class ClientSettings:
             TypeError: A value has the wrong type.
             ValueError: A value is not allowed.
         """
-        self.configure(
+        self._change_settings(
             tls_enabled=True,
             tls_ca_certs=ca_certs,
             tls_certfile=certfile,
@@ -118,7 +118,7 @@ class ClientSettings:
 
     def tls_set_context(self, context: ssl.SSLContext | None = None) -> None:
         """Use TLS with what can be read from a context, or with the defaults."""
-        self.configure(tls_enabled=True, tls_context=context)
+        self._change_settings(tls_enabled=True, tls_context=context)
 
     def tls_insecure_set(self, value: bool) -> None:
         """Choose that the broker's certificate may be for another host.
@@ -126,14 +126,14 @@ class ClientSettings:
         Raises:
             ValueError: TLS was not set up before.
         """
-        if not self.settings.tls_enabled:
+        if not self._connection_settings.tls_enabled:
             raise ValueError("tls_insecure_set: call tls_set() or tls_set_context() before it")
-        if self.settings.tls_context is not None:
-            context = self.settings.tls_context
+        if self._connection_settings.tls_context is not None:
+            context = self._connection_settings.tls_context
             context.check_hostname = not value
-            self.configure(tls_context=context)
+            self._change_settings(tls_context=context)
         else:
-            self.configure(tls_insecure=value)
+            self._change_settings(tls_insecure=value)
 
     def ws_set_options(
         self,
@@ -151,7 +151,7 @@ class ClientSettings:
             TypeError: A value has the wrong type.
             ValueError: A value is not allowed.
         """
-        self.configure(ws_path=path, ws_headers=headers)
+        self._change_settings(ws_path=path, ws_headers=headers)
 
     def reconnect_delay_set(self, min_delay: float = 1, max_delay: float = 120) -> None:
         """Set how long automatic attempts to connect wait: twice as long as the last time.
@@ -167,12 +167,12 @@ class ClientSettings:
             TypeError: A value is no number.
             ValueError: A value is not allowed, or ``max_delay`` less than ``min_delay``.
         """
-        before = self.settings
-        self.configure(reconnect_delay_min=min_delay, reconnect_delay_max=max_delay)
+        before = self._connection_settings
+        self._change_settings(reconnect_delay_min=min_delay, reconnect_delay_max=max_delay)
         try:
-            self.settings.check_delays()
+            self._connection_settings.check_delays()
         except ValueError:
-            self.settings = before
+            self._connection_settings = before
             raise
 
     def proxy_set(self, **proxy_args: Any) -> None:
@@ -190,13 +190,13 @@ class ClientSettings:
         """
         for name in proxy_args.keys() - PROXY_ARGUMENTS:
             raise TypeError(f"{name}: there is no such argument; {', '.join(PROXY_ARGUMENTS)} are")
-        self.configure(proxy=proxy_url(**proxy_args))
+        self._change_settings(proxy=proxy_url(**proxy_args))
 
     def _need_5(self, what: str) -> None:
-        version = self.settings.protocol_version
+        version = self._connection_settings.protocol_version
         if version != MQTTv5:
-            bare = self.settings.prefix is None
-            key = "protocol" if bare else self.settings.key("protocol_version")
+            bare = self._connection_settings.prefix is None
+            key = "protocol" if bare else self._connection_settings.key("protocol_version")
             raise ValueError(
                 f"{what}: this needs MQTT 5, and {key} is {version}; set it to 5 (MQTTv5)"
             )
@@ -229,5 +229,7 @@ class ClientSettings:
         if not once:
             self._need_5("clean_start")
             values["clean_session"] = clean_start
-        self.configure(**values)
-        self.settings = replace(self.settings, clean_start_once=next(_numbers) if once else 0)
+        self._change_settings(**values)
+        self._connection_settings = replace(
+            self._connection_settings, clean_start_once=next(_numbers) if once else 0
+        )

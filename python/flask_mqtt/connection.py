@@ -16,7 +16,7 @@ from .constants import (
     MQTT_LOG_DEBUG,
 )
 from .reasoncodes import PacketTypes, ReasonCode
-from .waiting import wait_for
+from .waiting import process_ends, wait_for
 
 if TYPE_CHECKING:
     from .enums import CallbackAPIVersion, MQTTErrorCode
@@ -33,7 +33,7 @@ class Connection(ClientAttributes):
     def __init__(self, version: CallbackAPIVersion, userdata: Any) -> None:
         """Start without a connection."""
         super().__init__(version, userdata)
-        self._pid = os.getpid()
+        self._process_id = os.getpid()
         _clients.add(self)
 
     def connect(
@@ -73,7 +73,7 @@ class Connection(ClientAttributes):
             ValueError: A value is not allowed.
         """
         self._aim(host, port, keepalive, bind_address, bind_port, clean_start, properties)
-        return self.open()
+        return self._open_connection()
 
     def connect_async(
         self,
@@ -92,7 +92,7 @@ class Connection(ClientAttributes):
         The arguments are those of `connect`.
         """
         self._aim(host, port, keepalive, bind_address, bind_port, clean_start, properties)
-        self.open_async()
+        self._open_connection_async()
 
     def reconnect(self) -> MQTTErrorCode:
         """Do as `connect` did the last time.
@@ -103,17 +103,17 @@ class Connection(ClientAttributes):
         """
         if not self._has_host:
             raise ValueError("there is no host to connect to again: call connect() first")
-        return self.open()
+        return self._open_connection()
 
-    def open(self) -> MQTTErrorCode:
+    def _open_connection(self) -> MQTTErrorCode:
         """Connect as `connect` does, with the present settings."""
         self._connect_with_loop = False
         self._has_host = True
-        wait_for(self._start(report_first=True))
+        wait_for(self._start_connecting(report_first=True))
         self._core.outcome()
         return MQTT_ERR_SUCCESS
 
-    def open_async(self) -> None:
+    def _open_connection_async(self) -> None:
         """Connect as `connect_async` does, with the present settings."""
         self._has_host = True
         self._connect_with_loop = True
@@ -121,7 +121,7 @@ class Connection(ClientAttributes):
             self._connect_now()
 
     def _connect_now(self) -> None:
-        os.close(self._start(report_first=False))
+        os.close(self._start_connecting(report_first=False))
         self._connect_with_loop = False
 
     def disconnect(self, reasoncode: int | None = None, properties: Any = None) -> MQTTErrorCode:
@@ -149,21 +149,25 @@ class Connection(ClientAttributes):
             number = getattr(reasoncode, "value", reasoncode)
             if not isinstance(number, int):
                 raise TypeError(f"reasoncode {number!r}: it must be a number or a ReasonCode")
+            # With -1 a ReasonCode looks for a name.
+            if number < 0:
+                raise ValueError(f"reasoncode {number}: it must be from 0 to 255")
             reason = int(ReasonCode(PacketTypes.DISCONNECT, identifier=number))
         self._connect_with_loop = False
         was_open = self._core.is_open()
         if self._dispatcher.running:
+            self._is_ending = self._is_ending or was_open
             self._close_unused(
                 self._core.disconnect(report=True, reason=reason, properties=properties)
             )
         else:
             if was_open:
-                self._log(MQTT_LOG_DEBUG, "Sending DISCONNECT")
+                self._log_event(MQTT_LOG_DEBUG, "Sending DISCONNECT")
             self._wait_for_end(
                 self._core.disconnect(report=False, reason=reason, properties=properties)
             )
             if was_open:
-                self._disconnected(MQTT_ERR_SUCCESS)
+                self._disconnected_event(MQTT_ERR_SUCCESS)
         return MQTT_ERR_SUCCESS if was_open else MQTT_ERR_NO_CONN
 
     def is_connected(self) -> bool:
@@ -173,7 +177,7 @@ class Connection(ClientAttributes):
     def close(self) -> None:
         """End the connection with a DISCONNECT and wait, for a bounded time, for its thread."""
         # In a forked child the thread, and so the connection, is the parent's.
-        if os.getpid() == self._pid:
+        if os.getpid() == self._process_id:
             self._connect_with_loop = False
             self._wait_for_end(self._core.disconnect(report=False, reason=0, properties=None))
 
@@ -192,5 +196,6 @@ _clients: weakref.WeakSet[Connection] = weakref.WeakSet()
 @atexit.register
 def _close_clients() -> None:
     """Say good-bye to the brokers when the process ends, so that they publish no will."""
+    process_ends()
     for client in list(_clients):
-        client.close()
+        Connection.close(client)

@@ -70,6 +70,8 @@ class Dispatcher:
         #: Whether the thread is the caller's of `run_here`.
         self._borrowed = False
         self._token: object | None = None
+        #: Whether the thread stops when it has told of the connection's end.
+        self._ends = False
         self._batch: Iterator[Any] = iter(())
         self._context: HandlerContext | None = None
         self.app: Flask | None = None
@@ -126,12 +128,12 @@ class Dispatcher:
     @property
     def running(self) -> bool:
         """Whether a thread calls handlers and was not told to stop."""
-        return self._token is not None
+        return self._token is not None and not self._ends
 
     @property
     def started(self) -> bool:
         """Whether that is a thread of the dispatcher's own."""
-        return self._token is not None and not self._borrowed
+        return self.running and not self._borrowed
 
     @property
     def is_current_thread(self) -> bool:
@@ -142,6 +144,7 @@ class Dispatcher:
         """Start the thread. What was registered before needs no time to settle."""
         predecessor = self._thread
         self._token = token = object()
+        self._ends = False
         self._settle()
         self._thread = threading.Thread(
             target=self._run, args=(token, predecessor), name="mqtt-dispatch", daemon=True
@@ -152,23 +155,40 @@ class Dispatcher:
         if self._settled_at is not None:
             self._settled_at = time.monotonic()
 
-    def stop(self, timeout: float) -> bool:
+    def stop(self, timeout: float, is_ending: Callable[[], bool]) -> bool:
         """Tell the thread to stop after the handler that is running, and wait for that.
 
         Args:
             timeout: Seconds to wait. A handler that calls this is not waited for.
+            is_ending: Whether the connection is being ended; the thread stops after that then.
 
         Returns:
             Whether the thread has ended.
         """
-        self._token = None
-        self._core.wake()
+        token = self._token
+        # Said first: should the connection end in between, one of the two notices.
+        self._ends = True
+        if not is_ending():
+            self._stop_now()
         if self._thread is None:
             return True
         if self.is_current_thread:
             return False
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        thread = self._thread
+        thread.join(timeout)
+        # A handler may have started another one.
+        if self._token is token:
+            self._stop_now()
+        return not thread.is_alive()
+
+    def connection_ended(self) -> None:
+        """Stop where `stop` has waited for this. The thread calls it."""
+        if self._ends:
+            self._stop_now()
+
+    def _stop_now(self) -> None:
+        self._token = None
+        self._core.wake()
 
     def run_here(self, timeout: float, goes_on: Callable[[], bool] | None = None) -> bool:
         """Wait for events, and call their handlers, in the caller's thread.
@@ -187,6 +207,7 @@ class Dispatcher:
         if not self._has_ended(self._thread, timeout):
             return False
         self._token = token = object()
+        self._ends = False
         self._thread, self._borrowed = threading.current_thread(), True
         self._settle()
         try:

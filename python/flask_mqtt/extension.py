@@ -59,12 +59,12 @@ class Mqtt:
         self._connect_async = connect_async
         self.app = app
         self.client = Client()
-        self.client.connect_hook = self._handle_connect
-        self.client.disconnect_hook = self._handle_disconnect
+        self.client._connect_hook = self._handle_connect
+        self.client._disconnect_hook = self._handle_disconnect
         self.connected = False
         self.topics: dict[str, TopicQos] = {}
         self.config_prefix = config_prefix
-        self._given = self.client.settings
+        self._given = self.client._connection_settings
         self._apply(config.Config())
         if mqtt_logging:
             self.client.enable_logger(logger)
@@ -100,7 +100,7 @@ class Mqtt:
         values = config.read(app.config, self.config_prefix)
         self.app = app
         self._apply(values)
-        self.client.bind(app)
+        self.client._bind_app(app)
         extensions[self.config_prefix] = self
         self._connect()
 
@@ -152,13 +152,15 @@ class Mqtt:
         # An application may have assigned other values since they were read.
         values = self._values.updated(vars(self))
         # It may also have set some on the client, as with tls_set.
-        self.client.settings = values.joined(self.client.settings, self._given)
+        self.client._connection_settings = values.joined(
+            self.client._connection_settings, self._given
+        )
         self._given = values
         try:
             if self._connect_async:
-                self.client.open_async()
+                self.client._open_connection_async()
             else:
-                self.client.open()
+                self.client._open_connection()
                 logger.debug("Client %r has reached a broker", self.client_id)
             self.client.loop_start()
         except OSError as error:
@@ -195,11 +197,11 @@ class Mqtt:
     ) -> None:
         if rc == MQTT_ERR_SUCCESS:
             self.connected = True
-        client.call_on_connect(client, userdata, flags, rc)
+        client._call_on_connect(client, userdata, flags, rc)
 
     def _handle_disconnect(self, client: Client, userdata: Any, rc: int) -> None:
         self.connected = False
-        client.call_on_disconnect(client, userdata, rc)
+        client._call_on_disconnect(client, userdata, rc)
 
     # -- subscriptions and messages ---------------------------------------------------------------
 

@@ -60,11 +60,13 @@ class HandlerSlot(Generic[CallbackT]):
 
     def __set__(self, instance: Any, handler: CallbackT | None) -> None:
         """Look at a handler, and keep it."""
-        fitted = None if handler is None else self._fit(cast("Handler", handler))
+        check_handler(self._name[1:], handler)
+        fitted = None if handler is None else self.fit(cast("Handler", handler))
         setattr(instance, self._name, fitted)
         instance._handlers_changed()  # noqa: SLF001 - the two belong together
 
-    def _fit(self, handler: Handler) -> Fitted:
+    def fit(self, handler: Handler) -> Fitted:
+        """Find out how a handler is called."""
         try:
             signature = inspect.signature(handler)
         except (TypeError, ValueError):
@@ -75,6 +77,12 @@ class HandlerSlot(Generic[CallbackT]):
             return next((count for count in counts if _takes(signature, count)), self._usual)
 
         return Fitted(handler, first(self._before), first(self._with_5))
+
+
+def check_handler(name: str, handler: Any) -> None:
+    """Raise TypeError for what nobody can call, before an event does."""
+    if handler is not None and not callable(handler):
+        raise TypeError(f"{name} {handler!r}: it must be a function, or None")
 
 
 def _takes(signature: inspect.Signature, count: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 from .connection import Connection
 from .constants import MQTT_ERR_INVAL, MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
@@ -36,7 +37,8 @@ class Loops(Connection):
     def loop_stop(self) -> MQTTErrorCode:
         """Stop the thread of `loop_start`, after the handler that is running.
 
-        The connection stays, and events wait. A handler that calls this is the last one.
+        The connection stays, and events wait; after `disconnect`, `on_disconnect` comes first. A
+        handler that calls this is the last one then.
 
         Returns:
             ``MQTT_ERR_SUCCESS``, or ``MQTT_ERR_INVAL`` where `loop_start` was not called: `loop`
@@ -44,7 +46,8 @@ class Loops(Connection):
         """
         if not self._dispatcher.started:
             return MQTT_ERR_INVAL
-        if not self._dispatcher.stop(STOP_TIMEOUT) and not self._dispatcher.is_current_thread:
+        stopped = self._dispatcher.stop(STOP_TIMEOUT, lambda: self._is_ending)
+        if not stopped and not self._dispatcher.is_current_thread:
             logger.warning("An MQTT handler is still running after %s s", STOP_TIMEOUT)
         return MQTT_ERR_SUCCESS
 
@@ -63,9 +66,10 @@ class Loops(Connection):
             ``MQTT_ERR_INVAL`` where `loop_start` was called, or in a handler.
 
         Raises:
+            TypeError: The timeout is no number.
             ValueError: The timeout is negative.
         """
-        _check_timeout(timeout)
+        timeout = _checked_timeout(timeout)
         if self._is_looping():
             return MQTT_ERR_INVAL
         self._ended_with = 0
@@ -96,9 +100,10 @@ class Loops(Connection):
 
         Raises:
             OSError: The connection of `connect_async` could not be made.
+            TypeError: The timeout is no number.
             ValueError: The timeout is negative, or there was no `connect` before.
         """
-        _check_timeout(timeout)
+        timeout = _checked_timeout(timeout)
         if self._is_looping():
             return MQTT_ERR_INVAL
         self._ended_with = 0
@@ -116,16 +121,21 @@ class Loops(Connection):
             self._connect_now()
         elif self._connect_with_loop:
             try:
-                self.open()
+                self._open_connection()
             except OSError:
                 # paho does so here, and does not where `connect` raises.
-                self._connect_failed()
+                self._connect_failed_event()
                 raise
 
     def _is_looping(self) -> bool:
         return self._dispatcher.running or self._dispatcher.is_current_thread
 
 
-def _check_timeout(timeout: float) -> None:
-    if timeout < 0:
-        raise ValueError(f"timeout {timeout!r}: it must be a number of seconds from 0 on")
+def _checked_timeout(timeout: float) -> float:
+    wanted = "it must be a number of seconds from 0 on"
+    if not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout {timeout!r}: {wanted}")
+    # Not so is also what is no number.
+    if not timeout >= 0:
+        raise ValueError(f"timeout {timeout!r}: {wanted}")
+    return min(timeout, threading.TIMEOUT_MAX)

@@ -36,6 +36,11 @@ class PacketTypes:
     WILLMESSAGE: Final = 99
 
 
+_PACKETS = {
+    number: name.capitalize() for name, number in vars(PacketTypes).items() if name.isupper()
+}
+
+
 #: What a number means in one packet only. A broker from before MQTT 5 refuses it with 1.
 _NAMES = {
     (PacketTypes.DISCONNECT, 0): "Normal disconnection",
@@ -77,8 +82,13 @@ class ReasonCode(int):
             identifier: The number, from 0 to 255; -1 for the name's.
 
         Raises:
+            TypeError: The name is no text, or the number none.
             ValueError: The number is not from 0 to 255, or there is no such name.
         """
+        if not isinstance(identifier, int):
+            raise TypeError(f"identifier {identifier!r}: it must be a number from 0 to 255")
+        if not isinstance(aName, str):
+            raise TypeError(f"aName {aName!r}: it must be the name of a reason code")
         if identifier == -1:
             identifier = _number(packetType, aName)
         if not 0 <= identifier <= 0xFF:  # noqa: PLR2004 - a byte
@@ -111,8 +121,9 @@ class ReasonCode(int):
         return self.getName()
 
     def __repr__(self) -> str:
-        """Return how it is made."""
-        return f"ReasonCode({self.packetType}, {self.getName()!r}, {self.value})"
+        """Return the packet and the name, as paho does."""
+        packet = _PACKETS.get(self.packetType, self.packetType)
+        return f"ReasonCode({packet}, {self.getName()!r})"
 
     def __eq__(self, other: object) -> bool:
         """Compare with a number or a name."""

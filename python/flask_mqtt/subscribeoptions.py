@@ -107,6 +107,8 @@ def _wanted(pair: Any) -> Wanted:
         )
     name, how = pair
     if isinstance(how, int):
+        if not 0 <= how <= 2:  # noqa: PLR2004 - at most once, at least once, exactly once
+            raise ValueError(f"invalid QoS {how!r} for {name!r}: it must be 0, 1 or 2")
         return name, how, False, False, 0
     # Another class with these attributes is paho's.
     if not all(hasattr(how, slot) for slot in SubscribeOptions.__slots__):

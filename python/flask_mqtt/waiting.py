@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import os
 import socket
+import threading
 import weakref
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,19 @@ def wait_until_settled(delivery: Delivery, timeout: float | None) -> bool:
         return wait_for(os.dup(completions.fileno()), timeout)
     finally:
         delivery.forget(completions, 0)
+        _end_with_process()
+
+
+def process_ends() -> None:
+    """Have threads that still wait end without a word, as nobody is there to hear it."""
+    _process_ends.set()
+
+
+def _end_with_process() -> None:
+    # Only daemon threads can be left now, and threading does not report this exception. Green
+    # threads, which share the main one, would.
+    if _process_ends.is_set() and threading.get_native_id() != threading.main_thread().native_id:
+        raise SystemExit
 
 
 async def settled(delivery: Delivery) -> None:
@@ -83,6 +97,7 @@ class _Waits:
         try:
             if delivery.listen(self._completions, number):
                 await future
+                _end_with_process()
         finally:
             delivery.forget(self._completions, number)
             del self._futures[number]
@@ -100,6 +115,8 @@ class _Waits:
         if not self._loop.is_closed():
             self._loop.remove_reader(self._completions.fileno())
 
+
+_process_ends = threading.Event()
 
 _waits: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[_Waits]] = (
     weakref.WeakKeyDictionary()

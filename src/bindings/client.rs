@@ -13,7 +13,7 @@ use super::delivery::{Delivery, class_of_infos, message_info};
 use super::error::to_python;
 use super::events;
 use super::message::MQTTMessage;
-use super::options::ConnectOptions;
+use super::options::{ConnectOptions, limit};
 use super::properties::from_python;
 use crate::core::client::Client as CoreClient;
 use crate::core::delivery::Delivery as CoreDelivery;
@@ -35,6 +35,24 @@ pub struct Client {
     process: AtomicU32,
     /// The class of what `publish` returns for messages that were accepted for sending.
     infos: PyOnceLock<Py<PyType>>,
+}
+
+fn qos_number(value: &Bound<'_, PyAny>) -> PyResult<Qos> {
+    if let Ok(number) = value.extract::<i64>() {
+        return Qos::try_from(number).map_err(to_python);
+    }
+    let message = format!("invalid QoS {}: it must be 0, 1 or 2", value.repr()?);
+    // Whole, it is too large a number.
+    if value.is_instance_of::<PyInt>() {
+        Err(PyValueError::new_err(message))
+    } else {
+        Err(PyTypeError::new_err(message))
+    }
+}
+
+/// Whether Python takes a value for true: applications say 1 and 0 too, and None.
+fn truth(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    value.is_truthy()
 }
 
 /// A filter with its QoS, no local, retain as published and retain handling.
@@ -85,6 +103,12 @@ impl Client {
         self.core.ask(wanted);
     }
 
+    /// Limits messages of QoS 1 and 2 before there is a connection: those on the way, and those that
+    /// wait. 0 is no limit.
+    fn limit(&self, inflight: usize, queued: usize) {
+        self.core.limit(limit(inflight), limit(queued));
+    }
+
     /// Whether `answer` is waited for.
     fn is_asking(&self) -> bool {
         self.core.is_asking()
@@ -101,13 +125,12 @@ impl Client {
         slf: &Bound<'py, Self>,
         topic: &Bound<'py, PyAny>,
         payload: &Bound<'py, PyAny>,
-        qos: i64,
-        retain: bool,
+        #[pyo3(from_py_with = qos_number)] qos: Qos,
+        #[pyo3(from_py_with = truth)] retain: bool,
         properties: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let client = slf.get();
         let topic = topic_text(topic)?;
-        let qos = Qos::try_from(qos).map_err(to_python)?;
         let properties =
             properties.map(|given| from_python(Some(given), Place::Publish)).transpose()?;
         let publish = |payload: &[u8]| {

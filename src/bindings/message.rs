@@ -34,8 +34,6 @@ fn monotonic(moment: Instant) -> f64 {
 /// A message from the broker, as handlers get it.
 #[pyclass(module = "flask_mqtt", name = "MQTTMessage", subclass)]
 pub struct MQTTMessage {
-    /// Topic it was published to.
-    #[pyo3(get, set)]
     topic: Py<PyAny>,
     /// The payload as it was sent.
     #[pyo3(get, set)]
@@ -75,10 +73,8 @@ impl MQTTMessage {
     #[new]
     #[pyo3(signature = (mid=0, topic=None))]
     fn new(py: Python<'_>, mid: u16, topic: Option<&[u8]>) -> PyResult<Self> {
-        let topic = std::str::from_utf8(topic.unwrap_or_default())
-            .map_err(|error| PyValueError::new_err(format!("topic is not UTF-8: {error}")))?;
         Ok(Self {
-            topic: PyString::new(py, topic).into_any().unbind(),
+            topic: topic_from(topic.unwrap_or_default(), py)?,
             payload: PyBytes::new(py, b"").into_any().unbind(),
             qos: 0,
             retain: false,
@@ -90,6 +86,21 @@ impl MQTTMessage {
             info: None,
             receipt: None,
         })
+    }
+
+    /// Topic it was published to. Bytes may be assigned too, as with paho.
+    #[getter]
+    fn topic(&self, py: Python<'_>) -> Py<PyAny> {
+        self.topic.clone_ref(py)
+    }
+
+    #[setter]
+    fn set_topic(&mut self, topic: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.topic = match topic.cast::<PyBytes>() {
+            Ok(bytes) => topic_from(bytes.as_bytes(), topic.py())?,
+            Err(_) => topic.clone().unbind(),
+        };
+        Ok(())
     }
 
     /// Where it was on its way when it was handed over, a `MessageState`: of use with QoS 2 only.
@@ -162,6 +173,12 @@ impl MQTTMessage {
             receipt,
         })
     }
+}
+
+fn topic_from(bytes: &[u8], py: Python<'_>) -> PyResult<Py<PyAny>> {
+    let topic = std::str::from_utf8(bytes)
+        .map_err(|error| PyValueError::new_err(format!("topic is not UTF-8: {error}")))?;
+    Ok(PyString::new(py, topic).into_any().unbind())
 }
 
 /// The Python string of the last topic.

@@ -160,7 +160,7 @@ fn seconds(name: &str, number: f64) -> PyResult<Duration> {
 }
 
 /// A number of messages, of which 0 is none.
-fn limit(messages: usize) -> usize {
+pub fn limit(messages: usize) -> usize {
     if messages == 0 { usize::MAX } else { messages }
 }
 

@@ -247,6 +247,12 @@ impl Client {
         });
     }
 
+    /// Limits the QoS 1 and 2 messages that are on the way at once, and that wait beside those, until an
+    /// attempt to connect comes with its options.
+    pub fn limit(&self, inflight: usize, queued: usize) {
+        self.shared.with_session(|session| session.limit(inflight, queued));
+    }
+
     /// The I/O thread. A forked child has none: what its parent's waits with is in memory that may be
     /// given away there, so it is not even freed.
     fn lock_running(&self) -> MutexGuard<'_, Option<Running>> {

@@ -111,6 +111,12 @@ impl Session {
         self.options = options;
     }
 
+    /// Changes how many QoS 1 and 2 messages may be unacknowledged at a time, and wait beyond those.
+    pub fn limit(&mut self, inflight: usize, queued: usize) {
+        let limits = &mut Arc::make_mut(&mut self.options).limits;
+        (limits.inflight, limits.queued) = (inflight, queued);
+    }
+
     /// Whether `on_log` texts are wanted.
     pub fn set_logging(&mut self, logging: bool) {
         self.output.logging = logging;
