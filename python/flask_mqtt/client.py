@@ -29,7 +29,7 @@ _LAST_MID = 65_535
 
 
 class Client(Loops, Decorators, Unsupported):
-    """An MQTT client. A Rust thread has the connection, a Python thread calls the handlers.
+    """An MQTT client. A Rust thread has the connection; `loop_start` and its like call handlers.
 
     :class:`flask_mqtt.Mqtt` has one as ``mqtt.client``; handlers get it as their first argument.
 
