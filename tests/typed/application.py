@@ -23,7 +23,9 @@ from flask_mqtt import (
     MessageState,
     Mqtt,
     MQTTErrorCode,
+    MQTTMatcher,
     MQTTMessage,
+    MQTTMessageInfo,
     MQTTProtocolVersion,
     MQTTv5,
     PacketTypes,
@@ -294,3 +296,22 @@ def build() -> list[Client]:
         attributes(client)
     settings(clients[-1])
     return clients
+
+
+def confirmed(client: Client, mqtt: Mqtt) -> bool:
+    rc, mid = client.publish("a", "x", 1)
+    info: MQTTMessageInfo = mqtt.publish("a", b"x", qos=1)
+    info.wait_for_publish(timeout=5)
+    code: MQTTErrorCode = info.rc
+    return info.is_published() and (rc, mid) != info and code == MQTT_ERR_SUCCESS
+
+
+async def awaited(mqtt: Mqtt) -> int:
+    info: MQTTMessageInfo = await mqtt.publish("a", 1.5, qos=2)
+    return info.mid
+
+
+def matched(matcher: MQTTMatcher) -> list[Any]:
+    matcher["a/+"] = print
+    del matcher["a/+"]
+    return list(matcher.iter_match("a/b"))
