@@ -40,7 +40,7 @@ class Example:
         self.lines: list[str] = []
         arguments = [argument.replace("PORT", str(self.port)) for argument in command]
         self._process = subprocess.Popen(
-            [sys.executable, *arguments],
+            [sys.executable, "-X", "faulthandler", *arguments],
             env=os.environ
             | {
                 "PORT": str(self.port),
@@ -91,9 +91,11 @@ class Example:
         try:
             return self._process.wait(10)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            # What it was doing then is among its lines.
+            self._process.send_signal(signal.SIGABRT)
             self._process.wait()
-            raise
+            self._reader.join()
+            pytest.fail(f"it goes on after signal {number}:\n" + "\n".join(self.lines))
         finally:
             self._reader.join()
             assert self._process.stdout is not None
