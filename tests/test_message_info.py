@@ -298,6 +298,32 @@ def test_a_handler_does_not_wait_for_its_own_client(
         mqtt.publish("t", "x", 1).wait_for_publish(5)
 
 
+def test_a_handler_that_had_another_client_call_one_is_still_a_handler(
+    scripted: ScriptedBroker,
+) -> None:
+    ended: list[int] = []
+    failures: list[str] = []
+    with ScriptedBroker() as second, connected(make_app(scripted.port)) as mqtt:
+        other = Client()
+        other.on_disconnect = lambda _client, _userdata, rc: ended.append(rc)
+        other.connect("127.0.0.1", second.port)
+
+        def handle(*_: Any) -> None:
+            other.disconnect()
+            try:
+                mqtt.publish("t", "x", 1).wait_for_publish(1)
+            except RuntimeError as error:
+                failures.append(str(error))
+            else:
+                failures.append("it waited")
+
+        mqtt.on_message()(handle)
+        scripted.publish("u", b"x")
+        wait_until(lambda: failures)
+    assert ended == [0]
+    assert failures[0].startswith(IN_A_HANDLER)
+
+
 def test_a_handler_may_wait_for_another_client(scripted: ScriptedBroker) -> None:
     published: list[bool] = []
     with ScriptedBroker() as second, connected(make_app(second.port)) as other:

@@ -16,24 +16,26 @@ if TYPE_CHECKING:
 
     Place = threading.Thread | asyncio.AbstractEventLoop
 
-#: The clients whose handlers a thread or an event loop runs.
-_places: weakref.WeakKeyDictionary[Place, CoreClient] = weakref.WeakKeyDictionary()
+#: The clients whose handlers a thread or an event loop runs: several, where the handler of one has
+#: another one call its own.
+_places: weakref.WeakKeyDictionary[Place, tuple[CoreClient, ...]] = weakref.WeakKeyDictionary()
 
 
 @contextlib.contextmanager
 def handling(place: Place, client: CoreClient) -> Iterator[None]:
     """Take what a thread, or an event loop, runs meanwhile for a client's handlers."""
-    _places[place] = client
+    outer = _places.get(place, ())
+    _places[place] = (*outer, client)
     try:
         yield
     finally:
-        _places.pop(place, None)
+        _places[place] = outer
 
 
 def is_handler_of(delivery: Delivery) -> bool:
     """Whether the caller is a handler of the client that published a message."""
-    clients = [_places.get(threading.current_thread())]
+    clients = [*_places.get(threading.current_thread(), ())]
     with contextlib.suppress(RuntimeError):
         # Flask runs an `async def` handler on another thread.
-        clients.append(_places.get(asyncio.get_running_loop()))
-    return any(client.published(delivery) for client in clients if client is not None)
+        clients += _places.get(asyncio.get_running_loop(), ())
+    return any(client.published(delivery) for client in clients)

@@ -6,7 +6,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from ._core import reason_name
-from .constants import MQTT_ERR_AGAIN, MQTT_ERR_QUEUE_SIZE, MQTT_ERR_SUCCESS
+from .constants import MQTT_ERR_QUEUE_SIZE, MQTT_ERR_SUCCESS
 from .enums import MQTTErrorCode
 from .handling import is_handler_of
 from .waiting import settled, wait_until_settled
@@ -139,7 +139,7 @@ class MQTTMessageInfo(tuple[int, int]):  # noqa: SLOT001 - a tuple can have no s
 
     def _raise_failure(self) -> None:
         rc = self.rc
-        if rc in (MQTT_ERR_SUCCESS, MQTT_ERR_AGAIN):
+        if rc == MQTT_ERR_SUCCESS:
             return
         if rc == MQTT_ERR_QUEUE_SIZE:
             raise ValueError(f"the message was not accepted ({rc.name}): too much waits already")

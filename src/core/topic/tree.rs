@@ -10,7 +10,8 @@ use std::collections::HashMap;
 #[derive(Debug)]
 pub struct TopicTree<V> {
     /// The nodes refer to each other by index: nested ones, as many as a filter has levels, would take
-    /// the stack with them when they are dropped.
+    /// the stack with them when they are dropped. No index is ever out of bounds, since nodes are
+    /// never taken out: one that is not needed any more is emptied, and used again.
     nodes: Vec<Node<V>>,
     free: Vec<usize>,
 }
