@@ -61,6 +61,12 @@ def test_an_empty_configuration_makes_the_options_of_the_documents() -> None:
         max_packet_size=268_435_455,
         max_inflight=20,
         max_queued=0,
+        max_outgoing_bytes=16_777_216,
+        max_incoming_messages=20_000,
+        max_incoming_bytes=16_777_216,
+        incoming_overflow="block",
+        persistence=None,
+        persistence_fsync="normal",
     )
 
 
@@ -86,6 +92,12 @@ def test_every_key_gets_into_the_options() -> None:
         reconnect_on_failure=False,
         max_inflight=7,
         max_queued=8,
+        max_outgoing_bytes=9,
+        max_incoming_messages=10,
+        max_incoming_bytes=11,
+        incoming_overflow="drop-oldest",
+        persistence="messages.db",
+        persistence_fsync="always",
     )
     assert made.will == Will("gone", b"5", 2, True, {"WillDelayInterval": 3})  # type: ignore[arg-type]
     assert made.properties == {"ReceiveMaximum": 4}
@@ -96,7 +108,10 @@ def test_every_key_gets_into_the_options() -> None:
     assert made.tcp_nodelay is False
     assert (made.reconnect_delay_min, made.reconnect_delay_max) == (0.5, 30)
     assert made.reconnect_on_failure is False
-    assert (made.max_inflight, made.max_queued) == (7, 8)
+    assert (made.max_inflight, made.max_queued, made.max_outgoing_bytes) == (7, 8, 9)
+    assert (made.max_incoming_messages, made.max_incoming_bytes) == (10, 11)
+    assert made.incoming_overflow == "drop-oldest"
+    assert (made.persistence, made.persistence_fsync) == ("messages.db", "always")
 
 
 def test_the_prefix_of_the_keys_is_kept_for_messages() -> None:

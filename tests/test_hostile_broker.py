@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import flask_mqtt.client
 from flask_mqtt import (
     MQTT_ERR_CONN_LOST,
     MQTT_ERR_CONN_REFUSED,
@@ -303,11 +302,10 @@ def test_a_broker_that_closes_each_connection_is_tried_less_and_less_often(
 
 @pytest.mark.parametrize("qos", [0, 1])
 def test_publish_waits_for_a_broker_that_reads_nothing_and_then_says_queue_size(
-    scripted: ScriptedBroker, monkeypatch: pytest.MonkeyPatch, qos: int
+    scripted: ScriptedBroker, qos: int
 ) -> None:
-    monkeypatch.setattr(flask_mqtt.client, "PUBLISH_TIMEOUT", 0.3)
     payload = b"x" * 500_000
-    with connected(make_app(scripted.port)) as mqtt:
+    with connected(make_app(scripted.port, publish_timeout=0.3)) as mqtt:
         scripted.pause()
         results: list[int] = [MQTT_ERR_SUCCESS]
         while results[-1] == MQTT_ERR_SUCCESS:
@@ -317,7 +315,7 @@ def test_publish_waits_for_a_broker_that_reads_nothing_and_then_says_queue_size(
         assert results[-1] == MQTT_ERR_QUEUE_SIZE
         assert 0.25 < time.monotonic() - began < 2
         accepted = len(results) - 2
-        monkeypatch.setattr(flask_mqtt.client, "PUBLISH_TIMEOUT", 10)
+        mqtt.client.configure(publish_timeout=10)
         scripted.resume()
         assert mqtt.publish("t", b"after", qos)[0] == MQTT_ERR_SUCCESS
 

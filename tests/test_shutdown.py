@@ -120,7 +120,7 @@ def test_a_broker_that_reads_nothing_does_not_hold_up_the_end(scripted: Scripted
         until(lambda: mqtt.connected)
         say("connected")
         sys.stdin.readline()
-        flask_mqtt.client.PUBLISH_TIMEOUT = 0.1
+        mqtt.client.configure(publish_timeout=0.1)
         payload = b"x" * 1_000_000
         while mqtt.publish("t", payload, 1)[0] != flask_mqtt.MQTT_ERR_QUEUE_SIZE:
             pass

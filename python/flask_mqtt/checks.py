@@ -129,7 +129,15 @@ def number(allowed: range, wanted: str) -> Callable[[str, object], int]:
 
 def seconds(key: str, value: object) -> float:
     """Check a time, which may be the text of a number."""
-    wanted = "a number of seconds above 0, at most 3600"
+    return _seconds(key, value, "a number of seconds above 0, at most 3600", zero=False)
+
+
+def seconds_or_none(key: str, value: object) -> float:
+    """Check a time that may be none at all: 0."""
+    return _seconds(key, value, "a number of seconds from 0 to 3600", zero=True)
+
+
+def _seconds(key: str, value: object, wanted: str, *, zero: bool) -> float:
     if isinstance(value, str):
         try:
             value = float(value)
@@ -137,7 +145,7 @@ def seconds(key: str, value: object) -> float:
             raise wrong_value(key, value, f"it must be {wanted}") from None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise wrong_type(key, value, wanted)
-    if not 0 < value <= 3600:  # noqa: PLR2004 - said in the message
+    if not 0 <= value <= 3600 or (value == 0 and not zero):  # noqa: PLR2004 - said in the message
         raise wrong_value(key, value, f"it must be {wanted}")
     return value
 
@@ -172,6 +180,20 @@ def choice(*words: str) -> Callable[[str, object], str]:
         return value.strip().lower()
 
     return check
+
+
+def path(key: str, value: object) -> str | None:
+    """Check the path of a file."""
+    if value is None:
+        return None
+    if not isinstance(value, (str, os.PathLike)):
+        raise wrong_type(key, value, "the path of a file, or None")
+    found = os.fspath(value)
+    if not isinstance(found, str):
+        raise wrong_type(key, value, "the path of a file as text, or None")
+    if not found or "\0" in found:
+        raise wrong_value(key, value, "it must be the path of a file")
+    return found
 
 
 def will_topic(key: str, value: object) -> str | None:

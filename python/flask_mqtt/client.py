@@ -22,9 +22,6 @@ from .subscribeoptions import uses_options, wanted
 from .unsupported import Unsupported
 from .waiting import wait_for
 
-#: How long a full queue makes `publish` wait, in seconds.
-PUBLISH_TIMEOUT = 10.0
-
 _LAST_MID = 65_535
 
 
@@ -142,9 +139,9 @@ class Client(Loops, Decorators, Unsupported):
             ``MQTT_ERR_SUCCESS``: accepted for sending. ``MQTT_ERR_NO_CONN``: not
             connected; QoS 0 is dropped, QoS 1 and 2 are sent after the next connect.
             ``MQTT_ERR_QUEUE_SIZE``: so much waits for the broker that there was no room within
-            ten seconds, or as many messages as ``max_queued`` allows. ``MQTT_ERR_PAYLOAD_SIZE``,
-            ``MQTT_ERR_NOT_SUPPORTED``: the broker has said that it takes no packet so large, or no
-            such QoS or retained message (MQTT 5).
+            ``MQTT_PUBLISH_TIMEOUT``, or as many messages as ``max_queued`` allows.
+            ``MQTT_ERR_PAYLOAD_SIZE``, ``MQTT_ERR_NOT_SUPPORTED``: the broker has said that it takes
+            no packet so large, or no such QoS or retained message (MQTT 5).
 
         Raises:
             TypeError: The payload or a property has another type.
@@ -159,7 +156,7 @@ class Client(Loops, Decorators, Unsupported):
         return info
 
     def _publish_when_there_is_room(self, *message: Any) -> MQTTMessageInfo:
-        deadline = time.monotonic() + PUBLISH_TIMEOUT
+        deadline = time.monotonic() + self._connection_settings.publish_timeout
         while True:
             # The waiter comes first, so that no room is missed between a refusal and the wait.
             waiter = self._core.room()

@@ -51,6 +51,14 @@ class Config(BrokerSettings, TlsSettings):
     max_packet_size: int = MAX_PACKET_SIZE
     max_inflight: int = 20
     max_queued: int = 0
+    max_outgoing_bytes: int = 16_777_216
+    publish_timeout: float = 10
+    max_incoming_messages: int = 20_000
+    max_incoming_bytes: int = 16_777_216
+    incoming_overflow: str = "block"
+    handler_threads: int = 1
+    persistence: str | None = None
+    persistence_fsync: str = "normal"
     protocol_version: int = int(MQTTv311)
     connect_properties: Any = field(default=None, repr=False)
     #: A dict, or a callable that gets the usual headers and returns what to send.
@@ -131,6 +139,12 @@ class Config(BrokerSettings, TlsSettings):
             max_packet_size=self.max_packet_size,
             max_inflight=self.max_inflight,
             max_queued=self.max_queued,
+            max_outgoing_bytes=self.max_outgoing_bytes,
+            max_incoming_messages=self.max_incoming_messages,
+            max_incoming_bytes=self.max_incoming_bytes,
+            incoming_overflow=self.incoming_overflow,
+            persistence=self.persistence,
+            persistence_fsync=self.persistence_fsync,
         )
 
     def check(self) -> list[Endpoint]:
@@ -318,6 +332,14 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "max_packet_size": checks.integer(1, MAX_PACKET_SIZE, " bytes"),
     "max_inflight": checks.integer(0, _MANY, " messages (0: no limit)"),
     "max_queued": checks.integer(0, _MANY, " messages (0: no limit)"),
+    "max_outgoing_bytes": checks.integer(1, _MANY, " bytes"),
+    "publish_timeout": checks.seconds_or_none,
+    "max_incoming_messages": checks.integer(1, _MANY, " messages"),
+    "max_incoming_bytes": checks.integer(1, _MANY, " bytes"),
+    "incoming_overflow": checks.choice("block", "drop-oldest", "drop-newest"),
+    "handler_threads": checks.integer(1, 1_000, " threads"),
+    "persistence": checks.path,
+    "persistence_fsync": checks.choice("normal", "always"),
     "protocol_version": checks.number(
         range(MQTTv31, MQTTv5 + 1), "3 (MQTTv31), 4 (MQTTv311) or 5 (MQTTv5)"
     ),

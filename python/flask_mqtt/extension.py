@@ -134,6 +134,14 @@ class Mqtt:
         self.max_packet_size = values.max_packet_size
         self.max_inflight = values.max_inflight
         self.max_queued = values.max_queued
+        self.max_outgoing_bytes = values.max_outgoing_bytes
+        self.publish_timeout = values.publish_timeout
+        self.max_incoming_messages = values.max_incoming_messages
+        self.max_incoming_bytes = values.max_incoming_bytes
+        self.incoming_overflow = values.incoming_overflow
+        self.handler_threads = values.handler_threads
+        self.persistence = values.persistence
+        self.persistence_fsync = values.persistence_fsync
         self.tls_enabled = values.tls_enabled
         self.tls_ca_certs = values.tls_ca_certs
         self.tls_certfile = values.tls_certfile

@@ -92,3 +92,13 @@ class ConnectOptions:
     #: QoS 1 and 2 messages that may be on their way, and wait beyond those; 0 for no limit.
     max_inflight: int
     max_queued: int
+    #: Bytes that may wait for the broker.
+    max_outgoing_bytes: int
+    #: Received messages, and their bytes, that may wait for their handlers.
+    max_incoming_messages: int
+    max_incoming_bytes: int
+    #: What happens to messages beyond that.
+    incoming_overflow: str
+    #: The file that keeps messages beyond the end of the process.
+    persistence: str | None
+    persistence_fsync: str

@@ -12,7 +12,9 @@ use pyo3::pybacked::PyBackedBytes;
 use super::error::to_python;
 use super::properties;
 use crate::core::options as core;
-use crate::core::options::{Credentials, Limits, Secret, TlsVersion, Transport};
+use crate::core::options::{
+    Credentials, Fsync, Limits, Overflow, Persistence, Secret, TlsVersion, Transport,
+};
 use crate::core::property::Place;
 use crate::core::qos::Qos;
 use crate::core::url::parse_proxy;
@@ -83,6 +85,12 @@ pub struct ConnectOptions<'py> {
     max_packet_size: usize,
     max_inflight: usize,
     max_queued: usize,
+    max_outgoing_bytes: usize,
+    max_incoming_messages: usize,
+    max_incoming_bytes: usize,
+    incoming_overflow: String,
+    persistence: Option<PathBuf>,
+    persistence_fsync: String,
 }
 
 impl ConnectOptions<'_> {
@@ -111,8 +119,15 @@ impl ConnectOptions<'_> {
                 packet_size: self.max_packet_size,
                 inflight: limit(self.max_inflight),
                 queued: limit(self.max_queued),
-                ..Limits::default()
+                outgoing_bytes: self.max_outgoing_bytes,
+                incoming_messages: self.max_incoming_messages,
+                incoming_bytes: self.max_incoming_bytes,
+                overflow: overflow(&self.incoming_overflow)?,
             },
+            persistence: self
+                .persistence
+                .map(|path| persistence(path, &self.persistence_fsync))
+                .transpose()?,
         };
         options.bind_address =
             self.bind_address.map(|text| address(&text, &options)).transpose()?;
@@ -162,6 +177,30 @@ fn seconds(name: &str, number: f64) -> PyResult<Duration> {
 /// A number of messages, of which 0 is none.
 pub fn limit(messages: usize) -> usize {
     if messages == 0 { usize::MAX } else { messages }
+}
+
+fn overflow(text: &str) -> PyResult<Overflow> {
+    Ok(match text {
+        "block" => Overflow::Block,
+        "drop-oldest" => Overflow::DropOldest,
+        "drop-newest" => Overflow::DropNewest,
+        other => {
+            let expected = "it must be 'block', 'drop-oldest' or 'drop-newest'";
+            return Err(PyValueError::new_err(format!("incoming_overflow {other:?}: {expected}")));
+        }
+    })
+}
+
+fn persistence(path: PathBuf, fsync: &str) -> PyResult<Persistence> {
+    let fsync = match fsync {
+        "normal" => Fsync::Normal,
+        "always" => Fsync::Always,
+        other => {
+            let text = format!("persistence_fsync {other:?}: it must be 'normal' or 'always'");
+            return Err(PyValueError::new_err(text));
+        }
+    };
+    Ok(Persistence { path, fsync })
 }
 
 fn proxy(text: &str) -> PyResult<core::Proxy> {

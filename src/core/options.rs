@@ -237,6 +237,37 @@ pub struct Limits {
     pub inflight: usize,
     /// QoS 1 and 2 messages that may wait beyond those.
     pub queued: usize,
+    /// What happens to received messages beyond their bounds.
+    pub overflow: Overflow,
+}
+
+/// What happens when as many received messages wait for their handlers as may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overflow {
+    /// Nothing more is read until there is room.
+    Block,
+    /// The oldest message of QoS 0 makes room.
+    DropOldest,
+    /// A new message of QoS 0 is dropped.
+    DropNewest,
+}
+
+/// When what is kept in a file is on the disk, and not with the operating system only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fsync {
+    /// From time to time: the end of the process costs nothing, that of the machine the last messages.
+    Normal,
+    /// Before a message counts as accepted.
+    Always,
+}
+
+/// Where messages are kept beyond the end of the process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Persistence {
+    /// The file.
+    pub path: PathBuf,
+    /// When it is on the disk.
+    pub fsync: Fsync,
 }
 
 impl Default for Limits {
@@ -248,6 +279,7 @@ impl Default for Limits {
             incoming_messages: 20_000,
             inflight: 20,
             queued: usize::MAX,
+            overflow: Overflow::Block,
         }
     }
 }
@@ -294,6 +326,8 @@ pub struct ConnectOptions {
     pub key_prefix: Option<String>,
     /// Bounds.
     pub limits: Limits,
+    /// Where QoS 1 and 2 messages are kept; in memory only without.
+    pub persistence: Option<Persistence>,
 }
 
 impl ConnectOptions {
@@ -319,6 +353,7 @@ impl ConnectOptions {
             tcp_nodelay: true,
             key_prefix: None,
             limits: Limits::default(),
+            persistence: None,
         }
     }
 
