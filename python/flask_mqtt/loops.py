@@ -8,6 +8,7 @@ import threading
 from .connection import Connection
 from .constants import MQTT_ERR_INVAL, MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
 from .enums import MQTTErrorCode
+from .records import fields
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -48,7 +49,8 @@ class Loops(Connection):
             return MQTT_ERR_INVAL
         stopped = self._dispatcher.stop(STOP_TIMEOUT, lambda: self._is_ending)
         if not stopped and not self._dispatcher.is_current_thread:
-            logger.warning("An MQTT handler is still running after %s s", STOP_TIMEOUT)
+            extra = fields(self._core, "handler_running", seconds=STOP_TIMEOUT)
+            logger.warning("An MQTT handler is still running after %s s", STOP_TIMEOUT, extra=extra)
         return MQTT_ERR_SUCCESS
 
     def loop(self, timeout: float = 1.0) -> MQTTErrorCode:

@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyByteArray, PyBytes, PyFloat, PyInt, PyList, PyString, PyType};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyType};
 
 use super::delivery::{Delivery, class_of_infos, message_info};
 use super::error::to_python;
@@ -15,6 +15,7 @@ use super::events;
 use super::message::MQTTMessage;
 use super::options::{ConnectOptions, limit};
 use super::properties::from_python;
+use super::stats;
 use crate::core::client::Client as CoreClient;
 use crate::core::delivery::Delivery as CoreDelivery;
 use crate::core::error::{Error, ReturnCode};
@@ -151,6 +152,21 @@ impl Client {
             info.setattr(intern!(slf.py(), "_delivery"), client.told(core))?;
         }
         Ok(Some(info))
+    }
+
+    /// Counts a message that is given up, because there was no room for it in time.
+    fn turn_away(&self) {
+        self.core.turn_away();
+    }
+
+    /// What is counted: see `flask_mqtt.Stats`.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        stats::to_dict(py, &self.core.stats())
+    }
+
+    /// The broker that is connected to, or is tried next, and the client identifier.
+    fn identity(&self) -> (Option<String>, String) {
+        self.core.identity()
     }
 
     /// What becomes of a message of QoS 0.

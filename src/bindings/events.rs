@@ -2,12 +2,12 @@
 //! kind.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
+use pyo3::types::{PyDict, PyList, PyTuple};
 
 use super::message::{MQTTMessage, TopicCache};
 use super::properties::Properties;
 use crate::core::property::Properties as CoreProperties;
-use crate::core::session::{End, Event};
+use crate::core::session::{End, Event, Field, Fields};
 
 const CONNACK: u8 = 0;
 const DISCONNECTED: u8 = 1;
@@ -68,9 +68,23 @@ fn to_object<'py>(
         Event::Attempt => (ATTEMPT,).into_pyobject(py),
         Event::ConnectFailed => (CONNECT_FAILED,).into_pyobject(py),
         Event::Log { level, text } => (LOG, level as u8, text).into_pyobject(py),
-        Event::Notice { level, text } => (NOTICE, level as u8, text).into_pyobject(py),
+        Event::Notice { level, text, fields } => {
+            (NOTICE, level as u8, text, to_dict(py, fields)?).into_pyobject(py)
+        }
     };
     Ok(tuple?.into_any())
+}
+
+fn to_dict(py: Python<'_>, fields: Fields) -> PyResult<Bound<'_, PyDict>> {
+    let dict = PyDict::new(py);
+    for (name, value) in fields {
+        match value {
+            Field::Text(text) => dict.set_item(name, text)?,
+            Field::Number(number) => dict.set_item(name, number)?,
+            Field::Time(time) => dict.set_item(name, time.as_secs_f64())?,
+        }
+    }
+    Ok(dict)
 }
 
 fn shown(properties: Option<CoreProperties>) -> Option<Properties> {

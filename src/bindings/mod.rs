@@ -11,6 +11,7 @@ mod matcher;
 mod message;
 mod options;
 mod properties;
+mod stats;
 mod url;
 
 use pyo3::prelude::*;

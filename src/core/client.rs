@@ -20,6 +20,7 @@ use super::qos::Qos;
 use super::session::{Event, LogLevel, Receipt, Session};
 use super::shared::{Outcome, Shared};
 use super::signal::Signal;
+use super::stats::Stats;
 use super::task::{Stop, Task};
 use super::transport::check;
 
@@ -223,6 +224,21 @@ impl Client {
         self.shared.room.waiter()
     }
 
+    /// Everything that is counted, at one moment.
+    pub fn stats(&self) -> Stats {
+        self.shared.stats()
+    }
+
+    /// The broker and the client identifier; see [`Session::identity`].
+    pub fn identity(&self) -> (Option<String>, String) {
+        self.shared.lock().identity()
+    }
+
+    /// Counts a message that is given up; see [`Session::turn_away`].
+    pub fn turn_away(&self) {
+        self.shared.lock().turn_away();
+    }
+
     /// Whether there is an I/O thread, which has a connection or tries to. The dispatcher is woken when
     /// it ends.
     pub fn is_running(&self) -> bool {
@@ -285,9 +301,12 @@ impl Drop for End {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.shared.with_session(|session| {
+                let accepted = session.is_connected();
                 session.lost();
-                let text = "the connection's thread failed: a bug, please report it".to_owned();
-                session.report(Event::Notice { level: LogLevel::Error, text });
+                let text = "the connection's thread failed: a bug, please report it";
+                session.report(Event::notice(LogLevel::Error, "thread_failed", text));
+                session.counters().failed(text.to_owned(), accepted);
+                session.counters().resume(Instant::now());
                 session.report_end(ReturnCode::ConnectionLost);
             });
         }

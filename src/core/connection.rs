@@ -8,10 +8,12 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use super::error::{Error, ReturnCode};
+use super::failure::Failure;
 use super::options::{ConnectOptions, Protocol};
 use super::packet::{Incoming, decode};
+use super::pause::Pause;
 use super::property::Properties;
-use super::session::{Backoff, Event};
+use super::session::{Backoff, Event, LogLevel};
 use super::shared::Shared;
 use super::task::{Stop, Task};
 use super::transport::{Stream, open};
@@ -46,7 +48,9 @@ pub async fn run(mut task: Task) {
         {
             task.choose_client_id();
         }
-        let text = describe(&task.options, &failure);
+        let told = Failure::new(&task.options, &failure, accepted);
+        let error = told.text.clone();
+        task.shared.with_session(|session| session.counters().failed(error, accepted));
         if accepted {
             // This broker is the first one to be tried again.
             backoff.reset();
@@ -55,7 +59,9 @@ pub async fn run(mut task: Task) {
             task.configure(|options| options.brokers.rotate_left(1));
             failures.push(failure);
             if failures.len() < task.options.brokers.len() {
-                task.notice(format!("{text}; trying {} next", task.options.broker().address()));
+                let next = task.options.broker().address();
+                let notice = told.notice(&format!("trying {next} next"));
+                task.notice(notice.with("next_broker", next).with("delay", Duration::ZERO));
                 continue;
             }
             if first {
@@ -66,51 +72,26 @@ pub async fn run(mut task: Task) {
         }
         if !task.options.reconnect_on_failure {
             let key = task.options.key("RECONNECT_ON_FAILURE");
-            task.notice(format!("{text}; {key} is off, so there is no other attempt"));
+            let reason = format!("{key} is off, so there is no other attempt");
+            task.notice(told.last_notice(&reason));
             return;
         }
-        if !pause(&mut task, &mut backoff, &text).await {
+        if !pause(&mut task, &mut backoff, &told).await {
             return;
         }
     }
 }
 
 /// Says what happened and waits before the next attempt. Returns false when the connection is to end.
-async fn pause(task: &mut Task, backoff: &mut Backoff, text: &str) -> bool {
+async fn pause(task: &mut Task, backoff: &mut Backoff, told: &Failure) -> bool {
     let (shortest, longest) = (task.options.reconnect_delay_min, task.options.reconnect_delay_max);
     let delay = backoff.next(shortest, longest, fastrand::f64());
-    let (address, seconds) = (task.options.broker().address(), delay.as_secs_f64());
-    task.notice(format!("{text}; next attempt to reach {address} in {seconds:.1} s"));
+    let (next, seconds) = (task.options.broker().address(), delay.as_secs_f64());
+    let notice = told.notice(&format!("next attempt to reach {next} in {seconds:.1} s"));
+    task.notice(notice.with("next_broker", next).with("delay", delay));
     tokio::select! {
         () = tokio::time::sleep(delay) => true,
         _ = task.stop.wait_for(|stop| *stop != Stop::No) => false,
-    }
-}
-
-/// What happened, where, if there are several brokers, and what to look at.
-fn describe(options: &ConnectOptions, failure: &Error) -> String {
-    let text = match hint(options, failure) {
-        Some(hint) => format!("{failure}; look at {hint}"),
-        None => failure.to_string(),
-    };
-    if options.brokers.len() == 1 {
-        return text;
-    }
-    format!("broker {}: {text}", options.broker().address())
-}
-
-/// Which key a broker's refusal is about, by its code in MQTT 3.1.1 or 5.
-fn hint(options: &ConnectOptions, failure: &Error) -> Option<String> {
-    let Error::Refused(code) = failure else {
-        return None;
-    };
-    match code {
-        1 | 0x84 => Some(options.key("PROTOCOL_VERSION")),
-        2 | 0x85 => Some(options.key("CLIENT_ID")),
-        4 | 5 | 0x86 | 0x87 => {
-            Some(format!("{} and {}", options.key("USERNAME"), options.key("PASSWORD")))
-        }
-        _ => None,
     }
 }
 
@@ -170,6 +151,7 @@ async fn serve(task: &mut Task, stream: Box<dyn Stream>) -> Attempt {
             link.complain(&error).await;
             let accepted = task.shared.with_session(|session| {
                 let accepted = session.is_connected();
+                link.pause.end(session);
                 session.lost();
                 session.report_end(error.return_code());
                 accepted
@@ -183,6 +165,10 @@ async fn serve(task: &mut Task, stream: Box<dyn Stream>) -> Attempt {
             let _ = tokio::time::timeout(FAREWELL, link.drain()).await;
             link.say_goodbye(stop).await;
             task.shared.with_session(|session| {
+                link.pause.end(session);
+                if stop == Stop::Replaced && session.is_connected() {
+                    session.report(replaced(&task.options));
+                }
                 session.lost();
                 if stop == Stop::Reported {
                     session.report_end(ReturnCode::Success);
@@ -194,6 +180,13 @@ async fn serve(task: &mut Task, stream: Box<dyn Stream>) -> Attempt {
     }
 }
 
+/// What the log is told of the end of a connection that `on_disconnect` does not hear of.
+fn replaced(options: &ConnectOptions) -> Event {
+    let broker = options.broker().address();
+    let text = format!("Disconnected from {broker}: another connection takes its place");
+    Event::notice(LogLevel::Info, "disconnected", text).with("broker", broker).with("rc", 0)
+}
+
 /// An open connection.
 struct Link {
     reader: ReadHalf<Box<dyn Stream>>,
@@ -202,6 +195,8 @@ struct Link {
     options: Arc<ConnectOptions>,
     /// Whether the broker has sent anything.
     heard: bool,
+    /// While more waits for the handlers than may, nothing is read.
+    pause: Pause,
     input: BytesMut,
     output: BytesMut,
     /// Whether something written may wait in a buffer of TLS or of a websocket.
@@ -213,7 +208,18 @@ impl Link {
         let (reader, writer) = tokio::io::split(stream);
         let input = BytesMut::with_capacity(READ_SIZE);
         let output = BytesMut::new();
-        Self { reader, writer, shared, options, heard: false, input, output, unflushed: false }
+        let pause = Pause::default();
+        Self {
+            reader,
+            writer,
+            shared,
+            options,
+            heard: false,
+            pause,
+            input,
+            output,
+            unflushed: false,
+        }
     }
 
     /// Reads and writes until something fails.
@@ -226,13 +232,16 @@ impl Link {
     }
 
     async fn step(&mut self) -> Result<(), Error> {
+        let full = self.shared.inbox.full();
+        let reading = full.is_none();
         let deadline = self.shared.with_session(|session| {
             if self.output.is_empty() {
                 session.take_output(&mut self.output);
             }
+            self.pause.update(full, session, &self.options);
             session.deadline()
         });
-        let reading = !self.shared.inbox.is_full();
+        let told = self.pause.deadline();
         self.input.reserve(READ_SIZE / 4);
         tokio::select! {
             count = self.reader.read_buf(&mut self.input), if reading => self.read(count?),
@@ -248,6 +257,7 @@ impl Link {
             () = self.shared.outgoing.notified(), if self.output.is_empty() => Ok(()),
             () = self.shared.inbox.room(), if !reading => Ok(()),
             () = sleep_until(deadline) => self.tick(reading).await,
+            () = sleep_until(told), if told.is_some() => Ok(()),
         }
     }
 
@@ -279,22 +289,24 @@ impl Link {
         if count == 0 {
             return Err(Error::Closed);
         }
+        let now = Instant::now();
+        let mut packets = Vec::new();
+        let decoded = self.decode(&mut packets);
+        self.shared.received(count, packets, now)?;
+        decoded
+    }
+
+    /// Takes all whole packets out of what was read.
+    fn decode(&mut self, packets: &mut Vec<Incoming>) -> Result<(), Error> {
         if !self.heard {
             look_at(&self.input, &self.options)?;
             self.heard = true;
         }
         let (protocol, limit) = (self.options.protocol, self.options.packet_size());
-        let now = Instant::now();
-        let mut packets: Vec<Incoming> = Vec::new();
-        let decoded = loop {
-            match decode(protocol, &mut self.input, limit) {
-                Ok(Some(packet)) => packets.push(packet),
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(error),
-            }
-        };
-        self.shared.received(packets, now)?;
-        decoded
+        while let Some(packet) = decode(protocol, &mut self.input, limit)? {
+            packets.push(packet);
+        }
+        Ok(())
     }
 
     /// Tells a broker what it did wrong, where MQTT has words for it (MQTT 5.0, section 4.13).
@@ -316,18 +328,29 @@ impl Link {
         }
     }
 
+    /// Writes all there is, and tells the session about each part: there may be no time for the next.
+    async fn write_out(&mut self) -> io::Result<()> {
+        while !self.output.is_empty() {
+            let count = self.writer.write(&self.output).await?;
+            if count == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.output.advance(count);
+            self.shared.wrote(count);
+        }
+        Ok(())
+    }
+
     /// Writes what is left, a DISCONNECT at its end, and closes, within a bounded time.
     async fn say_goodbye(&mut self, stop: Stop) {
         let farewell = async {
-            self.writer.write_all(&self.output).await?;
-            self.shared.wrote(self.output.len());
+            self.write_out().await?;
             self.shared.with_session(|session| {
                 // Encoding a DISCONNECT cannot fail: it has nothing that is too long.
                 let _ = session.disconnect(stop == Stop::Reported);
                 session.take_output(&mut self.output);
             });
-            self.writer.write_all(&self.output).await?;
-            self.shared.wrote(self.output.len());
+            self.write_out().await?;
             self.writer.shutdown().await
         };
         // A broker that takes nothing any more gets no good-bye.

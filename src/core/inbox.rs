@@ -9,16 +9,46 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::session::{Event, LogLevel};
+use super::stats::Waiting;
 
 /// Reports that may wait beyond the bound on messages before they are dropped.
 const SPARE_REPORTS: usize = 20_000;
+
+/// A bound that is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// Messages that wait.
+    Messages,
+    /// Bytes of them.
+    Bytes,
+}
+
+impl Bound {
+    /// Its name in the fields of log records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Messages => "messages",
+            Self::Bytes => "bytes",
+        }
+    }
+
+    /// The configuration key, without its prefix.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Messages => "MAX_INCOMING_MESSAGES",
+            Self::Bytes => "MAX_INCOMING_BYTES",
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Queue {
     events: VecDeque<Event>,
     messages: usize,
     bytes: usize,
+    /// Reports that were dropped, ever and since the log was told so.
     dropped: u64,
+    dropping: u64,
     limit_messages: usize,
     limit_bytes: usize,
 }
@@ -29,8 +59,20 @@ impl Queue {
         self.events.push_back(event);
     }
 
-    fn is_full(&self) -> bool {
-        self.messages >= self.limit_messages || self.bytes >= self.limit_bytes
+    fn full(&self) -> Option<Bound> {
+        if self.messages >= self.limit_messages {
+            Some(Bound::Messages)
+        } else {
+            (self.bytes >= self.limit_bytes).then_some(Bound::Bytes)
+        }
+    }
+
+    fn drop_report(&mut self) {
+        if self.dropping == 0 {
+            self.push(dropping());
+        }
+        self.dropped += 1;
+        self.dropping += 1;
     }
 
     /// Whether so little is left that reading may go on: half, so that it does not stutter.
@@ -72,7 +114,7 @@ impl Inbox {
     }
 
     /// Moves events in. Messages are never dropped: the I/O thread stops reading when
-    /// [`Self::is_full`]. Reports of what was sent can pile up without reading, so those are dropped
+    /// [`Self::full`]. Reports of what was sent can pile up without reading, so those are dropped
     /// and counted past the bound.
     pub fn extend(&self, events: &mut VecDeque<Event>) {
         if events.is_empty() {
@@ -85,10 +127,7 @@ impl Inbox {
             match event {
                 Event::Message { .. } => queue.messages += 1,
                 Event::Published { .. } | Event::Log { .. } if queue.events.len() >= most => {
-                    if queue.dropped == 0 {
-                        queue.push(dropping());
-                    }
-                    queue.dropped += 1;
+                    queue.drop_report();
                     continue;
                 }
                 _ => {}
@@ -112,10 +151,14 @@ impl Inbox {
         let mut queue = self.lock();
         let was_short = !queue.has_room();
         let count = most.min(queue.events.len());
-        let taken: Vec<_> = queue.events.drain(..count).collect();
+        let mut taken: Vec<_> = queue.events.drain(..count).collect();
         for event in &taken {
             queue.bytes -= event.size();
             queue.messages -= usize::from(matches!(event, Event::Message { .. }));
+        }
+        // Not before: while some come and some are dropped, one line is enough.
+        if queue.dropping > 0 && queue.events.is_empty() {
+            taken.push(dropped(std::mem::take(&mut queue.dropping)));
         }
         let has_room = queue.has_room();
         drop(queue);
@@ -125,9 +168,9 @@ impl Inbox {
         taken
     }
 
-    /// Whether the I/O thread has to stop reading.
-    pub fn is_full(&self) -> bool {
-        self.lock().is_full()
+    /// The bound for which the I/O thread has to stop reading.
+    pub fn full(&self) -> Option<Bound> {
+        self.lock().full()
     }
 
     /// Waits until the dispatcher made room.
@@ -137,10 +180,15 @@ impl Inbox {
         }
     }
 
-    /// Reports dropped so far.
-    #[cfg(test)]
-    fn dropped(&self) -> u64 {
-        self.lock().dropped
+    /// What waits, and what was dropped.
+    pub fn waiting(&self) -> Waiting {
+        let queue = self.lock();
+        Waiting {
+            messages: queue.messages,
+            bytes: queue.bytes,
+            dropped_reports: queue.dropped,
+            dropped_messages: 0,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -150,7 +198,13 @@ impl Inbox {
 
 fn dropping() -> Event {
     let text = "reports for on_publish and on_log are dropped: the handlers are too slow for them";
-    Event::Notice { level: LogLevel::Warning, text: text.to_owned() }
+    Event::notice(LogLevel::Warning, "dropping", text).with("reason", "reports")
+}
+
+fn dropped(count: u64) -> Event {
+    let text = format!("no more reports for on_publish and on_log are dropped; {count} were");
+    let notice = Event::notice(LogLevel::Warning, "dropping_ended", text);
+    notice.with("reason", "reports").with("count", count)
 }
 
 #[cfg(test)]
@@ -202,14 +256,14 @@ mod tests {
     fn it_is_full_by_messages_or_by_bytes_and_has_room_at_half() {
         let (inbox, _end) = inbox(4, 100);
         inbox.extend(&mut [message(99)].into());
-        assert!(!inbox.is_full());
+        assert_eq!(inbox.full(), None);
         inbox.extend(&mut [message(1)].into());
-        assert!(inbox.is_full());
+        assert_eq!(inbox.full(), Some(Bound::Bytes));
         inbox.take(1);
         inbox.extend(&mut [message(1), message(1), message(1)].into());
-        assert!(inbox.is_full());
+        assert_eq!(inbox.full(), Some(Bound::Messages));
         inbox.take(2);
-        assert!(!inbox.is_full());
+        assert_eq!(inbox.full(), None);
     }
 
     #[test]
@@ -220,7 +274,28 @@ mod tests {
             .collect();
         inbox.extend(&mut reports);
         inbox.extend(&mut [message(1)].into());
-        assert_eq!(inbox.dropped(), 8);
-        assert!(matches!(inbox.take(usize::MAX).last(), Some(Event::Message { .. })));
+        assert_eq!(inbox.waiting().dropped_reports, 8);
+        let taken = inbox.take(usize::MAX);
+        let [.., Event::Message { .. }, Event::Notice { text, .. }] = &taken[..] else {
+            panic!("{taken:?}")
+        };
+        assert_eq!(text, "no more reports for on_publish and on_log are dropped; 8 were");
+    }
+
+    #[test]
+    fn dropping_is_told_when_it_begins_and_when_it_ends_and_no_more() {
+        let (inbox, _end) = inbox(2, 1000);
+        for _ in 0..2 {
+            for _ in 0..SPARE_REPORTS + 10 {
+                let report = Event::Published { mid: 1, code: 0, properties: None };
+                inbox.extend(&mut [report].into());
+            }
+            let is_notice = |event: &&Event| matches!(event, Event::Notice { .. });
+            // Room for a moment is no end.
+            let few = inbox.take(100);
+            inbox.extend(&mut few.into_iter().take(10).collect());
+            assert_eq!(inbox.take(usize::MAX).iter().filter(is_notice).count(), 2);
+        }
+        assert_eq!(inbox.waiting().dropped_reports, 16);
     }
 }

@@ -1,8 +1,9 @@
 //! The MQTT client without Python.
 //!
 //! Imports run one way: `reason` ← `error` ← `topic`, `qos`, `property` ← `options` ← `packet`; `error`,
-//! `completions` ← `delivery`; `packet`, `delivery` ← `session` ← `inbox`, `inquiry`, `signal` ← `shared` ←
-//! `task`; `options` ← `url`, `unanswered` ← `transport`; `task`, `transport` ← `connection` ← `client`.
+//! `completions` ← `delivery`; `qos` ← `stats`; `packet`, `delivery`, `stats` ← `session` ← `inbox`, `inquiry`,
+//! `signal` ← `shared` ← `pause`, `task`; `session` ← `failure`; `options` ← `url`,
+//! `unanswered` ← `transport`; `failure`, `pause`, `task`, `transport` ← `connection` ← `client`.
 #![forbid(unsafe_code)]
 
 pub mod client;
@@ -10,16 +11,19 @@ pub mod completions;
 mod connection;
 pub mod delivery;
 pub mod error;
+mod failure;
 pub mod inbox;
 mod inquiry;
 pub mod options;
 pub mod packet;
+mod pause;
 pub mod property;
 pub mod qos;
 pub mod reason;
 pub mod session;
 mod shared;
 pub mod signal;
+pub mod stats;
 mod task;
 pub mod topic;
 mod transport;

@@ -4,6 +4,8 @@
 pub const PROTOCOL_ERROR: u8 = 0x82;
 /// The client may not do that.
 pub const NOT_AUTHORIZED: u8 = 0x87;
+/// Another client has connected with the same client identifier.
+pub const SESSION_TAKEN_OVER: u8 = 0x8e;
 /// There is no message with this identifier any more.
 pub const PACKET_IDENTIFIER_NOT_FOUND: u8 = 0x92;
 /// A topic alias is too high, or not known.

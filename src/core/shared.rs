@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use tokio::sync::Notify;
 
@@ -13,6 +13,7 @@ use super::inquiry::Inquiry;
 use super::packet::Incoming;
 use super::session::Session;
 use super::signal::Signal;
+use super::stats::Stats;
 
 /// What the application's threads and the I/O thread share.
 pub struct Shared {
@@ -49,12 +50,20 @@ impl Shared {
         result
     }
 
-    /// Hands the packets of one read to the session.
-    pub fn received(&self, packets: Vec<Incoming>, now: Instant) -> Result<(), Error> {
+    /// Hands one read of so many bytes, and the packets that it completed, to the session.
+    pub fn received(
+        &self,
+        count: usize,
+        packets: Vec<Incoming>,
+        now: Instant,
+    ) -> Result<(), Error> {
         let (result, roomy) = self.with_session(|session| {
-            let before = session.outgoing_bytes();
-            session.read(now);
+            let (before, connections) = (session.outgoing_bytes(), session.counters().connections);
+            session.read(count, now);
             let result = packets.into_iter().try_for_each(|packet| session.receive(packet, now));
+            if session.counters().connections > connections {
+                session.counters().connected_since = Some(SystemTime::now());
+            }
             (result, session.outgoing_bytes() < before)
         });
         if roomy {
@@ -80,6 +89,12 @@ impl Shared {
             self.outgoing.notify_one();
         }
         result
+    }
+
+    /// Everything that is counted, at one moment.
+    pub fn stats(&self) -> Stats {
+        let session = self.lock();
+        session.stats(self.inbox.waiting())
     }
 
     /// Looks at the session.

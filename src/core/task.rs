@@ -83,7 +83,8 @@ impl Task {
         if !answered {
             let seconds = timeout.as_secs_f64();
             let text = "the handlers could not be asked before an attempt to connect";
-            self.notice(format!("{text}: after {seconds} s it is made with the settings before"));
+            let text = format!("{text}: after {seconds} s it is made with the settings before");
+            self.notice(Event::notice(LogLevel::Warning, "not_asked", text));
         }
         self.adopt_answer();
         true
@@ -97,9 +98,8 @@ impl Task {
     }
 
     /// Tells the application's log.
-    pub fn notice(&self, text: String) {
-        let level = LogLevel::Warning;
-        self.shared.with_session(|session| session.report(Event::Notice { level, text }));
+    pub fn notice(&self, notice: Event) {
+        self.shared.with_session(|session| session.report(notice));
     }
 }
 

@@ -101,6 +101,8 @@ class ScriptedBroker:
         self.hook = hook
         self.port = port
         self.closed: list[Closed] = []
+        #: Bytes that were sent on all connections.
+        self.sent_bytes = 0
         self._packets: list[Packet] = []
         self._errors: list[str] = []
         self._changed = threading.Condition()
@@ -218,7 +220,12 @@ class ScriptedBroker:
 
     def send(self, data: bytes, connection: int = -1) -> None:
         """Send raw bytes on a connection, the newest one unless told otherwise."""
-        self._connections[connection].sendall(data)
+        self._send(self._connections[connection], data)
+
+    def _send(self, connection: socket.socket, data: bytes) -> None:
+        connection.sendall(data)
+        with self._changed:
+            self.sent_bytes += len(data)
 
     def publish(
         self,
@@ -293,7 +300,7 @@ class ScriptedBroker:
                 if self.close_after is not None and count >= self.close_after:
                     break
                 if not (self.hook and self.hook(self, packet)):
-                    connection.sendall(self._answer(packet, number))
+                    self._send(connection, self._answer(packet, number))
                 if packet.kind == "DISCONNECT":
                     break
         except OSError:

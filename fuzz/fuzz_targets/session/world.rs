@@ -153,7 +153,7 @@ impl World {
         if !self.session.is_open() {
             return;
         }
-        self.session.read(self.now);
+        self.session.read(1, self.now);
         if let Incoming::ConnAck { code: 0, properties, .. } = &packet
             && !self.session.is_connected()
         {

@@ -44,11 +44,13 @@ impl Session {
         let mut publish =
             PublishRef { topic, payload, qos, retain, dup: false, mid: 0, properties };
         if let Some(refusal) = self.terms.refusal(&publish) {
+            self.output.counters.refused += 1;
             return Ok((terms::return_code(refusal), 0, None));
         }
         let code = if self.is_open() { ReturnCode::Success } else { ReturnCode::NoConnection };
         let at_most_once = qos == Qos::AtMostOnce;
         if !at_most_once && self.outgoing.queued() >= self.options.limits.queued {
+            self.turn_away();
             return Ok((ReturnCode::QueueSize, 0, None));
         }
         let mid = if at_most_once { self.ids.next() } else { self.ids.reserve() };
@@ -60,6 +62,11 @@ impl Session {
         let delivery = self.outgoing.accept(Publish::from(&publish));
         self.pump();
         Ok((code, mid, Some(delivery)))
+    }
+
+    /// Counts a message that is given up, because there was no room for it in time.
+    pub fn turn_away(&mut self) {
+        self.output.counters.queue_full += 1;
     }
 
     /// What became of a QoS 0 message that [`Self::publish`] accepted without saying so.
@@ -81,7 +88,10 @@ impl Session {
 
     fn publish_at_most_once(&mut self, publish: &PublishRef<'_>) -> Option<Delivery> {
         match &mut self.link {
-            Link::Offline => None,
+            Link::Offline => {
+                self.output.counters.offline += 1;
+                None
+            }
             Link::Connected => {
                 self.output.publish(publish);
                 None

@@ -1,6 +1,6 @@
 //! What the session tells the application.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::error::ReturnCode;
 use super::super::packet::Publish;
@@ -43,6 +43,44 @@ pub struct End {
     /// The properties of the broker's DISCONNECT.
     pub properties: Option<Properties>,
 }
+
+/// A value in a record of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Field {
+    /// A text; never a secret.
+    Text(String),
+    /// A number.
+    Number(u64),
+    /// A time, told in seconds.
+    Time(Duration),
+}
+
+impl From<&str> for Field {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Field {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<u64> for Field {
+    fn from(number: u64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<Duration> for Field {
+    fn from(time: Duration) -> Self {
+        Self::Time(time)
+    }
+}
+
+/// What a notice says, for programs that read logs.
+pub type Fields = Vec<(&'static str, Field)>;
 
 /// Something that happened, in the order in which it happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,10 +149,26 @@ pub enum Event {
         level: LogLevel,
         /// The text.
         text: String,
+        /// The same in pieces; `event` comes first.
+        fields: Fields,
     },
 }
 
 impl Event {
+    /// A notice of a kind of event, such as `connection_lost`.
+    pub fn notice(level: LogLevel, event: &'static str, text: impl Into<String>) -> Self {
+        Self::Notice { level, text: text.into(), fields: vec![("event", event.into())] }
+    }
+
+    /// Adds a field to a notice.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<Field>) -> Self {
+        if let Self::Notice { fields, .. } = &mut self {
+            fields.push((name, value.into()));
+        }
+        self
+    }
+
     /// Bytes that the event keeps alive while it waits.
     pub fn size(&self) -> usize {
         match self {

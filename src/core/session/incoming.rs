@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::super::error::Error;
 use super::super::packet::{Control, Publish};
 use super::super::qos::Qos;
-use super::event::{Event, Receipt};
+use super::event::Receipt;
 use super::ids::IdSet;
 use super::output::Output;
 
@@ -41,13 +41,13 @@ impl Incoming {
     ) -> Result<(), Error> {
         match publish.qos {
             Qos::AtMostOnce => {
-                output.events.push_back(Event::Message { publish, received, receipt: None });
+                output.deliver(publish, received, None);
                 Ok(())
             }
             Qos::AtLeastOnce => {
                 self.at_least_once.insert(publish.mid);
                 let receipt = Some(Receipt { mid: publish.mid, qos: publish.qos, connection });
-                output.events.push_back(Event::Message { publish, received, receipt });
+                output.deliver(publish, received, receipt);
                 Ok(())
             }
             Qos::ExactlyOnce => {
@@ -87,7 +87,7 @@ impl Incoming {
             Some(State::Stored { publish, .. }) => {
                 self.stored_bytes -= publish.size();
                 let receipt = Some(Receipt { mid, qos: Qos::ExactlyOnce, connection });
-                output.events.push_back(Event::Message { publish, received, receipt });
+                output.deliver(publish, received, receipt);
                 connection
             }
             Some(State::Delivered { delivered_on, .. }) => delivered_on,
@@ -159,7 +159,7 @@ impl Incoming {
         stored.sort_by_key(|(order, _)| *order);
         self.stored_bytes = 0;
         for (_, publish) in stored {
-            output.events.push_back(Event::Message { publish, received, receipt: None });
+            output.deliver(publish, received, None);
         }
     }
 }

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 
 pub use backoff::Backoff;
-pub use event::{End, Event, LogLevel, Receipt};
+pub use event::{End, Event, Field, Fields, LogLevel, Receipt};
 
 use self::aliases::IncomingAliases;
 use self::ids::Ids;
@@ -40,6 +40,7 @@ use super::error::{Error, ReturnCode};
 use super::options::{ConnectOptions, Protocol};
 use super::packet::{Control, Publish};
 use super::property::{Properties, Property};
+use super::stats::{Counters, Stats, Waiting};
 
 /// What a message that waits for the CONNACK takes beside its bytes.
 const HELD: usize = size_of::<(Publish, Progress)>();
@@ -59,6 +60,8 @@ enum Link {
 #[derive(Debug)]
 pub struct Session {
     options: Arc<ConnectOptions>,
+    /// Whether the options are those of a connection, or of an attempt.
+    configured: bool,
     /// The identifier that a broker chose where the application left it to it.
     assigned_client_id: Option<String>,
     link: Link,
@@ -87,6 +90,7 @@ impl Session {
     pub fn new(options: Arc<ConnectOptions>, now: Instant) -> Self {
         Self {
             options,
+            configured: false,
             assigned_client_id: None,
             link: Link::Offline,
             terms: Terms::default(),
@@ -109,6 +113,7 @@ impl Session {
     /// Options for the next connection.
     pub fn configure(&mut self, options: Arc<ConnectOptions>) {
         self.options = options;
+        self.configured = true;
     }
 
     /// Changes how many QoS 1 and 2 messages may be unacknowledged at a time, and wait beyond those.
@@ -168,7 +173,10 @@ impl Session {
 
     /// The transport is gone. QoS 0 messages that were not written are gone with it.
     pub fn lost(&mut self) {
-        self.link = Link::Offline;
+        if let Link::Connecting { held, .. } = std::mem::replace(&mut self.link, Link::Offline) {
+            self.output.counters.unsent += held.len() as u64;
+        }
+        self.output.counters.connected_since = None;
         // The next broker may be another one.
         self.terms = Terms::default();
         self.held_bytes = 0;
@@ -209,8 +217,9 @@ impl Session {
         }
     }
 
-    /// Bytes came in at `now`.
-    pub fn read(&mut self, now: Instant) {
+    /// So many bytes came in at `now`.
+    pub fn read(&mut self, count: usize, now: Instant) {
+        self.output.counters.received.bytes += count as u64;
         self.keep_alive.received(now);
     }
 
@@ -267,6 +276,40 @@ impl Session {
     /// Whether there are bytes to write.
     pub fn has_output(&self) -> bool {
         !self.output.is_empty()
+    }
+
+    /// What is counted.
+    pub fn counters(&mut self) -> &mut Counters {
+        &mut self.output.counters
+    }
+
+    /// The session at this moment, with what waits for the handlers.
+    pub fn stats(&self, waiting: Waiting) -> Stats {
+        let held = match &self.link {
+            Link::Connecting { held, .. } => held.len(),
+            Link::Offline | Link::Connected => 0,
+        };
+        let (broker, client_id) = self.identity();
+        Stats {
+            connected: self.is_connected(),
+            broker,
+            client_id,
+            counters: self.output.counters.clone(),
+            in_flight: self.outgoing.in_flight(),
+            queued: self.outgoing.queued(),
+            unwritten: self.output.unwritten_messages() + held,
+            outgoing_bytes: self.outgoing_bytes(),
+            waiting,
+        }
+    }
+
+    /// The broker that is connected to, or is tried next, where there was an attempt; and the client
+    /// identifier, also one that a broker chose.
+    pub fn identity(&self) -> (Option<String>, String) {
+        let broker = self.configured.then(|| self.options.broker().address());
+        let assigned =
+            self.assigned_client_id.as_ref().filter(|_| self.options.client_id.is_empty());
+        (broker, assigned.unwrap_or(&self.options.client_id).clone())
     }
 
     /// Bytes that wait for the broker.

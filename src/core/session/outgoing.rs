@@ -68,6 +68,7 @@ impl Outgoing {
             entry.state = State::Sent;
             output.publish(&PublishRef::from(&entry.publish));
             entry.progress.sent();
+            output.counters.repeated += u64::from(entry.publish.dup);
             entry.publish.dup = true;
         }
     }
@@ -100,6 +101,7 @@ impl Outgoing {
                 self.inflight += 1;
                 entry.state = State::Sent;
                 output.publish(&publish);
+                output.counters.repeated += 1;
             } else {
                 entry.state = State::Queued;
                 postponed.push(entry.publish.mid);
@@ -158,6 +160,8 @@ impl Outgoing {
             let refusal = (code >= FAILURE && code != PACKET_IDENTIFIER_NOT_FOUND).then_some(code);
             if let Some(code) = refusal {
                 output.refused(mid, &entry.publish.topic, code);
+            } else {
+                output.counters.published.message(entry.publish.qos);
             }
             entry.progress.finish(refusal);
             output.events.push_back(Event::Published { mid, code, properties });
@@ -174,6 +178,11 @@ impl Outgoing {
     /// Whether every message is confirmed.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Messages that are sent and not confirmed, while there is a connection.
+    pub fn in_flight(&self) -> usize {
+        self.entries.len() - self.queued.len()
     }
 
     /// Messages that wait for room in the window, or for a connection.

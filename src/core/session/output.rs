@@ -1,17 +1,19 @@
 //! The bytes that wait for the transport, and what is said about them.
 
 use std::collections::{HashSet, VecDeque};
+use std::time::Instant;
 
 use bytes::BytesMut;
 
 use super::super::delivery::{Delivery, Progress};
 use super::super::error::Error;
 use super::super::options::{ConnectOptions, Protocol};
-use super::super::packet::{Alias, Control, PublishRef, encode_connect, encode_publish};
+use super::super::packet::{Alias, Control, Publish, PublishRef, encode_connect, encode_publish};
 use super::super::qos::Qos;
 use super::super::reason::reason_name;
+use super::super::stats::Counters;
 use super::aliases::OutgoingAliases;
-use super::event::{Event, LogLevel};
+use super::event::{Event, LogLevel, Receipt};
 use super::log;
 
 /// A larger buffer is given back to the system after a burst.
@@ -41,6 +43,8 @@ pub struct Output {
     held: VecDeque<(u64, Progress)>,
     /// What happened, until the owner of the session takes it.
     pub events: VecDeque<Event>,
+    /// What went over the connections, and what did not.
+    pub counters: Counters,
     /// Whether somebody listens to `on_log`.
     pub logging: bool,
     /// Whether somebody listens to `on_publish`.
@@ -62,6 +66,7 @@ impl Default for Output {
             progress: Progress::default(),
             held: VecDeque::new(),
             events: VecDeque::new(),
+            counters: Counters::default(),
             logging: false,
             reporting: false,
         }
@@ -74,6 +79,12 @@ impl Output {
         if self.logging {
             self.events.push_back(Event::Log { level: LogLevel::Debug, text: text() });
         }
+    }
+
+    /// Hands a message to the application.
+    pub fn deliver(&mut self, publish: Publish, received: Instant, receipt: Option<Receipt>) {
+        self.counters.received.message(publish.qos);
+        self.events.push_back(Event::Message { publish, received, receipt });
     }
 
     /// Writes a CONNECT; what follows is of its protocol.
@@ -124,18 +135,21 @@ impl Output {
         self.held.push_back((self.encoded, progress));
     }
 
-    /// Reports a message that is not sent, because the broker has said that it does not take it.
+    /// Counts and reports a message that is not sent, because the broker has said that it does not take it.
     pub fn refused(&mut self, mid: u16, topic: &str, code: u8) {
         let reason = reason_name(code);
         let text =
             format!("the broker does not take message {mid} on {topic:?}: {reason} (code {code})");
-        self.events.push_back(Event::Notice { level: LogLevel::Error, text });
+        self.counters.refused += 1;
+        let notice = Event::notice(LogLevel::Error, "message_refused", text);
+        let notice = notice.with("mid", u64::from(mid)).with("topic", topic);
+        self.events.push_back(notice.with("rc", u64::from(code)).with("error", reason));
     }
 
     /// Reports a request that is not sent, because the broker has said that it does not take it.
     pub fn too_large(&mut self, request: &Control) {
         let text = format!("the broker takes no packet as large: {}", log::sending(request));
-        self.events.push_back(Event::Notice { level: LogLevel::Error, text });
+        self.events.push_back(Event::notice(LogLevel::Error, "request_refused", text));
     }
 
     /// Whether the broker takes a packet as large as this one.
@@ -184,6 +198,7 @@ impl Output {
     pub fn wrote(&mut self, count: usize) {
         self.unwritten = self.unwritten.saturating_sub(count);
         self.written += count as u64;
+        self.counters.published.bytes += count as u64;
         self.progress.reach(self.written);
         while let Some((end, progress)) = self.held.front() {
             if *end > self.written {
@@ -197,6 +212,7 @@ impl Output {
                 break;
             }
             self.marks.pop_front();
+            self.counters.published.message(Qos::AtMostOnce);
             if self.reporting {
                 self.events.push_back(Event::Published { mid, code: 0, properties: None });
             }
@@ -209,9 +225,15 @@ impl Output {
         self.unwritten = 0;
         self.encoded = 0;
         self.written = 0;
+        self.counters.unsent += self.marks.len() as u64;
         self.lost.extend(self.marks.drain(..).map(|(_, mid)| mid));
         self.progress = Progress::default();
         self.held.clear();
+    }
+
+    /// Messages with QoS 0 that are not written.
+    pub fn unwritten_messages(&self) -> usize {
+        self.marks.len()
     }
 
     /// Bytes that wait, and that what is kept about them takes.

@@ -47,6 +47,7 @@ impl Session {
             return Err(Error::Refused(code));
         }
         self.started = self.options.clean_start_once;
+        self.output.counters.connected();
         if !session_present {
             self.incoming.forget(now, &mut self.output);
         }

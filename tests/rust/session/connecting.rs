@@ -163,7 +163,7 @@ fn a_pingreq_goes_out_after_the_keep_alive_and_its_answer_keeps_the_connection()
     let start = peer.now;
     for _ in 0..3 {
         assert_eq!(peer.tick(true).unwrap(), ["PINGREQ"]);
-        peer.session.read(peer.now);
+        peer.session.read(1, peer.now);
         assert_eq!(peer.receive(Incoming::PingResp), NONE);
     }
     assert_eq!(peer.now - start, 30 * SECOND);
@@ -182,7 +182,7 @@ fn a_broker_that_does_not_answer_a_pingreq_is_given_up() {
 fn half_a_packet_is_an_answer_too() {
     let mut peer = kept_alive();
     peer.tick(true).unwrap();
-    peer.session.read(peer.now + 9 * SECOND);
+    peer.session.read(1, peer.now + 9 * SECOND);
     assert_eq!(peer.tick(true).unwrap(), ["PINGREQ"]);
 }
 
@@ -198,7 +198,7 @@ fn a_client_that_only_sends_asks_whether_the_broker_is_there() {
 #[test]
 fn a_client_that_only_receives_tells_the_broker_that_it_is_there() {
     let mut peer = kept_alive();
-    peer.session.read(peer.now + 9 * SECOND);
+    peer.session.read(1, peer.now + 9 * SECOND);
     assert_eq!(peer.session.deadline(), Some(peer.now + 10 * SECOND));
 }
 

@@ -4,6 +4,7 @@
 mod acknowledge;
 mod clean_start;
 mod connecting;
+mod counters;
 mod deliveries;
 mod incoming;
 mod model;

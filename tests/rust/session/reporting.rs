@@ -106,7 +106,7 @@ fn without_reporting_only_confirmed_messages_are_reported() {
 #[test]
 fn an_event_of_the_owners_keeps_its_place() {
     let mut peer = Peer::connected();
-    let notice = Event::Notice { level: LogLevel::Warning, text: "late".to_owned() };
+    let notice = Event::notice(LogLevel::Warning, "kind", "late");
     peer.receive(message(0, Qos::AtMostOnce, "a"));
     peer.session.report(notice.clone());
     peer.receive(message(0, Qos::AtMostOnce, "b"));

@@ -61,11 +61,14 @@ fn a_message_that_the_broker_refuses_is_over() {
         assert_eq!(peer.receive(answer), [format!("PUBLISH q{} m2 b", qos as u8)]);
         let properties = Some(text_of(Property::ReasonString, "no"));
         let text = "the broker does not take message 1 on \"t\": Not authorized (code 135)";
-        let text = text.to_owned();
         assert_eq!(
             peer.events(),
             [
-                Event::Notice { level: LogLevel::Error, text },
+                Event::notice(LogLevel::Error, "message_refused", text)
+                    .with("mid", 1)
+                    .with("topic", "t")
+                    .with("rc", 0x87)
+                    .with("error", "Not authorized"),
                 Event::Published { mid: 1, code: 0x87, properties },
             ]
         );

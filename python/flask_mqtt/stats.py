@@ -1,0 +1,127 @@
+"""What a client counts, in the types of `Client.stats`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from ._core import Client as CoreClient
+    from .dispatch import Dispatcher
+
+
+class MessageCounts(TypedDict):
+    """Messages by QoS."""
+
+    qos0: int
+    qos1: int
+    qos2: int
+
+
+class Received(TypedDict):
+    """What came from brokers."""
+
+    bytes: int
+    messages: MessageCounts
+
+
+class Published(TypedDict):
+    """What went to brokers."""
+
+    bytes: int
+    messages: MessageCounts
+    repeated: int
+
+
+class WaitingIncoming(TypedDict):
+    """What waits for the handlers."""
+
+    messages: int
+    bytes: int
+
+
+class Reading(TypedDict):
+    """The pauses in reading, while as much waits for the handlers as may."""
+
+    paused: bool
+    pauses: int
+    seconds: float
+
+
+class CoreDropped(TypedDict):
+    """What the core dropped."""
+
+    incoming_overflow: int
+    reports: int
+    unsent: int
+    offline: int
+    queue_full: int
+    refused: int
+
+
+class Dropped(CoreDropped):
+    """What was not delivered, by the reason."""
+
+    no_handler: int
+
+
+class HandlerTimes(TypedDict):
+    """The calls of handlers of messages."""
+
+    calls: int
+    seconds: float
+    longest: float
+    failures: int
+
+
+class LastError(TypedDict):
+    """Why the last connection, or attempt to have one, failed."""
+
+    text: str
+    time: float
+
+
+class _Common(TypedDict):
+    connected: bool
+    connected_since: float | None
+    broker: str | None
+    client_id: str
+    connections: int
+    reconnects: int
+    failed_attempts: int
+    received: Received
+    published: Published
+    in_flight: int
+    queued: int
+    unwritten: int
+    outgoing_bytes: int
+    waiting_incoming: WaitingIncoming
+    reading: Reading
+    last_error: LastError | None
+
+
+class CoreStats(_Common):
+    """What the core counts."""
+
+    dropped: CoreDropped
+
+
+class Stats(_Common):
+    """What `Mqtt.stats` and `Client.stats` return. What each entry is: see Monitoring."""
+
+    dropped: Dropped
+    handlers: HandlerTimes
+
+
+def collect(core: CoreClient, dispatcher: Dispatcher) -> Stats:
+    """Add what Python counts to what the core counts.
+
+    Args:
+        core: The connection's side.
+        dispatcher: The handlers' side.
+    """
+    counted = core.stats()
+    return {
+        **counted,
+        "dropped": {**counted["dropped"], "no_handler": dispatcher.dropped},
+        "handlers": dispatcher.handler_times(),
+    }

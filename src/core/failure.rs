@@ -1,0 +1,86 @@
+//! What the log is told about a connection, or an attempt to have one, that failed.
+
+use super::error::Error;
+use super::options::ConnectOptions;
+use super::reason::SESSION_TAKEN_OVER;
+use super::session::{Event, LogLevel};
+
+/// A failure, in words and in the fields of log records.
+#[derive(Debug)]
+pub struct Failure {
+    /// What happened, where, if there are several brokers, and what to look at.
+    pub text: String,
+    event: &'static str,
+    broker: String,
+    error: String,
+    code: Option<u64>,
+}
+
+impl Failure {
+    /// With the options that the connection had; `accepted` by the broker or not.
+    pub fn new(options: &ConnectOptions, error: &Error, accepted: bool) -> Self {
+        let (event, code) = match error {
+            Error::Refused(code) => ("refused", Some(u64::from(*code))),
+            _ if !accepted => ("connect_failed", None),
+            Error::Disconnected { code: SESSION_TAKEN_OVER, .. } => {
+                ("taken_over", Some(u64::from(SESSION_TAKEN_OVER)))
+            }
+            Error::Disconnected { code, .. } => ("broker_disconnected", Some(u64::from(*code))),
+            _ => ("connection_lost", u64::try_from(error.return_code() as i32).ok()),
+        };
+        Self {
+            text: describe(options, error),
+            event,
+            broker: options.broker().address(),
+            error: error.to_string(),
+            code,
+        }
+    }
+
+    /// The line of the log, with what comes next.
+    pub fn notice(&self, next: &str) -> Event {
+        self.notice_of(self.event, next)
+    }
+
+    /// The line of the log about the last failure there can be, with the reason for that.
+    pub fn last_notice(&self, reason: &str) -> Event {
+        self.notice_of("stopped", reason)
+    }
+
+    fn notice_of(&self, event: &'static str, rest: &str) -> Event {
+        let text = format!("{}; {rest}", self.text);
+        let notice = Event::notice(LogLevel::Warning, event, text);
+        let notice = notice.with("broker", &*self.broker).with("error", &*self.error);
+        match self.code {
+            Some(code) => notice.with("rc", code),
+            None => notice,
+        }
+    }
+}
+
+/// What happened, where, if there are several brokers, and what to look at.
+fn describe(options: &ConnectOptions, error: &Error) -> String {
+    let text = match hint(options, error) {
+        Some(hint) => format!("{error}; look at {hint}"),
+        None => error.to_string(),
+    };
+    if options.brokers.len() == 1 {
+        return text;
+    }
+    format!("broker {}: {text}", options.broker().address())
+}
+
+/// Which key a broker's refusal is about, by its code in MQTT 3.1.1 or 5.
+fn hint(options: &ConnectOptions, error: &Error) -> Option<String> {
+    let Error::Refused(code) = error else {
+        return None;
+    };
+    match code {
+        1 | 0x84 => Some(options.key("PROTOCOL_VERSION")),
+        2 | 0x85 => Some(options.key("CLIENT_ID")),
+        4 | 5 | 0x86 | 0x87 => {
+            Some(format!("{} and {}", options.key("USERNAME"), options.key("PASSWORD")))
+        }
+        _ => None,
+    }
+}

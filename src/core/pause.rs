@@ -1,0 +1,71 @@
+//! Pauses in reading: counted, and told to the log where they last.
+
+use std::time::{Duration, Instant};
+
+use super::inbox::Bound;
+use super::options::ConnectOptions;
+use super::session::{Event, LogLevel, Session};
+
+/// Pauses come and go many times a second where messages come faster than they are handled. The log is
+/// told of those that last longer.
+const WORTH_TELLING: Duration = Duration::from_secs(1);
+
+/// The pause of one connection, if there is one.
+#[derive(Debug, Default)]
+pub struct Pause {
+    /// Since when, and what is full.
+    current: Option<(Instant, Bound)>,
+    told: bool,
+}
+
+impl Pause {
+    /// Takes over what is full; reading is paused as long as something is.
+    pub fn update(&mut self, full: Option<Bound>, session: &mut Session, options: &ConnectOptions) {
+        match (full, self.current) {
+            (None, None) => {}
+            (Some(bound), None) => {
+                let now = Instant::now();
+                self.current = Some((now, bound));
+                session.counters().pause(now);
+            }
+            (Some(_), Some((since, bound))) => {
+                if !self.told && since.elapsed() >= WORTH_TELLING {
+                    self.told = true;
+                    session.report(paused(bound, options));
+                }
+            }
+            (None, Some((since, bound))) => {
+                if std::mem::take(&mut self.told) {
+                    session.report(resumed(bound, since.elapsed(), options));
+                }
+                self.end(session);
+            }
+        }
+    }
+
+    /// Counts a pause that is over, perhaps because the connection is.
+    pub fn end(&mut self, session: &mut Session) {
+        if self.current.take().is_some() {
+            session.counters().resume(Instant::now());
+        }
+    }
+
+    /// When to call [`Self::update`] again, though nothing happened.
+    pub fn deadline(&self) -> Option<Instant> {
+        let (since, _) = self.current.filter(|_| !self.told)?;
+        Some(since + WORTH_TELLING)
+    }
+}
+
+fn paused(bound: Bound, options: &ConnectOptions) -> Event {
+    let (what, key) = (bound.name(), options.key(bound.key()));
+    let text = format!("reading is paused: the handlers are slow, and {key} is reached");
+    Event::notice(LogLevel::Warning, "reading_paused", text).with("bound", what)
+}
+
+fn resumed(bound: Bound, time: Duration, options: &ConnectOptions) -> Event {
+    let (what, key, seconds) = (bound.name(), options.key(bound.key()), time.as_secs_f64());
+    let text = format!("reading goes on after {seconds:.1} s; {key} had been reached");
+    let notice = Event::notice(LogLevel::Info, "reading_resumed", text);
+    notice.with("bound", what).with("seconds", time)
+}
