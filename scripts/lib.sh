@@ -106,6 +106,18 @@ need_cargo_fuzz() {
         die "cargo-fuzz did not build"
 }
 
+# Its checks take a second, so it is not optimised, which makes it in one minute instead of several.
+need_cargo_deny() {
+    local version=0.20.2
+    need_cargo
+    PATH=$CACHE/cargo-deny-$version/bin:$PATH
+    [ -x "$CACHE/cargo-deny-$version/bin/cargo-deny" ] && return
+    say "building cargo-deny $version"
+    CARGO_PROFILE_DEV_DEBUG=0 run_quietly \
+        cargo install cargo-deny --version "=$version" --locked --debug --root "$CACHE/cargo-deny-$version" ||
+        die "cargo-deny did not build"
+}
+
 # OpenSSL is built from its sources, which takes make and a Perl with its standard modules;
 # Debian's perl-base, which is always there, lacks those.
 need_openssl_build() {

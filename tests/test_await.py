@@ -275,11 +275,12 @@ def test_a_handler_may_have_another_loop_await(scripted: ScriptedBroker) -> None
 def test_a_forked_child_is_told_that_the_connection_is_its_parents() -> None:
     with unconfirmed() as (_, mqtt):
         asyncio.run(asyncio.sleep(0))
+        info = mqtt.publish("t", "x", 1)
         child = os.fork()
         if child == 0:
             status = 1
             try:
-                asyncio.run(waiting(mqtt.publish("t", "x", 1)))
+                asyncio.run(waiting(info))
             except RuntimeError as error:
                 status = 0 if "is the parent process's" in str(error) else 2
             finally:

@@ -31,7 +31,7 @@ class BrokerSettings(Settings):
     #: As in the configuration: a host, a path, a URL, or a list of these.
     broker_url: str | list[str] = field(default="localhost", repr=False)
     broker_port: int = 1883
-    username: str | None = None
+    username: str | None = field(default=None, repr=False)  # often a token
     password: str | None = field(default=None, repr=False)
     transport: str = "tcp"
     tls_enabled: bool = False

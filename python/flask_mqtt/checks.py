@@ -30,9 +30,8 @@ def show(key: str, value: object) -> str:
         shown = _without_userinfo(value)
     elif name.endswith(("TLS_CA_CERTS", "TLS_CERTFILE", "TLS_KEYFILE")):
         shown = repr(value) if _is_path(value) else _HIDDEN
-    elif name.endswith("WS_PATH") and isinstance(value, str):
-        # A query may be a signature.
-        shown = repr(value.partition("?")[0])
+    elif name.endswith("WS_PATH"):
+        shown = _without_query(value)
     else:
         shown = repr(value)
     return f"{key} = {shown}"
@@ -42,6 +41,14 @@ def _is_path(value: object) -> bool:
     if isinstance(value, str):
         return "\n" not in value and "-----" not in value
     return value is None or isinstance(value, (int, os.PathLike))
+
+
+def _without_query(value: object) -> str:
+    """Hide what may be a signature."""
+    if isinstance(value, str):
+        return repr(value.partition("?")[0])
+    shown = repr(value)
+    return _HIDDEN if "?" in shown else shown
 
 
 def _without_userinfo(value: object) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
+import threading
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from . import _core
 from .client_attributes import ClientAttributes
 from .constants import (
     MQTT_CLEAN_START_FIRST_ONLY,
@@ -15,12 +18,19 @@ from .constants import (
     MQTT_ERR_SUCCESS,
     MQTT_LOG_DEBUG,
 )
+from .inherited import Inherited
 from .reasoncodes import PacketTypes, ReasonCode
 from .records import fields
 from .waiting import process_ends, wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._core import Client as CoreClient
     from .enums import CallbackAPIVersion, MQTTErrorCode
+
+    #: A core, and whether the parent had a connection.
+    Heir = tuple[CoreClient, bool]
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -31,11 +41,15 @@ GOODBYE_TIMEOUT = 0.7
 class Connection(ClientAttributes):
     """Connecting and disconnecting. What has the connection is a thread of the core's."""
 
+    #: The extension's bookkeeping in a forked child.
+    _fork_hook: Callable[[], None] | None = None
+    #: The core of a forked child that has not connected; `_core` refuses messages then.
+    _inherited: CoreClient | None = None
+
     def __init__(self, version: CallbackAPIVersion, userdata: Any) -> None:
         """Start without a connection."""
         super().__init__(version, userdata)
-        self._process_id = os.getpid()
-        _clients.add(self)
+        _clients[self] = None
 
     def connect(
         self,
@@ -178,16 +192,13 @@ class Connection(ClientAttributes):
     def close(self) -> None:
         """End the connection with a DISCONNECT and wait, for a bounded time, for its thread."""
         was_open = self._core.is_open()
-        if self._end_connection() and was_open:
+        self._end_connection()
+        if was_open:
             self._log_change("disconnected", "Disconnected from", rc=0)
 
-    def _end_connection(self) -> bool:
-        # In a forked child the thread, and so the connection, is the parent's.
-        if os.getpid() != self._process_id:
-            return False
+    def _end_connection(self) -> None:
         self._connect_with_loop = False
         self._wait_for_end(self._core.disconnect(report=False, reason=0, properties=None))
-        return True
 
     def _wait_for_end(self, descriptor: int | None) -> None:
         if descriptor is not None and not wait_for(descriptor, GOODBYE_TIMEOUT):
@@ -200,13 +211,82 @@ class Connection(ClientAttributes):
         if descriptor is not None:
             os.close(descriptor)
 
+    # -- forks ------------------------------------------------------------------------------------
 
-_clients: weakref.WeakSet[Connection] = weakref.WeakSet()
+    def _start_connecting(self, *, report_first: bool) -> int:
+        descriptor = super()._start_connecting(report_first=report_first)
+        if self._inherited is not None:
+            self._core, self._inherited = self._inherited, None
+        return descriptor
+
+    def _heir(self) -> Heir:
+        """Make a core for a child that is about to be forked. What it needs may be locked there."""
+        return self._core.heir(), self._inherited is not None or self._core.is_running()
+
+    def _forked(self, heir: Heir | None) -> None:
+        """Be without a connection in a forked child: threads, and what they hold, are the parent's.
+
+        Args:
+            heir: What `_heir` has made, where it could.
+        """
+        core, was_connected = heir or (_core.Client(), True)
+        self._dispatcher.forked(core)
+        # Where there was no connection, it is no news that there is none.
+        self._inherited = core if was_connected else None
+        self._core = cast("CoreClient", Inherited(core)) if was_connected else core
+        self._unseen = None
+        self._in_on_connect = self._is_ending = False
+        self._ended_with = 0
+        # What has to be said to a new core.
+        self._change_settings()
+        self._handlers_changed()
+        if self._fork_hook is not None:
+            self._fork_hook()
+
+
+_clients: weakref.WeakKeyDictionary[Connection, None] = weakref.WeakKeyDictionary()
+
+#: What the threads that fork have made for the child.
+_heirs: dict[int, list[tuple[Connection, Heir]]] = {}
+
+
+def _living_clients() -> list[Connection]:
+    # Other threads may make clients in the meantime, which no iterator takes.
+    return [client for reference in _clients.keyrefs() if (client := reference()) is not None]
+
+
+def _before_fork() -> None:
+    heirs = _heirs[threading.get_ident()] = []
+    # Without descriptors the child tries for itself.
+    with contextlib.suppress(OSError):
+        heirs.extend((client, client._heir()) for client in _living_clients())  # noqa: SLF001
+
+
+def _after_fork_in_parent() -> None:
+    _heirs.pop(threading.get_ident(), None)
+
+
+def _after_fork_in_child() -> None:
+    _core.forked()
+    heirs = {id(client): heir for client, heir in _heirs.pop(threading.get_ident(), ())}
+    _heirs.clear()
+    try:
+        for client in _living_clients():
+            client._forked(heirs.get(id(client)))  # noqa: SLF001
+    except OSError:
+        logger.exception("MQTT clients cannot be used in this forked process")
+
+
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)
 
 
 @atexit.register
 def _close_clients() -> None:
     """Say good-bye to the brokers when the process ends, so that they publish no will."""
     process_ends()
-    for client in list(_clients):
+    for client in _living_clients():
         Connection.close(client)

@@ -94,6 +94,15 @@ class Dispatcher:
         self.dropped = 0
         self._failures = 0
 
+    def forked(self, core: CoreClient) -> None:
+        """Be without a thread in a forked child. What was fetched is for the parent to handle."""
+        self._core = core
+        self._thread = self._token = None
+        self._borrowed = self._ends = False
+        self._batch = iter(())
+        self._kept.clear()
+        self._kept_bytes = 0
+
     # -- handlers ---------------------------------------------------------------------------------
 
     def bind(self, app: Flask) -> None:

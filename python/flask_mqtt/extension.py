@@ -64,6 +64,7 @@ class Mqtt:
         self.client = Client()
         self.client._connect_hook = self._handle_connect
         self.client._disconnect_hook = self._handle_disconnect
+        self.client._fork_hook = self._handle_fork
         self.connected = False
         self.topics: dict[str, TopicQos] = {}
         self.config_prefix = config_prefix
@@ -213,6 +214,10 @@ class Mqtt:
     def _handle_disconnect(self, client: Client, userdata: Any, rc: int) -> None:
         self.connected = False
         client._call_on_disconnect(client, userdata, rc)
+
+    def _handle_fork(self) -> None:
+        # So that `init_app` connects in the child.
+        self._started = self.connected = False
 
     # -- subscriptions and messages ---------------------------------------------------------------
 

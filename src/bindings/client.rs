@@ -1,7 +1,7 @@
 //! `_core.Client`: the handle of a client.
 
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyType};
 
-use super::delivery::{Delivery, class_of_infos, message_info};
+use super::delivery::{Delivery, class_of_infos, forks, message_info};
 use super::error::to_python;
 use super::events;
 use super::message::MQTTMessage;
@@ -32,8 +32,8 @@ pub struct Client {
     wake: OwnedFd,
     /// Tells clients apart.
     number: u64,
-    /// The process that connected: a forked child has no connection. 0 before.
-    process: AtomicU32,
+    /// [`forks`] of the process that may use it.
+    forks: u32,
     /// The class of what `publish` returns for messages that were accepted for sending.
     infos: PyOnceLock<Py<PyType>>,
 }
@@ -63,9 +63,13 @@ type Wanted = (String, i64, bool, bool, u8);
 impl Client {
     #[new]
     fn new() -> PyResult<Self> {
-        let (core, wake) = CoreClient::new()?;
-        let number = CLIENTS.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { core, wake, number, process: AtomicU32::new(0), infos: PyOnceLock::new() })
+        Ok(Self::of(CoreClient::new()?, forks()))
+    }
+
+    /// A client for a process that is about to be forked: with the same subscriptions, and without a
+    /// connection or messages.
+    fn heir(&self) -> PyResult<Self> {
+        Ok(Self::of(self.core.heir()?, forks() + 1))
     }
 
     /// A descriptor that becomes readable when there are events. It belongs to the caller.
@@ -77,7 +81,6 @@ impl Client {
     /// over, if `report_first`.
     fn connect(&self, options: ConnectOptions<'_>, report_first: bool) -> PyResult<RawFd> {
         let options = options.into_core()?;
-        self.process.store(std::process::id(), Ordering::Relaxed);
         Ok(self.core.connect(options, report_first).map_err(to_python)?.into_raw_fd())
     }
 
@@ -169,9 +172,9 @@ impl Client {
         self.core.identity()
     }
 
-    /// What becomes of a message of QoS 0.
-    fn delivery(&self, mid: u16) -> Delivery {
-        self.told(self.core.delivery(mid))
+    /// What becomes of a message of QoS 0; `None` in a forked child of the process that published it.
+    fn delivery(&self, mid: u16) -> Option<Delivery> {
+        (self.forks == forks()).then(|| self.told(self.core.delivery(mid)))
     }
 
     /// Whether a message was published by this client.
@@ -253,6 +256,11 @@ impl Client {
 }
 
 impl Client {
+    fn of((core, wake): (CoreClient, OwnedFd), forks: u32) -> Self {
+        let number = CLIENTS.fetch_add(1, Ordering::Relaxed);
+        Self { core, wake, number, forks, infos: PyOnceLock::new() }
+    }
+
     fn info<'py>(
         slf: &Bound<'py, Self>,
         code: ReturnCode,
@@ -266,7 +274,7 @@ impl Client {
     }
 
     fn told(&self, core: CoreDelivery) -> Delivery {
-        Delivery::new(core, self.number, self.process.load(Ordering::Relaxed))
+        Delivery::new(core, self.number)
     }
 }
 

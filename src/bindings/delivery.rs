@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -11,6 +12,8 @@ use pyo3::types::PyType;
 use crate::core::completions::Completions as CoreCompletions;
 use crate::core::delivery::{Delivery as CoreDelivery, State};
 use crate::core::error::ReturnCode;
+
+static FORKS: AtomicU32 = AtomicU32::new(0);
 
 static MESSAGE_INFO: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
@@ -42,56 +45,79 @@ pub struct Delivery {
     core: CoreDelivery,
     /// The number of the client.
     client: u64,
-    /// The process that has the client's connection; 0 where there was none yet.
-    process: u32,
+    /// [`forks`] of the process that published it.
+    forks: u32,
+}
+
+/// Says that this process is a forked child. What its parent's messages are told with may be locked for
+/// ever here, so it is not looked at.
+#[pyfunction]
+pub fn forked() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// How often it was said so, from the first process on.
+pub fn forks() -> u32 {
+    FORKS.load(Ordering::Relaxed)
 }
 
 #[pymethods]
 impl Delivery {
     /// The return code as it is now; `None` where nothing happened since `publish` returned.
     fn rc(&self) -> Option<i32> {
-        self.core.has_begun().then(|| self.core.state().return_code() as i32)
+        let known = self.is_ours() && self.core.has_begun();
+        known.then(|| self.core.state().return_code() as i32)
     }
 
     /// Whether it may still come about.
     fn is_pending(&self) -> bool {
-        self.core.state() == State::Pending
+        !self.is_ours() || self.core.state() == State::Pending
     }
 
     /// Whether it is written or confirmed.
-    fn is_published(&self) -> bool {
-        self.core.state() == State::Published
+    fn is_published(&self) -> PyResult<bool> {
+        self.check_process()?;
+        Ok(self.core.state() == State::Published)
     }
 
     /// The reason code of a broker that refused it.
     fn refusal(&self) -> Option<u8> {
-        match self.core.state() {
-            State::Refused(code) => Some(code),
-            _ => None,
-        }
+        let state = self.is_ours().then(|| self.core.state())?;
+        if let State::Refused(code) = state { Some(code) } else { None }
     }
 
     /// Has `completions` filled with a number when waiting is over. Returns whether there is anything
     /// to wait for.
     fn listen(&self, completions: &Completions, number: u64) -> PyResult<bool> {
-        if self.process != 0 && self.process != std::process::id() {
-            let text = "the connection is the parent process's, and messages with it: connect in \
-                        the child to publish there";
-            return Err(PyRuntimeError::new_err(text));
-        }
+        self.check_process()?;
         Ok(self.core.listen(&completions.0, number))
     }
 
     /// Undoes `listen`.
     fn forget(&self, completions: &Completions, number: u64) {
-        self.core.forget(&completions.0, number);
+        if self.is_ours() {
+            self.core.forget(&completions.0, number);
+        }
     }
 }
 
 impl Delivery {
     /// What became of a message of a client's.
-    pub fn new(core: CoreDelivery, client: u64, process: u32) -> Self {
-        Self { core, client, process }
+    pub fn new(core: CoreDelivery, client: u64) -> Self {
+        Self { core, client, forks: forks() }
+    }
+
+    fn is_ours(&self) -> bool {
+        self.forks == forks()
+    }
+
+    fn check_process(&self) -> PyResult<()> {
+        if self.is_ours() {
+            return Ok(());
+        }
+        let text = "the connection is the parent process's, and messages with it: connect in the \
+                    child to publish there";
+        Err(PyRuntimeError::new_err(text))
     }
 
     /// Whether the message is a client's.

@@ -52,6 +52,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<matcher::Routes>()?;
     module.add_class::<message::MQTTMessage>()?;
     module.add_class::<properties::Properties>()?;
+    module.add_function(wrap_pyfunction!(delivery::forked, module)?)?;
     module.add_function(wrap_pyfunction!(reason_name, module)?)?;
     module.add_function(wrap_pyfunction!(topic_matches_sub, module)?)?;
     module.add_function(wrap_pyfunction!(validate_filter, module)?)?;

@@ -46,9 +46,23 @@ impl Client {
     /// # Errors
     /// The process has no descriptors left.
     pub fn new() -> io::Result<(Self, OwnedFd)> {
-        let (inbox, wake) = Inbox::new()?;
         let options = Arc::new(ConnectOptions::new("localhost", 1883));
-        let session = Session::new(options, Instant::now());
+        Self::with_session(Session::new(options, Instant::now()))
+    }
+
+    /// A client for a process that is about to be forked, made before: in the child, what this one
+    /// shares with its I/O thread may be locked for ever. It has what is subscribed to; the connection
+    /// and the messages stay here.
+    ///
+    /// # Errors
+    /// The process has no descriptors left.
+    pub fn heir(&self) -> io::Result<(Self, OwnedFd)> {
+        let session = self.shared.lock().heir(Instant::now());
+        Self::with_session(session)
+    }
+
+    fn with_session(session: Session) -> io::Result<(Self, OwnedFd)> {
+        let (inbox, wake) = Inbox::new()?;
         let shared = Shared::new(session, inbox);
         Ok((Self { shared: Arc::new(shared), running: Mutex::new(None) }, wake))
     }

@@ -91,8 +91,27 @@ pub enum Action {
     Lose,
     /// The application ends the connection.
     Disconnect { code: u8, text: Option<u8> },
+    /// Something rarer. It is one choice here, so that seeds keep their meaning.
+    Rarely(Rarity),
+}
+
+/// What happens less often.
+#[derive(Debug, Arbitrary)]
+pub enum Rarity {
     /// The application ends the waiting for messages.
     Release,
+    /// The next connection is made with other options.
+    Configure { keep_alive: u8, window: u8, queued: u8 },
+    /// Handlers come and go.
+    Listen { logging: bool, reporting: bool },
+    /// Somebody waits for one of the messages of QoS 1 and 2.
+    Wait { mid: u8 },
+    /// Somebody asks what became of a message of QoS 0.
+    Ask { mid: u8 },
+    /// The application calls with what is not allowed.
+    Mistake { call: u8 },
+    /// The process is forked.
+    Fork,
 }
 
 /// A quality of service.
@@ -179,7 +198,13 @@ impl Packet {
                 } else {
                     topic_of(topic.unwrap_or(0)).to_owned()
                 };
-                let properties = v5.then(|| number(Property::TopicAlias, alias));
+                let mut properties = v5.then(|| number(Property::TopicAlias, alias));
+                if let Some(properties) = properties.as_mut().filter(|_| length % 4 == 3) {
+                    let identifier = Value::Number(length.into());
+                    properties
+                        .set(Property::SubscriptionIdentifier, identifier)
+                        .expect("in its range");
+                }
                 let mid = if qos == Qos::AtMostOnce { 0 } else { identifier(mid) };
                 let payload = Bytes::from(vec![b'x'; length.into()]);
                 Incoming::Publish(Publish {

@@ -4,6 +4,7 @@
 mod action;
 mod frame;
 mod link;
+mod waits;
 mod world;
 
 use libfuzzer_sys::fuzz_target;

@@ -14,10 +14,11 @@ use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::{Event, Receipt, Session};
 
 use super::action::{
-    Action, AnyQos, SHORTEST, Scenario, filter_of, identifier, number, reason, topic_of,
+    Action, AnyQos, Rarity, SHORTEST, Scenario, filter_of, identifier, number, reason, topic_of,
 };
 use super::frame::Frame;
 use super::link::Link;
+use super::waits::Waits;
 
 /// Bytes that may wait for the broker.
 const LIMIT: usize = 2_000;
@@ -48,6 +49,11 @@ pub struct World {
     /// Identifiers of SUBSCRIBE (true) and UNSUBSCRIBE packets without an answer.
     requests: HashMap<u16, bool>,
     receipts: VecDeque<Receipt>,
+    /// QoS 2 messages that were handed out and are not handled: they may come again, and must not be
+    /// handed out again.
+    taken_once: HashSet<u16>,
+    waits: Waits,
+    options: ConnectOptions,
     link: Link,
 }
 
@@ -70,7 +76,7 @@ impl World {
         options.properties = number(Property::TopicAliasMaximum, aliases);
         options.validate().expect("options");
         let (now, inflight) = (Instant::now(), options.limits.inflight);
-        let mut session = Session::new(Arc::new(options), now);
+        let mut session = Session::new(Arc::new(options.clone()), now);
         session.set_logging(scenario.logging);
         session.set_reporting(scenario.reporting);
         Self {
@@ -84,6 +90,9 @@ impl World {
             held: Vec::new(),
             requests: HashMap::new(),
             receipts: VecDeque::new(),
+            taken_once: HashSet::new(),
+            waits: Waits::default(),
+            options,
             link: Link::default(),
         }
     }
@@ -136,9 +145,66 @@ impl World {
                 self.settle();
                 self.lose();
             }
-            Action::Release => self.session.release(),
+            Action::Rarely(rarity) => self.act_rarely(rarity),
         }
         self.settle();
+    }
+
+    fn act_rarely(&mut self, rarity: &Rarity) {
+        match rarity {
+            Rarity::Release => {
+                self.session.release();
+                self.waits.check(true);
+            }
+            Rarity::Configure { keep_alive, window, queued } => {
+                self.configure(*keep_alive, *window, *queued);
+            }
+            Rarity::Listen { logging, reporting } => {
+                self.session.set_logging(*logging);
+                self.session.set_reporting(*reporting);
+                self.reporting |= reporting;
+            }
+            Rarity::Wait { mid } => {
+                if let Some(delivery) = self.unconfirmed.get(&identifier(*mid)) {
+                    self.waits.add(delivery);
+                }
+            }
+            Rarity::Ask { mid } => {
+                let state = self.session.delivery(identifier(*mid)).state();
+                assert!(self.session.is_open() || state != State::Pending);
+            }
+            Rarity::Mistake { call } => self.mistake(*call),
+            Rarity::Fork => {
+                let heir = self.session.heir(self.now);
+                assert!(!heir.is_open() && !heir.has_output() && !heir.has_unconfirmed());
+                assert_eq!(heir.outgoing_bytes(), 0);
+            }
+        }
+    }
+
+    /// As the thread of a connection does it, before it opens one.
+    fn configure(&mut self, keep_alive: u8, window: u8, queued: u8) {
+        if self.session.is_open() {
+            return;
+        }
+        self.options.keep_alive = keep_alive.into();
+        self.inflight = usize::from(window % 8) + 1;
+        self.options.limits.inflight = self.inflight;
+        self.options.limits.queued = usize::from(queued) + 1;
+        self.session.configure(Arc::new(self.options.clone()));
+    }
+
+    /// Nothing comes of it but an error.
+    fn mistake(&mut self, call: u8) {
+        let (topic, filter) = [("a/+", "a#"), ("", ""), ("a\0b", "a/#/b")][usize::from(call % 3)];
+        let bytes = self.session.outgoing_bytes();
+        assert!(self.session.publish(topic, b"x", Qos::AtLeastOnce, false, None).is_err());
+        let filters =
+            vec![Subscription { filter: filter.to_owned(), options: Qos::AtLeastOnce.into() }];
+        assert!(self.session.subscribe(filters, Properties::default(), false).is_err());
+        let filters = vec![filter.to_owned()];
+        assert!(self.session.unsubscribe(filters, Properties::default()).is_err());
+        assert_eq!(self.session.outgoing_bytes(), bytes);
     }
 
     fn open(&mut self) {
@@ -154,10 +220,14 @@ impl World {
             return;
         }
         self.session.read(1, self.now);
-        if let Incoming::ConnAck { code: 0, properties, .. } = &packet
+        if let Incoming::ConnAck { code: 0, properties, session_present } = &packet
             && !self.session.is_connected()
         {
             self.link.terms = properties.clone().unwrap_or_default();
+            if !session_present {
+                // What comes now is of another session.
+                self.taken_once.clear();
+            }
         }
         let result = self.session.receive(packet, self.now);
         self.settle();
@@ -250,16 +320,20 @@ impl World {
         if which & 1 == 0 {
             self.receipts.remove(index);
         }
-        if receipt.qos == Qos::AtLeastOnce {
-            self.link.handled.insert(receipt.mid);
-        }
+        self.is_handled(receipt.mid, receipt.qos);
         self.session.handled(receipt).expect("an acknowledgement");
     }
 
-    fn acknowledge(&mut self, mid: u16, qos: Qos) {
-        if qos == Qos::AtLeastOnce {
-            self.link.handled.insert(mid);
+    fn is_handled(&mut self, mid: u16, qos: Qos) {
+        match qos {
+            Qos::AtMostOnce => {}
+            Qos::AtLeastOnce => _ = self.link.handled.insert(mid),
+            Qos::ExactlyOnce => _ = self.taken_once.remove(&mid),
         }
+    }
+
+    fn acknowledge(&mut self, mid: u16, qos: Qos) {
+        self.is_handled(mid, qos);
         let connected = self.session.is_connected();
         let code = self.session.acknowledge(mid, qos).expect("an acknowledgement");
         assert_eq!(code == ReturnCode::NoConnection, !connected);
@@ -291,6 +365,7 @@ impl World {
         while !bytes.is_empty() {
             self.frame(&Frame::take(&mut bytes));
         }
+        self.waits.check(false);
         for (mid, delivery) in &self.unconfirmed {
             assert_eq!(delivery.state(), State::Pending, "message {mid}");
         }
@@ -333,8 +408,14 @@ impl World {
             Event::Message { publish, receipt, .. } => {
                 assert!(!publish.topic.is_empty());
                 self.receipts.extend(receipt);
-                if publish.qos == Qos::AtLeastOnce {
-                    self.link.received.insert(publish.mid);
+                match publish.qos {
+                    Qos::AtMostOnce => {}
+                    Qos::AtLeastOnce => _ = self.link.received.insert(publish.mid),
+                    // Without a receipt its identifier is free: the broker has forgotten it.
+                    Qos::ExactlyOnce if receipt.is_none() => {}
+                    Qos::ExactlyOnce => {
+                        assert!(self.taken_once.insert(publish.mid), "{} twice", publish.mid);
+                    }
                 }
             }
             Event::Subscribed { mid, .. } | Event::Unsubscribed { mid, .. } => {

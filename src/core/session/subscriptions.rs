@@ -30,6 +30,11 @@ pub struct Subscriptions {
 }
 
 impl Subscriptions {
+    /// What is wanted, as if nothing had been sent.
+    pub fn anew(&self) -> Self {
+        Self { wanted: self.wanted.clone(), ..Self::default() }
+    }
+
     /// Remembers the filters for this and every later connection.
     pub fn want(&mut self, filters: &[Subscription], properties: &Properties) {
         for Subscription { filter, options } in filters {

@@ -48,6 +48,17 @@ fn unsubscribing_sends_an_unsubscribe_and_its_answer_is_reported_once() {
 }
 
 #[test]
+fn an_heir_has_the_subscriptions_and_no_messages() {
+    let mut peer = Peer::connected();
+    peer.subscribe("a", Qos::AtLeastOnce);
+    peer.session.publish("t", b"x", Qos::AtLeastOnce, false, None).unwrap();
+    peer.session = peer.session.heir(std::time::Instant::now());
+    assert!(!peer.session.is_open());
+    assert_eq!(peer.session.outgoing_bytes(), 0);
+    assert_eq!(peer.reconnect(false), ["SUBSCRIBE m1 a:1"]);
+}
+
+#[test]
 fn every_connection_begins_with_one_subscribe_per_filter_in_the_order_of_subscription() {
     for session_present in [false, true] {
         let mut peer = Peer::connected();

@@ -1,0 +1,246 @@
+"""A forked child: the connection is its parent's, until it connects itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import textwrap
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flask_mqtt import MQTT_ERR_NO_CONN, MQTTMessageInfo
+from support.apps import make_app
+from support.running import connected, unconfirmed
+from support.script import running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from support.mosquitto import Mosquitto
+    from support.scripted import ScriptedBroker
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Using fork:DeprecationWarning"),  # eventlet's
+]
+
+#: A child that takes longer hangs.
+PATIENCE = 10
+
+
+async def waiting(info: MQTTMessageInfo) -> None:
+    await info
+
+
+def in_child(work: Callable[[], object]) -> None:
+    """Run something in a forked child, and raise what it raised as text."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(PATIENCE)
+        failure = ""
+        try:
+            work()
+        except BaseException as error:
+            failure = f"{type(error).__name__}: {error}"
+        os.write(writing, failure.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        failure = pipe.read()
+    assert os.waitpid(child, 0)[1] == 0, "the child hangs"
+    assert failure == ""
+
+
+@contextlib.contextmanager
+def warnings_counted(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
+    found: list[str] = []
+    caplog.clear()
+    yield found
+    found += [
+        record.getMessage()
+        for record in caplog.records
+        if record.name == "flask_mqtt" and record.levelname == "WARNING"
+    ]
+
+
+def test_messages_and_requests_are_refused_with_one_warning(
+    scripted: ScriptedBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    with connected(make_app(scripted.port)) as mqtt:
+
+        def child() -> None:
+            with warnings_counted(caplog) as warnings:
+                for qos in (0, 1, 2):
+                    info = mqtt.publish("t", "x", qos)
+                    assert info == (MQTT_ERR_NO_CONN, 0)
+                    with pytest.raises(RuntimeError, match="MQTT_ERR_NO_CONN"):
+                        info.wait_for_publish()
+                    with pytest.raises(RuntimeError, match="MQTT_ERR_NO_CONN"):
+                        asyncio.run(waiting(info))
+                assert mqtt.subscribe("child/#") == (MQTT_ERR_NO_CONN, None)
+                assert mqtt.client.unsubscribe("child/#") == (MQTT_ERR_NO_CONN, None)
+                assert not mqtt.connected
+                assert not mqtt.client.is_connected()
+            [warning] = warnings
+            assert "forked" in warning
+            assert "init_app()" in warning
+
+        in_child(child)
+        assert mqtt.connected
+        assert mqtt.publish("parent", "x", 1)[0] == 0
+        scripted.wait_for("PUBLISH")
+    assert [packet.topic for packet in scripted.of("PUBLISH")] == ["parent"]
+
+
+def test_a_message_of_the_parent_is_not_waited_for() -> None:
+    with unconfirmed() as (_, mqtt):
+        infos = [mqtt.publish("t", "x", qos) for qos in (0, 1)]
+        # What becomes of it is looked up when somebody asks.
+        assert not infos[1].is_published()
+
+        def child() -> None:
+            for info in infos:
+                assert info.rc == 0
+                assert isinstance(info, MQTTMessageInfo)
+                with pytest.raises(RuntimeError, match=r"parent process's|no client"):
+                    info.wait_for_publish()
+            with pytest.raises(RuntimeError, match="parent process's"):
+                infos[1].is_published()
+
+        in_child(child)
+
+
+@pytest.mark.parametrize("way", ["init_app", "reconnect"])
+def test_a_child_connects_itself(broker: Mosquitto, way: str) -> None:
+    code = f"""
+        app.config["MQTT_CLIENT_ID"] = ""
+        mqtt = Mqtt(app)
+        got = []
+        mqtt.on_message()(lambda client, userdata, message: got.append(message.payload))
+        until(lambda: mqtt.connected)
+        mqtt.subscribe("forked/{way}/#", 1)
+        mqtt.publish("forked/{way}", "before", 1).wait_for_publish(10)
+        until(lambda: got == [b"before"])
+        child = os.fork()
+        if child == 0:
+            got.clear()
+            assert mqtt.publish("forked/{way}", "refused", 1)[0] == 4
+            if {way!r} == "init_app":
+                mqtt.init_app(app)
+            else:
+                mqtt.client.reconnect()
+                mqtt.client.loop_start()
+            until(lambda: mqtt.connected)
+            # It has the subscriptions of its parent, and a thread that calls the handlers.
+            mqtt.publish("forked/{way}", "child", 1).wait_for_publish(10)
+            until(lambda: got == [b"child"])
+            say("child", type(mqtt.client._core).__name__)
+            sys.exit(0)
+        status = os.waitpid(child, 0)[1]
+        until(lambda: got == [b"before", b"child"])
+        mqtt.publish("forked/{way}", "after", 1).wait_for_publish(10)
+        until(lambda: got == [b"before", b"child", b"after"])
+        say("parent", status, mqtt.connected)
+    """
+    with running(code, broker.port) as script:
+        script.expect("child Client")
+        script.expect("parent 0 True")
+        assert script.finish() == 0, script.errors
+
+
+def test_a_client_without_a_connection_is_as_it_was(scripted: ScriptedBroker) -> None:
+    code = """
+        client = flask_mqtt.Client()
+        if os.fork() == 0:
+            # The message waits for the first connection.
+            assert client.publish("t", "x", 1)[0] == 4
+            client.connect("127.0.0.1", int(sys.argv[1]))
+            client.loop_start()
+            until(client.is_connected)
+            client.publish("t", "y", 1).wait_for_publish(10)
+            client.disconnect()
+            os._exit(0)
+        say(os.wait()[1])
+    """
+    with running(code, scripted.port) as script:
+        script.expect("0")
+        assert script.finish() == 0, script.errors
+    assert [packet.payload for packet in scripted.of("PUBLISH")] == [b"x", b"y"]
+
+
+def test_the_fork_of_a_fork_and_of_a_handler(scripted: ScriptedBroker) -> None:
+    code = """
+        mqtt = Mqtt(app)
+        until(lambda: mqtt.connected)
+
+        @mqtt.on_message()
+        def handler(client, userdata, message):
+            child = os.fork()
+            if child == 0:
+                status = mqtt.publish("t", "x")[0]
+                if os.fork() == 0:
+                    os._exit(mqtt.publish("t", "x")[0])
+                os._exit(status + (os.wait()[1] >> 8))
+            say(os.waitpid(child, 0)[1] >> 8)
+
+        say("ready")
+        sys.stdin.readline()
+    """
+    with running(code, scripted.port) as script:
+        script.expect("ready")
+        scripted.publish("t", b"x", qos=1)
+        script.expect("8")
+        scripted.wait_for("PUBACK")
+        script.go()
+        assert script.finish() == 0, script.errors
+    assert scripted.of("PUBLISH") == []
+
+
+def test_children_of_a_process_that_publishes_hard_do_not_hang(broker: Mosquitto) -> None:
+    code = """
+        import faulthandler, logging
+        logging.getLogger("flask_mqtt").setLevel(logging.CRITICAL)
+        mqtt = Mqtt(app)
+        mqtt.on_message()(lambda client, userdata, message: None)
+        until(lambda: mqtt.connected)
+        mqtt.subscribe("hard/#")
+        on = True
+
+        def publish(qos):
+            while on:
+                infos.append(mqtt.publish("hard/t", b"x" * 200, qos))
+                del infos[:-5]
+
+        infos = []
+        threads = [threading.Thread(target=publish, args=[qos]) for qos in (0, 1)]
+        for thread in threads:
+            thread.start()
+        until(lambda: infos)
+        statuses = set()
+        for number in range(200):
+            child = os.fork()
+            if child == 0:
+                on = False
+                faulthandler.dump_traceback_later(8, exit=True)
+                assert mqtt.publish("hard/t", "child", number % 3) == (4, 0)
+                assert mqtt.subscribe("other/#")[0] == 4
+                assert mqtt.client.unsubscribe("other/#")[0] == 4
+                assert not mqtt.client.is_connected()
+                for info in infos:
+                    info.rc, repr(info)
+                if number % 20 == 0:
+                    mqtt.init_app(app)
+                    mqtt.publish("hard/child", "x", 1).wait_for_publish(5)
+                    mqtt.close()
+                os._exit(0)
+            statuses.add(os.waitpid(child, 0)[1])
+        on = False
+        say(statuses)
+        os._exit(0)
+    """
+    with running(textwrap.dedent(code), broker.port) as script:
+        script.expect("{0}")
