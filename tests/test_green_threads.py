@@ -24,7 +24,7 @@ from support.server import free_port
 from support.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from support.mosquitto import Mosquitto
 
@@ -48,6 +48,8 @@ SERVERS = {
         "threading_app:app",
     ],
 }
+#: Those of them that are tried with several threads for handlers too.
+POOLS = [name for name in SERVERS if "gunicorn" not in name]
 
 
 @contextlib.contextmanager
@@ -78,14 +80,14 @@ def process(command: list[str], log: Path, **environment: str) -> Iterator[subpr
 
 
 @contextlib.contextmanager
-def application(name: str, broker: Mosquitto, log: Path) -> Iterator[str]:
-    """Run the application under a server and give its URL."""
+def application(name: str, broker: Mosquitto, log: Path, threads: int) -> Iterator[str]:
+    """Run the application under a server, with so many threads for handlers; give its URL."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = SERVERS[name] + ([f"--bind=127.0.0.1:{port}"] if "gunicorn" in name else [])
-    with process(
-        command, log, PORT=str(port), BROKER_PORT=str(broker.port), CLIENT_ID=name
-    ) as running:
+    variables = {"PORT": port, "BROKER_PORT": broker.port, "HANDLER_THREADS": threads}
+    environment = {key: str(value) for key, value in variables.items()}
+    with process(command, log, CLIENT_ID=name, **environment) as running:
 
         def serves() -> bool:
             assert running.poll() is None, log.read_text()
@@ -99,13 +101,16 @@ def application(name: str, broker: Mosquitto, log: Path) -> Iterator[str]:
         yield url
 
 
-@pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.parametrize(
+    ("name", "threads"), [(name, 1) for name in SERVERS] + [(name, 4) for name in POOLS]
+)
 def test_300_messages_reach_a_socketio_client_in_order(
-    name: str, broker: Mosquitto, tmp_path: Path
+    name: str, threads: int, broker_factory: Callable[[], Mosquitto], tmp_path: Path
 ) -> None:
+    broker = broker_factory()
     listener_log = tmp_path / "listener"
     with (
-        application(name, broker, tmp_path / "application") as url,
+        application(name, broker, tmp_path / "application", threads) as url,
         Peer(broker.port, "green/out") as peer,
         process([sys.executable, "listener.py", url, str(MESSAGES)], listener_log) as listener,
     ):

@@ -10,7 +10,6 @@ import pytest
 
 from flask_mqtt import MQTT_ERR_CONN_LOST, Mqtt
 from support.apps import make_app
-from support.peer import Peer
 from support.running import connected
 from support.wait import wait_until
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from support.codec import Packet
-    from support.mosquitto import Mosquitto
     from support.scripted import ScriptedBroker
 
 
@@ -369,30 +367,3 @@ def test_a_qos_2_message_is_handled_once_though_it_is_sent_twice(
 
     scripted.wait_for(completed)
     assert seen == [b"once"]
-
-
-def test_a_handler_that_takes_longer_than_the_keepalive_costs_no_connection(
-    broker: Mosquitto,
-) -> None:
-    seen: list[bytes] = []
-    ended: list[int] = []
-    app = make_app(broker.port, keepalive=1, client_id="slow-handler")
-    with connected(app) as mqtt, Peer(broker.port) as peer:
-        mqtt.on_disconnect()(lambda _client, _userdata, rc: ended.append(rc))
-
-        @mqtt.on_message()
-        def handler(client: Any, userdata: Any, message: Any) -> None:
-            if message.payload == b"first":
-                time.sleep(3)
-            seen.append(message.payload)
-
-        subscribed = threading.Event()
-        mqtt.on_subscribe()(lambda *_: subscribed.set())
-        mqtt.subscribe("slow")
-        assert subscribed.wait(5)
-        peer.publish("slow", b"first")
-        peer.publish("slow", b"second")
-        wait_until(lambda: len(seen) == 2, 10)
-        assert mqtt.connected
-        assert ended == []
-    assert "slow-handler has exceeded timeout" not in broker.log

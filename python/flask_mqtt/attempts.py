@@ -28,6 +28,7 @@ class Attempts(ClientSettings, Callbacks):
 
         Args:
             values: By the names of the configuration keys, in lower case and without their prefix.
+                ``handler_threads`` holds from the next `loop_start` on.
 
         Raises:
             TypeError: A value has the wrong type.
@@ -84,3 +85,5 @@ class Attempts(ClientSettings, Callbacks):
             logger.exception(text, extra=fields(self._core, "settings_refused"))
             self._core.answer(None)
         self._ask()
+        # Reading certificates may take longer than a handler.
+        self._dispatcher.caller.begin()

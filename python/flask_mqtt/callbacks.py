@@ -36,8 +36,9 @@ logger = logging.getLogger("flask_mqtt")
 class Callbacks:
     """The ``on_*`` attributes, and the events that lead to them.
 
-    The events arrive on the dispatcher's thread, one at a time. With MQTT 5 there is more to each:
-    the arguments in brackets are for handlers that take them, and None before.
+    The events arrive on the dispatcher's thread, one at a time; with several threads for handlers,
+    all but the messages do. With MQTT 5 there is more to each: the arguments in brackets are for
+    handlers that take them, and None before.
     """
 
     on_connect = HandlerSlot[CallbackOnConnect](
@@ -322,9 +323,7 @@ class Callbacks:
     def _call_handler(self, fitted: Fitted, *arguments: Any) -> None:
         if self._version_1:
             arguments = arguments[: fitted.with_5 if self._speaks_5 else fitted.before]
-        here = self._dispatcher.is_current_thread
-        call = self._dispatcher.call if here else self._dispatcher.call_elsewhere
-        call(fitted.handler, *arguments)
+        self._dispatcher.call(fitted.handler, *arguments)
 
     def _guarded(self, hook: Handler, *arguments: Any) -> None:
         # A hook may be a method that the application overrides: it must not end the thread.
@@ -343,7 +342,7 @@ class Callbacks:
         if not self._version_1:
             self._call_handler(fitted, self, userdata, mid, *signatures.publish(code, properties))
         elif (fitted.with_5 if self._speaks_5 else fitted.before) == 3:  # noqa: PLR2004 - the usual
-            self._dispatcher.call(fitted.handler, self, userdata, mid)
+            self._dispatcher.caller.call(fitted.handler, self, userdata, mid)
         else:
             reason = ReasonCode(PacketTypes.PUBACK, identifier=code) if self._speaks_5 else None
             self._call_handler(fitted, self, userdata, mid, properties, reason)

@@ -22,6 +22,7 @@ class Loops(Connection):
     def loop_start(self) -> MQTTErrorCode:
         """Start a thread that calls handlers, and connect where `connect_async` was called.
 
+        With ``handler_threads`` above 1 in the settings, it starts so many to handle messages.
         Called by a handler after `loop_stop`, the thread begins when that handler has returned.
 
         Returns:
@@ -32,14 +33,15 @@ class Loops(Connection):
         # A bad file is an exception here, which leaves no thread behind.
         if self._connect_with_loop:
             self._connect_now()
-        self._dispatcher.start()
+        self._dispatcher.start(self._connection_settings.handler_threads)
         return MQTT_ERR_SUCCESS
 
     def loop_stop(self) -> MQTTErrorCode:
-        """Stop the thread of `loop_start`, after the handler that is running.
+        """Stop the threads of `loop_start`, after the handlers that are running.
 
-        The connection stays, and events wait; after `disconnect`, `on_disconnect` comes first. A
-        handler that calls this is the last one then.
+        They get 5 s for that; what runs longer is logged. The connection stays, and events wait;
+        after `disconnect`, `on_disconnect` comes first. A handler that calls this is the last one
+        then.
 
         Returns:
             ``MQTT_ERR_SUCCESS``, or ``MQTT_ERR_INVAL`` where `loop_start` was not called: `loop`

@@ -65,7 +65,7 @@ class Dropped(CoreDropped):
 
 
 class HandlerTimes(TypedDict):
-    """The calls of handlers of messages."""
+    """The calls of handlers."""
 
     calls: int
     seconds: float

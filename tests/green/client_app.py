@@ -30,6 +30,7 @@ def create(**options: Any) -> tuple[Flask, Any]:
     app.config["MQTT_PASSWORD"] = ""
     app.config["MQTT_KEEPALIVE"] = 5
     app.config["MQTT_TLS_ENABLED"] = False
+    app.config["MQTT_HANDLER_THREADS"] = int(os.environ.get("HANDLER_THREADS", "1"))
 
     mqtt = Mqtt(app)
     socketio = SocketIO(app, **options)
