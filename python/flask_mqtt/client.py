@@ -16,6 +16,7 @@ from .constants import (
 )
 from .decorators import Decorators
 from .enums import CallbackAPIVersion, MQTTErrorCode
+from .handling import is_handler
 from .loops import Loops
 from .messageinfo import MQTTMessageInfo
 from .stats import Stats, collect
@@ -140,7 +141,9 @@ class Client(Loops, Decorators, Unsupported):
             ``MQTT_ERR_SUCCESS``: accepted for sending. ``MQTT_ERR_NO_CONN``: not
             connected; QoS 0 is dropped, QoS 1 and 2 are sent after the next connect.
             ``MQTT_ERR_QUEUE_SIZE``: so much waits for the broker that there was no room within
-            ``MQTT_PUBLISH_TIMEOUT``, or as many messages as ``max_queued`` allows.
+            ``MQTT_PUBLISH_TIMEOUT``, or as many messages as ``max_queued`` allows. A handler does
+            not wait where it would be in vain: when nothing more is read, and so no confirmation,
+            before it has returned.
             ``MQTT_ERR_PAYLOAD_SIZE``, ``MQTT_ERR_NOT_SUPPORTED``: the broker has said that it takes
             no packet so large, or no such QoS or retained message (MQTT 5).
 
@@ -166,7 +169,8 @@ class Client(Loops, Decorators, Unsupported):
             if info is not None:
                 os.close(waiter)
                 return info
-            if left <= 0 or not self._core.is_open():
+            in_vain = self._core.is_stuck() and is_handler(self._core)
+            if left <= 0 or in_vain or not self._core.is_open():
                 os.close(waiter)
                 self._core.turn_away()
                 return MQTTMessageInfo((MQTT_ERR_QUEUE_SIZE, 0))

@@ -34,8 +34,17 @@ def handling(place: Place, client: CoreClient) -> Iterator[None]:
 
 def is_handler_of(delivery: Delivery) -> bool:
     """Whether the caller is a handler of the client that published a message."""
+    return any(client.published(delivery) for client in _handled_here())
+
+
+def is_handler(client: CoreClient) -> bool:
+    """Whether the caller is a handler of a client."""
+    return client in _handled_here()
+
+
+def _handled_here() -> list[CoreClient]:
     clients = [*_places.get(threading.current_thread(), ())]
     with contextlib.suppress(RuntimeError):
         # Flask runs an `async def` handler on another thread.
         clients += _places.get(asyncio.get_running_loop(), ())
-    return any(client.published(delivery) for client in clients)
+    return clients

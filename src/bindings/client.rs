@@ -234,6 +234,11 @@ impl Client {
         Ok(self.core.room()?.into_raw_fd())
     }
 
+    /// Whether nothing can come of waiting for room before handlers go on.
+    fn is_stuck(&self) -> bool {
+        self.core.is_stuck()
+    }
+
     /// Chooses what is reported.
     fn listen(&self, logging: bool, publishing: bool) {
         self.core.listen(logging, publishing);

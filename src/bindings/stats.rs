@@ -30,8 +30,8 @@ pub fn to_dict<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, PyDic
     dict.set_item("waiting_incoming", incoming.into_py_dict(py)?)?;
     dict.set_item("reading", reading(py, counters)?)?;
     let dropped = [
-        ("incoming_overflow", waiting.dropped_messages),
-        ("reports", waiting.dropped_reports),
+        ("incoming_overflow", waiting.dropped.messages),
+        ("reports", waiting.dropped.reports),
         ("unsent", counters.unsent),
         ("offline", counters.offline),
         ("queue_full", counters.queue_full),

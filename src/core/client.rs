@@ -253,6 +253,12 @@ impl Client {
         self.shared.lock().turn_away();
     }
 
+    /// Whether there will be no room before handlers go on: confirmations are not read while the inbox
+    /// is full, and everything is written. [`Self::room`] is given when it comes to that.
+    pub fn is_stuck(&self) -> bool {
+        self.shared.inbox.is_full() && self.shared.lock().is_written()
+    }
+
     /// Whether there is an I/O thread, which has a connection or tries to. The dispatcher is woken when
     /// it ends.
     pub fn is_running(&self) -> bool {
@@ -271,6 +277,7 @@ impl Client {
 
     /// Chooses what is reported: texts for `on_log`, and QoS 0 messages when they are written.
     pub fn listen(&self, logging: bool, reporting: bool) {
+        self.shared.inbox.set_reporting(reporting);
         self.shared.with_session(|session| {
             session.set_logging(logging);
             session.set_reporting(reporting);
@@ -336,8 +343,7 @@ impl Drop for End {
 
 /// The body of the I/O thread.
 fn work(task: Task) {
-    let limits = &task.options.limits;
-    task.shared.inbox.set_limits(limits.incoming_messages, limits.incoming_bytes);
+    task.shared.inbox.set_limits(&task.options.limits);
     task.shared.with_session(|session| session.configure(task.options.clone()));
     match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
         Ok(runtime) => {

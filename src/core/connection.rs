@@ -1,5 +1,6 @@
 //! The I/O thread: connects, reads, writes, reconnects, stops. It never touches Python.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,8 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use super::error::{Error, ReturnCode};
 use super::failure::Failure;
+use super::inbox::Bound;
 use super::options::{ConnectOptions, Protocol};
-use super::packet::{Incoming, decode};
+use super::packet::{Incoming, decode, detach};
 use super::pause::Pause;
 use super::property::Properties;
 use super::session::{Backoff, Event, LogLevel};
@@ -20,6 +22,9 @@ use super::transport::{Stream, open};
 use super::unanswered::{explain, look_at};
 
 const READ_SIZE: usize = 64 * 1024;
+
+/// Bytes after its fixed header of the largest packet that is read before the broker is known.
+const LARGEST_CONNACK: usize = 1024 * 1024;
 
 /// How long a DISCONNECT may take to get out.
 const FAREWELL: Duration = Duration::from_millis(300);
@@ -114,7 +119,8 @@ enum Attempt {
 
 async fn attempt(task: &mut Task, first: bool) -> Attempt {
     // Who calls `connect` and waits has said everything with its options.
-    if !first && !task.ask().await {
+    let may_go_on = first || spare(task).await && task.ask().await;
+    if !may_go_on {
         return Attempt::Stopped;
     }
     let until = Instant::now() + task.options.connect_timeout;
@@ -139,6 +145,16 @@ async fn attempt(task: &mut Task, first: bool) -> Attempt {
     }
 }
 
+/// Waits until there is room for what another connection would tell, should the handlers have left so
+/// much lying about. Returns false when the connection is to end.
+async fn spare(task: &mut Task) -> bool {
+    let shared = task.shared.clone();
+    tokio::select! {
+        () = shared.inbox.spare() => true,
+        _ = task.stop.wait_for(|stop| *stop != Stop::No) => false,
+    }
+}
+
 /// Reads and writes until the connection fails or a stop is wanted.
 async fn serve(task: &mut Task, stream: Box<dyn Stream>) -> Attempt {
     let mut link = Link::new(stream, task.shared.clone(), task.options.clone());
@@ -146,6 +162,7 @@ async fn serve(task: &mut Task, stream: Box<dyn Stream>) -> Attempt {
         error = link.serve() => Err(error),
         stop = task.stop.wait_for(|stop| *stop != Stop::No) => Ok(stop.map_or(Stop::Silent, |stop| *stop)),
     };
+    task.shared.inbox.end_dropping(true);
     match end {
         Err(error) => {
             link.complain(&error).await;
@@ -193,11 +210,14 @@ struct Link {
     writer: WriteHalf<Box<dyn Stream>>,
     shared: Arc<Shared>,
     options: Arc<ConnectOptions>,
-    /// Whether the broker has sent anything.
+    /// Whether the broker has sent anything, and a whole packet.
     heard: bool,
+    answered: bool,
     /// While more waits for the handlers than may, nothing is read.
     pause: Pause,
     input: BytesMut,
+    /// What was decoded, and is more than could be handed on at once.
+    packets: VecDeque<Incoming>,
     output: BytesMut,
     /// Whether something written may wait in a buffer of TLS or of a websocket.
     unflushed: bool,
@@ -208,15 +228,16 @@ impl Link {
         let (reader, writer) = tokio::io::split(stream);
         let input = BytesMut::with_capacity(READ_SIZE);
         let output = BytesMut::new();
-        let pause = Pause::default();
         Self {
             reader,
             writer,
             shared,
             options,
             heard: false,
-            pause,
+            answered: false,
+            pause: Pause::default(),
             input,
+            packets: VecDeque::new(),
             output,
             unflushed: false,
         }
@@ -232,19 +253,30 @@ impl Link {
     }
 
     async fn step(&mut self) -> Result<(), Error> {
-        let full = self.shared.inbox.full();
-        let reading = full.is_none();
-        let deadline = self.shared.with_session(|session| {
+        let (full, calm_at) = self.shared.inbox.look();
+        // The CONNACK is waited for, however slow the handlers of earlier messages are.
+        let full = full.filter(|_| self.answered);
+        let (wanted, is_full) = (full.is_none(), full.is_some());
+        let (deadline, clogged) = self.shared.with_session(|session| {
             if self.output.is_empty() {
                 session.take_output(&mut self.output);
             }
-            self.pause.update(full, session, &self.options);
-            session.deadline()
+            let clogged = session.is_clogged();
+            let bound = full.or_else(|| clogged.then_some(Bound::Answers));
+            self.pause.update(bound, session, &self.options);
+            (session.deadline(), clogged)
         });
         let told = self.pause.deadline();
+        if is_full {
+            // A handler may wait for room that will not come now.
+            self.shared.room.give();
+        }
+        if wanted && !self.packets.is_empty() {
+            return self.shared.received(0, &mut self.packets, Instant::now());
+        }
         self.input.reserve(READ_SIZE / 4);
         tokio::select! {
-            count = self.reader.read_buf(&mut self.input), if reading => self.read(count?),
+            count = self.reader.read_buf(&mut self.input), if wanted && !clogged => self.read(count?),
             count = put(&mut self.writer, &self.output), if self.unflushed || !self.output.is_empty() => {
                 let count = count?;
                 self.unflushed = count > 0;
@@ -255,24 +287,28 @@ impl Link {
                 Ok(())
             }
             () = self.shared.outgoing.notified(), if self.output.is_empty() => Ok(()),
-            () = self.shared.inbox.room(), if !reading => Ok(()),
-            () = sleep_until(deadline) => self.tick(reading).await,
+            () = self.shared.inbox.room(), if is_full => Ok(()),
+            () = sleep_until(calm_at) => {
+                self.shared.inbox.end_dropping(false);
+                Ok(())
+            }
+            () = sleep_until(deadline) => self.tick(wanted, clogged).await,
             () = sleep_until(told), if told.is_some() => Ok(()),
         }
     }
 
     /// Does what is due. Where the whole process was held up, an answer may lie there unread: it
     /// counts before the broker is judged.
-    async fn tick(&mut self, reading: bool) -> Result<(), Error> {
+    async fn tick(&mut self, wanted: bool, clogged: bool) -> Result<(), Error> {
         let unread = tokio::select! {
             biased;
-            count = self.reader.read_buf(&mut self.input), if reading => Some(count?),
+            count = self.reader.read_buf(&mut self.input), if wanted && !clogged => Some(count?),
             () = std::future::ready(()) => None,
         };
         if let Some(count) = unread {
             self.read(count)?;
         }
-        self.shared.with_session(|session| session.tick(Instant::now(), reading))
+        self.shared.with_session(|session| session.tick(Instant::now(), wanted))
     }
 
     /// Goes on until the broker has confirmed every message, or the connection fails.
@@ -289,24 +325,28 @@ impl Link {
         if count == 0 {
             return Err(Error::Closed);
         }
-        let now = Instant::now();
-        let mut packets = Vec::new();
-        let decoded = self.decode(&mut packets);
-        self.shared.received(count, packets, now)?;
-        decoded
-    }
-
-    /// Takes all whole packets out of what was read.
-    fn decode(&mut self, packets: &mut Vec<Incoming>) -> Result<(), Error> {
         if !self.heard {
             look_at(&self.input, &self.options)?;
             self.heard = true;
         }
-        let (protocol, limit) = (self.options.protocol, self.options.packet_size());
-        while let Some(packet) = decode(protocol, &mut self.input, limit)? {
-            packets.push(packet);
+        let decoded = self.decode();
+        detach(&mut self.packets);
+        self.shared.received(count, &mut self.packets, Instant::now())?;
+        decoded
+    }
+
+    /// Decodes all whole packets that were read.
+    fn decode(&mut self) -> Result<(), Error> {
+        let (protocol, mut limit) = (self.options.protocol, self.options.packet_size());
+        loop {
+            if !self.answered {
+                limit = limit.min(LARGEST_CONNACK);
+            }
+            let Some(packet) = decode(protocol, &mut self.input, limit)? else { return Ok(()) };
+            self.answered = true;
+            limit = self.options.packet_size();
+            self.packets.push_back(packet);
         }
-        Ok(())
     }
 
     /// Tells a broker what it did wrong, where MQTT has words for it (MQTT 5.0, section 4.13).
@@ -344,14 +384,17 @@ impl Link {
     /// Writes what is left, a DISCONNECT at its end, and closes, within a bounded time.
     async fn say_goodbye(&mut self, stop: Stop) {
         let farewell = async {
-            self.write_out().await?;
             self.shared.with_session(|session| {
                 // Encoding a DISCONNECT cannot fail: it has nothing that is too long.
                 let _ = session.disconnect(stop == Stop::Reported);
-                session.take_output(&mut self.output);
             });
-            self.write_out().await?;
-            self.writer.shutdown().await
+            loop {
+                self.write_out().await?;
+                self.shared.with_session(|session| session.take_output(&mut self.output));
+                if self.output.is_empty() {
+                    return self.writer.shutdown().await;
+                }
+            }
         };
         // A broker that takes nothing any more gets no good-bye.
         let _ = tokio::time::timeout(FAREWELL, farewell).await;

@@ -190,6 +190,9 @@ pub enum Error {
     /// Nothing came back within the keep alive time after a PINGREQ.
     #[error("no answer to PINGREQ within the keep alive of {0} s")]
     KeepAlive(u64),
+    /// Nothing was taken for as long as the keep alive, though it waited.
+    #[error("the broker took nothing of what waited for it within the keep alive of {0} s")]
+    Stalled(u64),
     /// The broker refused the CONNECT, with a code of MQTT 3.1.1 or, above 127, of MQTT 5.
     #[error("connection refused by the broker: {}", refusal(*.0))]
     Refused(u8),
@@ -227,7 +230,7 @@ impl Error {
                 ReturnCode::Protocol
             }
             Self::Refused(_) => ReturnCode::ConnectionRefused,
-            Self::KeepAlive(_) => ReturnCode::KeepAlive,
+            Self::KeepAlive(_) | Self::Stalled(_) => ReturnCode::KeepAlive,
             _ => ReturnCode::ConnectionLost,
         }
     }

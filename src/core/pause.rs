@@ -58,14 +58,31 @@ impl Pause {
 }
 
 fn paused(bound: Bound, options: &ConnectOptions) -> Event {
-    let (what, key) = (bound.name(), options.key(bound.key()));
-    let text = format!("reading is paused: the handlers are slow, and {key} is reached");
-    Event::notice(LogLevel::Warning, "reading_paused", text).with("bound", what)
+    let text = format!("reading is paused: {}", reason(bound, options));
+    Event::notice(LogLevel::Warning, "reading_paused", text).with("bound", name(bound))
 }
 
 fn resumed(bound: Bound, time: Duration, options: &ConnectOptions) -> Event {
-    let (what, key, seconds) = (bound.name(), options.key(bound.key()), time.as_secs_f64());
-    let text = format!("reading goes on after {seconds:.1} s; {key} had been reached");
+    let (why, seconds) = (reason(bound, options), time.as_secs_f64());
+    let text = format!("reading goes on after {seconds:.1} s; it was paused: {why}");
     let notice = Event::notice(LogLevel::Info, "reading_resumed", text);
-    notice.with("bound", what).with("seconds", time)
+    notice.with("bound", name(bound)).with("seconds", time)
+}
+
+fn reason(bound: Bound, options: &ConnectOptions) -> String {
+    let key = match bound {
+        Bound::Messages => "MAX_INCOMING_MESSAGES",
+        Bound::Bytes => "MAX_INCOMING_BYTES",
+        Bound::Answers => return "the broker takes no answers".to_owned(),
+    };
+    format!("the handlers are slow, and {} is reached", options.key(key))
+}
+
+/// Its name in the fields of log records.
+fn name(bound: Bound) -> &'static str {
+    match bound {
+        Bound::Messages => "messages",
+        Bound::Bytes => "bytes",
+        Bound::Answers => "answers",
+    }
 }

@@ -330,6 +330,11 @@ impl Properties {
         self.iter().map(|(property, value)| 1 + value_len(property.kind(), value)).sum()
     }
 
+    /// Bytes that they keep: a short one takes more than on the wire.
+    pub fn size(&self) -> usize {
+        self.len() + self.0.len() * size_of::<(Property, Value)>()
+    }
+
     /// Writes the length and the properties.
     pub fn write(&self, out: &mut BytesMut) {
         put_variable(out, self.len());

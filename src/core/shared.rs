@@ -1,5 +1,6 @@
 //! What the application's threads and the I/O thread share.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,9 +12,12 @@ use super::error::Error;
 use super::inbox::Inbox;
 use super::inquiry::Inquiry;
 use super::packet::Incoming;
-use super::session::Session;
+use super::session::{Event, Session};
 use super::signal::Signal;
 use super::stats::Stats;
+
+/// Bytes of messages from which on the rest of what was read waits until there is room.
+const MOST_AT_ONCE: usize = 1024 * 1024;
 
 /// What the application's threads and the I/O thread share.
 pub struct Shared {
@@ -50,17 +54,26 @@ impl Shared {
         result
     }
 
-    /// Hands one read of so many bytes, and the packets that it completed, to the session.
+    /// Hands packets of a read of so many bytes to the session, until they have become much more than
+    /// was read, as topics do that came as an alias. The others are left for the next time.
     pub fn received(
         &self,
         count: usize,
-        packets: Vec<Incoming>,
+        packets: &mut VecDeque<Incoming>,
         now: Instant,
     ) -> Result<(), Error> {
         let (result, roomy) = self.with_session(|session| {
             let (before, connections) = (session.outgoing_bytes(), session.counters().connections);
             session.read(count, now);
-            let result = packets.into_iter().try_for_each(|packet| session.receive(packet, now));
+            let mut bytes = 0;
+            let mut result = Ok(());
+            while result.is_ok()
+                && bytes < MOST_AT_ONCE
+                && let Some(packet) = packets.pop_front()
+            {
+                result = session.receive(packet, now);
+                bytes += session.last_event().map_or(0, Event::size);
+            }
             if session.counters().connections > connections {
                 session.counters().connected_since = Some(SystemTime::now());
             }

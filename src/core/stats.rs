@@ -91,17 +91,24 @@ impl Counters {
     }
 }
 
-/// What waits between the connection and the handlers, and what was dropped there.
+/// What waits between the connection and the handlers.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Waiting {
     /// Messages.
     pub messages: usize,
     /// Their bytes, with those of texts for the log.
     pub bytes: usize,
-    /// Reports for `on_publish` and `on_log` that were dropped.
-    pub dropped_reports: u64,
-    /// Messages that were dropped because too many wait.
-    pub dropped_messages: u64,
+    /// What was dropped there.
+    pub dropped: Dropped,
+}
+
+/// What was dropped on the way to the handlers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Messages of QoS 0, where the policy drops them.
+    pub messages: u64,
+    /// Reports for `on_publish` and `on_log`.
+    pub reports: u64,
 }
 
 /// A client at one moment.

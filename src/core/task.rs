@@ -43,6 +43,7 @@ impl Task {
         let mut options = ConnectOptions::clone(&self.options);
         change(&mut options);
         self.options = Arc::new(options);
+        self.shared.inbox.set_limits(&self.options.limits);
         self.shared.with_session(|session| session.configure(self.options.clone()));
     }
 

@@ -361,9 +361,11 @@ impl World {
             self.event(event);
         }
         let mut bytes = BytesMut::new();
-        self.session.take_output(&mut bytes);
-        while !bytes.is_empty() {
-            self.frame(&Frame::take(&mut bytes));
+        while self.session.has_output() {
+            self.session.take_output(&mut bytes);
+            while !bytes.is_empty() {
+                self.frame(&Frame::take(&mut bytes));
+            }
         }
         self.waits.check(false);
         for (mid, delivery) in &self.unconfirmed {

@@ -7,6 +7,7 @@
 mod v3;
 mod v5;
 
+use std::collections::VecDeque;
 use std::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -38,7 +39,7 @@ pub struct Publish {
 impl Publish {
     /// Bytes that it keeps.
     pub fn size(&self) -> usize {
-        let properties = self.properties.as_ref().map_or(0, Properties::len);
+        let properties = self.properties.as_ref().map_or(0, Properties::size);
         self.topic.len() + self.payload.len() + properties
     }
 }
@@ -124,6 +125,31 @@ pub fn decode(
     match protocol {
         Protocol::V31 | Protocol::V311 => v3::decode(buffer, limit),
         Protocol::V5 => v5::decode(buffer, limit),
+    }
+}
+
+/// A payload of this size, or the payloads of one read together, may keep what was read with them: at
+/// most a few times as much.
+const LARGE: usize = 16 * 1024;
+
+/// Gives few small payloads that were read together memory of just their size, so that as long as they
+/// wait they do not keep everything that was read.
+pub fn detach(packets: &mut VecDeque<Incoming>) {
+    let size = packets.iter_mut().filter_map(small_payload).map(|payload| payload.len()).sum();
+    if size >= LARGE {
+        return;
+    }
+    let mut block = BytesMut::with_capacity(size);
+    for payload in packets.iter_mut().filter_map(small_payload) {
+        block.extend_from_slice(payload);
+        *payload = block.split().freeze();
+    }
+}
+
+fn small_payload(packet: &mut Incoming) -> Option<&mut Bytes> {
+    match packet {
+        Incoming::Publish(Publish { payload, .. }) => Some(payload).filter(|it| it.len() < LARGE),
+        _ => None,
     }
 }
 
@@ -320,6 +346,11 @@ pub enum Control {
 }
 
 impl Control {
+    /// Whether it answers a packet of the broker's, now or when the message is handled.
+    pub fn is_answer(&self) -> bool {
+        matches!(self, Self::PubAck(_) | Self::PubRec(_) | Self::PubRel(_) | Self::PubComp(_))
+    }
+
     /// Writes the packet.
     ///
     /// # Errors

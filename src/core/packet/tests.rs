@@ -134,3 +134,56 @@ proptest! {
         while let Ok(Some(_)) = decode(Protocol::V311, &mut buffer, 1000) {}
     }
 }
+
+#[test]
+fn few_small_messages_do_not_keep_what_was_read_with_them() {
+    let small: [(_, &[u8]); 2] = [
+        (Protocol::V311, &[0x30, 7, 0, 1, b't', b'f', b'e', b'w', b'!']),
+        (Protocol::V5, &[0x30, 8, 0, 1, b't', 0, b'f', b'e', b'w', b'!']),
+    ];
+    for (protocol, message) in small {
+        let mut read = BytesMut::with_capacity(64 * 1024);
+        read.extend_from_slice(message);
+        while read.len() < 60_000 {
+            read.extend_from_slice(&[0xd0, 0]);
+        }
+        let mut packets = VecDeque::new();
+        while let Some(packet) = decode(protocol, &mut read, usize::MAX).unwrap() {
+            packets.push_back(packet);
+        }
+        assert!(!read.try_reclaim(60_000), "it is kept as yet");
+        detach(&mut packets);
+        assert!(read.try_reclaim(60_000));
+        let Some(Incoming::Publish(Publish { payload, .. })) = packets.pop_front() else {
+            panic!()
+        };
+        assert_eq!(payload, b"few!"[..]);
+    }
+}
+
+#[test]
+fn an_empty_payload_keeps_nothing_either() {
+    let mut read = BytesMut::with_capacity(64 * 1024);
+    read.extend_from_slice(&[0x30, 3, 0, 1, b't']);
+    let mut packets = VecDeque::from_iter(decode(Protocol::V311, &mut read, 100).unwrap());
+    detach(&mut packets);
+    assert!(read.try_reclaim(60_000));
+}
+
+#[test]
+fn a_large_payload_is_not_copied() {
+    let payload = Bytes::from(vec![0; LARGE]);
+    let publish = Publish {
+        topic: "t".to_owned(),
+        payload: payload.clone(),
+        qos: Qos::AtMostOnce,
+        retain: false,
+        dup: false,
+        mid: 0,
+        properties: None,
+    };
+    let mut packets = VecDeque::from([Incoming::Publish(publish)]);
+    detach(&mut packets);
+    let Some(Incoming::Publish(kept)) = packets.pop_front() else { panic!() };
+    assert_eq!(kept.payload.as_ptr(), payload.as_ptr());
+}

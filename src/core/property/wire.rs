@@ -43,7 +43,8 @@ pub(super) fn take_value(list: &mut Bytes, kind: Kind) -> Result<Value, Error> {
         Kind::FourByte => Value::Number(enough(list, 4)?.get_u32()),
         Kind::Variable => Value::Number(take_variable(list)?),
         Kind::Text => Value::Text(take_text(list)?),
-        Kind::Binary => Value::Binary(take_binary(list)?),
+        // A copy, since the value may wait longer than the rest of what was read.
+        Kind::Binary => Value::Binary(Bytes::copy_from_slice(&take_binary(list)?)),
         Kind::Pair => Value::Pair(take_text(list)?, take_text(list)?),
     })
 }

@@ -154,6 +154,10 @@ pub enum Event {
     },
 }
 
+fn size(properties: Option<&Properties>) -> usize {
+    properties.map_or(0, Properties::size)
+}
+
 impl Event {
     /// A notice of a kind of event, such as `connection_lost`.
     pub fn notice(level: LogLevel, event: &'static str, text: impl Into<String>) -> Self {
@@ -174,7 +178,14 @@ impl Event {
         match self {
             Self::Message { publish, .. } => publish.size(),
             Self::Log { text, .. } | Self::Notice { text, .. } => text.len(),
-            _ => 0,
+            Self::ConnAck { properties, .. }
+            | Self::Disconnected(End { properties, .. })
+            | Self::Published { properties, .. } => size(properties.as_ref()),
+            Self::Subscribed { granted: codes, properties, .. }
+            | Self::Unsubscribed { codes, properties, .. } => {
+                codes.len() + size(properties.as_ref())
+            }
+            Self::Attempt | Self::ConnectFailed => 0,
         }
     }
 }

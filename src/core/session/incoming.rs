@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::super::error::Error;
 use super::super::packet::{Control, Publish};
 use super::super::qos::Qos;
@@ -58,7 +60,7 @@ impl Incoming {
         }
     }
 
-    fn store(&mut self, publish: Publish, limit: usize) -> Result<(), Error> {
+    fn store(&mut self, mut publish: Publish, limit: usize) -> Result<(), Error> {
         // One that is there already is a repetition, whatever its DUP flag says.
         if self.exactly_once.contains_key(&publish.mid) {
             return Ok(());
@@ -68,6 +70,8 @@ impl Incoming {
             let text = format!("more than {limit} bytes of QoS 2 messages without a PUBREL");
             return Err(Error::Protocol(text));
         }
+        // Until the PUBREL comes it must not keep what was read with it.
+        publish.payload = Bytes::copy_from_slice(&publish.payload);
         self.stored_bytes += size;
         self.stored += 1;
         self.exactly_once.insert(publish.mid, State::Stored { order: self.stored, publish });

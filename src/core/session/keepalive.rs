@@ -11,7 +11,31 @@ pub enum Due {
     /// A PINGREQ.
     Ping,
     /// The broker did not answer the PINGREQ: the connection is dead.
-    Dead,
+    Unanswered,
+    /// The broker did not even take the PINGREQ, or anything before it: the connection is dead.
+    Stalled,
+}
+
+/// Whether an answer would be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// Yes.
+    On,
+    /// No: nobody handles what was read. That is not the broker's fault, who may take nothing either as
+    /// long as we take nothing from it.
+    HandlersAreSlow,
+    /// No: the broker does not take the answers to what it has sent.
+    BrokerTakesNothing,
+}
+
+#[derive(Debug)]
+enum Ping {
+    /// None is on its way.
+    None,
+    /// It waits to be written, as far as `end` of the connection's bytes.
+    Waiting { since: Instant, end: u64 },
+    /// It is written.
+    Asked { since: Instant },
 }
 
 /// Measures the real time since the last packet each way.
@@ -20,47 +44,62 @@ pub struct KeepAlive {
     interval: Option<Duration>,
     sent: Instant,
     received: Instant,
-    pinged: Option<Instant>,
+    ping: Ping,
 }
 
 impl KeepAlive {
     /// Starts with a new connection; an interval of zero switches it off.
     pub fn new(interval: Duration, now: Instant) -> Self {
         let interval = Some(interval).filter(|interval| !interval.is_zero());
-        Self { interval, sent: now, received: now, pinged: None }
+        Self { interval, sent: now, received: now, ping: Ping::None }
     }
 
-    /// Bytes went out.
-    pub fn sent(&mut self, now: Instant) {
+    /// A PINGREQ is encoded; it ends there among the bytes of the connection.
+    pub fn pinged(&mut self, end: u64, now: Instant) {
+        self.ping = Ping::Waiting { since: now, end };
+    }
+
+    /// Bytes went out, so many of the connection by now.
+    pub fn wrote(&mut self, written: u64, now: Instant) {
         self.sent = now;
+        if matches!(self.ping, Ping::Waiting { end, .. } if end <= written) {
+            self.ping = Ping::Asked { since: now };
+        }
     }
 
-    /// Bytes came in. Whatever they are, the broker is there.
+    /// Bytes came in. Whatever they are, the broker is there; but one that takes nothing is no use.
     pub fn received(&mut self, now: Instant) {
         self.received = now;
-        self.pinged = None;
+        if matches!(self.ping, Ping::Asked { .. }) {
+            self.ping = Ping::None;
+        }
     }
 
     /// When to call [`Self::check`] next.
     pub fn deadline(&self) -> Option<Instant> {
-        let interval = self.interval?;
-        Some(self.pinged.unwrap_or_else(|| self.sent.min(self.received)) + interval)
+        let since = match self.ping {
+            Ping::None => self.sent.min(self.received),
+            Ping::Waiting { since, .. } => self.sent.max(since),
+            Ping::Asked { since } => since,
+        };
+        Some(since + self.interval?)
     }
 
-    /// What is due at `now`. While nothing is read (`reading` is false) an answer cannot be seen, so
-    /// the broker gets more time.
-    pub fn check(&mut self, now: Instant, reading: bool) -> Due {
-        let Some(deadline) = self.deadline() else {
-            return Due::Nothing;
-        };
-        if now < deadline {
+    /// What is due at `now`. Who answers [`Due::Ping`] with a PINGREQ calls [`Self::pinged`].
+    pub fn check(&mut self, now: Instant, reading: Reading) -> Due {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
             return Due::Nothing;
         }
-        if self.pinged.is_some() && reading {
-            return Due::Dead;
+        match (&mut self.ping, reading) {
+            // It goes out when the broker takes something again: one is enough.
+            (Ping::Waiting { since, .. }, Reading::HandlersAreSlow) => {
+                *since = now;
+                Due::Nothing
+            }
+            (Ping::Waiting { .. }, _) => Due::Stalled,
+            (Ping::Asked { .. }, Reading::On) => Due::Unanswered,
+            (Ping::None | Ping::Asked { .. }, _) => Due::Ping,
         }
-        self.pinged = Some(now);
-        Due::Ping
     }
 
     /// The interval in seconds.
@@ -75,42 +114,91 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    /// Sends the PINGREQ that is due, and writes it.
+    fn ping(keep_alive: &mut KeepAlive, now: Instant, reading: Reading) {
+        assert_eq!(keep_alive.check(now, reading), Due::Ping);
+        keep_alive.pinged(2, now);
+        keep_alive.wrote(2, now);
+    }
+
     #[test]
     fn a_ping_is_due_when_either_way_is_silent_for_the_interval() {
         let start = Instant::now();
         let mut keep_alive = KeepAlive::new(10 * SECOND, start);
-        keep_alive.sent(start + 9 * SECOND);
-        assert_eq!(keep_alive.check(start + 9 * SECOND, true), Due::Nothing);
-        assert_eq!(keep_alive.check(start + 10 * SECOND, true), Due::Ping);
+        keep_alive.wrote(1, start + 9 * SECOND);
+        assert_eq!(keep_alive.check(start + 9 * SECOND, Reading::On), Due::Nothing);
+        assert_eq!(keep_alive.check(start + 10 * SECOND, Reading::On), Due::Ping);
     }
 
     #[test]
     fn a_broker_that_does_not_answer_a_ping_within_the_interval_is_dead() {
         let start = Instant::now();
         let mut keep_alive = KeepAlive::new(10 * SECOND, start);
-        assert_eq!(keep_alive.check(start + 10 * SECOND, true), Due::Ping);
-        keep_alive.sent(start + 10 * SECOND);
-        assert_eq!(keep_alive.check(start + 19 * SECOND, true), Due::Nothing);
-        assert_eq!(keep_alive.check(start + 20 * SECOND, true), Due::Dead);
+        ping(&mut keep_alive, start + 10 * SECOND, Reading::On);
+        assert_eq!(keep_alive.check(start + 19 * SECOND, Reading::On), Due::Nothing);
+        assert_eq!(keep_alive.check(start + 20 * SECOND, Reading::On), Due::Unanswered);
     }
 
     #[test]
     fn anything_received_counts_as_an_answer() {
         let start = Instant::now();
         let mut keep_alive = KeepAlive::new(10 * SECOND, start);
-        keep_alive.check(start + 10 * SECOND, true);
-        keep_alive.sent(start + 10 * SECOND);
+        ping(&mut keep_alive, start + 10 * SECOND, Reading::On);
         keep_alive.received(start + 15 * SECOND);
         assert_eq!(keep_alive.deadline(), Some(start + 20 * SECOND));
-        assert_eq!(keep_alive.check(start + 20 * SECOND, true), Due::Ping);
+        assert_eq!(keep_alive.check(start + 20 * SECOND, Reading::On), Due::Ping);
     }
 
     #[test]
-    fn while_nothing_is_read_pings_go_on_and_the_broker_is_not_dead() {
+    fn while_handlers_are_slow_pings_go_on_and_the_broker_is_not_dead() {
         let start = Instant::now();
         let mut keep_alive = KeepAlive::new(SECOND, start);
         for second in 1..100 {
-            assert_eq!(keep_alive.check(start + second * SECOND, false), Due::Ping);
+            ping(&mut keep_alive, start + second * SECOND, Reading::HandlersAreSlow);
+        }
+    }
+
+    #[test]
+    fn a_broker_that_sends_and_takes_nothing_gets_one_ping_and_is_dead_an_interval_later() {
+        for reading in [Reading::On, Reading::BrokerTakesNothing] {
+            let start = Instant::now();
+            let mut keep_alive = KeepAlive::new(10 * SECOND, start);
+            assert_eq!(keep_alive.check(start + 10 * SECOND, reading), Due::Ping);
+            keep_alive.pinged(100, start + 10 * SECOND);
+            for second in 10..20 {
+                keep_alive.received(start + second * SECOND);
+                assert_eq!(keep_alive.check(start + second * SECOND, reading), Due::Nothing);
+            }
+            assert_eq!(keep_alive.check(start + 20 * SECOND, reading), Due::Stalled);
+        }
+    }
+
+    #[test]
+    fn a_broker_that_takes_what_is_before_the_ping_little_by_little_is_not_dead() {
+        let start = Instant::now();
+        let mut keep_alive = KeepAlive::new(10 * SECOND, start);
+        assert_eq!(keep_alive.check(start + 10 * SECOND, Reading::On), Due::Ping);
+        keep_alive.pinged(1000, start + 10 * SECOND);
+        for second in 11..100 {
+            keep_alive.wrote(second.into(), start + second * SECOND);
+            assert_eq!(keep_alive.check(start + second * SECOND, Reading::On), Due::Nothing);
+        }
+        // Then it has the interval for its answer.
+        keep_alive.wrote(1000, start + 100 * SECOND);
+        assert_eq!(keep_alive.check(start + 109 * SECOND, Reading::On), Due::Nothing);
+        assert_eq!(keep_alive.check(start + 110 * SECOND, Reading::On), Due::Unanswered);
+    }
+
+    #[test]
+    fn one_ping_waits_however_long_handlers_are_slow_and_nothing_is_taken() {
+        let start = Instant::now();
+        let mut keep_alive = KeepAlive::new(SECOND, start);
+        assert_eq!(keep_alive.check(start + SECOND, Reading::HandlersAreSlow), Due::Ping);
+        keep_alive.pinged(2, start + SECOND);
+        for second in 2..100 {
+            let now = start + second * SECOND;
+            assert_eq!(keep_alive.check(now, Reading::HandlersAreSlow), Due::Nothing);
+            assert!(keep_alive.deadline() > Some(now));
         }
     }
 
@@ -119,6 +207,6 @@ mod tests {
         let start = Instant::now();
         let mut keep_alive = KeepAlive::new(Duration::ZERO, start);
         assert_eq!(keep_alive.deadline(), None);
-        assert_eq!(keep_alive.check(start + 1000 * SECOND, true), Due::Nothing);
+        assert_eq!(keep_alive.check(start + 1000 * SECOND, Reading::On), Due::Nothing);
     }
 }

@@ -30,7 +30,7 @@ pub use event::{End, Event, Field, Fields, LogLevel, Receipt};
 use self::aliases::IncomingAliases;
 use self::ids::Ids;
 use self::incoming::Incoming as IncomingMessages;
-use self::keepalive::{Due, KeepAlive};
+use self::keepalive::{Due, KeepAlive, Reading};
 use self::outgoing::Outgoing;
 use self::output::Output;
 use self::subscriptions::Subscriptions;
@@ -233,8 +233,8 @@ impl Session {
 
     /// So many bytes of the output were written at `now`.
     pub fn wrote(&mut self, count: usize, now: Instant) {
-        self.keep_alive.sent(now);
         self.output.wrote(count);
+        self.keep_alive.wrote(self.output.written(), now);
     }
 
     /// When to call [`Self::tick`] next.
@@ -246,7 +246,14 @@ impl Session {
         }
     }
 
-    /// Does what is due at `now`: `reading` is false while the owner reads nothing.
+    /// Whether nothing more is to be read until the broker takes what waits for it: so many answers do
+    /// that it would be without end.
+    pub fn is_clogged(&self) -> bool {
+        self.output.is_clogged()
+    }
+
+    /// Does what is due at `now`: `reading` is false while the owner reads nothing because nobody
+    /// handles it.
     ///
     /// # Errors
     /// The connection has to end: the broker was silent for too long.
@@ -258,11 +265,24 @@ impl Session {
                 seconds: self.options.connect_timeout.as_secs_f64(),
             }),
             Link::Offline | Link::Connecting { .. } => Ok(()),
-            Link::Connected => match self.keep_alive.check(now, reading) {
+            Link::Connected => match self.keep_alive.check(now, self.reading(reading)) {
                 Due::Nothing => Ok(()),
-                Due::Ping => self.output.control(&Control::PingReq),
-                Due::Dead => Err(Error::KeepAlive(self.keep_alive.seconds())),
+                Due::Ping => {
+                    self.output.control(&Control::PingReq)?;
+                    self.keep_alive.pinged(self.output.encoded(), now);
+                    Ok(())
+                }
+                Due::Unanswered => Err(Error::KeepAlive(self.keep_alive.seconds())),
+                Due::Stalled => Err(Error::Stalled(self.keep_alive.seconds())),
             },
+        }
+    }
+
+    fn reading(&self, wanted: bool) -> Reading {
+        match (wanted, self.is_clogged()) {
+            (false, _) => Reading::HandlersAreSlow,
+            (true, true) => Reading::BrokerTakesNothing,
+            (true, false) => Reading::On,
         }
     }
 
@@ -276,7 +296,12 @@ impl Session {
         &mut self.output.events
     }
 
-    /// Fills `empty` with the bytes to write.
+    /// What happened last, of what was not taken.
+    pub fn last_event(&self) -> Option<&Event> {
+        self.output.events.back()
+    }
+
+    /// Fills `empty` with bytes to write, not all of them where many wait.
     pub fn take_output(&mut self, empty: &mut BytesMut) {
         self.output.swap(empty);
     }
@@ -318,6 +343,11 @@ impl Session {
         let assigned =
             self.assigned_client_id.as_ref().filter(|_| self.options.client_id.is_empty());
         (broker, assigned.unwrap_or(&self.options.client_id).clone())
+    }
+
+    /// Whether everything that was encoded is written.
+    pub fn is_written(&self) -> bool {
+        self.output.encoded() == self.output.written()
     }
 
     /// Bytes that wait for the broker.

@@ -16,8 +16,22 @@ use super::aliases::OutgoingAliases;
 use super::event::{Event, LogLevel, Receipt};
 use super::log;
 
+/// What waits is kept in pieces of about this size, so that what is written is given back at once.
+const PIECE: usize = 256 * 1024;
+
 /// A larger buffer is given back to the system after a burst.
 const KEPT_CAPACITY: usize = 1024 * 1024;
+
+/// Bytes of answers that may wait: twice those to a message of QoS 2 for each packet identifier.
+const MOST_ANSWERS: usize = 1024 * 1024;
+
+/// Encoded packets.
+#[derive(Debug, Default)]
+struct Piece {
+    bytes: BytesMut,
+    /// Bytes of answers to packets of the broker's.
+    answers: usize,
+}
 
 /// Encoded packets on their way to the broker.
 #[derive(Debug)]
@@ -27,9 +41,18 @@ pub struct Output {
     packet_size: usize,
     /// Numbers for topics, on this connection.
     aliases: OutgoingAliases,
-    bytes: BytesMut,
+    /// What waits: pieces that are complete, the sum of their bytes, and the one that grows.
+    pieces: VecDeque<Piece>,
+    in_pieces: usize,
+    piece: Piece,
+    /// A buffer to go on with.
+    spare: BytesMut,
     /// Bytes handed over but not reported as written.
     unwritten: usize,
+    /// Bytes of answers to packets of the broker's: all that wait, and those among them that were handed
+    /// over and may be written.
+    answers: usize,
+    answers_unwritten: usize,
     /// Bytes ever encoded and ever written on this connection: positions of QoS 0 messages.
     encoded: u64,
     written: u64,
@@ -57,8 +80,13 @@ impl Default for Output {
             protocol: Protocol::V311,
             packet_size: usize::MAX,
             aliases: OutgoingAliases::default(),
-            bytes: BytesMut::new(),
+            pieces: VecDeque::new(),
+            in_pieces: 0,
+            piece: Piece::default(),
+            spare: BytesMut::new(),
             unwritten: 0,
+            answers: 0,
+            answers_unwritten: 0,
             encoded: 0,
             written: 0,
             marks: VecDeque::new(),
@@ -167,36 +195,65 @@ impl Output {
 
     /// Writes any other packet, and says nothing of it.
     pub fn control_silently(&mut self, control: &Control) -> Result<(), Error> {
-        let (protocol, before) = (self.protocol, self.bytes.len());
+        let protocol = self.protocol;
         let mut result = Ok(());
-        self.encode(|bytes| {
+        let length = self.encode(|bytes| {
+            let before = bytes.len();
             result = control.encode(protocol, bytes);
             if result.is_err() {
                 bytes.truncate(before);
             }
         });
+        if control.is_answer() {
+            self.piece.answers += length;
+            self.answers += length;
+        }
         result
     }
 
-    fn encode(&mut self, encode: impl FnOnce(&mut BytesMut)) {
-        let before = self.bytes.len();
-        encode(&mut self.bytes);
-        self.encoded += (self.bytes.len() - before) as u64;
+    /// Adds a packet, and returns its length.
+    fn encode(&mut self, encode: impl FnOnce(&mut BytesMut)) -> usize {
+        if self.piece.bytes.len() >= PIECE {
+            let mut next = Piece { bytes: std::mem::take(&mut self.spare), answers: 0 };
+            next.bytes.reserve(PIECE + PIECE / 16);
+            let full = std::mem::replace(&mut self.piece, next);
+            self.in_pieces += full.bytes.len();
+            self.pieces.push_back(full);
+        }
+        let before = self.piece.bytes.len();
+        encode(&mut self.piece.bytes);
+        let length = self.piece.bytes.len() - before;
+        self.encoded += length as u64;
+        length
     }
 
-    /// Hands over what there is to write, in exchange for an empty buffer to go on with.
+    /// Hands over the first piece of what there is to write, in exchange for an empty buffer to go on
+    /// with.
     pub fn swap(&mut self, empty: &mut BytesMut) {
         empty.clear();
         if empty.capacity() > KEPT_CAPACITY {
             *empty = BytesMut::new();
         }
-        std::mem::swap(&mut self.bytes, empty);
-        self.unwritten += empty.len();
+        let spare = std::mem::take(empty);
+        let piece = match self.pieces.pop_front() {
+            Some(piece) => {
+                self.in_pieces -= piece.bytes.len();
+                self.spare = spare;
+                piece
+            }
+            None => std::mem::replace(&mut self.piece, Piece { bytes: spare, answers: 0 }),
+        };
+        self.unwritten += piece.bytes.len();
+        self.answers_unwritten += piece.answers;
+        *empty = piece.bytes;
     }
 
     /// The transport wrote so many bytes: reports the QoS 0 messages among them.
     pub fn wrote(&mut self, count: usize) {
         self.unwritten = self.unwritten.saturating_sub(count);
+        if self.unwritten == 0 {
+            self.answers -= std::mem::take(&mut self.answers_unwritten);
+        }
         self.written += count as u64;
         self.counters.published.bytes += count as u64;
         self.progress.reach(self.written);
@@ -221,8 +278,12 @@ impl Output {
 
     /// Forgets what was not written: the connection is gone.
     pub fn clear(&mut self) {
-        self.bytes = BytesMut::new();
+        self.pieces = VecDeque::new();
+        self.in_pieces = 0;
+        self.piece = Piece::default();
         self.unwritten = 0;
+        self.answers = 0;
+        self.answers_unwritten = 0;
         self.encoded = 0;
         self.written = 0;
         self.counters.unsent += self.marks.len() as u64;
@@ -238,11 +299,27 @@ impl Output {
 
     /// Bytes that wait, and that what is kept about them takes.
     pub fn len(&self) -> usize {
-        self.bytes.len() + self.unwritten + self.marks.len() * size_of::<(u64, u16)>()
+        let marks = self.marks.len() * size_of::<(u64, u16)>();
+        self.in_pieces + self.piece.bytes.len() + self.unwritten + marks
+    }
+
+    /// Whether so many answers wait that no sane broker leaves them unread.
+    pub fn is_clogged(&self) -> bool {
+        self.answers >= MOST_ANSWERS
+    }
+
+    /// Bytes ever encoded on this connection.
+    pub fn encoded(&self) -> u64 {
+        self.encoded
+    }
+
+    /// Bytes ever written on this connection.
+    pub fn written(&self) -> u64 {
+        self.written
     }
 
     /// Whether there is something to hand over.
     pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.pieces.is_empty() && self.piece.bytes.is_empty()
     }
 }

@@ -107,12 +107,12 @@ impl Session {
             Incoming::PubAck(ack) => outgoing.acknowledged(ack, ids, output),
             Incoming::PubComp(ack) => outgoing.completed(ack, ids, output),
             Incoming::SubAck { mid, granted, properties } => {
-                if self.subscriptions.subscribed(mid, ids) {
+                if self.subscriptions.subscribed(mid, granted.len(), ids)? {
                     output.events.push_back(Event::Subscribed { mid, granted, properties });
                 }
             }
             Incoming::UnsubAck { mid, codes, properties } => {
-                if self.subscriptions.unsubscribed(mid, ids) {
+                if self.subscriptions.unsubscribed(mid, codes.len(), ids)? {
                     output.events.push_back(Event::Unsubscribed { mid, codes, properties });
                 }
             }

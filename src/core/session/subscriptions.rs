@@ -97,29 +97,45 @@ impl Subscriptions {
         Ok(())
     }
 
-    /// A SUBACK came: whether it was awaited. The request is over.
-    pub fn subscribed(&mut self, mid: u16, ids: &mut Ids) -> bool {
-        self.answered(
-            ids,
-            mid,
-            |request| matches!(request, Control::Subscribe { mid: asked, .. } if *asked == mid),
-        )
+    /// A SUBACK with so many codes came: whether it was awaited. The request is over.
+    pub fn subscribed(&mut self, mid: u16, codes: usize, ids: &mut Ids) -> Result<bool, Error> {
+        let filters = |request: &Control| match request {
+            Control::Subscribe { mid: asked, filters, .. } if *asked == mid => Some(filters.len()),
+            _ => None,
+        };
+        self.answered(ids, mid, codes, filters)
     }
 
-    /// An UNSUBACK came: whether it was awaited. The request is over.
-    pub fn unsubscribed(&mut self, mid: u16, ids: &mut Ids) -> bool {
-        self.answered(
-            ids,
-            mid,
-            |request| matches!(request, Control::Unsubscribe { mid: asked, .. } if *asked == mid),
-        )
+    /// An UNSUBACK with so many codes came: whether it was awaited. The request is over.
+    pub fn unsubscribed(&mut self, mid: u16, codes: usize, ids: &mut Ids) -> Result<bool, Error> {
+        let filters = |request: &Control| match request {
+            Control::Unsubscribe { mid: asked, filters, .. } if *asked == mid => {
+                Some(filters.len())
+            }
+            _ => None,
+        };
+        self.answered(ids, mid, codes, filters)
     }
 
-    fn answered(&mut self, ids: &mut Ids, mid: u16, is_it: impl Fn(&Control) -> bool) -> bool {
-        let Some(position) = self.requests.iter().position(is_it) else { return false };
+    /// `filters` gives the number of those that a request has, if it is the one that is answered. There
+    /// is a code for each (MQTT 3.1.1, section 3.9.3); too many could fill the memory.
+    fn answered(
+        &mut self,
+        ids: &mut Ids,
+        mid: u16,
+        codes: usize,
+        filters: impl Fn(&Control) -> Option<usize>,
+    ) -> Result<bool, Error> {
+        let mut requests = self.requests.iter().enumerate();
+        let found = requests.find_map(|(position, request)| Some((position, filters(request)?)));
+        let Some((position, filters)) = found else { return Ok(false) };
+        if codes > filters {
+            let text = format!("an answer of {codes} codes to a request of {filters} filters");
+            return Err(Error::Protocol(text));
+        }
         self.requests.remove(position);
         ids.release(mid);
-        true
+        Ok(true)
     }
 
     /// The connection ended. An UNSUBSCRIBE is sent again, since the broker may have kept the session;

@@ -7,6 +7,7 @@ mod connect;
 mod disconnect;
 mod ending;
 mod flow;
+mod hostile;
 mod reconnect;
 #[path = "../support/mod.rs"]
 mod support;

@@ -6,6 +6,7 @@ mod clean_start;
 mod connecting;
 mod counters;
 mod deliveries;
+mod flood;
 mod incoming;
 mod model;
 mod model_broker;

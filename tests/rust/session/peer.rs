@@ -89,16 +89,25 @@ impl Peer {
         self.session.receive(packet, self.now).unwrap_err()
     }
 
-    /// Takes the output and reports it as written.
+    /// Takes all of the output and reports it as written.
+    pub fn written(&mut self) -> BytesMut {
+        let (mut all, mut some) = (BytesMut::new(), BytesMut::new());
+        while self.session.has_output() {
+            self.session.take_output(&mut some);
+            self.session.wrote(some.len(), self.now);
+            all.extend_from_slice(&some);
+        }
+        all
+    }
+
+    /// Takes the output and reports it as written; each packet in a line.
     pub fn sent(&mut self) -> Vec<String> {
         self.packets().iter().map(describe).collect()
     }
 
     /// As [`Self::sent`], undescribed; what MQTT 5 adds is left out.
     pub fn packets(&mut self) -> Vec<Packet> {
-        let mut bytes = BytesMut::new();
-        self.session.take_output(&mut bytes);
-        self.session.wrote(bytes.len(), self.now);
+        let mut bytes = self.written();
         let mut packets = Vec::new();
         while !bytes.is_empty() {
             packets.push(match self.protocol {

@@ -45,9 +45,7 @@ impl Peer {
 
     /// As [`Self::packets`], with what MQTT 5 adds.
     pub fn v5_packets(&mut self) -> Vec<Packet> {
-        let mut bytes = BytesMut::new();
-        self.session.take_output(&mut bytes);
-        self.session.wrote(bytes.len(), self.now);
+        let mut bytes = self.written();
         let mut packets = Vec::new();
         while !bytes.is_empty() {
             packets.push(read_v5(&mut bytes));
@@ -57,10 +55,7 @@ impl Peer {
 
     /// The bytes that wait to be written.
     pub fn v5_bytes(&mut self) -> usize {
-        let mut bytes = BytesMut::new();
-        self.session.take_output(&mut bytes);
-        self.session.wrote(bytes.len(), self.now);
-        bytes.len()
+        self.written().len()
     }
 }
 

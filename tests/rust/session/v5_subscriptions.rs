@@ -9,6 +9,7 @@ use rumqttc::v5::mqttbytes::v5::{Filter, Packet, RetainForwardRule, Subscribe};
 
 use super::peer::Peer;
 use super::peer_v5::{numbers, text_of};
+use super::values::subscriptions;
 
 const OPTIONS: SubscribeOptions = SubscribeOptions {
     qos: Qos::AtLeastOnce,
@@ -96,8 +97,10 @@ fn the_on_connect_handler_sends_what_has_other_options_or_another_identifier() {
 #[test]
 fn the_answers_carry_their_codes_and_properties() {
     let mut peer = Peer::accepted(&[]);
-    subscribe(&mut peer, "a", 1, false);
-    peer.unsubscribe("a");
+    let filters = ["a", "b", "c"].map(str::to_owned);
+    let wanted = filters.clone().map(|filter| (filter, Qos::ExactlyOnce)).to_vec();
+    peer.session.subscribe(subscriptions(wanted), Properties::default(), false).unwrap();
+    peer.session.unsubscribe(filters[..2].to_vec(), Properties::default()).unwrap();
     let properties = Some(text_of(Property::ReasonString, "no"));
     let (granted, codes) = (vec![2, 0x87, 0xa2], vec![0, 0x11]);
     peer.receive(Incoming::SubAck {

@@ -77,19 +77,24 @@ impl Broker {
 
     /// As [`Self::meet`], with the CONNECT.
     pub fn meet_client(&self) -> (Connection, Connect) {
-        let stream = wait_for("a connection", || match self.listener.accept() {
-            Ok((stream, _)) => Some(stream),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
-            Err(error) => panic!("{error}"),
-        });
-        stream.set_nonblocking(false).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        let mut connection = Connection { stream, buffer: BytesMut::new() };
+        let mut connection = wait_for("a connection", || self.pending());
         match connection.read() {
             Some(Packet::Connect(connect)) => (connection, connect),
             other => panic!("{other:?} is no CONNECT"),
         }
+    }
+
+    /// A connection, if there is one, whose CONNECT is not looked at.
+    pub fn pending(&self) -> Option<Connection> {
+        let stream = match self.listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+            Err(error) => panic!("{error}"),
+        };
+        stream.set_nonblocking(false).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Some(Connection { stream, buffer: BytesMut::new() })
     }
 
     /// Waits for a connection and accepts its CONNECT.

@@ -1,0 +1,167 @@
+//! Events on their way from the I/O thread to the dispatcher: bounded, in order, fetched in batches.
+
+mod queue;
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use self::queue::Queue;
+use super::options::Limits;
+use super::session::Event;
+use super::stats::Waiting;
+
+/// Bytes after which a batch ends, so that what was fetched and waits for its handler is bounded too.
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// A bound for which nothing is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// Messages that wait for their handlers.
+    Messages,
+    /// Bytes of them.
+    Bytes,
+    /// Answers that the broker does not take.
+    Answers,
+}
+
+/// The queue between the I/O thread and the dispatcher.
+///
+/// The lock guards the queue. Both threads hold it for moving events only; the I/O thread takes it
+/// while it holds the session's lock, never the other way round.
+#[derive(Debug)]
+pub struct Inbox {
+    queue: Mutex<Queue>,
+    /// A byte is written when the queue was empty, so that the dispatcher wakes.
+    wake: UnixStream,
+    /// Given when there is room again after there was none.
+    room: Notify,
+}
+
+impl Inbox {
+    /// An inbox, and the descriptor that becomes readable when there is something in it.
+    ///
+    /// # Errors
+    /// The process has no descriptors left.
+    pub fn new() -> io::Result<(Self, OwnedFd)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let queue = Mutex::new(Queue::new(&Limits::default()));
+        Ok((Self { queue, wake: ours, room: Notify::new() }, theirs.into()))
+    }
+
+    /// Sets how many messages, and bytes of them, may wait, and what happens to more.
+    pub fn set_limits(&self, limits: &Limits) {
+        self.lock().set_limits(limits);
+    }
+
+    /// Whether confirmed messages are reported: nobody's reports must not be said to be dropped.
+    pub fn set_reporting(&self, reporting: bool) {
+        self.lock().reporting = reporting;
+    }
+
+    /// Moves events in. Where the policy is so, messages of QoS 0 are dropped; otherwise the I/O thread
+    /// stops reading when [`Self::is_full`]. Reports of what was sent can pile up without reading, so
+    /// those are dropped past their bound.
+    pub fn extend(&self, events: &mut VecDeque<Event>) {
+        if events.is_empty() {
+            return;
+        }
+        let mut queue = self.lock();
+        let was_empty = queue.len() == 0;
+        queue.extend(events);
+        drop(queue);
+        if was_empty {
+            self.wake();
+        }
+    }
+
+    /// Wakes the dispatcher though nothing may have happened.
+    pub fn wake(&self) {
+        // A full socket buffer means that the dispatcher has been woken often enough.
+        let _ = (&self.wake).write(&[1]);
+    }
+
+    /// Moves out up to `most` events, the oldest first, and not much more than a mebibyte of them.
+    pub fn take(&self, most: usize) -> Vec<Event> {
+        let mut queue = self.lock();
+        let was_short = queue.is_overfull() || !queue.has_room();
+        let mut taken = Vec::with_capacity(most.min(queue.len()));
+        let mut bytes = 0;
+        while taken.len() < most
+            && bytes < BATCH_BYTES
+            && let Some((size, event)) = queue.pop()
+        {
+            bytes += size;
+            taken.push(event);
+        }
+        let has_room = queue.has_room() && !queue.is_overfull();
+        drop(queue);
+        if was_short && has_room {
+            self.room.notify_waiters();
+        }
+        taken
+    }
+
+    /// For what the I/O thread has to stop reading, and when it has to call [`Self::end_dropping`].
+    pub fn look(&self) -> (Option<Bound>, Option<Instant>) {
+        let queue = self.lock();
+        (queue.full(), queue.calm_at())
+    }
+
+    /// Whether the I/O thread has to stop reading.
+    pub fn is_full(&self) -> bool {
+        self.lock().full().is_some()
+    }
+
+    /// Waits until the dispatcher made room.
+    pub async fn room(&self) {
+        self.until(Queue::has_room).await;
+    }
+
+    /// Waits until there is room for the beginning and the end of another connection, which tell
+    /// something however full it is.
+    pub async fn spare(&self) {
+        self.until(|queue| !queue.is_overfull()).await;
+    }
+
+    async fn until(&self, condition: impl Fn(&Queue) -> bool) {
+        loop {
+            // Made before the look, so that no room is missed between the two.
+            let room = self.room.notified();
+            if condition(&self.lock()) {
+                return;
+            }
+            room.await;
+        }
+    }
+
+    /// Says that dropping is over, if nothing was dropped for a while or, with `now`, at once.
+    pub fn end_dropping(&self, now: bool) {
+        let mut queue = self.lock();
+        let due = now || queue.calm_at().is_some_and(|at| at <= Instant::now());
+        let told = due && queue.end_spell();
+        drop(queue);
+        if told {
+            self.wake();
+        }
+    }
+
+    /// What waits, and what was dropped.
+    pub fn waiting(&self) -> Waiting {
+        let queue = self.lock();
+        Waiting { messages: queue.messages, bytes: queue.bytes, dropped: queue.dropped }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,290 @@
+#![allow(clippy::unwrap_used)]
+
+use std::io::Read;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+
+use super::super::options::Overflow;
+use super::super::packet::Publish;
+use super::super::property::{Properties, Property, Value};
+use super::super::qos::Qos;
+use super::super::session::{Event, LogLevel};
+use super::super::stats::Dropped;
+use super::queue::SPARE_REPORTS;
+use super::*;
+
+fn message_of(qos: Qos, payload: Bytes) -> Event {
+    let publish = Publish {
+        topic: String::new(),
+        payload,
+        qos,
+        retain: false,
+        dup: false,
+        mid: 0,
+        properties: None,
+    };
+    Event::Message { publish, received: Instant::now(), receipt: None }
+}
+
+fn message(size: usize) -> Event {
+    message_of(Qos::AtMostOnce, vec![0; size].into())
+}
+
+/// A message of QoS 0 or 1 with a text.
+fn texts(qos: Qos, range: std::ops::Range<usize>) -> VecDeque<Event> {
+    range.map(|number| message_of(qos, number.to_string().into())).collect()
+}
+
+fn report() -> Event {
+    Event::Published { mid: 1, code: 0, properties: None }
+}
+
+fn with(limits: &Limits) -> (Inbox, UnixStream) {
+    let (inbox, end) = Inbox::new().unwrap();
+    inbox.set_limits(limits);
+    let end = UnixStream::from(end);
+    end.set_nonblocking(true).unwrap();
+    (inbox, end)
+}
+
+fn inbox(messages: usize, bytes: usize) -> (Inbox, UnixStream) {
+    with(&Limits { incoming_messages: messages, incoming_bytes: bytes, ..Limits::default() })
+}
+
+/// An inbox for so many messages, that drops some.
+fn dropping(overflow: Overflow, incoming_messages: usize) -> Inbox {
+    with(&Limits { incoming_messages, overflow, ..Limits::default() }).0
+}
+
+/// Messages that wait, and bytes.
+fn sums(inbox: &Inbox) -> (usize, usize) {
+    let waiting = inbox.waiting();
+    (waiting.messages, waiting.bytes)
+}
+
+/// Takes everything, and returns the payloads of the messages.
+fn payloads(inbox: &Inbox) -> Vec<String> {
+    let events = inbox.take(usize::MAX).into_iter();
+    let payload = |event| match event {
+        Event::Message { publish, .. } => {
+            Some(String::from_utf8(publish.payload.to_vec()).unwrap())
+        }
+        _ => None,
+    };
+    events.filter_map(payload).collect()
+}
+
+/// Takes everything, and returns the texts for the log.
+fn notices(inbox: &Inbox) -> Vec<String> {
+    let events = inbox.take(usize::MAX).into_iter();
+    let text = |event| match event {
+        Event::Notice { level: LogLevel::Warning, text, .. } => Some(text),
+        _ => None,
+    };
+    events.filter_map(text).collect()
+}
+
+#[test]
+fn one_byte_wakes_the_dispatcher_however_many_events_come() {
+    let (inbox, mut end) = inbox(10, 1000);
+    inbox.extend(&mut [message(1), message(1)].into());
+    inbox.extend(&mut [message(1)].into());
+    assert_eq!(end.read(&mut [0; 16]).unwrap(), 1);
+    assert_eq!(inbox.take(100).len(), 3);
+    inbox.extend(&mut [message(1)].into());
+    assert_eq!(end.read(&mut [0; 16]).unwrap(), 1);
+}
+
+#[test]
+fn it_is_full_by_messages_or_by_bytes_and_has_room_at_half() {
+    let (inbox, _end) = inbox(4, 100);
+    inbox.extend(&mut [message(99)].into());
+    assert!(!inbox.is_full());
+    inbox.extend(&mut [message(1)].into());
+    assert!(inbox.is_full());
+    inbox.take(1);
+    inbox.extend(&mut [message(1), message(1), message(1)].into());
+    assert!(inbox.is_full());
+    inbox.take(2);
+    assert!(!inbox.is_full());
+}
+
+#[test]
+fn without_a_policy_that_drops_messages_stay_and_reports_are_dropped_and_counted() {
+    let (inbox, _end) = inbox(2, 1000);
+    inbox.extend(&mut (0..SPARE_REPORTS + 10).map(|_| report()).collect());
+    inbox.extend(&mut [message(1), message(1), message(1)].into());
+    assert_eq!(inbox.waiting().dropped, Dropped { messages: 0, reports: 8 });
+    let events = inbox.take(usize::MAX);
+    assert!(matches!(&events[0], Event::Notice { text, .. } if text.contains("reports")));
+    assert!(matches!(
+        events[events.len() - 3..],
+        [Event::Message { .. }, Event::Message { .. }, Event::Message { .. }]
+    ));
+}
+
+#[test]
+fn the_oldest_message_of_qos_0_makes_room_for_a_new_one() {
+    let inbox = dropping(Overflow::DropOldest, 3);
+    inbox.extend(&mut texts(Qos::AtMostOnce, 0..5));
+    assert_eq!(inbox.waiting().messages, 3);
+    assert!(!inbox.is_full());
+    inbox.extend(&mut texts(Qos::AtLeastOnce, 5..6));
+    assert_eq!(inbox.waiting().dropped.messages, 3);
+    assert_eq!(payloads(&inbox), ["3", "4", "5"]);
+}
+
+#[test]
+fn a_new_message_of_qos_0_is_dropped_where_those_before_it_stay() {
+    let inbox = dropping(Overflow::DropNewest, 3);
+    inbox.extend(&mut texts(Qos::AtMostOnce, 0..5));
+    assert_eq!(inbox.waiting().dropped.messages, 2);
+    assert!(!inbox.is_full());
+    assert_eq!(payloads(&inbox), ["0", "1", "2"]);
+    inbox.extend(&mut texts(Qos::AtMostOnce, 5..6));
+    assert_eq!(payloads(&inbox), ["5"]);
+}
+
+#[test]
+fn the_order_is_that_of_arrival_whatever_may_be_dropped() {
+    for overflow in [Overflow::Block, Overflow::DropOldest, Overflow::DropNewest] {
+        let inbox = dropping(overflow, 100);
+        for number in 0..20 {
+            let qos = if number % 3 == 0 { Qos::AtLeastOnce } else { Qos::AtMostOnce };
+            inbox.extend(&mut texts(qos, number..number + 1));
+            inbox.extend(&mut [report()].into());
+        }
+        let expected: Vec<_> = (0..20).map(|number| number.to_string()).collect();
+        assert_eq!(payloads(&inbox), expected);
+    }
+}
+
+#[test]
+fn messages_of_qos_1_and_2_are_never_dropped_and_stop_the_reading() {
+    for overflow in [Overflow::DropOldest, Overflow::DropNewest] {
+        let inbox = dropping(overflow, 4);
+        inbox.extend(&mut texts(Qos::AtMostOnce, 0..2));
+        inbox.extend(&mut texts(Qos::AtLeastOnce, 2..4));
+        assert!(!inbox.is_full());
+        inbox.extend(&mut texts(Qos::ExactlyOnce, 4..10));
+        assert!(inbox.is_full());
+        // Nor is there room for a new one of QoS 0.
+        inbox.extend(&mut texts(Qos::AtMostOnce, 10..11));
+        let kept = payloads(&inbox);
+        let expected: Vec<_> = (2..10).map(|number| number.to_string()).collect();
+        assert_eq!(kept[kept.len() - 8..], expected);
+        assert_eq!(inbox.waiting().dropped.messages + kept.len() as u64, 11);
+        assert!(!inbox.is_full());
+    }
+}
+
+#[test]
+fn an_inbox_full_of_qos_1_stops_the_reading_though_nothing_is_beyond_the_bound() {
+    for overflow in [Overflow::DropOldest, Overflow::DropNewest] {
+        let inbox = dropping(overflow, 2);
+        inbox.extend(&mut texts(Qos::AtLeastOnce, 0..2));
+        assert!(inbox.is_full());
+    }
+}
+
+#[test]
+fn bytes_are_a_bound_as_well_and_a_message_larger_than_it_passes_alone() {
+    for overflow in [Overflow::DropOldest, Overflow::DropNewest] {
+        let limits = Limits { incoming_bytes: 100, overflow, ..Limits::default() };
+        let (inbox, _end) = with(&limits);
+        inbox.extend(&mut (0..9).map(|_| message(30)).collect());
+        assert_eq!(sums(&inbox), (3, 90));
+        inbox.take(usize::MAX);
+        inbox.extend(&mut [message(500)].into());
+        assert_eq!(sums(&inbox), (1, 500));
+        assert!(inbox.is_full());
+        inbox.extend(&mut [message(1)].into());
+        let kept = if overflow == Overflow::DropOldest { (1, 1) } else { (1, 500) };
+        assert_eq!(sums(&inbox), kept);
+    }
+}
+
+#[test]
+fn what_is_kept_does_not_keep_what_came_with_it() {
+    for overflow in [Overflow::DropOldest, Overflow::DropNewest] {
+        let inbox = dropping(overflow, 2);
+        let mut block = BytesMut::zeroed(100);
+        let few = message_of(Qos::AtLeastOnce, block.split_to(10).freeze());
+        let rest = block.freeze();
+        inbox.extend(&mut [few, message_of(Qos::AtMostOnce, rest.clone())].into());
+        inbox.extend(&mut texts(Qos::AtLeastOnce, 0..9));
+        inbox.take(1);
+        assert!(rest.is_unique(), "{overflow:?}");
+    }
+}
+
+#[test]
+fn dropping_is_told_once_when_it_begins_and_once_when_it_is_over() {
+    let inbox = dropping(Overflow::DropNewest, 1);
+    assert_eq!(inbox.look().1, None);
+    for number in 0..1000 {
+        inbox.extend(&mut texts(Qos::AtMostOnce, number..number + 1));
+    }
+    let [beginning] = &notices(&inbox)[..] else { panic!("one line is expected") };
+    assert_eq!(beginning, "messages of QoS 0 are dropped: more come than the handlers can take");
+    inbox.end_dropping(false);
+    assert_eq!(notices(&inbox), Vec::<String>::new(), "it may go on");
+    assert!(inbox.look().1.unwrap() > Instant::now() + Duration::from_millis(500));
+    inbox.end_dropping(true);
+    let text = "nothing is dropped any more: 999 messages of QoS 0 and 0 reports were";
+    assert_eq!(notices(&inbox), [text]);
+    assert_eq!(inbox.look().1, None);
+    inbox.end_dropping(true);
+    assert_eq!(notices(&inbox), Vec::<String>::new());
+    // The next time is told anew, with its own number.
+    inbox.extend(&mut texts(Qos::AtMostOnce, 0..3));
+    inbox.end_dropping(true);
+    assert!(notices(&inbox)[1].contains(" 2 messages"));
+}
+
+#[test]
+fn what_is_to_be_said_about_dropping_comes_before_what_waits() {
+    let inbox = dropping(Overflow::DropNewest, 1);
+    inbox.extend(&mut texts(Qos::AtMostOnce, 0..2));
+    assert!(matches!(inbox.take(2)[..], [Event::Notice { .. }, Event::Message { .. }]));
+}
+
+#[test]
+fn a_batch_ends_at_a_number_of_events_or_beyond_a_mebibyte() {
+    let (inbox, _end) = inbox(20_000, usize::MAX);
+    inbox.extend(&mut (0..8).map(|_| message(400_000)).collect());
+    assert_eq!(inbox.take(2).len(), 2);
+    assert_eq!(inbox.take(512).len(), 3);
+    assert_eq!(inbox.take(512).len(), 3);
+    assert_eq!(inbox.take(512).len(), 0);
+    inbox.extend(&mut [message(5_000_000), message(5_000_000)].into());
+    assert_eq!(inbox.take(512).len(), 1);
+}
+
+#[test]
+fn properties_of_whatever_event_count() {
+    let mut properties = Properties::default();
+    for _ in 0..10 {
+        let pair = Value::Pair("a".to_owned(), "b".repeat(1000));
+        properties.set(Property::UserProperty, pair).unwrap();
+    }
+    let (inbox, _end) = inbox(10, 10_000);
+    inbox.extend(
+        &mut [Event::ConnAck { session_present: false, code: 0, properties: Some(properties) }]
+            .into(),
+    );
+    assert!(inbox.is_full());
+    inbox.take(1);
+    assert_eq!(sums(&inbox), (0, 0));
+}
+
+#[test]
+fn new_limits_hold_for_what_waits() {
+    let inbox = dropping(Overflow::DropNewest, 3);
+    inbox.extend(&mut texts(Qos::AtMostOnce, 0..3));
+    inbox.set_limits(&Limits { incoming_messages: 2, ..Limits::default() });
+    assert!(inbox.is_full());
+    inbox.extend(&mut texts(Qos::AtMostOnce, 3..4));
+    assert_eq!(payloads(&inbox), ["0", "1", "2", "3"]);
+}

@@ -1,0 +1,53 @@
+"""A publish that waits for room while others run: python waiting_publisher.py HUB.
+
+The broker confirms the first message late, and until then no other has room.
+"""
+
+import os
+import sys
+
+hub = sys.argv[1]
+if hub == "eventlet":
+    import eventlet
+
+    eventlet.monkey_patch()
+elif hub == "gevent":
+    import gevent.monkey
+
+    gevent.monkey.patch_all()
+
+import threading  # noqa: E402
+import time  # noqa: E402
+
+from flask_mqtt import Client  # noqa: E402
+
+client = Client(client_id="waiting-publisher")
+client.configure(max_outgoing_bytes=1, publish_timeout=0)
+client.connect("127.0.0.1", int(os.environ["BROKER_PORT"]))
+client.loop_start()
+while not client.is_connected():
+    time.sleep(0.01)
+client.publish("t", b"first", 1)
+print("refused", int(client.publish("t", b"none", 1)[0]))
+
+client.configure(publish_timeout=10)
+turns: list[float] = []
+done = threading.Event()
+
+
+def turn() -> None:
+    while not done.is_set():
+        time.sleep(0.01)
+        turns.append(time.monotonic())
+
+
+other = threading.Thread(target=turn)
+other.start()
+began = time.monotonic()
+print("waited", int(client.publish("t", b"second", 1)[0]))
+print("seconds", time.monotonic() - began)
+print("turns", len(turns))
+done.set()
+other.join()
+client.disconnect()
+client.loop_stop()
