@@ -24,7 +24,7 @@ HOST = "127.0.0.1"
 
 
 class Peer:
-    """A client with a socket that blocks, QoS 0 and no keep alive."""
+    """A client with a socket that blocks, subscriptions of QoS 0 and no keep alive."""
 
     def __init__(self, port: int, *filters: str) -> None:
         self._socket = socket.create_connection((HOST, port), timeout=5)
@@ -50,9 +50,17 @@ class Peer:
     ) -> None:
         self._socket.close()
 
-    def publish(self, topic: str, payload: bytes = b"", *, retain: bool = False) -> None:
-        """Publish a message."""
-        self._socket.sendall(codec.publish(topic, payload, retain=retain))
+    def publish(
+        self, topic: str, payload: bytes = b"", *, qos: int = 0, retain: bool = False
+    ) -> None:
+        """Publish a message; QoS 1 and 2 wait for answers, and need a peer without filters."""
+        self._socket.sendall(codec.publish(topic, payload, qos=qos, mid=1, retain=retain))
+        if qos == 1:
+            assert self.receive().kind == "PUBACK"
+        elif qos == 2:
+            assert self.receive().kind == "PUBREC"
+            self._socket.sendall(codec.ack("PUBREL", 1))
+            assert self.receive().kind == "PUBCOMP"
 
     def receive(self, timeout: float = 5.0) -> Packet:
         """Wait for the next message. Raises TimeoutError."""

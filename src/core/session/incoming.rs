@@ -16,8 +16,9 @@ use super::output::Output;
 enum State {
     /// Received, PUBREL awaited.
     Stored { publish: Publish, order: u64 },
-    /// Handed to the application on one connection; the PUBREL came last on another or the same.
-    Delivered { delivered_on: u32, released_on: u32 },
+    /// Handed to the application on one connection; the PUBREL came last on another or the same. It is
+    /// kept until a PUBCOMP goes out, though it is handled: a broker may send it again until then.
+    Delivered { delivered_on: u32, released_on: u32, handled: bool },
 }
 
 /// The receiving side's state of a session (MQTT 3.1.1, section 4.3).
@@ -61,9 +62,12 @@ impl Incoming {
     }
 
     fn store(&mut self, mut publish: Publish, limit: usize) -> Result<(), Error> {
-        // One that is there already is a repetition, whatever its DUP flag says.
-        if self.exactly_once.contains_key(&publish.mid) {
-            return Ok(());
+        match self.exactly_once.get(&publish.mid) {
+            // The broker is through with the one before, and this is another.
+            Some(State::Delivered { handled: true, .. }) if !publish.dup => {}
+            // One that is there already is a repetition, whatever its DUP flag says.
+            Some(_) => return Ok(()),
+            None => {}
         }
         let size = publish.size();
         if self.stored_bytes > 0 && self.stored_bytes + size > limit {
@@ -94,10 +98,13 @@ impl Incoming {
                 output.deliver(publish, received, receipt);
                 connection
             }
-            Some(State::Delivered { delivered_on, .. }) => delivered_on,
-            None => return output.control(&Control::PubComp(mid)),
+            Some(State::Delivered { delivered_on, handled: false, .. }) => delivered_on,
+            Some(State::Delivered { handled: true, .. }) | None => {
+                return output.control(&Control::PubComp(mid));
+            }
         };
-        self.exactly_once.insert(mid, State::Delivered { delivered_on, released_on: connection });
+        let state = State::Delivered { delivered_on, released_on: connection, handled: false };
+        self.exactly_once.insert(mid, state);
         Ok(())
     }
 
@@ -110,8 +117,8 @@ impl Incoming {
         output: &mut Output,
     ) -> Result<(), Error> {
         if receipt.qos == Qos::ExactlyOnce {
-            let Some(State::Delivered { delivered_on, released_on }) =
-                self.exactly_once.get(&receipt.mid)
+            let Some(State::Delivered { delivered_on, released_on, handled }) =
+                self.exactly_once.get_mut(&receipt.mid)
             else {
                 return Ok(());
             };
@@ -119,9 +126,12 @@ impl Incoming {
             if *delivered_on != receipt.connection {
                 return Ok(());
             }
-            let awaited = connection == Some(*released_on);
+            *handled = true;
+            if connection != Some(*released_on) {
+                return Ok(());
+            }
             self.exactly_once.remove(&receipt.mid);
-            return if awaited { output.control(&Control::PubComp(receipt.mid)) } else { Ok(()) };
+            return output.control(&Control::PubComp(receipt.mid));
         }
         // It may have been acknowledged by its identifier.
         if connection == Some(receipt.connection) && self.at_least_once.remove(receipt.mid) {
@@ -137,7 +147,7 @@ impl Incoming {
             Qos::AtMostOnce => None,
             Qos::AtLeastOnce => self.at_least_once.contains(mid).then_some(connection),
             Qos::ExactlyOnce => match self.exactly_once.get(&mid) {
-                Some(State::Delivered { delivered_on, .. }) => Some(*delivered_on),
+                Some(State::Delivered { delivered_on, handled: false, .. }) => Some(*delivered_on),
                 _ => None,
             },
         };

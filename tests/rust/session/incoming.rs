@@ -141,6 +141,35 @@ fn a_pubcomp_waits_for_the_pubrel_of_the_present_connection() {
 }
 
 #[test]
+fn a_handled_message_that_comes_again_before_its_pubcomp_went_out_is_not_delivered_again() {
+    let mut peer = Peer::connected();
+    peer.receive(message(5, Qos::ExactlyOnce, "a"));
+    peer.receive(Incoming::PubRel(5.into()));
+    let receipt = peer.receipt();
+    peer.session.lost();
+    peer.handled(receipt);
+    peer.reconnect(true);
+    let Incoming::Publish(publish) = message(5, Qos::ExactlyOnce, "a") else { unreachable!() };
+    let again = Incoming::Publish(Publish { dup: true, ..publish });
+    assert_eq!(peer.receive(again), ["PUBREC m5"]);
+    assert_eq!(peer.receive(Incoming::PubRel(5.into())), ["PUBCOMP m5"]);
+    assert_eq!(peer.events(), []);
+}
+
+#[test]
+fn another_message_with_the_identifier_of_a_handled_one_is_delivered() {
+    let mut peer = Peer::connected();
+    peer.receive(message(5, Qos::ExactlyOnce, "a"));
+    peer.receive(Incoming::PubRel(5.into()));
+    let receipt = peer.receipt();
+    peer.reconnect(true);
+    peer.handled(receipt);
+    peer.receive(message(5, Qos::ExactlyOnce, "b"));
+    peer.receive(Incoming::PubRel(5.into()));
+    assert_eq!(peer.messages()[0].0, "b");
+}
+
+#[test]
 fn a_message_handled_late_does_not_complete_another_one_with_its_identifier() {
     let mut peer = Peer::connected();
     peer.receive(message(1, Qos::ExactlyOnce, "old"));
