@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from typing import Any, Literal
 
 from .config import Config
 from .constants import (
+    MQTT_ERR_ERRNO,
     MQTT_ERR_NOT_FOUND,
     MQTT_ERR_QUEUE_SIZE,
     MQTT_ERR_SUCCESS,
@@ -22,9 +24,15 @@ from .messageinfo import MQTTMessageInfo
 from .stats import Stats, collect
 from .subscribeoptions import uses_options, wanted
 from .unsupported import Unsupported
-from .waiting import wait_for
+from .waiting import wait_for, wait_until_settled
+
+logger = logging.getLogger("flask_mqtt")
 
 _LAST_MID = 65_535
+
+#: How long at least a message may take to get into the file, in seconds: one that may not take any
+#: time can never be kept.
+_STORING_TIMEOUT = 1.0
 
 
 class Client(Loops, Decorators, Unsupported):
@@ -145,7 +153,8 @@ class Client(Loops, Decorators, Unsupported):
             not wait where it would be in vain: when nothing more is read, and so no confirmation,
             before it has returned.
             ``MQTT_ERR_PAYLOAD_SIZE``, ``MQTT_ERR_NOT_SUPPORTED``: the broker has said that it takes
-            no packet so large, or no such QoS or retained message (MQTT 5).
+            no packet so large, or no such QoS or retained message (MQTT 5). ``MQTT_ERR_ERRNO``: it
+            could not be stored in ``MQTT_PERSISTENCE``, and is not sent.
 
         Raises:
             TypeError: The payload or a property has another type.
@@ -156,8 +165,26 @@ class Client(Loops, Decorators, Unsupported):
             self._need_5("properties")
         info = self._core.publish(topic, payload, qos, retain, properties)
         if info is None:
-            return self._publish_when_there_is_room(topic, payload, qos, retain, properties)
+            info = self._publish_when_there_is_room(topic, payload, qos, retain, properties)
+        if qos and self._core.is_keeping():
+            return self._when_stored(info)
         return info
+
+    def _when_stored(self, info: MQTTMessageInfo) -> MQTTMessageInfo:
+        delivery = info._delivery  # noqa: SLF001 - the info is of this client
+        if delivery is None:
+            # It was not accepted.
+            return info
+        storing = delivery.storing()
+        timeout = max(self._connection_settings.publish_timeout, _STORING_TIMEOUT)
+        deadline = time.monotonic() + timeout
+        while storing.is_pending():
+            left = deadline - time.monotonic()
+            if left <= 0 and self._core.withdraw(info.mid, delivery):
+                logger.error("Message %s was not stored within %s s", info.mid, timeout)
+                return MQTTMessageInfo((MQTT_ERR_ERRNO, 0))
+            wait_until_settled(storing, max(left, 0.0))
+        return info if storing.is_published() else MQTTMessageInfo((MQTT_ERR_ERRNO, 0))
 
     def _publish_when_there_is_room(self, *message: Any) -> MQTTMessageInfo:
         deadline = time.monotonic() + self._connection_settings.publish_timeout

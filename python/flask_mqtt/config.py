@@ -232,6 +232,8 @@ class Config(BrokerSettings, TlsSettings):
         endpoints = self.endpoints()
         for key in self.overridden():
             logger.info("%s wins over what %s says", key, self.key("broker_url"))
+        if self.persistence is None:
+            self._without(self.key("persistence"), "persistence_fsync")
         if self.last_will_topic is None:
             will = self.key("last_will_topic")
             self._without(will, "last_will_message", "last_will_properties")

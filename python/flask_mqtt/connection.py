@@ -37,6 +37,9 @@ logger = logging.getLogger("flask_mqtt")
 #: How long the good-bye to a broker may take, in seconds.
 GOODBYE_TIMEOUT = 0.7
 
+#: How long writing and closing the file of ``MQTT_PERSISTENCE`` may take, in seconds.
+FILE_TIMEOUT = 5.0
+
 
 class Connection(ClientAttributes):
     """Connecting and disconnecting. What has the connection is a thread of the core's."""
@@ -124,8 +127,15 @@ class Connection(ClientAttributes):
         """Connect as `connect` does, with the present settings."""
         self._connect_with_loop = False
         self._has_host = True
+        had_file = self._core.is_keeping()
         wait_for(self._start_connecting(report_first=True))
-        self._core.outcome()
+        try:
+            self._core.outcome()
+        except Exception:
+            # Who tries again with another client can have it.
+            if not had_file:
+                self._close_file()
+            raise
         return MQTT_ERR_SUCCESS
 
     def _open_connection_async(self) -> None:
@@ -190,7 +200,10 @@ class Connection(ClientAttributes):
         return self._core.is_connected()
 
     def close(self) -> None:
-        """End the connection with a DISCONNECT and wait, for a bounded time, for its thread."""
+        """End the connection with a DISCONNECT and wait, for a bounded time, for its thread.
+
+        The file of ``MQTT_PERSISTENCE`` is free for another process then.
+        """
         was_open = self._core.is_open()
         self._end_connection()
         if was_open:
@@ -199,6 +212,16 @@ class Connection(ClientAttributes):
     def _end_connection(self) -> None:
         self._connect_with_loop = False
         self._wait_for_end(self._core.disconnect(report=False, reason=0, properties=None))
+        self._close_file()
+
+    def _close_file(self) -> None:
+        descriptor = self._core.close_file()
+        if descriptor is not None and not wait_for(descriptor, FILE_TIMEOUT):
+            logger.error(
+                "What is to be kept was not written within %s s",
+                FILE_TIMEOUT,
+                extra=fields(self._core, "not_stored", seconds=FILE_TIMEOUT),
+            )
 
     def _wait_for_end(self, descriptor: int | None) -> None:
         if descriptor is not None and not wait_for(descriptor, GOODBYE_TIMEOUT):

@@ -16,6 +16,7 @@ from .handling import handling
 from .messages import Messages
 from .pool import HandlerPool
 from .records import fields
+from .waiting import wait_until_settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +34,9 @@ _WAKE_BYTES = 4096
 
 #: So many calls of quick handlers are measured at once: it costs nothing to speak of then.
 _TOGETHER = 16
+
+#: How long the end of a QoS 2 message may take to get into the file, in seconds.
+_STORING_TIMEOUT = 1.0
 
 
 class Dispatcher(Messages):
@@ -384,5 +388,9 @@ class Dispatcher(Messages):
             self._pool.put(message)
 
     def _acknowledge(self, message: MQTTMessage) -> None:
-        if not self.manual_ack and not self._is_copy:
-            self._core.handled(message)
+        if self.manual_ack or self._is_copy:
+            return
+        storing = self._core.handled(message)
+        if storing is not None:
+            # So that the end of the process brings back one message at most.
+            wait_until_settled(storing, _STORING_TIMEOUT)

@@ -79,9 +79,32 @@ impl Client {
 
     /// Starts connecting, and returns a descriptor that reads as closed when the first attempt is
     /// over, if `report_first`.
-    fn connect(&self, options: ConnectOptions<'_>, report_first: bool) -> PyResult<RawFd> {
+    fn connect(
+        &self,
+        py: Python<'_>,
+        options: ConnectOptions<'_>,
+        report_first: bool,
+    ) -> PyResult<RawFd> {
         let options = options.into_core()?;
-        Ok(self.core.connect(options, report_first).map_err(to_python)?.into_raw_fd())
+        // Opening the file that messages are kept in may take a moment.
+        let connect = || self.core.connect(options, report_first);
+        Ok(py.detach(connect).map_err(to_python)?.into_raw_fd())
+    }
+
+    /// Has the file that messages are kept in written and closed. Returns a descriptor that reads as
+    /// closed when that is done, or `None` where there is no file.
+    fn close_file(&self) -> PyResult<Option<RawFd>> {
+        Ok(self.core.close_file()?.map(IntoRawFd::into_raw_fd))
+    }
+
+    /// Whether messages are kept in a file.
+    fn is_keeping(&self) -> bool {
+        self.core.is_keeping()
+    }
+
+    /// Gives up a message that is not stored yet. Returns whether it was so.
+    fn withdraw(&self, mid: u16, delivery: &Delivery) -> bool {
+        self.core.withdraw(mid, delivery.core())
     }
 
     /// Raises what the first attempt failed with. Returns whether it is over.
@@ -207,9 +230,11 @@ impl Client {
         result.map(|(code, mid)| (code as i32, mid)).map_err(to_python)
     }
 
-    /// Says that a message is handled.
-    fn handled(&self, message: &MQTTMessage) -> PyResult<()> {
-        message.receipt.map_or(Ok(()), |receipt| self.core.handled(receipt)).map_err(to_python)
+    /// Says that a message is handled. Returns what tells when that is stored, where it is to be.
+    fn handled(&self, message: &MQTTMessage) -> PyResult<Option<Delivery>> {
+        let handled = |receipt| self.core.handled(receipt);
+        let storing = message.receipt.map_or(Ok(None), handled).map_err(to_python)?;
+        Ok(storing.map(|core| self.told(core)))
     }
 
     /// Acknowledges a message that waits for it, and returns `rc`.

@@ -86,6 +86,11 @@ impl Delivery {
         if let State::Refused(code) = state { Some(code) } else { None }
     }
 
+    /// What becomes of storing it: published means stored.
+    fn storing(&self) -> Self {
+        Self { core: self.core.storing(), ..*self }
+    }
+
     /// Has `completions` filled with a number when waiting is over. Returns whether there is anything
     /// to wait for.
     fn listen(&self, completions: &Completions, number: u64) -> PyResult<bool> {
@@ -118,6 +123,11 @@ impl Delivery {
         let text = "the connection is the parent process's, and messages with it: connect in the \
                     child to publish there";
         Err(PyRuntimeError::new_err(text))
+    }
+
+    /// The same without Python.
+    pub fn core(&self) -> &CoreDelivery {
+        &self.core
     }
 
     /// Whether the message is a client's.

@@ -23,6 +23,7 @@ fn with_text(error: Error, text: String) -> PyErr {
         | Error::Qos(_)
         | Error::PayloadTooLarge(_)
         | Error::Option { .. }
+        | Error::Persistence { errno: None, .. }
         | Error::Property { .. }
         | Error::Url { .. } => PyValueError::new_err(text),
         Error::Tls(_) => tls(text),
@@ -31,6 +32,9 @@ fn with_text(error: Error, text: String) -> PyErr {
             Some(errno) => file(errno, &key, path),
             None => PyValueError::new_err(text),
         },
+        Error::Persistence { key, path, reason, errno: Some(errno) } => {
+            PyOSError::new_err((errno, format!("{key}: {reason}"), path))
+        }
         Error::Resolve { reason, .. } => unresolved(text, &reason),
         Error::ConnectTimeout { .. } => PyTimeoutError::new_err(text),
         Error::Connect { source, .. } | Error::Bind { source, .. } | Error::Io(source) => {

@@ -21,6 +21,7 @@ use super::session::{Event, LogLevel, Receipt, Session};
 use super::shared::{Outcome, Shared};
 use super::signal::Signal;
 use super::stats::Stats;
+use super::store::Store;
 use super::task::{Stop, Task};
 use super::transport::check;
 
@@ -38,6 +39,8 @@ pub struct Client {
     shared: Arc<Shared>,
     /// Guards the I/O thread's handle; held for starting and stopping only, never while waiting.
     running: Mutex<Option<Running>>,
+    /// Guards the handle of the file; held for a look, never while it is opened or written.
+    store: Mutex<Option<Store>>,
 }
 
 impl Client {
@@ -64,7 +67,8 @@ impl Client {
     fn with_session(session: Session) -> io::Result<(Self, OwnedFd)> {
         let (inbox, wake) = Inbox::new()?;
         let shared = Shared::new(session, inbox);
-        Ok((Self { shared: Arc::new(shared), running: Mutex::new(None) }, wake))
+        let shared = Arc::new(shared);
+        Ok((Self { shared, running: Mutex::new(None), store: Mutex::new(None) }, wake))
     }
 
     /// Starts the I/O thread, which connects and stays connected until [`Self::disconnect`]. A
@@ -76,10 +80,12 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Option`] and the like for options that cannot be used, [`Error::File`] and
-    /// [`Error::Tls`] for certificates and keys, [`Error::Io`] when no thread or descriptor can be had.
+    /// [`Error::Tls`] for certificates and keys, [`Error::Persistence`] for the file that messages are kept
+    /// in, which is opened here, [`Error::Io`] when no thread or descriptor can be had.
     pub fn connect(&self, options: ConnectOptions, report_first: bool) -> Result<OwnedFd, Error> {
         options.validate()?;
         check(&options)?;
+        self.open_file(&options)?;
         let mut running = self.lock_running();
         let previous = running.take().inspect(|previous| {
             previous.stop.send_replace(Stop::Replaced);
@@ -114,6 +120,49 @@ impl Client {
             })?;
         *running = Some(Running { process: std::process::id(), thread, stop, opened, done });
         Ok(waiter)
+    }
+
+    /// Opens the file that messages are kept in, where there is to be one and it is not open yet.
+    fn open_file(&self, options: &ConnectOptions) -> Result<(), Error> {
+        let mut handle = self.lock_store();
+        let Some(wanted) = &options.persistence else { return Ok(()) };
+        let key = options.key("PERSISTENCE");
+        if let Some(open) = handle.as_ref().filter(|store| !store.is_over()) {
+            return open.must_be(wanted, key);
+        }
+        let closing = handle.take();
+        drop(handle);
+        if let Some(closing) = closing {
+            closing.join();
+        }
+        if self.shared.lock().is_open() {
+            let reason = "there is a connection without it: end that first".to_owned();
+            let path = wanted.path.display().to_string();
+            return Err(Error::Persistence { key, path, reason, errno: None });
+        }
+        let store = Store::open(&self.shared, wanted, &key)?;
+        *self.lock_store() = Some(store);
+        Ok(())
+    }
+
+    /// Has the file written and closed that messages are kept in, when the connection has ended. It is
+    /// opened again by [`Self::connect`]. Returns a descriptor that reads as closed then, or `None` where
+    /// there is no file.
+    ///
+    /// # Errors
+    /// The process has no descriptors left; the file is closed all the same.
+    pub fn close_file(&self) -> io::Result<Option<OwnedFd>> {
+        self.lock_store().as_mut().map(Store::close).transpose()
+    }
+
+    /// Whether messages are kept in a file: those of QoS 1 and 2 are not sent before.
+    pub fn is_keeping(&self) -> bool {
+        self.shared.lock().is_kept()
+    }
+
+    /// Gives up a message that is not stored yet; see [`Session::withdraw`].
+    pub fn withdraw(&self, mid: u16, delivery: &Delivery) -> bool {
+        self.shared.call(|session| session.withdraw(mid, delivery))
     }
 
     /// How the first attempt went; `None` while it goes on.
@@ -211,7 +260,7 @@ impl Client {
     }
 
     /// Says that a message is handled; see [`Session::handled`].
-    pub fn handled(&self, receipt: Receipt) -> Result<(), Error> {
+    pub fn handled(&self, receipt: Receipt) -> Result<Option<Delivery>, Error> {
         self.shared.call(|session| session.handled(receipt))
     }
 
@@ -299,6 +348,16 @@ impl Client {
         }
         running
     }
+
+    /// The file. It is never a forked child's: what its parent has in it is not sent from there.
+    fn lock_store(&self) -> MutexGuard<'_, Option<Store>> {
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        if store.as_ref().is_some_and(Store::is_foreign) {
+            std::mem::forget(store.take());
+            self.shared.lock().leave_file();
+        }
+        store
+    }
 }
 
 impl Drop for Client {
@@ -306,6 +365,10 @@ impl Drop for Client {
         // The thread ends by itself; waiting for it here could hold up a garbage collection.
         if let Some(running) = self.lock_running().take() {
             running.stop.send_replace(Stop::Silent);
+        }
+        if let Some(mut store) = self.lock_store().take() {
+            // Nobody waits for it.
+            let _ = store.close();
         }
     }
 }
@@ -336,6 +399,8 @@ impl Drop for End {
             self.shared.lock().release();
         }
         self.opened.give_up();
+        // The file may have waited for the end of the connection.
+        self.shared.bell.ring();
         self.done.give_for_good();
         self.shared.inbox.wake();
     }

@@ -12,8 +12,9 @@ use super::error::ReturnCode;
 use super::reason::{NOT_AUTHORIZED, PACKET_TOO_LARGE, QOS_NOT_SUPPORTED, RETAIN_NOT_SUPPORTED};
 
 /// The steps of a message with a progress of its own.
-const SENT: u64 = 1;
-const PUBLISHED: u64 = 2;
+const STORED: u64 = 1;
+const SENT: u64 = 2;
+const PUBLISHED: u64 = 3;
 
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +109,11 @@ impl Progress {
         self.0.change(|inner| inner.reached = inner.reached.max(position));
     }
 
+    /// The message is kept beyond the end of the process.
+    pub fn stored(&self) {
+        self.reach(STORED);
+    }
+
     /// The message has gone out for the first time.
     pub fn sent(&self) {
         self.reach(SENT);
@@ -125,6 +131,11 @@ impl Progress {
     pub fn release(&self) {
         let waiting = std::mem::take(&mut self.0.lock().waiting);
         wake(waiting);
+    }
+
+    /// Whether it is the progress of that message.
+    pub fn is_of(&self, delivery: &Delivery) -> bool {
+        Arc::ptr_eq(&self.0, &delivery.record)
     }
 
     /// For the application: the message that this is of.
@@ -159,10 +170,16 @@ impl Delivery {
         self.record.lock().state(self.position)
     }
 
-    /// Whether anything happened since the message was accepted.
+    /// Whether anything happened since the message was accepted: that it is stored is not counted.
     pub fn has_begun(&self) -> bool {
         let inner = self.record.lock();
-        inner.reached > 0 || inner.end.is_some()
+        inner.reached >= SENT || inner.end.is_some()
+    }
+
+    /// What became of storing it, where messages of QoS 1 and 2 are: published means stored.
+    #[must_use]
+    pub fn storing(&self) -> Self {
+        Self { record: self.record.clone(), position: STORED }
     }
 
     /// Has a number put into a list when there is nothing more to wait for. Returns whether there is

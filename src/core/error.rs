@@ -104,6 +104,18 @@ pub enum Error {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The file that messages are kept in cannot be used.
+    #[error("{key}: {reason}: {path:?}")]
+    Persistence {
+        /// The configuration key or argument.
+        key: String,
+        /// The path.
+        path: String,
+        /// What is wrong and what to do.
+        reason: String,
+        /// The operating system's number for it; none for what no other try can mend.
+        errno: Option<i32>,
+    },
     /// TLS cannot be set up or agreed on.
     #[error("TLS: {0}")]
     Tls(String),

@@ -1,11 +1,13 @@
 //! The MQTT client without Python.
 //!
 //! Imports run one way: `reason` ← `error` ← `topic`, `qos`, `property` ← `options` ← `packet`; `error`,
-//! `completions` ← `delivery`; `qos` ← `stats`; `packet`, `delivery`, `stats` ← `session` ← `inbox`, `inquiry`,
-//! `signal` ← `shared` ← `pause`, `task`; `session` ← `failure`; `options` ← `url`,
-//! `unanswered` ← `transport`; `failure`, `pause`, `task`, `transport` ← `connection` ← `client`.
+//! `completions` ← `delivery`; `qos` ← `stats`; `packet`, `delivery`, `stats` ← `session` ← `bell`, `inbox`,
+//! `inquiry`, `signal` ← `shared` ← `task`, `store`; `session` ← `failure`; `inbox` ← `pause`; `options` ← `url`,
+//! `unanswered` ← `transport`; `failure`, `pause`, `task`, `transport` ← `connection`; `connection`, `store` ←
+//! `client`.
 #![forbid(unsafe_code)]
 
+mod bell;
 pub mod client;
 pub mod completions;
 mod connection;
@@ -24,6 +26,7 @@ pub mod session;
 mod shared;
 pub mod signal;
 pub mod stats;
+pub mod store;
 mod task;
 pub mod topic;
 mod transport;

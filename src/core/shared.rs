@@ -8,6 +8,7 @@ use std::time::{Instant, SystemTime};
 
 use tokio::sync::Notify;
 
+use super::bell::Bell;
 use super::error::Error;
 use super::inbox::Inbox;
 use super::inquiry::Inquiry;
@@ -28,6 +29,8 @@ pub struct Shared {
     pub inbox: Inbox,
     /// Given when there is something new to write.
     pub outgoing: Notify,
+    /// Rung when there is something to store.
+    pub bell: Bell,
     /// Given when what waits for the broker got less.
     pub room: Signal,
     /// What the application is asked before an attempt to connect.
@@ -41,6 +44,7 @@ impl Shared {
             session: Mutex::new(session),
             inbox,
             outgoing: Notify::new(),
+            bell: Bell::default(),
             room: Signal::default(),
             inquiry: Inquiry::default(),
         }
@@ -51,6 +55,9 @@ impl Shared {
         let mut session = self.lock();
         let result = call(&mut session);
         self.inbox.extend(session.take_events());
+        if session.has_journal() {
+            self.bell.ring();
+        }
         result
     }
 

@@ -59,7 +59,7 @@ impl Session {
         if at_most_once {
             return Ok((code, mid, self.publish_at_most_once(&publish)));
         }
-        let delivery = self.outgoing.accept(Publish::from(&publish));
+        let delivery = self.outgoing.accept(Publish::from(&publish), &mut self.output.journal);
         self.pump();
         Ok((code, mid, Some(delivery)))
     }
@@ -168,9 +168,14 @@ impl Session {
     }
 
     /// The application has handled a message: PUBACK or PUBCOMP goes out.
-    pub fn handled(&mut self, receipt: Receipt) -> Result<(), Error> {
+    ///
+    /// Returns what tells when that is stored, for QoS 2 where messages are: the message is given out
+    /// again if the process ends before.
+    pub fn handled(&mut self, receipt: Receipt) -> Result<Option<Delivery>, Error> {
         let connection = self.is_connected().then_some(self.connection);
-        self.incoming.handled(receipt, connection, &mut self.output)
+        self.incoming.handled(receipt, connection, &mut self.output)?;
+        let exactly_once = receipt.qos == Qos::ExactlyOnce;
+        Ok(if exactly_once { self.output.journal.storing() } else { None })
     }
 
     /// The application acknowledges a message by its identifier.

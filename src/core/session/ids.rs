@@ -32,6 +32,11 @@ impl Ids {
         Some(mid)
     }
 
+    /// Has an identifier in use. Returns whether it was free.
+    pub fn take(&mut self, mid: u16) -> bool {
+        self.in_use.insert(mid)
+    }
+
     /// Makes an identifier free again.
     pub fn release(&mut self, mid: u16) {
         self.in_use.remove(&mid);

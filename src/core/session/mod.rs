@@ -8,8 +8,10 @@ mod aliases;
 mod backoff;
 mod calls;
 mod event;
+mod file;
 mod ids;
 mod incoming;
+mod journal;
 mod keepalive;
 mod log;
 mod outgoing;
@@ -26,6 +28,7 @@ use bytes::BytesMut;
 
 pub use backoff::Backoff;
 pub use event::{End, Event, Field, Fields, LogLevel, Receipt};
+pub use journal::{Kept, KeptIncoming, KeptOutgoing, Operation};
 
 use self::aliases::IncomingAliases;
 use self::ids::Ids;
@@ -83,6 +86,11 @@ pub struct Session {
     keep_alive: KeepAlive,
     output: Output,
     held_bytes: usize,
+    /// The file that has what is kept, by its number and how often it was opened. It stays here when
+    /// the file is closed.
+    file: Option<(u64, u64)>,
+    /// The client identifier by which the broker knows what the file has.
+    kept_client_id: String,
 }
 
 impl Session {
@@ -107,6 +115,8 @@ impl Session {
             keep_alive: KeepAlive::new(Duration::ZERO, now),
             output: Output::default(),
             held_bytes: 0,
+            file: None,
+            kept_client_id: String::new(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! QoS 1 and 2 messages to the broker: kept until they are confirmed, a window of them on the way.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::super::delivery::{Delivery, Progress};
 use super::super::error::Error;
@@ -9,15 +9,20 @@ use super::super::qos::Qos;
 use super::super::reason::{FAILURE, PACKET_IDENTIFIER_NOT_FOUND};
 use super::event::Event;
 use super::ids::Ids;
+use super::journal::{Journal, KeptOutgoing, Operation, Then};
 use super::output::Output;
 use super::terms::Terms;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
+    /// Waits to be stored.
+    Storing,
     /// Waits for room in the window.
     Queued,
     /// PUBLISH sent, PUBACK or PUBREC awaited.
     Sent,
+    /// PUBREC came; that waits to be stored.
+    Releasing,
     /// PUBREL sent, PUBCOMP awaited.
     Released,
 }
@@ -29,6 +34,25 @@ struct Entry {
     /// Position in the order in which the messages were accepted.
     order: u64,
     progress: Progress,
+    /// Whether the file has it.
+    kept: bool,
+}
+
+impl Entry {
+    fn is_on_its_way(&self) -> bool {
+        !matches!(self.state, State::Storing | State::Queued)
+    }
+
+    /// Notes that the broker has the message, once: after the PUBREL it would take a PUBLISH for another
+    /// message.
+    fn releasing(&mut self, journal: &mut Journal) {
+        if self.state == State::Sent {
+            let (mid, order) = (self.publish.mid, self.order);
+            self.state = State::Releasing;
+            journal.note(|| Operation::Released { order, released: true });
+            journal.wait(Then::Release { mid, order });
+        }
+    }
 }
 
 /// The messages that the broker has not confirmed.
@@ -38,21 +62,92 @@ pub struct Outgoing {
     queued: VecDeque<u16>,
     inflight: usize,
     accepted: u64,
+    /// Messages that wait to be stored.
+    storing: usize,
     bytes: usize,
 }
 
 impl Outgoing {
-    /// Keeps a message until it is confirmed.
-    pub fn accept(&mut self, publish: Publish) -> Delivery {
+    /// Keeps a message until it is confirmed. It is not sent before it is stored, where messages are.
+    pub fn accept(&mut self, publish: Publish, journal: &mut Journal) -> Delivery {
         let mid = publish.mid;
         let progress = Progress::default();
         let delivery = progress.delivery();
         self.bytes += publish.size();
         self.accepted += 1;
-        self.queued.push_back(mid);
         let order = self.accepted;
-        self.entries.insert(mid, Entry { publish, state: State::Queued, order, progress });
+        let state = State::Queued;
+        self.entries.insert(mid, Entry { publish, state, order, progress, kept: false });
+        if journal.is_open() {
+            self.store(mid, journal);
+        } else {
+            self.queued.push_back(mid);
+        }
         delivery
+    }
+
+    /// Notes a message. One that was not sent yet waits until it is stored.
+    fn store(&mut self, mid: u16, journal: &mut Journal) {
+        let Some(entry) = self.entries.get_mut(&mid) else { return };
+        let order = entry.order;
+        entry.kept = true;
+        journal.note(|| Operation::Put { order, publish: entry.publish.clone() });
+        match entry.state {
+            State::Queued => {
+                entry.state = State::Storing;
+                self.storing += 1;
+                journal.wait(Then::Publish { mid, order });
+            }
+            State::Released => journal.note(|| Operation::Released { order, released: true }),
+            _ => {}
+        }
+    }
+
+    /// A message is stored: it may be sent.
+    pub fn stored(&mut self, mid: u16, order: u64) {
+        if let Some(entry) = self.waiting(mid, order) {
+            entry.state = State::Queued;
+            entry.progress.stored();
+            self.storing -= 1;
+            self.queued.push_back(mid);
+        }
+    }
+
+    /// The message that waits to be stored, if it still does.
+    fn waiting(&mut self, mid: u16, order: u64) -> Option<&mut Entry> {
+        let entry = self.entries.get_mut(&mid)?;
+        (entry.state == State::Storing && entry.order == order).then_some(entry)
+    }
+
+    /// Gives up a message that could not be stored.
+    pub fn not_stored(&mut self, mid: u16, order: u64, ids: &mut Ids) {
+        if self.waiting(mid, order).is_some()
+            && let Some(entry) = self.entries.remove(&mid)
+        {
+            self.storing -= 1;
+            self.bytes -= entry.publish.size();
+            ids.release(mid);
+        }
+    }
+
+    /// Gives up a message that is not stored yet. Returns whether it was so.
+    pub fn withdraw(
+        &mut self,
+        mid: u16,
+        delivery: &Delivery,
+        ids: &mut Ids,
+        journal: &mut Journal,
+    ) -> bool {
+        let order = match self.entries.get(&mid) {
+            Some(entry) if entry.progress.is_of(delivery) => entry.order,
+            _ => return false,
+        };
+        let waits = self.waiting(mid, order).is_some();
+        if waits {
+            self.not_stored(mid, order, ids);
+            journal.note(|| Operation::Removed { order });
+        }
+        waits
     }
 
     /// Sends what the window has room for. What the broker has said that it does not take is given up.
@@ -86,15 +181,21 @@ impl Outgoing {
         output: &mut Output,
     ) -> Result<(), Error> {
         let mut unconfirmed: Vec<_> =
-            self.entries.values_mut().filter(|entry| entry.state != State::Queued).collect();
+            self.entries.values_mut().filter(|entry| entry.is_on_its_way()).collect();
         unconfirmed.sort_by_key(|entry| entry.order);
         let mut postponed = Vec::new();
         self.inflight = 0;
         for entry in unconfirmed {
-            if entry.state == State::Released && session_present {
+            if session_present && matches!(entry.state, State::Releasing | State::Released) {
                 self.inflight += 1;
-                output.control(&Control::PubRel(entry.publish.mid))?;
+                if entry.state == State::Released {
+                    output.control(&Control::PubRel(entry.publish.mid))?;
+                }
                 continue;
+            }
+            if entry.state != State::Sent {
+                let order = entry.order;
+                output.journal.note(|| Operation::Released { order, released: false });
             }
             let publish = PublishRef::from(&entry.publish);
             if self.inflight < window && terms.refusal(&publish).is_none() {
@@ -131,12 +232,34 @@ impl Outgoing {
             return Ok(());
         }
         if let Some(entry) = self.entries.get_mut(&mid) {
-            if entry.publish.qos != Qos::ExactlyOnce || entry.state == State::Queued {
+            if entry.publish.qos != Qos::ExactlyOnce || !entry.is_on_its_way() {
+                return Ok(());
+            }
+            if output.journal.is_open() && entry.state != State::Released {
+                entry.releasing(&mut output.journal);
                 return Ok(());
             }
             entry.state = State::Released;
         }
         output.control(&Control::PubRel(mid))
+    }
+
+    /// That the broker has a message is stored: the PUBREL goes out, where there is a connection. If
+    /// there is none, it does with the next one.
+    pub fn released(
+        &mut self,
+        mid: u16,
+        order: u64,
+        connected: bool,
+        output: &mut Output,
+    ) -> Result<(), Error> {
+        match self.entries.get_mut(&mid) {
+            Some(entry) if entry.state == State::Releasing && entry.order == order => {
+                entry.state = State::Released;
+                if connected { output.control(&Control::PubRel(mid)) } else { Ok(()) }
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A PUBCOMP came. Where a broker had completed the message and its PUBCOMP was lost with a
@@ -157,6 +280,7 @@ impl Outgoing {
             self.bytes -= entry.publish.size();
             self.inflight -= 1;
             ids.release(mid);
+            output.journal.note(|| Operation::Removed { order: entry.order });
             let refusal = (code >= FAILURE && code != PACKET_IDENTIFIER_NOT_FOUND).then_some(code);
             if let Some(code) = refusal {
                 output.refused(mid, &entry.publish.topic, code);
@@ -182,12 +306,101 @@ impl Outgoing {
 
     /// Messages that are sent and not confirmed, while there is a connection.
     pub fn in_flight(&self) -> usize {
-        self.entries.len() - self.queued.len()
+        self.entries.len() - self.queued()
     }
 
-    /// Messages that wait for room in the window, or for a connection.
+    /// Messages that wait to be stored, for room in the window, or for a connection.
     pub fn queued(&self) -> usize {
-        self.queued.len()
+        self.queued.len() + self.storing
+    }
+
+    /// Takes over what a file has, which comes before what is not in it. Returns how many messages are
+    /// given up because all identifiers are in use.
+    pub fn restore(
+        &mut self,
+        kept: Vec<KeptOutgoing>,
+        ids: &mut Ids,
+        journal: &mut Journal,
+    ) -> usize {
+        let own = self.take_others(ids);
+        for KeptOutgoing { order, mut publish, released } in kept {
+            publish.dup = true;
+            ids.take(publish.mid);
+            self.bytes += publish.size();
+            self.accepted = self.accepted.max(order);
+            let state = if released { State::Released } else { State::Sent };
+            let progress = Progress::default();
+            self.entries.insert(publish.mid, Entry { publish, state, order, progress, kept: true });
+        }
+        let mut lost = 0;
+        for mut entry in own {
+            if !ids.take(entry.publish.mid) {
+                let Some(mid) = ids.reserve() else {
+                    lost += 1;
+                    continue;
+                };
+                entry.publish.mid = mid;
+            }
+            let mid = entry.publish.mid;
+            self.accepted += 1;
+            entry.order = self.accepted;
+            self.bytes += entry.publish.size();
+            self.entries.insert(mid, entry);
+            self.store(mid, journal);
+        }
+        lost
+    }
+
+    /// Forgets everything, and returns in order what no file has.
+    fn take_others(&mut self, ids: &mut Ids) -> Vec<Entry> {
+        let mut own: Vec<_> = self
+            .entries
+            .drain()
+            .inspect(|(mid, _)| ids.release(*mid))
+            .map(|(_, entry)| entry)
+            .filter(|entry| !entry.kept)
+            .collect();
+        own.sort_by_key(|entry| entry.order);
+        self.queued.clear();
+        (self.inflight, self.storing, self.bytes) = (0, 0, 0);
+        own
+    }
+
+    /// The file is the one that was closed, as it was closed: notes what has happened since.
+    pub fn go_on(&mut self, kept: &[KeptOutgoing], journal: &mut Journal) {
+        let orders: HashSet<u64> = self.entries.values().map(|entry| entry.order).collect();
+        for KeptOutgoing { order, .. } in kept.iter().filter(|kept| !orders.contains(&kept.order)) {
+            journal.note(|| Operation::Removed { order: *order });
+        }
+        let mut entries: Vec<_> = self.entries.values().collect();
+        entries.sort_by_key(|entry| entry.order);
+        let (old, new): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.kept);
+        for Entry { order, state, .. } in old {
+            let released = *state == State::Released;
+            journal.note(|| Operation::Released { order: *order, released });
+        }
+        let new: Vec<_> = new.iter().map(|entry| entry.publish.mid).collect();
+        self.queued.retain(|mid| !new.contains(mid));
+        for mid in new {
+            self.store(mid, journal);
+        }
+    }
+
+    /// Forgets what a file has.
+    pub fn leave(&mut self, ids: &mut Ids) {
+        for mut entry in self.take_others(ids) {
+            entry.state = State::Queued;
+            let mid = entry.publish.mid;
+            ids.take(mid);
+            self.bytes += entry.publish.size();
+            self.queued.push_back(mid);
+            self.entries.insert(mid, entry);
+        }
+    }
+
+    /// There is no file any more: what it had is not kept.
+    pub fn abandon(&mut self) {
+        self.entries.values_mut().for_each(|entry| entry.kept = false);
     }
 
     /// Bytes that the messages keep.

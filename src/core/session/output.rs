@@ -14,6 +14,7 @@ use super::super::reason::reason_name;
 use super::super::stats::Counters;
 use super::aliases::OutgoingAliases;
 use super::event::{Event, LogLevel, Receipt};
+use super::journal::{Journal, Then};
 use super::log;
 
 /// What waits is kept in pieces of about this size, so that what is written is given back at once.
@@ -68,6 +69,8 @@ pub struct Output {
     pub events: VecDeque<Event>,
     /// What went over the connections, and what did not.
     pub counters: Counters,
+    /// What is to be kept beyond the end of the process.
+    pub journal: Journal,
     /// Whether somebody listens to `on_log`.
     pub logging: bool,
     /// Whether somebody listens to `on_publish`.
@@ -95,6 +98,7 @@ impl Default for Output {
             held: VecDeque::new(),
             events: VecDeque::new(),
             counters: Counters::default(),
+            journal: Journal::default(),
             logging: false,
             reporting: false,
         }
@@ -209,6 +213,15 @@ impl Output {
             self.answers += length;
         }
         result
+    }
+
+    /// Writes an answer when everything before it is stored, if it still can on the same connection.
+    pub fn answer(&mut self, answer: Control, connection: u32) -> Result<(), Error> {
+        if self.journal.is_stored() {
+            return self.control(&answer);
+        }
+        self.journal.wait(Then::Answer { answer, connection });
+        Ok(())
     }
 
     /// Adds a packet, and returns its length.

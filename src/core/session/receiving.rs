@@ -48,6 +48,9 @@ impl Session {
         }
         self.started = self.options.clean_start_once;
         self.output.counters.connected();
+        let strange = self.is_strange();
+        let session_present = session_present && !strange;
+        self.incoming.give_restored(now, &mut self.output);
         if !session_present {
             self.incoming.forget(now, &mut self.output);
         }

@@ -19,7 +19,7 @@ use super::peer_v5::numbers;
 const WINDOW: usize = 3;
 
 #[derive(Debug, Clone)]
-enum Step {
+pub enum Step {
     Publish(Qos),
     Subscribe(u8, Qos),
     Unsubscribe(u8),
@@ -34,25 +34,25 @@ enum Step {
 }
 
 /// A session, a broker, what is on the wire between them, and what the application saw.
-struct World {
-    peer: Peer,
-    broker: Broker,
+pub struct World {
+    pub peer: Peer,
+    pub broker: Broker,
     window: usize,
-    forgetful: bool,
-    to_broker: VecDeque<Packet>,
-    to_client: VecDeque<Incoming>,
-    accepted: Vec<(Qos, String)>,
+    pub forgetful: bool,
+    pub to_broker: VecDeque<Packet>,
+    pub to_client: VecDeque<Incoming>,
+    pub accepted: Vec<(Qos, String)>,
     wanted: BTreeMap<String, u8>,
-    unhandled: VecDeque<(String, Option<Receipt>)>,
-    delivered: Vec<(Qos, String)>,
-    handled: HashSet<String>,
-    inflight: HashSet<u16>,
+    pub unhandled: VecDeque<(String, Option<Receipt>)>,
+    pub delivered: Vec<(Qos, String)>,
+    pub handled: HashSet<String>,
+    pub inflight: HashSet<u16>,
     published: usize,
-    sent: Vec<(Qos, String)>,
+    pub sent: Vec<(Qos, String)>,
 }
 
 impl World {
-    fn new(protocol: Protocol) -> Self {
+    pub fn new(protocol: Protocol) -> Self {
         let mut broker = Broker::default();
         let mut window = WINDOW;
         if protocol == Protocol::V5 {
@@ -80,7 +80,7 @@ impl World {
         }
     }
 
-    fn run(&mut self, steps: &[Step]) {
+    pub fn run(&mut self, steps: &[Step]) {
         for step in steps {
             self.step(step);
             self.settle();
@@ -127,7 +127,7 @@ impl World {
         }
     }
 
-    fn publish(&mut self, qos: Qos) {
+    pub fn publish(&mut self, qos: Qos) {
         let payload = format!("up{}", self.accepted.len());
         self.peer.publish(&payload, qos);
         if qos != Qos::AtMostOnce {
@@ -135,7 +135,7 @@ impl World {
         }
     }
 
-    fn lose(&mut self) {
+    pub fn lose(&mut self) {
         // The client cannot know that the broker made a new session if that CONNACK is lost: the next
         // one says that there is a session (MQTT 3.1.1, section 3.2.2.2). That hole is not tested.
         if self.forgetful && !self.peer.session.is_connected() {
@@ -208,23 +208,23 @@ impl World {
     }
 }
 
-fn of(qos: Qos, messages: &[(Qos, String)]) -> Vec<String> {
+pub fn of(qos: Qos, messages: &[(Qos, String)]) -> Vec<String> {
     let chosen = messages.iter().filter(|message| message.0 == qos);
     chosen.map(|message| message.1.clone()).collect()
 }
 
 /// Every message where it came for the first time.
-fn first(messages: &[(Qos, String)]) -> Vec<(Qos, String)> {
+pub fn first(messages: &[(Qos, String)]) -> Vec<(Qos, String)> {
     let mut seen = HashSet::new();
     let acknowledged = messages.iter().filter(|message| message.0 != Qos::AtMostOnce);
     acknowledged.filter(|message| seen.insert(&message.1)).cloned().collect()
 }
 
-fn protocol() -> impl Strategy<Value = Protocol> {
+pub fn protocol() -> impl Strategy<Value = Protocol> {
     prop_oneof![Just(Protocol::V311), Just(Protocol::V5)]
 }
 
-fn qos() -> impl Strategy<Value = Qos> {
+pub fn qos() -> impl Strategy<Value = Qos> {
     prop_oneof![Just(Qos::AtMostOnce), Just(Qos::AtLeastOnce), Just(Qos::ExactlyOnce)]
 }
 

@@ -1,0 +1,54 @@
+//! Wakes a thread of ours that waits for work.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// A bell that is rung when there is work, and at the end. The lock guards two flags and is held for
+/// looking at them.
+#[derive(Debug, Default)]
+pub struct Bell {
+    state: Mutex<State>,
+    rung: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    work: bool,
+    end: bool,
+}
+
+impl Bell {
+    /// There is work.
+    pub fn ring(&self) {
+        self.lock().work = true;
+        self.rung.notify_one();
+    }
+
+    /// There is a last piece of work.
+    pub fn finish(&self) {
+        self.lock().end = true;
+        self.rung.notify_one();
+    }
+
+    /// Begins again, for another thread.
+    pub fn reset(&self) {
+        *self.lock() = State::default();
+    }
+
+    /// Waits until it is rung or, if there is one, for a time. Returns, once, that the end has come.
+    pub fn wait(&self, timeout: Option<Duration>) -> bool {
+        let idle = |state: &mut State| !state.work && !state.end;
+        let mut state = match timeout {
+            None => self.rung.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner),
+            Some(timeout) => {
+                let waited = self.rung.wait_timeout_while(self.lock(), timeout, idle);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        std::mem::take(&mut *state).end
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,204 @@
+//! The thread that writes what a session wants kept.
+//!
+//! It takes what there is and makes it one transaction, so that what many threads publish at the same
+//! time costs as much as what one does. Nobody else touches the file, and nobody waits for it under a
+//! lock.
+
+mod database;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use self::database::{Database, Refusal};
+use super::error::Error;
+use super::options::Persistence;
+use super::session::{Event, LogLevel, Operation, Session};
+use super::shared::Shared;
+use super::signal::Signal;
+
+/// When to try again what could not be stored.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The file of a client, open.
+pub struct Store {
+    /// The process that has the thread.
+    process: u32,
+    persistence: Persistence,
+    shared: Arc<Shared>,
+    done: Arc<Signal>,
+    closing: bool,
+    thread: JoinHandle<()>,
+}
+
+impl Store {
+    /// Opens a file, hands what is in it to the session, and starts the thread. `key` is the
+    /// configuration key or argument, for messages.
+    ///
+    /// # Errors
+    /// [`Error::Persistence`] when the file cannot be used, [`Error::Io`] when there can be no thread.
+    pub fn open(shared: &Arc<Shared>, persistence: &Persistence, key: &str) -> Result<Self, Error> {
+        let Persistence { path, fsync } = persistence;
+        let opened = Database::open(path, *fsync);
+        let (database, kept) = opened.map_err(|Refusal { reason, errno }| Error::Persistence {
+            key: key.to_owned(),
+            path: path.display().to_string(),
+            reason,
+            errno,
+        })?;
+        shared.bell.reset();
+        let done = Arc::new(Signal::default());
+        let end = End { shared: shared.clone(), done: done.clone() };
+        let writer = Writer {
+            shared: shared.clone(),
+            database,
+            path: path.display().to_string(),
+            left: Vec::new(),
+            failing: false,
+        };
+        let thread =
+            std::thread::Builder::new().name("mqtt-store".to_owned()).spawn(move || {
+                let _end = end;
+                writer.run();
+            })?;
+        shared.call(|session| session.keep(kept));
+        let (process, persistence) = (std::process::id(), persistence.clone());
+        Ok(Self { process, persistence, shared: shared.clone(), done, closing: false, thread })
+    }
+
+    /// Says whether it is the file that is asked for.
+    ///
+    /// # Errors
+    /// [`Error::Persistence`] for another one.
+    pub fn must_be(&self, wanted: &Persistence, key: String) -> Result<(), Error> {
+        if self.persistence == *wanted {
+            return Ok(());
+        }
+        let reason = format!("the client has {:?} open: close() it first", self.persistence);
+        Err(Error::Persistence {
+            key,
+            path: wanted.path.display().to_string(),
+            reason,
+            errno: None,
+        })
+    }
+
+    /// Whether it is another process's, which this one was forked from.
+    pub fn is_foreign(&self) -> bool {
+        self.process != std::process::id()
+    }
+
+    /// Whether the file is closed, or will be soon.
+    pub fn is_over(&self) -> bool {
+        self.closing || self.thread.is_finished()
+    }
+
+    /// Has what is left written and the file closed. Returns a descriptor that reads as closed then.
+    ///
+    /// # Errors
+    /// The process has no descriptors left; the file is closed all the same.
+    pub fn close(&mut self) -> io::Result<OwnedFd> {
+        self.closing = true;
+        let waiter = self.done.waiter();
+        self.shared.bell.finish();
+        waiter
+    }
+
+    /// Waits until the file is closed.
+    pub fn join(self) {
+        // If the thread panicked, it has ended.
+        let _ = self.thread.join();
+    }
+}
+
+/// What the thread works with.
+struct Writer {
+    shared: Arc<Shared>,
+    database: Database,
+    path: String,
+    /// What could not be stored, and must be before everything else.
+    left: Vec<Operation>,
+    failing: bool,
+}
+
+impl Writer {
+    fn run(mut self) {
+        let mut ending = false;
+        loop {
+            ending |= self.shared.bell.wait((ending || self.failing).then_some(RETRY));
+            let stored = self.write();
+            if ending && !stored {
+                self.shared.call(Session::abandon_file);
+                break;
+            }
+            // The connection ends first: what it brings is to be stored.
+            if ending && self.shared.call(Session::close_file) {
+                break;
+            }
+        }
+        self.database.close();
+    }
+
+    /// Stores what there is, and says so. Returns false where that does not work.
+    fn write(&mut self) -> bool {
+        let (operations, number) = self.shared.lock().take_journal();
+        self.left.extend(operations);
+        if self.left.is_empty() {
+            return true;
+        }
+        match self.database.apply(&self.left) {
+            Ok(()) => {
+                self.left.clear();
+                // An answer that waited is never too long to be sent.
+                let _ = self.shared.call(|session| session.stored(number));
+                if std::mem::replace(&mut self.failing, false) {
+                    self.tell(LogLevel::Info, "stored_again", "messages are stored again");
+                }
+                true
+            }
+            Err(reason) => {
+                let left = &mut self.left;
+                let _ = self.shared.call(|session| {
+                    session.not_stored(left);
+                    // Nothing waits for what is given up.
+                    if left.is_empty() { session.stored(number) } else { Ok(()) }
+                });
+                self.shared.room.give();
+                if !std::mem::replace(&mut self.failing, true) {
+                    let text = format!("messages cannot be stored, and are refused: {reason}");
+                    self.tell(LogLevel::Error, "not_stored", &text);
+                }
+                false
+            }
+        }
+    }
+
+    fn tell(&self, level: LogLevel, event: &'static str, text: &str) {
+        let notice = Event::notice(level, event, format!("{text}: {:?}", self.path));
+        self.shared.with_session(|session| session.report(notice));
+    }
+}
+
+/// Says that the thread has ended, however it did.
+struct End {
+    shared: Arc<Shared>,
+    done: Arc<Signal>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.call(|session| {
+                session.abandon_file();
+                let text = "the thread of the file failed: a bug, please report it".to_owned();
+                session.report(Event::notice(LogLevel::Error, "thread_failed", text));
+            });
+        }
+        self.done.give_for_good();
+    }
+}

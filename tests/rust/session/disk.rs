@@ -1,0 +1,85 @@
+//! A file that takes a session's journal, in memory.
+
+use std::collections::BTreeMap;
+
+use flask_mqtt_core::core::packet::Publish;
+use flask_mqtt_core::core::session::{Kept, KeptIncoming, KeptOutgoing, Operation, Session};
+
+use super::peer::{Peer, text};
+
+/// What is stored, by number: with outgoing messages whether they are released, with incoming ones
+/// whether the broker forgot them.
+#[derive(Debug, Clone, Default)]
+pub struct Disk {
+    opened: u64,
+    client_id: String,
+    outgoing: BTreeMap<u64, (bool, Publish)>,
+    incoming: BTreeMap<u64, (bool, Publish)>,
+}
+
+impl Disk {
+    /// Opens the file: what is in it.
+    pub fn open(&mut self) -> Kept {
+        self.opened += 1;
+        let outgoing = self.outgoing.iter().map(|(order, (released, publish))| KeptOutgoing {
+            order: *order,
+            publish: publish.clone(),
+            released: *released,
+        });
+        let incoming = self.incoming.iter().map(|(order, (forgotten, publish))| KeptIncoming {
+            order: *order,
+            publish: publish.clone(),
+            forgotten: *forgotten,
+        });
+        Kept {
+            file: 1,
+            opened: self.opened,
+            client_id: self.client_id.clone(),
+            outgoing: outgoing.collect(),
+            incoming: incoming.collect(),
+        }
+    }
+
+    /// Stores what the session has, and says so.
+    pub fn store(&mut self, peer: &mut Peer) {
+        self.write(&mut peer.session, usize::MAX);
+    }
+
+    /// Stores the first operations; says so if those are all.
+    pub fn write(&mut self, session: &mut Session, count: usize) {
+        let (operations, number) = session.take_journal();
+        let whole = count >= operations.len();
+        operations.into_iter().take(count).for_each(|operation| self.apply(operation));
+        if whole {
+            session.stored(number).unwrap();
+        }
+    }
+
+    fn apply(&mut self, operation: Operation) {
+        match operation {
+            Operation::Put { order, publish } => {
+                assert!(self.outgoing.insert(order, (false, publish)).is_none(), "a number twice");
+            }
+            Operation::Received { order, publish } => {
+                assert!(self.incoming.insert(order, (false, publish)).is_none(), "a number twice");
+            }
+            Operation::Released { order, released } => {
+                self.outgoing.get_mut(&order).expect("it is there").0 = released;
+            }
+            Operation::Removed { order } => drop(self.outgoing.remove(&order)),
+            Operation::Handled { order } => drop(self.incoming.remove(&order)),
+            Operation::Forgotten => self.incoming.values_mut().for_each(|message| message.0 = true),
+            Operation::Session { client_id } => self.client_id = client_id,
+        }
+    }
+
+    /// Payloads of the messages to the broker.
+    pub fn outgoing(&self) -> Vec<String> {
+        self.outgoing.values().map(|(_, publish)| text(&publish.payload)).collect()
+    }
+
+    /// Payloads of the messages from the broker.
+    pub fn incoming(&self) -> Vec<String> {
+        self.incoming.values().map(|(_, publish)| text(&publish.payload)).collect()
+    }
+}

@@ -1,0 +1,249 @@
+"""Processes that are killed while they publish or receive with a file, and what arrives in the end.
+
+    PYTHONPATH=tests python -m support.killed publisher --qos 1 --kills 100 --seed 1
+
+Each message that a process says it has published (`publish` returned 0 or 4) must arrive, and with
+QoS 2 exactly once, as the broker keeps the session. On the receiving side each message must be
+handled, and only one whose handler was running, or had just ended, more than once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flask_mqtt import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS, Client
+
+from .mosquitto import Mosquitto
+from .running import closing
+from .wait import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import IO
+
+TOPIC = "killed/t"
+#: Longer than anything here takes.
+PATIENCE = 60.0
+
+
+def client(name: str, port: int, file: Path | None = None) -> Client:
+    """Make a client whose session the broker keeps, and connect it."""
+    made = Client(client_id=name, clean_session=False)
+    made._change_settings(
+        persistence=None if file is None else str(file), reconnect_delay_min=0.05, max_queued=0
+    )
+    made.connect_async("127.0.0.1", port)
+    return made
+
+
+def publish_for_ever(port: int, file: Path, qos: int, first: int) -> None:
+    """Publish numbers, and say which ones are accepted."""
+    publisher = client("publisher", port, file)
+    publisher.loop_start()
+    for number in range(first, sys.maxsize):
+        if publisher.publish(TOPIC, str(number), qos)[0] in (MQTT_ERR_SUCCESS, MQTT_ERR_NO_CONN):
+            os.write(1, b"%d\n" % number)
+
+
+def publish_the_rest(port: int, file: Path, qos: int) -> None:
+    """Send everything in the file, and a message after it."""
+    publisher = client("publisher", port, file)
+    publisher.loop_start()
+    wait_until(publisher.is_connected, PATIENCE)
+    publisher.publish(TOPIC, "end", qos).wait_for_publish(PATIENCE)
+    publisher.close()
+
+
+def receive_for_ever(port: int, file: Path) -> None:
+    """Handle messages, and say when each handler begins and ends."""
+    receiver = client("receiver", port, file)
+
+    def handle(_client: Any, _userdata: Any, message: Any) -> None:
+        os.write(1, b"begin %s\n" % message.payload)
+        os.write(1, b"end %s\n" % message.payload)
+
+    receiver.on_message = handle
+    receiver.on_connect = lambda *_: receiver.subscribe(TOPIC, 2)
+    receiver.on_subscribe = lambda *_: os.write(1, b"ready\n")
+    receiver.loop_forever(retry_first_connection=True)
+
+
+@dataclass
+class Outcome:
+    """What a run has shown."""
+
+    kills: int = 0
+    accepted: set[str] = field(default_factory=set)
+    arrived: Counter[str] = field(default_factory=Counter)
+    #: Messages whose handler was running, or had just ended, at a kill.
+    excused: set[str] = field(default_factory=set)
+
+    @property
+    def lost(self) -> set[str]:
+        """Accepted, and not there."""
+        return self.accepted - self.arrived.keys()
+
+    @property
+    def twice(self) -> set[str]:
+        """There more than once without excuse."""
+        return {text for text, count in self.arrived.items() if count > 1} - self.excused
+
+    def __str__(self) -> str:
+        """Tell it in one line."""
+        return (
+            f"{self.kills} kills, {len(self.accepted)} accepted, {self.arrived.total()} arrived, "
+            f"{len(self.lost)} lost, {len(self.twice)} more than once"
+        )
+
+
+@contextlib.contextmanager
+def child(*arguments: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Run this module in another process."""
+    command = [sys.executable, "-m", "support.killed", *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def lines(stream: IO[bytes] | None) -> list[str]:
+    """Return what a process that has ended has said in whole lines."""
+    assert stream is not None
+    return [
+        line[:-1] for line in stream.read().decode().splitlines(keepends=True) if line[-1] == "\n"
+    ]
+
+
+def kill_later(process: subprocess.Popen[bytes], seconds: random.Random) -> list[str]:
+    """Let a process say something, kill it at a random moment, and return what it has said."""
+    assert process.stdout is not None
+    first = process.stdout.readline().decode().rstrip("\n")
+    time.sleep(seconds.random() * 0.15)
+    process.kill()
+    return [first, *lines(process.stdout)]
+
+
+def kill_publishers(broker: Mosquitto, file: Path, qos: int, kills: int, seed: int) -> Outcome:
+    """Kill processes that publish; every fourth one finds no broker."""
+    chance = random.Random(seed)
+    outcome = Outcome()
+    subscriber = client("subscriber", broker.port)
+    subscriber.on_message = lambda _client, _userdata, message: outcome.arrived.update(
+        [message.payload.decode()]
+    )
+    subscriber.on_connect = lambda *_: subscriber.subscribe(TOPIC, qos)
+    subscribed: list[int] = []
+    subscriber.on_subscribe = lambda *_: subscribed.append(1)
+    with closing(subscriber):
+        subscriber.loop_start()
+        wait_until(lambda: subscribed, PATIENCE)
+        number = 0
+        for _ in range(kills):
+            # A port where nobody listens.
+            port = 1 if chance.random() < 0.25 else broker.port
+            with child("publish", port, file, qos, number) as process:
+                said = kill_later(process, chance)
+            outcome.kills += 1
+            outcome.accepted.update(said)
+            # One more may be in the file than was said.
+            number = int(said[-1]) + 2
+        with child("rest", broker.port, file, qos) as process:
+            assert process.wait(PATIENCE) == 0
+        wait_until(lambda: outcome.arrived["end"], PATIENCE, f"{outcome}")
+    return outcome
+
+
+def kill_receivers(broker: Mosquitto, file: Path, kills: int, seed: int) -> Outcome:
+    """Kill processes that receive with QoS 2."""
+    chance = random.Random(seed)
+    outcome = Outcome()
+    publisher = client("sender", broker.port)
+    with closing(publisher):
+        publisher.loop_start()
+        with child("receive", broker.port, file) as process:
+            # From here on the broker keeps what is published.
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+        number = 0
+        for _ in range(kills):
+            with child("receive", broker.port, file) as process:
+                stop = time.monotonic() + 0.4 + chance.random() * 0.5
+                while time.monotonic() < stop:
+                    publisher.publish(TOPIC, str(number), 2)
+                    outcome.accepted.add(str(number))
+                    number += 1
+                    time.sleep(0.001)
+                process.kill()
+                note(outcome, lines(process.stdout))
+            outcome.kills += 1
+        with child("receive", broker.port, file) as process:
+            said = handled_by(process, outcome.lost)
+            process.kill()
+            note(outcome, said + lines(process.stdout))
+    return outcome
+
+
+def handled_by(process: subprocess.Popen[bytes], awaited: set[str]) -> list[str]:
+    """Return what a receiver says until it has handled all of these."""
+    said: list[str] = []
+    awaited = {f"end {text}" for text in awaited}
+    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog.start()
+    while awaited and process.poll() is None:
+        assert process.stdout is not None
+        said.append(process.stdout.readline().decode().rstrip("\n"))
+        awaited.discard(said[-1])
+    watchdog.cancel()
+    return said
+
+
+def note(outcome: Outcome, said: list[str]) -> None:
+    """Note what a receiver has said. What it did last may have to be done again."""
+    outcome.arrived.update(line.removeprefix("end ") for line in said if line.startswith("end "))
+    outcome.excused.update(line.split()[-1] for line in said[-2:])
+
+
+def main() -> None:
+    """Run a child, or kill as many as the command line says."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("role", choices=["publish", "rest", "receive", "publisher", "receiver"])
+    parser.add_argument("arguments", nargs="*")
+    parser.add_argument("--qos", type=int, default=1)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    match given.role, given.arguments:
+        case "publish", [port, file, qos, first]:
+            publish_for_ever(int(port), Path(file), int(qos), int(first))
+        case "rest", [port, file, qos]:
+            publish_the_rest(int(port), Path(file), int(qos))
+        case "receive", [port, file]:
+            receive_for_ever(int(port), Path(file))
+        case role, []:
+            with (
+                tempfile.TemporaryDirectory() as directory,
+                Mosquitto(Path(directory), options=("max_queued_messages 0",)) as broker,
+            ):
+                file = Path(directory, "messages.db")
+                if role == "publisher":
+                    print(kill_publishers(broker, file, given.qos, given.kills, given.seed))
+                else:
+                    print(kill_receivers(broker, file, given.kills, given.seed))
+
+
+if __name__ == "__main__":
+    main()
