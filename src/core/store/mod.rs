@@ -6,8 +6,6 @@
 
 mod database;
 mod rows;
-#[cfg(test)]
-mod tests;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -157,7 +155,8 @@ impl Writer {
                 // An answer that waited is never too long to be sent.
                 let _ = self.shared.call(|session| session.stored(number));
                 if std::mem::replace(&mut self.failing, false) {
-                    self.tell(LogLevel::Info, "stored_again", "messages are stored again");
+                    let text = format!("messages are stored again: {:?}", self.path);
+                    self.tell(Event::notice(LogLevel::Info, "stored_again", text));
                 }
                 true
             }
@@ -170,16 +169,18 @@ impl Writer {
                 });
                 self.shared.room.give();
                 if !std::mem::replace(&mut self.failing, true) {
-                    let text = format!("messages cannot be stored, and are refused: {reason}");
-                    self.tell(LogLevel::Error, "not_stored", &text);
+                    let text = format!(
+                        "messages cannot be stored, and are refused: {reason}: {:?}",
+                        self.path
+                    );
+                    self.tell(Event::notice(LogLevel::Error, "not_stored", text));
                 }
                 false
             }
         }
     }
 
-    fn tell(&self, level: LogLevel, event: &'static str, text: &str) {
-        let notice = Event::notice(level, event, format!("{text}: {:?}", self.path));
+    fn tell(&self, notice: Event) {
         self.shared.with_session(|session| session.report(notice));
     }
 }
@@ -202,3 +203,6 @@ impl Drop for End {
         self.done.give_for_good();
     }
 }
+
+#[cfg(test)]
+mod tests;
