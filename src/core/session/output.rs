@@ -23,6 +23,9 @@ const PIECE: usize = 256 * 1024;
 /// A larger buffer is given back to the system after a burst.
 const KEPT_CAPACITY: usize = 1024 * 1024;
 
+/// Buffers that are kept for what comes next.
+const SPARE_PIECES: usize = 4;
+
 /// Bytes of answers that may wait: twice those to a message of QoS 2 for each packet identifier.
 const MOST_ANSWERS: usize = 1024 * 1024;
 
@@ -46,8 +49,8 @@ pub struct Output {
     pieces: VecDeque<Piece>,
     in_pieces: usize,
     piece: Piece,
-    /// A buffer to go on with.
-    spare: BytesMut,
+    /// Buffers to go on with.
+    spare: Vec<BytesMut>,
     /// Bytes handed over but not reported as written.
     unwritten: usize,
     /// Bytes of answers to packets of the broker's: all that wait, and those among them that were handed
@@ -86,7 +89,7 @@ impl Default for Output {
             pieces: VecDeque::new(),
             in_pieces: 0,
             piece: Piece::default(),
-            spare: BytesMut::new(),
+            spare: Vec::new(),
             unwritten: 0,
             answers: 0,
             answers_unwritten: 0,
@@ -227,7 +230,7 @@ impl Output {
     /// Adds a packet, and returns its length.
     fn encode(&mut self, encode: impl FnOnce(&mut BytesMut)) -> usize {
         if self.piece.bytes.len() >= PIECE {
-            let mut next = Piece { bytes: std::mem::take(&mut self.spare), answers: 0 };
+            let mut next = Piece { bytes: self.spare.pop().unwrap_or_default(), answers: 0 };
             next.bytes.reserve(PIECE + PIECE / 16);
             let full = std::mem::replace(&mut self.piece, next);
             self.in_pieces += full.bytes.len();
@@ -251,7 +254,9 @@ impl Output {
         let piece = match self.pieces.pop_front() {
             Some(piece) => {
                 self.in_pieces -= piece.bytes.len();
-                self.spare = spare;
+                if self.spare.len() < SPARE_PIECES {
+                    self.spare.push(spare);
+                }
                 piece
             }
             None => std::mem::replace(&mut self.piece, Piece { bytes: spare, answers: 0 }),
