@@ -15,6 +15,7 @@ from flask_mqtt import MQTT_ERR_NO_CONN, MQTTMessageInfo
 from support.apps import make_app
 from support.running import connected, unconfirmed
 from support.script import running
+from support.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,6 +89,7 @@ def test_messages_and_requests_are_refused_with_one_warning(
             [warning] = warnings
             assert "forked" in warning
             assert "init_app()" in warning
+            assert [vars(record).get("mqtt_event") for record in caplog.records][:1] == ["forked"]
 
         in_child(child)
         assert mqtt.connected
@@ -198,6 +200,40 @@ def test_the_fork_of_a_fork_and_of_a_handler(scripted: ScriptedBroker) -> None:
         script.go()
         assert script.finish() == 0, script.errors
     assert scripted.of("PUBLISH") == []
+
+
+def test_a_child_may_begin_anew(scripted: ScriptedBroker) -> None:
+    with connected(make_app(scripted.port)) as mqtt:
+
+        def child() -> None:
+            mqtt.client.reinitialise("child")
+            mqtt.client.connect("127.0.0.1", scripted.port)
+            mqtt.client.loop_start()
+            wait_until(mqtt.client.is_connected)
+            mqtt.client.publish("t", "x", 1).wait_for_publish(5)
+
+        in_child(child)
+        assert mqtt.connected
+
+
+def test_a_child_may_handle_messages_in_its_own_thread_where_its_parent_has_several(
+    broker: Mosquitto,
+) -> None:
+    with connected(make_app(broker.port, handler_threads=2)) as mqtt:
+        got: list[bytes] = []
+        mqtt.on_message()(lambda _client, _userdata, message: got.append(message.payload))
+
+        def child() -> None:
+            mqtt.client.reconnect()
+            while not mqtt.connected:
+                mqtt.client.loop(0.1)
+            mqtt.subscribe("own/thread")
+            mqtt.publish("own/thread", "x")
+            while not got:
+                mqtt.client.loop(0.1)
+
+        in_child(child)
+        assert got == []
 
 
 def test_children_of_a_process_that_publishes_hard_do_not_hang(broker: Mosquitto) -> None:

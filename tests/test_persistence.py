@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import os
@@ -262,6 +263,7 @@ def test_a_file_that_was_removed_refuses_messages(
         file.unlink()
         assert mqtt.publish("t", "x", qos=1) == (MQTT_ERR_ERRNO, 0)
         wait_until(lambda: "the file was removed or replaced" in caplog.text)
+        assert mqtt.stats()["dropped"]["not_stored"] == 1
         mqtt.close()
         mqtt.init_app(app)
         mqtt.publish("t", "a new file", qos=1).wait_for_publish(5)
@@ -299,6 +301,32 @@ def test_the_file_does_not_grow_with_what_passes_through(file: Path, broker: Mos
             mqtt.publish("persistence/size", "x" * 50_000, qos=1)
     assert file.stat().st_size < 2_000_000
     assert not Path(f"{file}-wal").exists()
+
+
+def test_messages_are_handled_where_there_are_no_descriptors_to_wait_for_the_file_with(
+    file: Path, scripted: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wait(*_: Any) -> bool:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("flask_mqtt.dispatch.wait_until_settled", wait)
+    with connected(make_app(scripted.port, persistence=file)) as mqtt:
+        mqtt.on_message()(lambda *_: None)
+        for _ in range(2):
+            scripted.publish("t", b"x", qos=2)
+        wait_until(lambda: len(scripted.of("PUBCOMP")) == 2)
+
+
+def test_waiting_for_the_file_is_not_the_time_of_handlers(
+    file: Path, scripted: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flask_mqtt.dispatch.wait_until_settled", lambda *_: time.sleep(0.2))
+    with connected(make_app(scripted.port, persistence=file)) as mqtt:
+        mqtt.on_message()(lambda *_: None)
+        for _ in range(3):
+            scripted.publish("t", b"x", qos=2)
+        wait_until(lambda: mqtt.stats()["handlers"]["calls"] == 3)
+        assert mqtt.stats()["handlers"]["longest"] < 0.2
 
 
 def test_a_qos_2_message_that_was_not_handled_comes_again(file: Path) -> None:

@@ -33,6 +33,10 @@ def fill(mqtt: Mqtt) -> None:
     assert mqtt.publish("t", b"refused", 1)[0] == MQTT_ERR_QUEUE_SIZE
 
 
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def timed(mqtt: Mqtt, payload: bytes = b"x", qos: int = 1) -> tuple[int, float]:
     began = time.monotonic()
     rc = mqtt.publish("t", payload, qos)[0]
@@ -47,6 +51,16 @@ def test_with_a_timeout_of_0_it_does_not_wait(scripted: ScriptedBroker) -> None:
         rc, seconds = timed(mqtt)
     assert rc == MQTT_ERR_QUEUE_SIZE
     assert seconds < 0.2
+
+
+def test_who_gave_up_waiting_keeps_no_descriptor(scripted: ScriptedBroker) -> None:
+    scripted.withhold.add("PUBACK")
+    with connected(make_app(scripted.port, max_outgoing_bytes=1)) as mqtt:
+        fill(mqtt)
+        before = descriptors()
+        for _ in range(200):
+            assert mqtt.publish("t", b"x", 1)[0] == MQTT_ERR_QUEUE_SIZE
+        assert descriptors() < before + 50
 
 
 def test_it_returns_as_soon_as_there_is_room(scripted: ScriptedBroker) -> None:

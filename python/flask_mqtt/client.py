@@ -21,6 +21,7 @@ from .enums import CallbackAPIVersion, MQTTErrorCode
 from .handling import is_handler
 from .loops import Loops
 from .messageinfo import MQTTMessageInfo
+from .records import fields
 from .stats import Stats, collect
 from .subscribeoptions import uses_options, wanted
 from .unsupported import Unsupported
@@ -181,7 +182,9 @@ class Client(Loops, Decorators, Unsupported):
         while storing.is_pending():
             left = deadline - time.monotonic()
             if left <= 0 and self._core.withdraw(info.mid, delivery):
-                logger.error("Message %s was not stored within %s s", info.mid, timeout)
+                extra = fields(self._core, "not_stored", mid=info.mid, seconds=timeout)
+                text = "Message %s was not stored within %s s"
+                logger.error(text, info.mid, timeout, extra=extra)
                 return MQTTMessageInfo((MQTT_ERR_ERRNO, 0))
             wait_until_settled(storing, max(left, 0.0))
         return info if storing.is_published() else MQTTMessageInfo((MQTT_ERR_ERRNO, 0))

@@ -52,6 +52,8 @@ class Connection(ClientAttributes):
     def __init__(self, version: CallbackAPIVersion, userdata: Any) -> None:
         """Start without a connection."""
         super().__init__(version, userdata)
+        # In a forked child, `reinitialise` has made another core.
+        self._inherited = None
         _clients[self] = None
 
     def connect(

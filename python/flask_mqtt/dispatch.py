@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from ._core import Client as CoreClient
+    from ._core import Delivery
     from .calls import Handler
     from .stats import HandlerTimes
 
@@ -235,6 +236,7 @@ class Dispatcher(Messages):
             caller.use(core)
         if self._pool is not None:
             self._pool.abandon()
+            self._pool = None
         self._batch = iter(())
         self._forget_kept()
 
@@ -392,5 +394,16 @@ class Dispatcher(Messages):
             return
         storing = self._core.handled(message)
         if storing is not None:
-            # So that the end of the process brings back one message at most.
+            self._wait_for_file(storing)
+
+    def _wait_for_file(self, storing: Delivery) -> None:
+        """Wait, so that the end of the process brings back one message at most.
+
+        Where there are no descriptors left to wait with, it may be more.
+        """
+        caller = self._callers.get(threading.current_thread(), self.caller)
+        # It is no handler that takes this time.
+        caller.measure()
+        with contextlib.suppress(OSError):
             wait_until_settled(storing, _STORING_TIMEOUT)
+        caller.begin()

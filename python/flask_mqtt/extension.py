@@ -308,6 +308,7 @@ class Mqtt:
             are kept and sent after the next connect. ``MQTT_ERR_QUEUE_SIZE``: too much waits for
             the broker already. ``MQTT_ERR_PAYLOAD_SIZE``, ``MQTT_ERR_NOT_SUPPORTED``: the broker
             has said that it takes no packet so large, or no such QoS or retained message (MQTT 5).
+            ``MQTT_ERR_ERRNO``: it could not be stored in ``MQTT_PERSISTENCE``, and is not sent.
 
         Raises:
             TypeError: The payload or a property has another type.

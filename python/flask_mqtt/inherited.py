@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .constants import MQTT_ERR_NO_CONN
 from .messageinfo import MQTTMessageInfo
+from .records import fields
 
 if TYPE_CHECKING:
     from ._core import Client as CoreClient
@@ -52,5 +53,6 @@ class Inherited:
         logger.warning(
             "This process was forked after the MQTT connection was made, which its parent has: "
             "nothing is published here before this process connects too, with init_app() or "
-            "client.reconnect() and client.loop_start()"
+            "client.reconnect() and client.loop_start()",
+            extra=fields(self.core, "forked"),
         )

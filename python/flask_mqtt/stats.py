@@ -55,6 +55,7 @@ class CoreDropped(TypedDict):
     unsent: int
     offline: int
     queue_full: int
+    not_stored: int
     refused: int
 
 

@@ -35,6 +35,7 @@ pub fn to_dict<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, PyDic
         ("unsent", counters.unsent),
         ("offline", counters.offline),
         ("queue_full", counters.queue_full),
+        ("not_stored", counters.not_stored),
         ("refused", counters.refused),
     ];
     dict.set_item("dropped", dropped.into_py_dict(py)?)?;

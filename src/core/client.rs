@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -25,6 +25,9 @@ use super::store::Store;
 use super::task::{Stop, Task};
 use super::transport::check;
 
+/// How long a file that is being closed is waited for where it is to be opened again.
+const CLOSING: Duration = Duration::from_secs(5);
+
 struct Running {
     /// The process that has the thread.
     process: u32,
@@ -32,6 +35,12 @@ struct Running {
     stop: watch::Sender<Stop>,
     opened: Arc<Outcome>,
     done: Arc<Signal>,
+}
+
+impl Running {
+    fn is_foreign(&self) -> bool {
+        self.process != std::process::id()
+    }
 }
 
 /// An MQTT client.
@@ -132,13 +141,18 @@ impl Client {
         }
         let closing = handle.take();
         drop(handle);
-        if let Some(closing) = closing {
-            closing.join();
+        let refused = |key, reason: &str| {
+            let (path, reason) = (wanted.path.display().to_string(), reason.to_owned());
+            Err(Error::Persistence { key, path, reason, errno: None })
+        };
+        if let Some(closing) = closing
+            && !closing.wait(CLOSING)?
+        {
+            *self.lock_store() = Some(closing);
+            return refused(key, "the client still writes what is to be kept: try again later");
         }
         if self.shared.lock().is_open() {
-            let reason = "there is a connection without it: end that first".to_owned();
-            let path = wanted.path.display().to_string();
-            return Err(Error::Persistence { key, path, reason, errno: None });
+            return refused(key, "there is a connection without it: end that first");
         }
         let store = Store::open(&self.shared, wanted, &key)?;
         *self.lock_store() = Some(store);
@@ -162,7 +176,11 @@ impl Client {
 
     /// Gives up a message that is not stored yet; see [`Session::withdraw`].
     pub fn withdraw(&self, mid: u16, delivery: &Delivery) -> bool {
-        self.shared.call(|session| session.withdraw(mid, delivery))
+        let withdrawn = self.shared.call(|session| session.withdraw(mid, delivery));
+        if withdrawn {
+            self.shared.room.give();
+        }
+        withdrawn
     }
 
     /// How the first attempt went; `None` while it goes on.
@@ -339,34 +357,41 @@ impl Client {
         self.shared.with_session(|session| session.limit(inflight, queued));
     }
 
-    /// The I/O thread. A forked child has none: what its parent's waits with is in memory that may be
-    /// given away there, so it is not even freed.
+    /// The I/O thread. A forked child has none.
     fn lock_running(&self) -> MutexGuard<'_, Option<Running>> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if running.as_ref().is_some_and(|running| running.process != std::process::id()) {
-            std::mem::forget(running.take());
-        }
+        leave(&mut running, Running::is_foreign);
         running
     }
 
     /// The file. It is never a forked child's: what its parent has in it is not sent from there.
     fn lock_store(&self) -> MutexGuard<'_, Option<Store>> {
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        if store.as_ref().is_some_and(Store::is_foreign) {
-            std::mem::forget(store.take());
-            self.shared.lock().leave_file();
-        }
+        leave(&mut store, Store::is_foreign);
         store
     }
 }
 
+/// In a forked child, leaves what is the parent's alone: what its threads wait with is in memory that may
+/// be given away there, so it is not even freed.
+fn leave<T>(handle: &mut Option<T>, is_foreign: impl FnOnce(&T) -> bool) {
+    if handle.as_ref().is_some_and(is_foreign) {
+        std::mem::forget(handle.take());
+    }
+}
+
 impl Drop for Client {
+    /// No lock is taken: in a forked child, a thread of the parent's may hold it for ever.
     fn drop(&mut self) {
-        // The thread ends by itself; waiting for it here could hold up a garbage collection.
-        if let Some(running) = self.lock_running().take() {
+        let running = self.running.get_mut().unwrap_or_else(PoisonError::into_inner);
+        leave(running, Running::is_foreign);
+        if let Some(running) = running.take() {
+            // The thread ends by itself; waiting for it here could hold up a garbage collection.
             running.stop.send_replace(Stop::Silent);
         }
-        if let Some(mut store) = self.lock_store().take() {
+        let store = self.store.get_mut().unwrap_or_else(PoisonError::into_inner);
+        leave(store, Store::is_foreign);
+        if let Some(mut store) = store.take() {
             // Nobody waits for it.
             let _ = store.close();
         }
@@ -419,3 +444,6 @@ fn work(task: Task) {
         Err(error) => task.opened.finish(Err(error.into())),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,7 +73,7 @@ fn reason(bound: Bound, options: &ConnectOptions) -> String {
     let key = match bound {
         Bound::Messages => "MAX_INCOMING_MESSAGES",
         Bound::Bytes => "MAX_INCOMING_BYTES",
-        Bound::Answers => return "the broker takes no answers".to_owned(),
+        Bound::Answers => return "too many answers to the broker wait to go out".to_owned(),
     };
     format!("the handlers are slow, and {} is reached", options.key(key))
 }

@@ -111,6 +111,19 @@ impl Shared {
         result
     }
 
+    /// Everything in the journal up to a number is stored: what has waited for that goes on, reading too.
+    pub fn stored(&self, number: u64) {
+        let was_clogged = self.call(|session| {
+            let was_clogged = session.is_clogged();
+            // An answer that waited is never too long to be sent.
+            let _ = session.stored(number);
+            was_clogged
+        });
+        if was_clogged {
+            self.outgoing.notify_one();
+        }
+    }
+
     /// Everything that is counted, at one moment.
     pub fn stats(&self) -> Stats {
         let session = self.lock();

@@ -4,14 +4,15 @@
 //! moment comes. A blocking thread, an eventlet or gevent green thread and an event loop can all wait
 //! for a readable socket, so there is one way to wait for all of them.
 
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Waiters for a moment, which may come again or once for all.
 ///
-/// The lock guards the list; it is held for a push or a clear, never while anything waits.
+/// The lock guards the list; it is held for a push or a clear, and for a look now and then at who has given
+/// up, never while anything waits.
 #[derive(Debug, Default)]
 pub struct Signal {
     state: Mutex<State>,
@@ -21,6 +22,23 @@ pub struct Signal {
 struct State {
     waiters: Vec<UnixStream>,
     over: bool,
+    /// With so many in the list, those who gave up are looked for.
+    many: usize,
+}
+
+impl State {
+    fn push(&mut self, waiter: UnixStream) {
+        if self.waiters.len() >= self.many {
+            self.waiters.retain(waits);
+            self.many = 2 * self.waiters.len().max(8);
+        }
+        self.waiters.push(waiter);
+    }
+}
+
+/// Whether the other end is open still. Nobody writes to it.
+fn waits(mut waiter: &UnixStream) -> bool {
+    waiter.read(&mut [0]).is_err()
 }
 
 impl Signal {
@@ -30,9 +48,10 @@ impl Signal {
     /// The process has no descriptors left.
     pub fn waiter(&self) -> io::Result<OwnedFd> {
         let (ours, theirs) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
         let mut state = self.lock();
         if !state.over {
-            state.waiters.push(ours);
+            state.push(ours);
         }
         Ok(theirs.into())
     }
@@ -79,6 +98,20 @@ mod tests {
         assert_eq!(read(&mut waiter).unwrap_err().kind(), ErrorKind::WouldBlock);
         signal.give();
         assert_eq!(read(&mut waiter).unwrap(), 0);
+    }
+
+    #[test]
+    fn who_gave_up_is_forgotten_and_the_others_wait_on() {
+        let signal = Signal::default();
+        let waiters: Vec<_> = (0..20).map(|_| signal.waiter().unwrap()).collect();
+        for _ in 0..1000 {
+            drop(signal.waiter().unwrap());
+        }
+        assert!(signal.lock().waiters.len() <= 40);
+        signal.give();
+        for waiter in waiters {
+            assert_eq!(read(&mut UnixStream::from(waiter)).unwrap(), 0);
+        }
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub struct Counters {
     pub offline: u64,
     /// Messages that were not taken, because too much waits already.
     pub queue_full: u64,
+    /// Messages that were not taken, because they could not be stored.
+    pub not_stored: u64,
     /// Messages that the broker does not take.
     pub refused: u64,
     /// How often reading was paused.

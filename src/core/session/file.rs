@@ -3,10 +3,10 @@
 
 use super::super::delivery::Delivery;
 use super::super::error::Error;
+use super::Session;
 use super::event::{Event, LogLevel};
 use super::journal::{Journal, Kept, Operation, Then};
 use super::output::Output;
-use super::{IncomingMessages, Session};
 
 impl Session {
     /// From now on the session is kept in a file, which had something already. There must be no
@@ -76,7 +76,8 @@ impl Session {
     pub fn not_stored(&mut self, operations: &mut Vec<Operation>) {
         operations.retain(|operation| match operation {
             Operation::Put { order, publish } => {
-                self.outgoing.not_stored(publish.mid, *order, &mut self.ids);
+                let given_up = self.outgoing.not_stored(publish.mid, *order, &mut self.ids);
+                self.output.counters.not_stored += u64::from(given_up);
                 false
             }
             _ => true,
@@ -86,7 +87,9 @@ impl Session {
     /// Gives up a message that is not stored yet. Returns false for one that is, or was given up.
     pub fn withdraw(&mut self, mid: u16, delivery: &Delivery) -> bool {
         let Self { outgoing, ids, output, .. } = self;
-        outgoing.withdraw(mid, delivery, ids, &mut output.journal)
+        let withdrawn = outgoing.withdraw(mid, delivery, ids, &mut output.journal);
+        output.counters.not_stored += u64::from(withdrawn);
+        withdrawn
     }
 
     /// The file is closed, if there is no connection and everything is stored. The session goes on
@@ -109,14 +112,6 @@ impl Session {
         let _ = self.stored(number);
         self.output.journal = Journal::default();
         self.outgoing.abandon();
-        self.file = None;
-    }
-
-    /// In a forked child: what the file has is the parent's.
-    pub fn leave_file(&mut self) {
-        self.output.journal = Journal::default();
-        self.outgoing.leave(&mut self.ids);
-        self.incoming = IncomingMessages::default();
         self.file = None;
     }
 

@@ -285,8 +285,18 @@ impl Incoming {
         }
     }
 
-    /// The file is the one that was closed, as it was closed: notes what was handled since.
+    /// The file is the one that was closed, as it was closed: notes what was handled since, and what came.
     pub fn go_on(&mut self, kept: &[KeptIncoming], journal: &mut Journal) {
+        let there: HashSet<u64> = kept.iter().map(|kept| kept.order).collect();
+        let mut stored: Vec<_> = self.exactly_once.values().collect();
+        stored.sort_by_key(|state| state.order());
+        for state in stored {
+            if let State::Stored { publish, order } = state
+                && !there.contains(order)
+            {
+                journal.note(|| Operation::Received { order: *order, publish: publish.clone() });
+            }
+        }
         let states = self.exactly_once.values().filter_map(State::order);
         let others = self.forgotten.values().copied().chain(self.restored.iter().map(|own| own.0));
         let here: HashSet<u64> = states.chain(others).collect();

@@ -5,6 +5,10 @@ use std::collections::VecDeque;
 use super::super::delivery::{Delivery, Progress};
 use super::super::packet::{Control, Publish};
 
+/// So much may wait before nothing more is read: for each packet identifier a message and a PUBREL of
+/// ours, and two answers.
+const MOST_WAITING: usize = 4 * (1 << 16);
+
 /// One change of what is kept. Messages have a number of their own for it, since packet identifiers are
 /// used again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,6 +142,20 @@ impl Journal {
             self.operations.push(operation());
             self.last += 1;
         }
+    }
+
+    /// Takes a message of ours out that is not on its way to the file yet. Returns whether it was so.
+    pub fn take_back(&mut self, number: u64) -> bool {
+        let is_put = |operation: &Operation| matches!(operation, Operation::Put { order, .. } if *order == number);
+        let is_it = |then: &Then| matches!(then, Then::Publish { order, .. } if *order == number);
+        self.waiting.retain(|(_, then)| !is_it(then));
+        let place = self.operations.iter().position(is_put);
+        place.map(|place| self.operations.remove(place)).is_some()
+    }
+
+    /// Whether so much waits that no sane broker makes more of it.
+    pub fn is_clogged(&self) -> bool {
+        self.waiting.len() >= MOST_WAITING
     }
 
     /// Has something wait for what is noted so far.

@@ -256,8 +256,8 @@ impl Session {
         }
     }
 
-    /// Whether nothing more is to be read until the broker takes what waits for it: so many answers do
-    /// that it would be without end.
+    /// Whether nothing more is to be read until answers have gone out: so many wait, for the broker or
+    /// the file, that it would be without end.
     pub fn is_clogged(&self) -> bool {
         self.output.is_clogged()
     }

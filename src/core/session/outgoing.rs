@@ -119,15 +119,22 @@ impl Outgoing {
         (entry.state == State::Storing && entry.order == order).then_some(entry)
     }
 
-    /// Gives up a message that could not be stored.
-    pub fn not_stored(&mut self, mid: u16, order: u64, ids: &mut Ids) {
-        if self.waiting(mid, order).is_some()
-            && let Some(entry) = self.entries.remove(&mid)
-        {
+    /// Gives up a message that could not be stored. Returns whether it waited for that: one that was sent
+    /// before there was a file goes on without.
+    pub fn not_stored(&mut self, mid: u16, order: u64, ids: &mut Ids) -> bool {
+        match self.entries.get_mut(&mid) {
+            Some(entry) if entry.order == order => entry.kept = false,
+            _ => return false,
+        }
+        if self.waiting(mid, order).is_none() {
+            return false;
+        }
+        if let Some(entry) = self.entries.remove(&mid) {
             self.storing -= 1;
             self.bytes -= entry.publish.size();
             ids.release(mid);
         }
+        true
     }
 
     /// Gives up a message that is not stored yet. Returns whether it was so.
@@ -145,7 +152,9 @@ impl Outgoing {
         let waits = self.waiting(mid, order).is_some();
         if waits {
             self.not_stored(mid, order, ids);
-            journal.note(|| Operation::Removed { order });
+            if !journal.take_back(order) {
+                journal.note(|| Operation::Removed { order });
+            }
         }
         waits
     }
@@ -383,18 +392,6 @@ impl Outgoing {
         self.queued.retain(|mid| !new.contains(mid));
         for mid in new {
             self.store(mid, journal);
-        }
-    }
-
-    /// Forgets what a file has.
-    pub fn leave(&mut self, ids: &mut Ids) {
-        for mut entry in self.take_others(ids) {
-            entry.state = State::Queued;
-            let mid = entry.publish.mid;
-            ids.take(mid);
-            self.bytes += entry.publish.size();
-            self.queued.push_back(mid);
-            self.entries.insert(mid, entry);
         }
     }
 

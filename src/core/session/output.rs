@@ -321,9 +321,9 @@ impl Output {
         self.in_pieces + self.piece.bytes.len() + self.unwritten + marks
     }
 
-    /// Whether so many answers wait that no sane broker leaves them unread.
+    /// Whether so many answers wait, for the broker or the file, that no sane broker wants more of them.
     pub fn is_clogged(&self) -> bool {
-        self.answers >= MOST_ANSWERS
+        self.answers >= MOST_ANSWERS || self.journal.is_clogged()
     }
 
     /// Bytes ever encoded on this connection.

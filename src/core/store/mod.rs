@@ -7,10 +7,10 @@
 mod database;
 mod rows;
 
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use self::database::{Database, Refusal};
@@ -29,9 +29,9 @@ pub struct Store {
     process: u32,
     persistence: Persistence,
     shared: Arc<Shared>,
+    /// Given when the file is closed.
     done: Arc<Signal>,
     closing: bool,
-    thread: JoinHandle<()>,
 }
 
 impl Store {
@@ -59,14 +59,13 @@ impl Store {
             left: Vec::new(),
             failing: false,
         };
-        let thread =
-            std::thread::Builder::new().name("mqtt-store".to_owned()).spawn(move || {
-                let _end = end;
-                writer.run();
-            })?;
+        std::thread::Builder::new().name("mqtt-store".to_owned()).spawn(move || {
+            let _end = end;
+            writer.run();
+        })?;
         shared.call(|session| session.keep(kept));
         let (process, persistence) = (std::process::id(), persistence.clone());
-        Ok(Self { process, persistence, shared: shared.clone(), done, closing: false, thread })
+        Ok(Self { process, persistence, shared: shared.clone(), done, closing: false })
     }
 
     /// Says whether it is the file that is asked for.
@@ -93,7 +92,7 @@ impl Store {
 
     /// Whether the file is closed, or will be soon.
     pub fn is_over(&self) -> bool {
-        self.closing || self.thread.is_finished()
+        self.closing || self.done.is_over()
     }
 
     /// Has what is left written and the file closed. Returns a descriptor that reads as closed then.
@@ -107,10 +106,16 @@ impl Store {
         waiter
     }
 
-    /// Waits until the file is closed.
-    pub fn join(self) {
-        // If the thread panicked, it has ended.
-        let _ = self.thread.join();
+    /// Waits until the file is closed, but for so long at most. Returns whether it is.
+    ///
+    /// # Errors
+    /// The process has no descriptors left.
+    pub fn wait(&self, timeout: Duration) -> io::Result<bool> {
+        let mut waiter = UnixStream::from(self.done.waiter()?);
+        waiter.set_read_timeout(Some(timeout))?;
+        // It reads as closed, or the time is up.
+        let _ = waiter.read(&mut [0]);
+        Ok(self.done.is_over())
     }
 }
 
@@ -147,13 +152,14 @@ impl Writer {
         let (operations, number) = self.shared.lock().take_journal();
         self.left.extend(operations);
         if self.left.is_empty() {
+            // There was something, which was taken back.
+            self.shared.stored(number);
             return true;
         }
         match self.database.apply(&self.left) {
             Ok(()) => {
                 self.left.clear();
-                // An answer that waited is never too long to be sent.
-                let _ = self.shared.call(|session| session.stored(number));
+                self.shared.stored(number);
                 if std::mem::replace(&mut self.failing, false) {
                     let text = format!("messages are stored again: {:?}", self.path);
                     self.tell(Event::notice(LogLevel::Info, "stored_again", text));

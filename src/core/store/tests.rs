@@ -2,15 +2,20 @@
 #![allow(clippy::unwrap_used)] // a test that fails is to panic
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rusqlite::Connection;
 
-use super::super::options::Fsync;
+use super::super::inbox::Inbox;
+use super::super::options::{ConnectOptions, Fsync, Persistence};
 use super::super::packet::Publish;
 use super::super::property::{Properties, Property, Value};
 use super::super::qos::Qos;
-use super::super::session::{Kept, KeptIncoming, KeptOutgoing, Operation};
+use super::super::session::{Kept, KeptIncoming, KeptOutgoing, Operation, Session};
+use super::super::shared::Shared;
+use super::Store;
 use super::database::{Database, Refusal};
 
 /// A place for a file, which is removed with it.
@@ -34,6 +39,15 @@ impl Drop for Place {
     }
 }
 
+impl Store {
+    /// The same in a forked child.
+    #[must_use]
+    pub fn as_if_inherited(mut self) -> Self {
+        self.process += 1;
+        self
+    }
+}
+
 fn publish(mid: u16, properties: Option<Properties>) -> Publish {
     Publish {
         topic: "höhe/t".to_owned(),
@@ -44,6 +58,22 @@ fn publish(mid: u16, properties: Option<Properties>) -> Publish {
         mid,
         properties,
     }
+}
+
+#[test]
+fn who_waits_for_the_end_of_a_file_waits_for_a_bounded_time() {
+    let place = Place::new("wait");
+    let now = Instant::now();
+    let session = Session::new(Arc::new(ConnectOptions::new("localhost", 1883)), now);
+    let shared = Arc::new(Shared::new(session, Inbox::new().unwrap().0));
+    let persistence = Persistence { path: place.0.clone(), fsync: Fsync::Normal };
+    let mut store = Store::open(&shared, &persistence, "persistence").unwrap();
+    shared.call(|session| session.opened(now, now));
+    store.close().unwrap();
+    assert!(!store.wait(Duration::from_millis(10)).unwrap(), "there is a connection");
+    shared.call(Session::lost);
+    shared.bell.ring();
+    assert!(store.wait(Duration::from_secs(10)).unwrap());
 }
 
 #[test]

@@ -5,6 +5,7 @@ use flask_mqtt_core::core::error::ReturnCode;
 use flask_mqtt_core::core::packet::Incoming;
 use flask_mqtt_core::core::qos::Qos;
 
+use super::disk::Disk;
 use super::peer::{Peer, SECOND, message};
 
 const MEBIBYTE: usize = 1024 * 1024;
@@ -39,6 +40,19 @@ fn nothing_more_is_to_be_read_while_a_mebibyte_of_answers_waits() {
         assert_eq!(peer.written().len(), MEBIBYTE);
         assert!(!peer.session.is_clogged());
     }
+}
+
+#[test]
+fn nothing_more_is_to_be_read_while_a_mebibyte_of_answers_waits_for_the_file() {
+    let mut disk = Disk::default();
+    let mut peer = Peer::with(|_| ());
+    peer.session.keep(disk.open());
+    peer.connect(false);
+    ask(&mut peer, &Incoming::PubRel(9.into()), MEBIBYTE / 4);
+    assert!(peer.session.is_clogged());
+    disk.store(&mut peer);
+    assert_eq!(peer.written().len(), MEBIBYTE);
+    assert!(!peer.session.is_clogged());
 }
 
 #[test]

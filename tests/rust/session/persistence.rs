@@ -273,6 +273,53 @@ fn a_message_can_be_withdrawn_until_it_is_stored() {
 }
 
 #[test]
+fn what_is_withdrawn_before_it_is_on_its_way_to_the_file_leaves_nothing_behind() {
+    let mut disk = Disk::default();
+    let mut peer = connected(&mut disk, false);
+    let delivery = peer.deliver(LEAST);
+    assert!(peer.session.withdraw(1, &delivery));
+    let (operations, number) = peer.session.take_journal();
+    assert_eq!(operations, []);
+    peer.session.stored(number).unwrap();
+    peer.session.lost();
+    assert!(peer.session.close_file());
+    assert_eq!(peer.session.counters().not_stored, 1);
+}
+
+#[test]
+fn a_message_that_was_sent_before_there_was_a_file_outlives_one_that_cannot_be_written() {
+    let mut disk = Disk::default();
+    let mut peer = Peer::connected();
+    peer.publish("x", LEAST);
+    peer.sent();
+    peer.session.lost();
+    peer.session.keep(disk.open());
+    let (mut operations, number) = peer.session.take_journal();
+    peer.session.not_stored(&mut operations);
+    peer.session.stored(number).unwrap();
+    assert!(peer.session.close_file());
+    assert_eq!(peer.session.counters().not_stored, 0, "it is still there");
+    disk.open();
+    peer.session.keep(disk.open());
+    disk.store(&mut peer);
+    assert_eq!(disk.outgoing(), ["x"]);
+}
+
+#[test]
+fn what_came_while_the_file_was_closed_is_in_it_when_it_is_opened_again() {
+    let mut disk = Disk::default();
+    let mut peer = connected(&mut disk, false);
+    peer.session.lost();
+    assert!(peer.session.close_file());
+    peer.connect(true);
+    peer.receive(message(7, ONCE, "x"));
+    peer.session.lost();
+    peer.session.keep(disk.open());
+    disk.store(&mut peer);
+    assert_eq!(disk.incoming(), ["x"]);
+}
+
+#[test]
 fn a_file_that_is_closed_and_opened_again_goes_on_with_what_happened_since() {
     let mut disk = Disk::default();
     let mut peer = connected(&mut disk, false);
