@@ -19,7 +19,7 @@ from support.script import running
 from support.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from flask_mqtt.pool import HandlerPool
     from support.mosquitto import Mosquitto
@@ -139,7 +139,11 @@ def test_as_many_topics_at_once_as_there_are_threads(
     wait_until(lambda: gate.entered[6:] == ["other"])
 
 
-def test_the_order_of_each_topic_is_kept_whatever_the_others_do(broker: Mosquitto) -> None:
+def test_the_order_of_each_topic_is_kept_whatever_the_others_do(
+    broker_factory: Callable[..., Mosquitto],
+) -> None:
+    # With a limit, mosquitto 2.0.11 sends a new message before those that wait beyond the limit.
+    broker = broker_factory(options=("max_inflight_messages 0",))
     seen: defaultdict[str, list[int]] = defaultdict(list)
     running: set[str] = set()
     seed = random.randrange(1 << 32)

@@ -73,6 +73,8 @@ class Dispatcher(Messages):
         self._all_callers = [self.caller]
         #: Those of the threads that there are, also of one that is to stop and has not yet.
         self._callers: dict[threading.Thread, Caller] = {}
+        #: Tells a thread that waits for its turn when another has ended, and when it is to stop.
+        self._turn = threading.Condition()
         #: Whether the thread is the caller's of `run_here`.
         self._borrowed = False
         self._token: object | None = None
@@ -151,8 +153,13 @@ class Dispatcher(Messages):
             threads: How many are to handle messages: with more than one, so many besides.
         """
         predecessors = tuple(self._callers)
+        if not predecessors:
+            # Made anew, so that it is the patched one where the application patched before.
+            self._turn = threading.Condition()
         self._token = token = object()
         self._ends = self._is_copy = False
+        if predecessors:
+            self._wake_all()
         self._settle()
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         self._start_thread("mqtt-dispatch", self.caller, self._run, token, predecessors, threads)
@@ -187,7 +194,8 @@ class Dispatcher(Messages):
             self._callers.pop(thread, None)
             if self._callers:
                 # One of them may wait for this.
-                self._core.wake()
+                with self._turn:
+                    self._turn.notify_all()
 
     def stop(self, timeout: float, is_ending: Callable[[], bool]) -> bool:
         """Tell the threads to stop after the handlers that are running, and wait for that.
@@ -242,7 +250,13 @@ class Dispatcher(Messages):
 
     def _stop_now(self) -> None:
         self._token = None
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        """Have every thread look whether it goes on: the one that fetches, and those before it."""
         self._core.wake()
+        with self._turn:
+            self._turn.notify_all()
 
     def _have_ended(self, deadline: float) -> bool:
         """Wait for the threads that were started, those that stop in the middle of a handler."""
@@ -306,9 +320,7 @@ class Dispatcher(Messages):
             def wait() -> bool:
                 return self._token is token and bool(wake.recv(_WAKE_BYTES))
 
-            # They were stopped in the middle of a handler: their messages come before ours.
-            while any(thread in self._callers for thread in predecessors) and wait():
-                pass
+            self._wait_for_turn(token, predecessors)
             if self._token is not token:
                 return
             with self._pooled(threads, wait):
@@ -316,6 +328,15 @@ class Dispatcher(Messages):
                 self._work_on(token)
                 while wait():
                     self._work_on(token)
+
+    def _wait_for_turn(self, token: object, predecessors: tuple[threading.Thread, ...]) -> None:
+        """Wait for threads that were stopped in the middle of a handler.
+
+        Their messages come before ours, and the bytes that come until then are for them.
+        """
+        with self._turn:
+            while self._token is token and any(each in self._callers for each in predecessors):
+                self._turn.wait()
 
     @contextlib.contextmanager
     def _pooled(self, threads: int, wait: Callable[[], bool]) -> Iterator[None]:
