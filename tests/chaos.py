@@ -1,6 +1,7 @@
 """A publisher and a subscriber whose connections fail again and again, and the bill at the end.
 
     python tests/chaos.py --seconds 600 --seed 1
+    python tests/chaos.py --seconds 60 --protocol 5 --handler-threads 4 --persistence
 
 Both reach mosquitto through a `FaultProxy` with random faults. Their sessions are persistent, and
 the broker drops nothing. Numbered messages go out on several topics with QoS 1 and with QoS 2. In
@@ -156,8 +157,10 @@ class Publisher:
 class Chaos:
     """One run. The broker, the proxies and the clients end with it."""
 
-    def __init__(self, seconds: float, seed: int, protocol: int) -> None:
-        self.seconds, self.seed, self.protocol = seconds, seed, protocol
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.seconds, self.seed, self.protocol = options.seconds, options.seed, options.protocol
+        seed = self.seed
         self.received = Received(seed)
         self.memory: list[int] = []
         self._lock = threading.Lock()
@@ -172,8 +175,10 @@ class Chaos:
             Mosquitto(Path(directory), options=BROKER) as broker,
             FaultProxy(broker.port, self._faults[0], lambda seen: self._see("pub", seen)) as first,
             FaultProxy(broker.port, self._faults[1], lambda seen: self._see("sub", seen)) as second,
-            Mqtt(self._app(second, "chaos-subscriber"), connect_async=True) as subscriber,
-            Mqtt(self._app(first, "chaos-publisher"), connect_async=True) as publishing,
+            Mqtt(
+                self._app(second, directory, "chaos-subscriber"), connect_async=True
+            ) as subscriber,
+            Mqtt(self._app(first, directory, "chaos-publisher"), connect_async=True) as publishing,
         ):
             self._proxies = (first, second)
             subscriber.on_message()(self.received.handle)
@@ -195,7 +200,8 @@ class Chaos:
         growth = self.memory[-1] - self.memory[0]
         assert growth < GROWTH, f"memory grew by {growth} bytes"
 
-    def _app(self, proxy: FaultProxy, client_id: str) -> Flask:
+    def _app(self, proxy: FaultProxy, directory: str, client_id: str) -> Flask:
+        file = Path(directory) / f"{client_id}.db"
         return make_app(
             proxy.port,
             client_id=client_id,
@@ -204,6 +210,8 @@ class Chaos:
             reconnect_delay_min=0.02,
             reconnect_delay_max=0.2,
             protocol_version=self.protocol,
+            handler_threads=self.options.handler_threads,
+            persistence=str(file) if self.options.persistence else None,
         )
 
     def _see(self, who: str, seen: Seen) -> None:
@@ -244,7 +252,10 @@ class Chaos:
         connections = " and ".join(str(proxy.connections) for proxy in self._proxies)
         memory = ", ".join(f"{size / 1e6:.1f}" for size in self.memory)
         version = 5 if self.protocol == MQTTv5 else "3.1.1"
-        print(f"seed {self.seed}, {self.seconds:g} s, MQTT {version}")
+        threads = self.options.handler_threads
+        more = f", {threads} handler threads" if threads > 1 else ""
+        more += ", persistence" if self.options.persistence else ""
+        print(f"seed {self.seed}, {self.seconds:g} s, MQTT {version}{more}")
         print(f"faults: {counts.total()} ({faults})")
         print(f"connections of the publisher and the subscriber: {connections}")
         print(f"messages published: {self.publisher.count()}")
@@ -265,10 +276,12 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     parser.add_argument("--protocol", type=int, choices=(MQTTv311, MQTTv5), default=MQTTv311)
+    parser.add_argument("--handler-threads", type=int, default=1)
+    parser.add_argument("--persistence", action="store_true", help="with a file for each client")
     options = parser.parse_args()
     logging.getLogger("flask_mqtt").setLevel(logging.CRITICAL)
     try:
-        Chaos(options.seconds, options.seed, options.protocol).run()
+        Chaos(options).run()
     except AssertionError as error:
         print(f"it does not hold: {error}")
         return 1
