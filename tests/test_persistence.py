@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import logging
@@ -42,7 +43,7 @@ def payloads(broker: ScriptedBroker) -> list[bytes]:
 
 def rows(file: Path, table: str) -> int:
     """Count what is in a file that is closed."""
-    with sqlite3.connect(file) as database:
+    with contextlib.closing(sqlite3.connect(file)) as database:
         [(count,)] = database.execute(f"SELECT count(*) FROM {table}")
     return int(count)
 
@@ -163,7 +164,7 @@ def test_a_file_that_cannot_be_used_is_an_error(
     tmp_path: Path, place: str, error: type[Exception], text: str
 ) -> None:
     (tmp_path / "text").write_text("not a database, and long enough to be none of SQLite's" * 100)
-    with sqlite3.connect(tmp_path / "other.db") as database:
+    with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as database:
         database.execute("CREATE TABLE others (id)")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(error, match=re.escape(text)) as caught:
