@@ -33,7 +33,7 @@ class Records(logging.Handler):
 
     @property
     def events(self) -> list[str]:
-        return [fields(record)["event"] for record in self.all]
+        return [fields(record).get("event", "") for record in self.all]
 
     def of(self, event: str) -> logging.LogRecord:
         """Wait for the record of an event."""
@@ -66,12 +66,12 @@ def test_a_life_with_a_broker_that_goes_and_comes_back(records: Records) -> None
     with ScriptedBroker(connack=[0, 5, 0]) as broker:
         where = f"127.0.0.1:{broker.port}"
         app = make_app(broker.port, client_id="me", reconnect_delay_min=0.2)
-        with connected(app) as mqtt:
+        with connected(app):
             broker.stop_listening()
             broker.drop()
             records.of("connect_failed")
             broker.listen()
-            wait_until(lambda: mqtt.stats()["connections"] == 2 and mqtt.connected)
+            wait_until(lambda: records.events.count("connected") == 2)
     assert records.events == [
         "connected",
         "connection_lost",
@@ -162,8 +162,8 @@ def test_a_connection_that_another_one_replaces_is_told(
 ) -> None:
     with connected(make_app(scripted.port)) as mqtt:
         mqtt.client.reconnect()
-        wait_until(lambda: mqtt.stats()["connections"] == 2 and mqtt.stats()["connected"])
-    assert records.events == ["connected", "disconnected", "connected", "disconnected"]
+        wait_until(lambda: records.events == ["connected", "disconnected", "connected"])
+    assert records.events[3:] == ["disconnected"]
     assert records.all[-1].getMessage() == f"Disconnected from 127.0.0.1:{scripted.port}"
 
 
@@ -237,7 +237,7 @@ def test_no_record_has_a_secret(records: Records) -> None:
         app = app_for(f"{url}:{broker.port}", reconnect_delay_min=0.02)
         with connected(app) as mqtt:
             broker.drop()
-            wait_until(lambda: mqtt.stats()["connections"] == 2 and mqtt.connected)
+            wait_until(lambda: records.events.count("connected") == 2)
             assert "hunter2" not in repr(mqtt.stats())
     shown = [record.getMessage() + repr(vars(record)) for record in records.all]
     assert len(shown) > 4

@@ -237,9 +237,11 @@ fn apply(transaction: &Transaction<'_>, operation: &Operation) -> rusqlite::Resu
         transaction.prepare_cached(sql)?.execute(values).map(|_| ())
     };
     match operation {
-        Operation::Put { order, publish } => rows::insert(transaction, "outgoing", *order, publish),
+        Operation::Put { order, publish } => {
+            rows::insert(transaction, rows::OUTGOING, *order, publish)
+        }
         Operation::Received { order, publish } => {
-            rows::insert(transaction, "incoming", *order, publish)
+            rows::insert(transaction, rows::INCOMING, *order, publish)
         }
         Operation::Released { order, released } => run(
             "UPDATE outgoing SET released = ? WHERE number = ?",

@@ -18,10 +18,14 @@ fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(|number| u64::try_from(number).unwrap_or(0))
 }
 
-/// Adds a message to `outgoing` or `incoming`.
+/// Of a message of ours, and of one that came: for [`insert`].
+pub const OUTGOING: &str = "INSERT INTO outgoing VALUES (?, 0, ?, ?, ?, ?, ?, ?)";
+pub const INCOMING: &str = "INSERT INTO incoming VALUES (?, 0, ?, ?, ?, ?, ?, ?)";
+
+/// Adds a message, with one of the two statements for that.
 pub fn insert(
     connection: &Connection,
-    table: &str,
+    statement: &str,
     order: u64,
     publish: &Publish,
 ) -> rusqlite::Result<()> {
@@ -31,11 +35,7 @@ pub fn insert(
         properties.write(&mut bytes);
         bytes
     });
-    let sql = match table {
-        "outgoing" => "INSERT INTO outgoing VALUES (?, 0, ?, ?, ?, ?, ?, ?)",
-        _ => "INSERT INTO incoming VALUES (?, 0, ?, ?, ?, ?, ?, ?)",
-    };
-    let mut statement = connection.prepare_cached(sql)?;
+    let mut statement = connection.prepare_cached(statement)?;
     let values =
         params![signed(order), mid, *qos as u8, retain, topic, &payload[..], properties.as_deref()];
     statement.execute(values).map(|_| ())
