@@ -1,34 +1,60 @@
-"""A burst of messages of QoS 1 from one thread: how many `publish` refuses, and how many arrive.
+"""A burst of messages of QoS 1 from one thread, beside Flask-MQTT: how many `publish` refuses.
 
-    python benchmarks/burst.py --port 1883
-    path/to/python benchmarks/burst.py --port 1883    # with Flask-MQTT, to compare
+    ./scripts/bench burst
 
-A broker has to run on the port of this machine, as mosquitto does with its default configuration.
+or, with an interpreter that has Flask-MQTT 1.3.0 and paho-mqtt 2.2.0 installed:
+
+    FLASK_MQTT_ORIGINAL_PYTHON=path/to/python python benchmarks/burst.py
+
+The broker is a mosquitto of its own, or the one on this machine that `--port` names.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import socket
+import subprocess
 import threading
 import time
+from typing import TYPE_CHECKING
 
-from flask import Flask
+from _sides import sides
 
-from flask_mqtt import Mqtt
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TOPIC = "bench/burst"
 PAYLOAD = b"x" * 64
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--port", type=int, default=1883)
-    parser.add_argument("--messages", type=int, default=100_000)
-    arguments = parser.parse_args()
+@contextlib.contextmanager
+def mosquitto() -> Iterator[int]:
+    """Run a broker with its default configuration; give its port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = int(free.getsockname()[1])
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(["mosquitto", "-p", str(port)], stdout=quiet, stderr=quiet) as broker:
+        while True:
+            with contextlib.suppress(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            assert broker.poll() is None, "mosquitto did not start"
+            time.sleep(0.05)
+        yield port
+        broker.terminate()
+
+
+def publish(port: int, messages: int) -> dict[str, object]:
+    """Run the application; return how `publish` answered, how long it took, what was confirmed."""
+    from flask import Flask
+
+    from flask_mqtt import Mqtt
+
     app = Flask(__name__)
     app.config["MQTT_BROKER_URL"] = "127.0.0.1"
-    app.config["MQTT_BROKER_PORT"] = arguments.port
+    app.config["MQTT_BROKER_PORT"] = port
     mqtt = Mqtt()
     connected = threading.Event()
     confirmed = 0
@@ -46,7 +72,7 @@ def main() -> None:
     connected.wait()
     codes: dict[int, int] = {}
     started = time.monotonic()
-    for _ in range(arguments.messages):
+    for _ in range(messages):
         rc = int(mqtt.publish(TOPIC, PAYLOAD, 1)[0])
         codes[rc] = codes.get(rc, 0) + 1
     published = time.monotonic() - started
@@ -54,13 +80,33 @@ def main() -> None:
     while before != confirmed < codes[0]:
         before = confirmed
         time.sleep(3)
-    figures = {
+    mqtt._disconnect()
+    return {
         "publish_returned": codes,
         "publishing_took_s": round(published, 2),
         "confirmed": confirmed,
     }
-    print(json.dumps(figures), flush=True)
-    mqtt._disconnect()
+
+
+def measure(python: str, port: int, messages: int) -> str:
+    """Measure in a process of its own."""
+    sizes = ["--port", str(port), "--messages", str(messages)]
+    command = [python, __file__, "--task", "publish", *sizes]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--task", choices=["publish"])
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--messages", type=int, default=100_000)
+    arguments = parser.parse_args()
+    if arguments.task:
+        print(json.dumps(publish(arguments.port, arguments.messages)), flush=True)
+        return
+    with contextlib.nullcontext(arguments.port) if arguments.port else mosquitto() as port:
+        for side, python in sides().items():
+            print(f"{side:13} {measure(python, port, arguments.messages)}", flush=True)
 
 
 if __name__ == "__main__":

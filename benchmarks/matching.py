@@ -1,6 +1,6 @@
 """What topic filters cost: 10, 1,000 and 10,000 of them, beside Flask-MQTT on paho in the same run.
 
-    ./scripts/bench
+    ./scripts/bench matching
 
 or, with an interpreter that has Flask-MQTT 1.3.0 and paho-mqtt 2.2.0 installed:
 
@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -28,6 +27,7 @@ import threading
 import time
 from typing import Any
 
+from _sides import ORIGINAL, sides
 from throughput import PAYLOAD, CostlessBroker
 
 FILTERS = (10, 1_000, 10_000)
@@ -161,7 +161,7 @@ def main() -> None:
         result = work(arguments.task, arguments.filters, arguments.messages, arguments.port)
         print(json.dumps(result), flush=True)
         return
-    original = os.environ.get("FLASK_MQTT_ORIGINAL_PYTHON")
+    original = sides().get(ORIGINAL)
     for task, count in itertools.product(TASKS, FILTERS):
         ours, theirs = [], []
         for _ in range(arguments.runs):

@@ -1,6 +1,6 @@
 """What MQTT_PERSISTENCE costs: QoS 1 messages per second that `publish` accepts.
 
-    python benchmarks/persistence.py [--seconds 3] [--directory /where/the/file/is]
+    ./scripts/bench persistence --directory /where/the/file/is
 
 The broker confirms everything at once and keeps nothing. 64 bytes of payload.
 """

@@ -1,7 +1,10 @@
-"""Memory while a broker stalls: messages are received and published, and it stops for some seconds.
+"""Memory while a broker stalls for some seconds, beside Flask-MQTT: messages go both ways.
 
-    python benchmarks/stall.py --qos 0
-    python benchmarks/stall.py --qos 1 --python path/to/python    # with Flask-MQTT, to compare
+    ./scripts/bench stall
+
+or, with an interpreter that has Flask-MQTT 1.3.0 and paho-mqtt 2.2.0 installed:
+
+    FLASK_MQTT_ORIGINAL_PYTHON=path/to/python python benchmarks/stall.py
 
 The broker is a process of its own and costless: it sends packets that were encoded beforehand, and
 counts what it gets. When half of the messages of either way are through it neither reads nor writes
@@ -21,6 +24,8 @@ import sys
 import threading
 import time
 from pathlib import Path
+
+from _sides import sides
 
 TOPIC = "bench/topic"
 BODY = len(TOPIC).to_bytes(2, "big") + TOPIC.encode()
@@ -180,10 +185,10 @@ def client(port: int, messages: int, to_publish: int, qos: int) -> None:
     sys.stdin.read(1)
 
 
-def run(python: str, arguments: argparse.Namespace) -> dict[str, object]:
+def measure(python: str, qos: int, arguments: argparse.Namespace) -> dict[str, object]:
     """Run the broker and a client of it, and return what both of them tell."""
     sizes = ["--messages", arguments.messages, "--publish", arguments.publish]
-    sizes += ["--qos", arguments.qos, "--stall", arguments.stall]
+    sizes += ["--qos", qos, "--stall", arguments.stall]
     command = [sys.executable, __file__, "--task", "broker", *map(str, sizes)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as serving:
         assert serving.stdout is not None
@@ -196,7 +201,7 @@ def run(python: str, arguments: argparse.Namespace) -> dict[str, object]:
             assert application.stdout is not None
             figures: dict[str, object] = json.loads(application.stdout.readline())
             # The end of the process writes what was accepted, if the broker takes it in time.
-            time.sleep(2 if arguments.qos == 0 else 10)
+            time.sleep(2 if qos == 0 else 10)
             application.stdin.close()
         published, numbers = json.loads(serving.stdout.readline())
     whole = arguments.publish * (arguments.publish - 1) // 2
@@ -207,18 +212,22 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--task", choices=["broker", "client"])
     parser.add_argument("--port", type=int)
-    parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--messages", type=int, default=2_000_000)
     parser.add_argument("--publish", type=int, default=1_000_000)
-    parser.add_argument("--qos", type=int, choices=[0, 1], default=0)
+    parser.add_argument("--qos", type=int, choices=[0, 1], action="append")
     parser.add_argument("--stall", type=float, default=5.0)
     arguments = parser.parse_args()
+    levels = arguments.qos or [0, 1]
     if arguments.task == "broker":
-        broker(arguments.messages, arguments.publish, arguments.qos, arguments.stall)
-    elif arguments.task == "client":
-        client(arguments.port, arguments.messages, arguments.publish, arguments.qos)
-    else:
-        print(json.dumps(run(arguments.python, arguments), indent=2))
+        broker(arguments.messages, arguments.publish, levels[0], arguments.stall)
+        return
+    if arguments.task == "client":
+        client(arguments.port, arguments.messages, arguments.publish, levels[0])
+        return
+    for qos in levels:
+        for side, python in sides().items():
+            figures = json.dumps(measure(python, qos, arguments))
+            print(f"QoS {qos}, {side:13} {figures}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Messages per second, received and published, beside Flask-MQTT on paho in the same run.
 
-    ./scripts/bench
+    ./scripts/bench throughput
 
 or, with an interpreter that has Flask-MQTT 1.3.0 and paho-mqtt 2.2.0 installed:
 
@@ -21,6 +21,8 @@ import subprocess
 import sys
 import threading
 import time
+
+from _sides import ORIGINAL, sides
 
 TOPIC = "bench/topic"
 PAYLOAD = b"x" * 64
@@ -167,7 +169,7 @@ def main() -> None:
         work = {"receive": receive, "publish": publish}[arguments.task]
         print(json.dumps(work(arguments.port, arguments.messages)), flush=True)
         return
-    original = os.environ.get("FLASK_MQTT_ORIGINAL_PYTHON")
+    original = sides().get(ORIGINAL)
     for task in ("receive", "publish"):
         ours, theirs = [], []
         for _ in range(arguments.runs):
