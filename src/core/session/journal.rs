@@ -111,6 +111,9 @@ pub struct Journal {
     /// Number of the last operation, and of the last one that is stored.
     last: u64,
     stored: u64,
+    /// Bytes of the messages from the broker among the operations, and among those that were taken.
+    bytes: usize,
+    bytes_taken: usize,
     /// What waits for the operation with a number, in order.
     waiting: VecDeque<(u64, Then)>,
 }
@@ -139,7 +142,11 @@ impl Journal {
     /// Notes an operation.
     pub fn note(&mut self, operation: impl FnOnce() -> Operation) {
         if self.open {
-            self.operations.push(operation());
+            let operation = operation();
+            if let Operation::Received { publish, .. } = &operation {
+                self.bytes += publish.size();
+            }
+            self.operations.push(operation);
             self.last += 1;
         }
     }
@@ -153,9 +160,9 @@ impl Journal {
         place.map(|place| self.operations.remove(place)).is_some()
     }
 
-    /// Whether so much waits that no sane broker makes more of it.
-    pub fn is_clogged(&self) -> bool {
-        self.waiting.len() >= MOST_WAITING
+    /// Whether so much waits that no sane broker makes more of it, or so many bytes of what came.
+    pub fn is_clogged(&self, limit: usize) -> bool {
+        self.waiting.len() >= MOST_WAITING || self.bytes + self.bytes_taken >= limit
     }
 
     /// Has something wait for what is noted so far.
@@ -176,12 +183,14 @@ impl Journal {
 
     /// What is to be stored, and the number to report when it is.
     pub fn take(&mut self) -> (Vec<Operation>, u64) {
+        self.bytes_taken += std::mem::take(&mut self.bytes);
         (std::mem::take(&mut self.operations), self.last)
     }
 
-    /// Everything up to a number is stored: returns what has waited for that.
+    /// Everything that was taken, up to a number, is stored: returns what has waited for that.
     pub fn stored(&mut self, number: u64) -> VecDeque<(u64, Then)> {
         self.stored = number;
+        self.bytes_taken = 0;
         let due = self.waiting.partition_point(|(waits, _)| *waits <= number);
         let later = self.waiting.split_off(due);
         std::mem::replace(&mut self.waiting, later)

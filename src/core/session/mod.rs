@@ -257,9 +257,9 @@ impl Session {
     }
 
     /// Whether nothing more is to be read until answers have gone out: so many wait, for the broker or
-    /// the file, that it would be without end.
+    /// the file, that it would be without end; or so many bytes of messages wait for the file.
     pub fn is_clogged(&self) -> bool {
-        self.output.is_clogged()
+        self.output.is_clogged(self.options.limits.incoming_bytes.max(1))
     }
 
     /// Does what is due at `now`: `reading` is false while the owner reads nothing because nobody

@@ -321,9 +321,10 @@ impl Output {
         self.in_pieces + self.piece.bytes.len() + self.unwritten + marks
     }
 
-    /// Whether so many answers wait, for the broker or the file, that no sane broker wants more of them.
-    pub fn is_clogged(&self) -> bool {
-        self.answers >= MOST_ANSWERS || self.journal.is_clogged()
+    /// Whether so many answers wait, for the broker or the file, that no sane broker wants more of them,
+    /// or so many bytes of what came for the file.
+    pub fn is_clogged(&self, limit: usize) -> bool {
+        self.answers >= MOST_ANSWERS || self.journal.is_clogged(limit)
     }
 
     /// Bytes ever encoded on this connection.

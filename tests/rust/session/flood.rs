@@ -56,6 +56,26 @@ fn nothing_more_is_to_be_read_while_a_mebibyte_of_answers_waits_for_the_file() {
 }
 
 #[test]
+fn nothing_more_is_to_be_read_while_as_many_bytes_as_may_wait_for_the_file_though_handled() {
+    let mut disk = Disk::default();
+    let mut peer = Peer::with(|options| options.limits.incoming_bytes = 1000);
+    peer.session.keep(disk.open());
+    peer.connect(false);
+    for mid in 1..=10 {
+        assert!(!peer.session.is_clogged());
+        peer.receive(message(mid, Qos::ExactlyOnce, &"x".repeat(100)));
+        peer.receive(Incoming::PubRel(mid.into()));
+        let receipt = peer.receipt();
+        peer.handled(receipt);
+    }
+    assert!(peer.session.is_clogged());
+    let (operations, number) = peer.session.take_journal();
+    assert!(peer.session.is_clogged() && !operations.is_empty());
+    peer.session.stored(number).unwrap();
+    assert!(!peer.session.is_clogged());
+}
+
+#[test]
 fn answers_to_messages_that_were_handled_count_too() {
     let mut peer = Peer::connected();
     for _ in 0..MEBIBYTE / 4 {
