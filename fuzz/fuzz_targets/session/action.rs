@@ -112,6 +112,10 @@ pub enum Rarity {
     Mistake { call: u8 },
     /// The process is forked.
     Fork,
+    /// The session is kept in a file from now on, if there is no connection.
+    Keep,
+    /// What is to be kept is written to the file, and the file closed where that is wanted and possible.
+    Store { close: bool },
 }
 
 /// A quality of service.

@@ -2,6 +2,9 @@
 #![no_main]
 
 mod action;
+#[path = "../../../tests/rust/support/disk.rs"]
+#[allow(dead_code)] // the tests look into it, too
+mod disk;
 mod frame;
 mod link;
 mod waits;

@@ -1,5 +1,7 @@
 //! A session, what it is known to have accepted, and what has to hold whatever happens to it.
 
+mod acting;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,13 +11,12 @@ use flask_mqtt_core::core::delivery::{Delivery, State};
 use flask_mqtt_core::core::error::ReturnCode;
 use flask_mqtt_core::core::options::{ConnectOptions, Protocol};
 use flask_mqtt_core::core::packet::{Incoming, Publish, Subscription, decode};
-use flask_mqtt_core::core::property::{Properties, Property, Value};
+use flask_mqtt_core::core::property::{Properties, Property};
 use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::{Event, Receipt, Session};
 
-use super::action::{
-    Action, AnyQos, Rarity, SHORTEST, Scenario, filter_of, identifier, number, reason, topic_of,
-};
+use super::action::{AnyQos, SHORTEST, Scenario, filter_of, number};
+use super::disk::Disk;
 use super::frame::Frame;
 use super::link::Link;
 use super::waits::Waits;
@@ -55,6 +56,9 @@ pub struct World {
     waits: Waits,
     options: ConnectOptions,
     link: Link,
+    disk: Disk,
+    /// Whether the file is not known to be of the broker's session.
+    is_strange: bool,
 }
 
 impl World {
@@ -94,117 +98,28 @@ impl World {
             waits: Waits::default(),
             options,
             link: Link::default(),
+            disk: Disk::default(),
+            is_strange: false,
         }
     }
 
-    /// Lets something happen.
-    pub fn act(&mut self, action: &Action) {
-        match action {
-            Action::Open => self.open(),
-            Action::Accept { session_present, terms } => {
-                let properties = (self.protocol == Protocol::V5).then(|| terms.properties());
-                let session_present = *session_present;
-                self.receive(Incoming::ConnAck { session_present, code: 0, properties });
-            }
-            Action::Receive(packet) => self.receive(packet.incoming(self.protocol)),
-            Action::Read(bytes) => self.read(bytes),
-            Action::Publish { topic, length, qos, retain, alias, text } => {
-                let mut properties =
-                    number(Property::TopicAlias, alias.map(|alias| alias.max(1).into()));
-                if let Some(text) = text {
-                    let text = Value::Text("x".repeat((*text).into()));
-                    properties.set(Property::ContentType, text).expect("plain text");
-                }
-                let named = if alias.is_some() && *topic == 0 { "" } else { topic_of(*topic) };
-                let properties = (self.protocol == Protocol::V5).then_some(properties);
-                self.publish(named, (*length).into(), qos.0, *retain, properties);
-            }
-            Action::Subscribe { filters, qos, reuse, identifier } => {
-                let identifier = identifier.map(|identifier| identifier.max(1).into());
-                let properties = number(Property::SubscriptionIdentifier, identifier);
-                self.subscribe(filters, *qos, *reuse, properties);
-            }
-            Action::Unsubscribe { filter } => {
-                let filters = vec![filter_of(*filter)];
-                let result = self.session.unsubscribe(filters, Properties::default());
-                self.requested(result.expect("a valid filter"), false);
-            }
-            Action::Handle { which } => self.handle((*which).into()),
-            Action::Acknowledge { mid, qos } => self.acknowledge(identifier(*mid), qos.0),
-            Action::Write { count } => self.write((*count).into()),
-            Action::Tick { seconds, reading } => {
-                self.now += Duration::from_secs((*seconds).into());
-                if self.session.tick(self.now, *reading).is_err() {
-                    self.lose();
-                }
-            }
-            Action::Lose => self.lose(),
-            Action::Disconnect { code, text } => {
-                self.session.set_goodbye(*code, reason(*text));
-                self.session.disconnect(true).expect("a good-bye");
-                self.settle();
-                self.lose();
-            }
-            Action::Rarely(rarity) => self.act_rarely(rarity),
-        }
-        self.settle();
-    }
-
-    fn act_rarely(&mut self, rarity: &Rarity) {
-        match rarity {
-            Rarity::Release => {
-                self.session.release();
-                self.waits.check(true);
-            }
-            Rarity::Configure { keep_alive, window, queued } => {
-                self.configure(*keep_alive, *window, *queued);
-            }
-            Rarity::Listen { logging, reporting } => {
-                self.session.set_logging(*logging);
-                self.session.set_reporting(*reporting);
-                self.reporting |= reporting;
-            }
-            Rarity::Wait { mid } => {
-                if let Some(delivery) = self.unconfirmed.get(&identifier(*mid)) {
-                    self.waits.add(delivery);
-                }
-            }
-            Rarity::Ask { mid } => {
-                let state = self.session.delivery(identifier(*mid)).state();
-                assert!(self.session.is_open() || state != State::Pending);
-            }
-            Rarity::Mistake { call } => self.mistake(*call),
-            Rarity::Fork => {
-                let heir = self.session.heir(self.now);
-                assert!(!heir.is_open() && !heir.has_output() && !heir.has_unconfirmed());
-                assert_eq!(heir.outgoing_bytes(), 0);
-            }
-        }
-    }
-
-    /// As the thread of a connection does it, before it opens one.
-    fn configure(&mut self, keep_alive: u8, window: u8, queued: u8) {
-        if self.session.is_open() {
+    /// As a client does it before it connects. The file has what the session had in it before.
+    fn keep(&mut self) {
+        if self.session.is_open() || self.session.is_kept() {
             return;
         }
-        self.options.keep_alive = keep_alive.into();
-        self.inflight = usize::from(window % 8) + 1;
-        self.options.limits.inflight = self.inflight;
-        self.options.limits.queued = usize::from(queued) + 1;
+        let kept = self.disk.open();
+        self.is_strange = kept.client_id.is_empty();
+        "me".clone_into(&mut self.options.client_id);
         self.session.configure(Arc::new(self.options.clone()));
+        self.session.keep(kept);
     }
 
-    /// Nothing comes of it but an error.
-    fn mistake(&mut self, call: u8) {
-        let (topic, filter) = [("a/+", "a#"), ("", ""), ("a\0b", "a/#/b")][usize::from(call % 3)];
-        let bytes = self.session.outgoing_bytes();
-        assert!(self.session.publish(topic, b"x", Qos::AtLeastOnce, false, None).is_err());
-        let filters =
-            vec![Subscription { filter: filter.to_owned(), options: Qos::AtLeastOnce.into() }];
-        assert!(self.session.subscribe(filters, Properties::default(), false).is_err());
-        let filters = vec![filter.to_owned()];
-        assert!(self.session.unsubscribe(filters, Properties::default()).is_err());
-        assert_eq!(self.session.outgoing_bytes(), bytes);
+    fn store(&mut self) {
+        if self.session.is_kept() {
+            self.disk.store(&mut self.session);
+            self.settle();
+        }
     }
 
     fn open(&mut self) {
@@ -224,12 +139,13 @@ impl World {
             && !self.session.is_connected()
         {
             self.link.terms = properties.clone().unwrap_or_default();
-            if !session_present {
+            if !session_present || self.is_strange {
                 // What comes now is of another session.
                 self.taken_once.clear();
             }
         }
         let result = self.session.receive(packet, self.now);
+        self.is_strange &= !self.session.is_connected();
         self.settle();
         if let Err(error) = result {
             self.lose();
@@ -320,7 +236,9 @@ impl World {
         if which & 1 == 0 {
             self.receipts.remove(index);
         }
-        self.is_handled(receipt.mid, receipt.qos);
+        if !is_forgotten(receipt) {
+            self.is_handled(receipt.mid, receipt.qos);
+        }
         self.session.handled(receipt).expect("an acknowledgement");
     }
 
@@ -413,8 +331,8 @@ impl World {
                 match publish.qos {
                     Qos::AtMostOnce => {}
                     Qos::AtLeastOnce => _ = self.link.received.insert(publish.mid),
-                    // Without a receipt its identifier is free: the broker has forgotten it.
-                    Qos::ExactlyOnce if receipt.is_none() => {}
+                    // Its identifier is free: the broker has forgotten it.
+                    Qos::ExactlyOnce if receipt.is_none_or(is_forgotten) => {}
                     Qos::ExactlyOnce => {
                         assert!(self.taken_once.insert(publish.mid), "{} twice", publish.mid);
                     }
@@ -453,6 +371,7 @@ impl World {
         self.settle();
         let properties = (self.protocol == Protocol::V5).then(Properties::default);
         self.receive(Incoming::ConnAck { session_present: false, code: 0, properties });
+        self.store();
         while !self.unconfirmed.is_empty() {
             let mut sent: Vec<_> = self.link.sent.iter().copied().collect();
             sent.sort_unstable();
@@ -460,12 +379,16 @@ impl World {
             for mid in sent {
                 self.receive(Incoming::PubAck(mid.into()));
                 self.receive(Incoming::PubRec(mid.into()));
+                self.store();
                 self.receive(Incoming::PubComp(mid.into()));
             }
+            self.store();
         }
         self.write(usize::MAX);
         assert_eq!(self.session.outgoing_bytes(), 0);
         assert!(!self.session.has_unconfirmed());
+        self.store();
+        assert!(!self.session.is_kept() || self.disk.outgoing().is_empty());
         let (.., delivery) = self
             .session
             .publish("topics/0", b"", Qos::AtLeastOnce, false, None)
@@ -473,4 +396,10 @@ impl World {
         drop(self.session);
         assert_eq!(delivery.map(|delivery| delivery.state()), Some(State::Lost));
     }
+}
+
+/// Whether it is of a message that no broker waits for: its connection never was, and such numbers are
+/// counted from the end.
+fn is_forgotten(receipt: Receipt) -> bool {
+    receipt.connection > u32::MAX / 2
 }

@@ -50,7 +50,7 @@ fn nothing_more_is_to_be_read_while_a_mebibyte_of_answers_waits_for_the_file() {
     peer.connect(false);
     ask(&mut peer, &Incoming::PubRel(9.into()), MEBIBYTE / 4);
     assert!(peer.session.is_clogged());
-    disk.store(&mut peer);
+    disk.store(&mut peer.session);
     assert_eq!(peer.written().len(), MEBIBYTE);
     assert!(!peer.session.is_clogged());
 }

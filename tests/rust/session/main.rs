@@ -6,6 +6,7 @@ mod clean_start;
 mod connecting;
 mod counters;
 mod deliveries;
+#[path = "../support/disk.rs"]
 mod disk;
 mod flood;
 mod incoming;

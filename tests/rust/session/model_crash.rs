@@ -85,7 +85,7 @@ impl Process {
     }
 
     fn store(&mut self) {
-        self.disk.store(&mut self.world.peer);
+        self.disk.store(&mut self.world.peer.session);
         self.done.extend(self.world.handled.difference(&self.again).cloned());
     }
 

@@ -25,7 +25,7 @@ fn peer(disk: &mut Disk) -> Peer {
 fn connected(disk: &mut Disk, session_present: bool) -> Peer {
     let mut peer = peer(disk);
     peer.connect(session_present);
-    disk.store(&mut peer);
+    disk.store(&mut peer.session);
     peer
 }
 
@@ -36,7 +36,7 @@ fn a_message_goes_out_when_it_is_stored_and_not_before() {
     let delivery = peer.deliver(LEAST);
     let storing = delivery.storing();
     assert_eq!((peer.sent(), storing.state()), (vec![], State::Pending));
-    disk.store(&mut peer);
+    disk.store(&mut peer.session);
     assert_eq!(peer.sent(), ["PUBLISH q1 m1 x"]);
     assert_eq!((storing.state(), delivery.state()), (State::Published, State::Pending));
 }
@@ -67,12 +67,12 @@ fn the_next_process_sends_what_was_stored_in_order_and_never_takes_its_identifie
     for payload in ["a", "b", "c"] {
         first.publish(payload, LEAST);
     }
-    disk.store(&mut first);
+    disk.store(&mut first.session);
     first.publish("lost", LEAST);
 
     let mut second = peer(&mut disk);
     assert_eq!(second.publish("new", LEAST).1, 4);
-    disk.store(&mut second);
+    disk.store(&mut second.session);
     let sent = second.connect(false);
     assert_eq!(
         sent,
@@ -80,7 +80,7 @@ fn the_next_process_sends_what_was_stored_in_order_and_never_takes_its_identifie
     );
     second.receive(Incoming::PubAck(1.into()));
     assert!(matches!(second.events()[..], [Event::Published { mid: 1, code: 0, .. }]));
-    disk.store(&mut second);
+    disk.store(&mut second.session);
     assert_eq!(disk.outgoing().len(), 3);
 }
 
@@ -91,7 +91,7 @@ fn more_than_the_window_waits_in_order() {
     for number in 0..30 {
         first.publish(&number.to_string(), LEAST);
     }
-    disk.store(&mut first);
+    disk.store(&mut first.session);
     let mut second = peer(&mut disk);
     let mut sent = second.connect(true);
     for mid in 1..=30 {
@@ -107,11 +107,11 @@ fn the_pubrel_goes_out_when_it_is_stored_that_the_broker_has_the_message() {
     let mut disk = Disk::default();
     let mut peer = connected(&mut disk, false);
     peer.publish("x", ONCE);
-    disk.store(&mut peer);
+    disk.store(&mut peer.session);
     assert_eq!(peer.sent(), ["PUBLISH q2 m1 x"]);
     assert!(peer.receive(Incoming::PubRec(1.into())).is_empty());
     assert!(peer.receive(Incoming::PubRec(1.into())).is_empty(), "once more");
-    disk.store(&mut peer);
+    disk.store(&mut peer.session);
     assert_eq!(peer.sent(), ["PUBREL m1"]);
     assert_eq!(peer.receive(Incoming::PubRec(1.into())), ["PUBREL m1"]);
 }
@@ -121,10 +121,10 @@ fn a_pubrel_that_waits_is_not_sent_on_the_next_connection_before_it_is_stored() 
     let mut disk = Disk::default();
     let mut peer = connected(&mut disk, false);
     peer.publish("x", ONCE);
-    disk.store(&mut peer);
+    disk.store(&mut peer.session);
     peer.receive(Incoming::PubRec(1.into()));
     assert!(peer.reconnect(true).is_empty());
-    disk.store(&mut peer);
+    disk.store(&mut peer.session);
     assert_eq!(peer.sent(), ["PUBREL m1"]);
 }
 
@@ -133,9 +133,9 @@ fn the_next_process_releases_what_the_broker_had() {
     let mut disk = Disk::default();
     let mut first = connected(&mut disk, false);
     first.publish("x", ONCE);
-    disk.store(&mut first);
+    disk.store(&mut first.session);
     first.receive(Incoming::PubRec(1.into()));
-    disk.store(&mut first);
+    disk.store(&mut first.session);
     assert_eq!(peer(&mut disk).connect(true), ["PUBREL m1"]);
 }
 
@@ -144,12 +144,12 @@ fn where_the_broker_forgot_the_session_a_released_message_is_sent_anew_and_that_
     let mut disk = Disk::default();
     let mut first = connected(&mut disk, false);
     first.publish("x", ONCE);
-    disk.store(&mut first);
+    disk.store(&mut first.session);
     first.receive(Incoming::PubRec(1.into()));
-    disk.store(&mut first);
+    disk.store(&mut first.session);
     let mut second = peer(&mut disk);
     assert_eq!(second.connect(false), ["PUBLISH q2 m1 dup x"]);
-    disk.store(&mut second);
+    disk.store(&mut second.session);
     assert_eq!(peer(&mut disk).connect(true), ["PUBLISH q2 m1 dup x"]);
 }
 
@@ -158,13 +158,13 @@ fn with_another_client_identifier_the_broker_has_another_session() {
     let mut disk = Disk::default();
     let mut first = connected(&mut disk, false);
     first.publish("x", ONCE);
-    disk.store(&mut first);
+    disk.store(&mut first.session);
     first.receive(Incoming::PubRec(1.into()));
-    disk.store(&mut first);
+    disk.store(&mut first.session);
     let mut second = Peer::with(|options| "you".clone_into(&mut options.client_id));
     second.session.keep(disk.open());
     assert_eq!(second.connect(true), ["PUBLISH q2 m1 dup x"]);
-    disk.store(&mut second);
+    disk.store(&mut second.session);
     let mut third = Peer::with(|options| "you".clone_into(&mut options.client_id));
     third.session.keep(disk.open());
     second.receive(Incoming::PubRec(1.into()));
@@ -176,12 +176,12 @@ fn the_pubrec_goes_out_when_the_message_is_stored_and_the_pubcomp_when_its_end_i
     let mut disk = Disk::default();
     let mut peer = connected(&mut disk, false);
     assert!(peer.receive(message(7, ONCE, "x")).is_empty());
-    disk.store(&mut peer);
+    disk.store(&mut peer.session);
     assert_eq!(peer.sent(), ["PUBREC m7"]);
     assert!(peer.receive(Incoming::PubRel(7.into())).is_empty());
     let receipt = peer.receipt();
     assert!(peer.handled(receipt).is_empty());
-    disk.store(&mut peer);
+    disk.store(&mut peer.session);
     assert_eq!(peer.sent(), ["PUBCOMP m7"]);
     assert!(disk.incoming().is_empty());
 }
@@ -191,7 +191,7 @@ fn a_message_that_was_not_handled_is_given_to_the_next_process_on_its_pubrel() {
     let mut disk = Disk::default();
     let mut first = connected(&mut disk, false);
     first.receive(message(7, ONCE, "x"));
-    disk.store(&mut first);
+    disk.store(&mut first.session);
     first.receive(Incoming::PubRel(7.into()));
     let mut second = connected(&mut disk, true);
     assert!(
@@ -201,7 +201,7 @@ fn a_message_that_was_not_handled_is_given_to_the_next_process_on_its_pubrel() {
     second.receive(Incoming::PubRel(7.into()));
     let receipt = second.receipt();
     second.handled(receipt);
-    disk.store(&mut second);
+    disk.store(&mut second.session);
     assert_eq!(second.sent(), ["PUBCOMP m7"]);
 }
 
@@ -210,7 +210,7 @@ fn restored(disk: &mut Disk, session_present: bool) -> (Peer, Receipt) {
     let mut peer = peer(disk);
     peer.open();
     peer.receive(connack(session_present, 0));
-    disk.store(&mut peer);
+    disk.store(&mut peer.session);
     let given = peer.events().into_iter().find_map(|event| match event {
         Event::Message { receipt, .. } => receipt,
         _ => None,
@@ -223,21 +223,21 @@ fn what_the_broker_forgot_is_kept_until_it_is_handled() {
     let mut disk = Disk::default();
     let mut first = connected(&mut disk, false);
     first.receive(message(7, ONCE, "x"));
-    disk.store(&mut first);
+    disk.store(&mut first.session);
     for session_present in [false, true] {
         let (_, receipt) = restored(&mut disk, session_present);
         assert_eq!(receipt.mid, 7, "given out, and not handled");
     }
     let (mut last, receipt) = restored(&mut disk, true);
     last.receive(message(7, ONCE, "another"));
-    disk.store(&mut last);
+    disk.store(&mut last.session);
     last.receive(Incoming::PubRel(7.into()));
     assert!(last.handled(receipt).is_empty(), "no broker waits for it");
-    disk.store(&mut last);
+    disk.store(&mut last.session);
     assert_eq!(disk.incoming(), ["another"]);
     let another = last.receipt();
     last.handled(another);
-    disk.store(&mut last);
+    disk.store(&mut last.session);
     assert_eq!((disk.incoming().len(), last.sent()), (0, vec!["PUBCOMP m7".to_owned()]));
 }
 
@@ -246,7 +246,7 @@ fn what_cannot_be_stored_is_given_up_and_what_else_was_noted_stays() {
     let mut disk = Disk::default();
     let mut peer = connected(&mut disk, false);
     peer.publish("a", LEAST);
-    disk.store(&mut peer);
+    disk.store(&mut peer.session);
     peer.receive(Incoming::PubAck(1.into()));
     let storing = peer.deliver(LEAST).storing();
     let (mut operations, _) = peer.session.take_journal();
@@ -254,7 +254,7 @@ fn what_cannot_be_stored_is_given_up_and_what_else_was_noted_stays() {
     assert_eq!(operations, [Operation::Removed { order: 1 }]);
     assert_eq!((storing.state(), peer.session.outgoing_bytes() > 100), (State::Lost, false));
     assert_eq!(peer.publish("b", LEAST).1, 3, "the next one is another");
-    disk.store(&mut peer);
+    disk.store(&mut peer.session);
     assert_eq!(peer.sent(), ["PUBLISH q1 m3 b"]);
 }
 
@@ -266,7 +266,7 @@ fn a_message_can_be_withdrawn_until_it_is_stored() {
     assert!(peer.session.withdraw(1, &first));
     assert!(!peer.session.withdraw(1, &first), "it is gone");
     assert!(!peer.session.withdraw(2, &first), "it is another one's");
-    disk.store(&mut peer);
+    disk.store(&mut peer.session);
     assert_eq!(peer.sent(), ["PUBLISH q1 m2 x"]);
     assert!(!peer.session.withdraw(2, &second), "it is stored");
     assert_eq!((first.state(), disk.outgoing().len()), (State::Lost, 1));
@@ -301,7 +301,7 @@ fn a_message_that_was_sent_before_there_was_a_file_outlives_one_that_cannot_be_w
     assert_eq!(peer.session.counters().not_stored, 0, "it is still there");
     disk.open();
     peer.session.keep(disk.open());
-    disk.store(&mut peer);
+    disk.store(&mut peer.session);
     assert_eq!(disk.outgoing(), ["x"]);
 }
 
@@ -315,7 +315,7 @@ fn what_came_while_the_file_was_closed_is_in_it_when_it_is_opened_again() {
     peer.receive(message(7, ONCE, "x"));
     peer.session.lost();
     peer.session.keep(disk.open());
-    disk.store(&mut peer);
+    disk.store(&mut peer.session);
     assert_eq!(disk.incoming(), ["x"]);
 }
 
@@ -325,7 +325,7 @@ fn a_file_that_is_closed_and_opened_again_goes_on_with_what_happened_since() {
     let mut peer = connected(&mut disk, false);
     let delivery = peer.deliver(LEAST);
     peer.receive(message(7, ONCE, "x"));
-    disk.store(&mut peer);
+    disk.store(&mut peer.session);
     peer.receive(Incoming::PubRel(7.into()));
     let receipt = peer.receipt();
     assert!(!peer.session.close_file(), "there is a connection");
@@ -335,7 +335,7 @@ fn a_file_that_is_closed_and_opened_again_goes_on_with_what_happened_since() {
     assert_eq!(peer.publish("without a file", LEAST), (ReturnCode::NoConnection, 2));
 
     peer.session.keep(disk.open());
-    disk.store(&mut peer);
+    disk.store(&mut peer.session);
     assert_eq!((disk.outgoing().len(), disk.incoming().len()), (2, 0));
     assert_eq!(peer.connect(true), ["PUBLISH q1 m1 dup x", "PUBLISH q1 m2 without a file"]);
     peer.receive(Incoming::PubAck(1.into()));
@@ -347,16 +347,16 @@ fn what_another_process_has_sent_meanwhile_is_not_sent_again() {
     let mut disk = Disk::default();
     let mut one = peer(&mut disk);
     let delivery = one.deliver(ONCE);
-    disk.store(&mut one);
+    disk.store(&mut one.session);
     assert!(one.session.close_file());
     let mut other = connected(&mut disk, false);
     other.receive(Incoming::PubRec(1.into()));
-    disk.store(&mut other);
+    disk.store(&mut other.session);
     other.receive(Incoming::PubComp(1.into()));
-    disk.store(&mut other);
+    disk.store(&mut other.session);
     one.publish("own", ONCE);
     one.session.keep(disk.open());
-    disk.store(&mut one);
+    disk.store(&mut one.session);
     assert_eq!(one.connect(true), ["PUBLISH q2 m2 own"]);
     assert_eq!(delivery.state(), State::Lost, "what became of it is not known here");
 }

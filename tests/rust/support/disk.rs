@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use flask_mqtt_core::core::packet::Publish;
 use flask_mqtt_core::core::session::{Kept, KeptIncoming, KeptOutgoing, Operation, Session};
 
-use super::peer::{Peer, text};
-
 /// What is stored, by number: with outgoing messages whether they are released, with incoming ones
 /// whether the broker forgot them.
 #[derive(Debug, Clone, Default)]
@@ -41,8 +39,8 @@ impl Disk {
     }
 
     /// Stores what the session has, and says so.
-    pub fn store(&mut self, peer: &mut Peer) {
-        self.write(&mut peer.session, usize::MAX);
+    pub fn store(&mut self, session: &mut Session) {
+        self.write(session, usize::MAX);
     }
 
     /// Stores the first operations; says so if those are all.
@@ -75,11 +73,15 @@ impl Disk {
 
     /// Payloads of the messages to the broker.
     pub fn outgoing(&self) -> Vec<String> {
-        self.outgoing.values().map(|(_, publish)| text(&publish.payload)).collect()
+        self.outgoing.values().map(|(_, publish)| text(publish)).collect()
     }
 
     /// Payloads of the messages from the broker.
     pub fn incoming(&self) -> Vec<String> {
-        self.incoming.values().map(|(_, publish)| text(&publish.payload)).collect()
+        self.incoming.values().map(|(_, publish)| text(publish)).collect()
     }
+}
+
+fn text(publish: &Publish) -> String {
+    String::from_utf8_lossy(&publish.payload).into_owned()
 }
