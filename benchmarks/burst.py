@@ -37,14 +37,16 @@ def mosquitto() -> Iterator[int]:
         port = int(free.getsockname()[1])
     quiet = subprocess.DEVNULL
     with subprocess.Popen(["mosquitto", "-p", str(port)], stdout=quiet, stderr=quiet) as broker:
-        while True:
-            with contextlib.suppress(ConnectionRefusedError):
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            assert broker.poll() is None, "mosquitto did not start"
-            time.sleep(0.05)
-        yield port
-        broker.terminate()
+        try:
+            while True:
+                with contextlib.suppress(ConnectionRefusedError):
+                    socket.create_connection(("127.0.0.1", port)).close()
+                    break
+                assert broker.poll() is None, "mosquitto did not start"
+                time.sleep(0.05)
+            yield port
+        finally:
+            broker.terminate()
 
 
 def publish(port: int, messages: int) -> dict[str, object]:

@@ -35,6 +35,7 @@ from support.apps import make_app
 from support.fault_proxy import FaultProxy
 from support.faults import Act, RandomFaults
 from support.mosquitto import Mosquitto
+from support.running import subscribe
 from support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -183,10 +184,7 @@ class Chaos:
             self._proxies = (first, second)
             subscriber.on_message()(self.received.handle)
             wait_until(lambda: subscriber.connected, 10)
-            subscribed = threading.Event()
-            subscriber.on_subscribe()(lambda *_: subscribed.set())
-            subscriber.subscribe("chaos/#", 2)
-            assert subscribed.wait(10)
+            subscribe(subscriber, "chaos/#", 2)
             self.publisher = Publisher(publishing, self.seed, self.received)
             try:
                 self._go_on()

@@ -12,6 +12,7 @@ import pytest
 from support.certificates import Certificates
 from support.mosquitto import Listener, Mosquitto
 from support.original import ORIGINAL
+from support.pool import Gate
 from support.scripted import ScriptedBroker
 
 if TYPE_CHECKING:
@@ -87,3 +88,12 @@ def scripted() -> Iterator[ScriptedBroker]:
     """A well-behaved recording broker; change its attributes to script it."""
     with ScriptedBroker() as broker:
         yield broker
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """A handler that waits on some topics until it may go on; in the end all of them may."""
+    gate = Gate()
+    yield gate
+    for topic in set(gate.entered):
+        gate.open(topic)

@@ -12,7 +12,7 @@ import pytest
 from support import codec
 from support.apps import make_app
 from support.peer import Peer
-from support.running import connected
+from support.running import connected, subscribe
 from support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -125,10 +125,7 @@ def test_messages_of_qos_1_and_2_are_never_dropped_whatever_the_policy(
         held(broker.port, **config, client_id=topic) as (mqtt, handlers),
         connected(make_app(broker.port)) as publisher,
     ):
-        subscribed = threading.Event()
-        mqtt.on_subscribe()(lambda *_: subscribed.set())
-        mqtt.subscribe(topic, qos)
-        assert subscribed.wait(5)
+        subscribe(mqtt, topic, qos)
         for payload in numbers(count):
             publisher.publish(topic, payload, qos)
         # The dispatcher waits for three times the keep alive, and most messages with it.
@@ -209,10 +206,7 @@ def test_where_nothing_is_dropped_nothing_is_said(
     app = make_app(broker.port, incoming_overflow="drop-oldest")
     with connected(app) as mqtt, Peer(broker.port) as peer:
         mqtt.on_message()(lambda _client, _userdata, message: seen.append(message.payload))
-        subscribed = threading.Event()
-        mqtt.on_subscribe()(lambda *_: subscribed.set())
-        mqtt.subscribe("overflow/none")
-        assert subscribed.wait(5)
+        subscribe(mqtt, "overflow/none")
         for payload in numbers(500):
             peer.publish("overflow/none", payload)
         wait_until(lambda: len(seen) == 500)

@@ -307,6 +307,7 @@ def test_the_file_does_not_grow_with_what_passes_through(file: Path, broker: Mos
 def test_messages_are_handled_where_there_are_no_descriptors_to_wait_for_the_file_with(
     file: Path, scripted: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # With no descriptor left nothing else would work either, the broker of the test included.
     def wait(*_: Any) -> bool:
         raise OSError(errno.EMFILE, "Too many open files")
 
@@ -321,6 +322,7 @@ def test_messages_are_handled_where_there_are_no_descriptors_to_wait_for_the_fil
 def test_waiting_for_the_file_is_not_the_time_of_handlers(
     file: Path, scripted: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # In place of a disk that takes so long.
     monkeypatch.setattr("flask_mqtt.dispatch.wait_until_settled", lambda *_: time.sleep(0.2))
     with connected(make_app(scripted.port, persistence=file)) as mqtt:
         mqtt.on_message()(lambda *_: None)

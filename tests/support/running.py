@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,14 @@ def closing(client: Client) -> Iterator[Client]:
         client.disconnect()
         client.loop_stop()
         client.close()
+
+
+def subscribe(mqtt: Mqtt, topic: str, qos: int = 0) -> None:
+    """Subscribe, and wait until the broker has said that it sends from now on."""
+    subscribed = threading.Event()
+    mqtt.on_subscribe()(lambda *_: subscribed.set())
+    mqtt.subscribe(topic, qos)
+    assert subscribed.wait(10), f"no SUBACK for {topic}"
 
 
 def lose(broker: ScriptedBroker, client: Client) -> None:

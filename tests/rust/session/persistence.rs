@@ -29,6 +29,17 @@ fn connected(disk: &mut Disk, session_present: bool) -> Peer {
     peer
 }
 
+/// What a process leaves behind whose broker has a message of QoS 2, and waits for the PUBREL.
+fn with_a_released_message() -> Disk {
+    let mut disk = Disk::default();
+    let mut first = connected(&mut disk, false);
+    first.publish("x", ONCE);
+    disk.store(&mut first.session);
+    first.receive(Incoming::PubRec(1.into()));
+    disk.store(&mut first.session);
+    disk
+}
+
 #[test]
 fn a_message_goes_out_when_it_is_stored_and_not_before() {
     let mut disk = Disk::default();
@@ -130,23 +141,13 @@ fn a_pubrel_that_waits_is_not_sent_on_the_next_connection_before_it_is_stored() 
 
 #[test]
 fn the_next_process_releases_what_the_broker_had() {
-    let mut disk = Disk::default();
-    let mut first = connected(&mut disk, false);
-    first.publish("x", ONCE);
-    disk.store(&mut first.session);
-    first.receive(Incoming::PubRec(1.into()));
-    disk.store(&mut first.session);
+    let mut disk = with_a_released_message();
     assert_eq!(peer(&mut disk).connect(true), ["PUBREL m1"]);
 }
 
 #[test]
 fn where_the_broker_forgot_the_session_a_released_message_is_sent_anew_and_that_is_kept_too() {
-    let mut disk = Disk::default();
-    let mut first = connected(&mut disk, false);
-    first.publish("x", ONCE);
-    disk.store(&mut first.session);
-    first.receive(Incoming::PubRec(1.into()));
-    disk.store(&mut first.session);
+    let mut disk = with_a_released_message();
     let mut second = peer(&mut disk);
     assert_eq!(second.connect(false), ["PUBLISH q2 m1 dup x"]);
     disk.store(&mut second.session);
@@ -155,12 +156,7 @@ fn where_the_broker_forgot_the_session_a_released_message_is_sent_anew_and_that_
 
 #[test]
 fn with_another_client_identifier_the_broker_has_another_session() {
-    let mut disk = Disk::default();
-    let mut first = connected(&mut disk, false);
-    first.publish("x", ONCE);
-    disk.store(&mut first.session);
-    first.receive(Incoming::PubRec(1.into()));
-    disk.store(&mut first.session);
+    let mut disk = with_a_released_message();
     let mut second = Peer::with(|options| "you".clone_into(&mut options.client_id));
     second.session.keep(disk.open());
     assert_eq!(second.connect(true), ["PUBLISH q2 m1 dup x"]);
