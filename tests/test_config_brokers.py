@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flask_mqtt import Client
 from flask_mqtt.config import read
 
 if TYPE_CHECKING:
@@ -100,10 +102,38 @@ def test_separate_keys_win_over_the_parts_of_a_url(caplog: pytest.LogCaptureFixt
     keys = {"username": "you", "password": "other", "broker_port": 9001, "ws_path": "/mine"}
     one = endpoint(broker_url=url, **keys)
     assert (one.username, one.password, one.port, one.path) == ("you", "other", 9001, "/mine")
+    caplog.clear()
     said = remarks(caplog, broker_url=url, **keys)
     assert said == [
-        f"MQTT_{name} wins over what MQTT_BROKER_URL says"
-        for name in ("BROKER_PORT", "USERNAME", "PASSWORD", "WS_PATH")
+        "MQTT_BROKER_PORT (9001) overrides port 8443 in MQTT_BROKER_URL",
+        "MQTT_USERNAME overrides the user name in MQTT_BROKER_URL",
+        "MQTT_PASSWORD overrides the password in MQTT_BROKER_URL",
+        "MQTT_WS_PATH ('/mine') overrides path '/theirs' in MQTT_BROKER_URL",
+    ]
+    assert {record.levelno for record in caplog.records} == {logging.WARNING}
+
+
+@pytest.mark.parametrize(
+    "urls", ["mqtt://one:1885,mqtt://two:1886", ["mqtt://one:1885", "mqtt://two:1886"]]
+)
+def test_a_key_that_wins_over_several_urls_is_told_once(
+    urls: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = remarks(caplog, broker_url=urls, broker_port="1883")
+    assert said == ["MQTT_BROKER_PORT (1883) overrides ports 1885 and 1886 in MQTT_BROKER_URL"]
+
+
+def test_what_is_overridden_is_told_without_a_secret(caplog: pytest.LogCaptureFixture) -> None:
+    keys = {"username": "token-1", "password": "secret-1", "ws_path": "/a?sig=secret-2"}
+    said = remarks(caplog, broker_url="ws://token-2:secret-3@broker/b?sig=secret-4", **keys)
+    assert len(said) == 3
+    assert not re.search("token|secret", " ".join(said))
+
+
+def test_a_client_says_which_argument_overrides_the_url(caplog: pytest.LogCaptureFixture) -> None:
+    Client().connect_async("mqtt://broker:1885", 1884)
+    assert [record.getMessage() for record in caplog.records] == [
+        "broker_port (1884) overrides port 1885 in broker_url"
     ]
 
 

@@ -20,6 +20,17 @@ _USUAL_PORT = {
     ("tcp", False): 1883, ("tcp", True): 8883, ("websockets", False): 80, ("websockets", True): 443,
 }  # fmt: skip
 
+#: What the parts of a URL are called that a key overrides: one, and several.
+_PARTS = {
+    "broker_port": ("port", "ports"),
+    "username": ("the user name", "the user names"),
+    "password": ("the password", "the passwords"),
+    "ws_path": ("path", "paths"),
+}
+
+#: A user name is often a token.
+_SECRETS = ("username", "password")
+
 #: The longest path that fits into the address of a socket on every system.
 _LONGEST_SOCKET = 103
 
@@ -46,15 +57,24 @@ class BrokerSettings(Settings):
         return [self._from_url(item) if item.url else self._from_host(item) for item in self._items]
 
     def overridden(self) -> list[str]:
-        """Return the keys that win over another value in a URL."""
-        names = []
-        for name in ("broker_port", "username", "password", "ws_path"):
+        """Return a line for each key that stands in place of another value in a URL."""
+        lines = []
+        for name, (one, several) in _PARTS.items():
             mine = getattr(self, name)
             theirs = [item.url.part(name) for item in self._items if item.url]
-            wins = self.is_set(name) and mine is not None
-            if wins and any(other not in (None, mine) for other in theirs):
-                names.append(self.key(name))
-        return names
+            others = list(dict.fromkeys(part for part in theirs if part not in (None, mine)))
+            if not (self.is_set(name) and mine is not None and others):
+                continue
+            key, what = self.key(name), one if len(others) == 1 else several
+            if name in _SECRETS:
+                lines.append(f"{key} overrides {what} in {self.key('broker_url')}")
+                continue
+            theirs_shown = " and ".join(checks.shown(key, other) for other in others)
+            lines.append(
+                f"{key} ({checks.shown(key, mine)}) overrides {what} {theirs_shown} "
+                f"in {self.key('broker_url')}"
+            )
+        return lines
 
     @property
     def _items(self) -> list[_Item]:

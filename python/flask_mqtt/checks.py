@@ -23,18 +23,21 @@ _HOST_AND_PORT = re.compile(r"[^:]*(:\d*)?|\[?[0-9A-Fa-f:.]*(%\w*)?\]?(:\d*)?")
 
 def show(key: str, value: object) -> str:
     """Return ``KEY = value`` for a message, without anything secret."""
+    return f"{key} = {shown(key, value)}"
+
+
+def shown(key: str, value: object) -> str:
+    """Return the value of a key for a message, without anything secret."""
     name = key.upper()
     if name.endswith(("PASSWORD", "WS_HEADERS", "PROPERTIES")):
-        shown = _HIDDEN
-    elif name.endswith(("BROKER_URL", "PROXY")):
-        shown = _without_userinfo(value)
-    elif name.endswith(("TLS_CA_CERTS", "TLS_CERTFILE", "TLS_KEYFILE")):
-        shown = repr(value) if _is_path(value) else _HIDDEN
-    elif name.endswith("WS_PATH"):
-        shown = _without_query(value)
-    else:
-        shown = repr(value)
-    return f"{key} = {shown}"
+        return _HIDDEN
+    if name.endswith(("BROKER_URL", "PROXY")):
+        return _without_userinfo(value)
+    if name.endswith(("TLS_CA_CERTS", "TLS_CERTFILE", "TLS_KEYFILE")):
+        return repr(value) if _is_path(value) else _HIDDEN
+    if name.endswith("WS_PATH"):
+        return _without_query(value)
+    return repr(value)
 
 
 def _is_path(value: object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from .config import Config
     from .options import Pem
+
+logger = logging.getLogger("flask_mqtt")
 
 #: Of the calls of `connect`; a Clean Start holds for one of them.
 _numbers = itertools.count(1)
@@ -230,6 +233,9 @@ class ClientSettings:
             self._need_5("clean_start")
             values["clean_session"] = clean_start
         self._change_settings(**values)
+        if self._connection_settings.prefix is None:
+            for line in self._connection_settings.overridden():
+                logger.warning("%s", line)
         self._connection_settings = replace(
             self._connection_settings, clean_start_once=next(_numbers) if once else 0
         )

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from . import brokers, checks, tls
+from . import brokers, checks, suggestions, tls
 from .brokers import BrokerSettings
 from .constants import MQTTv5, MQTTv31, MQTTv311
 from .options import ConnectOptions, TlsOptions, Will
@@ -230,8 +230,8 @@ class Config(BrokerSettings, TlsSettings):
     def log_remarks(self) -> None:
         """Say in the log what the configuration has that comes to nothing."""
         endpoints = self.endpoints()
-        for key in self.overridden():
-            logger.info("%s wins over what %s says", key, self.key("broker_url"))
+        for line in self.overridden():
+            logger.warning("%s", line)
         if self.persistence is None:
             self._without(self.key("persistence"), "persistence_fsync")
         if self.last_will_topic is None:
@@ -259,7 +259,8 @@ def read(config: Mapping[str, Any], prefix: str) -> Config:
     """Read the keys that begin with ``prefix`` from a Flask configuration.
 
     Args:
-        config: ``app.config``. Keys that mean nothing here are ignored.
+        config: ``app.config``. Keys that mean nothing here are ignored; a warning says where one
+            looks like a slip of the pen.
         prefix: ``MQTT``, or the ``config_prefix`` of one of several brokers.
 
     Returns:
@@ -270,6 +271,7 @@ def read(config: Mapping[str, Any], prefix: str) -> Config:
         ValueError: A value is not allowed. The message names the key, the value and what is.
     """
     given = _given(config, prefix)
+    _warn_of_unknown_keys(config, prefix)
     values = {
         name: _CHECKS[name](f"{prefix}_{name.upper()}", value) for name, value in given.items()
     }
@@ -297,6 +299,20 @@ def _given(config: Mapping[str, Any], prefix: str) -> dict[str, Any]:
             )
             given[name] = value
     return given
+
+
+def _warn_of_unknown_keys(config: Mapping[str, Any], prefix: str) -> None:
+    """Say which key was meant: with ``MQTT_TLS_ENABLE`` alone the connection is in plaintext."""
+    for key in config:
+        name = _name(key, prefix)
+        right = suggestions.meant(name, _CHECKS) if name and name not in _CHECKS else None
+        if right is not None:
+            logger.warning(
+                "%s is not a key of Flask-MQTT and has no effect; did you mean %s_%s?",
+                key,
+                prefix,
+                right.upper(),
+            )
 
 
 def _name(key: object, prefix: str) -> str:

@@ -1,0 +1,150 @@
+"""Keys that are none: which key was meant, where one was."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+#: Names that other MQTT packages, brokers' images and compose files have for a key.
+_OTHER_NAMES = {
+    "broker_url": (
+        "address", "broker", "brokers", "broker_address", "broker_addr", "broker_domain",
+        "broker_host", "broker_hostname", "broker_ip", "broker_server", "broker_uri", "endpoint",
+        "host", "hostname", "host_name", "ip", "ip_address", "server", "uri", "url",
+    ),
+    "broker_port": ("port", "host_port", "tcp_port", "tls_port"),
+    "username": (
+        "user", "usr", "login", "auth_user", "auth_username", "broker_user", "broker_username",
+        "client_user", "client_username", "user_id",
+    ),
+    "password": (
+        "pass", "passwd", "pw", "pwd", "auth_pass", "auth_password", "broker_pass",
+        "broker_password", "client_pass", "client_password", "user_password",
+    ),
+    "client_id": ("client_identifier", "broker_client_id"),
+    "keepalive": ("broker_keepalive", "keepalive_interval", "keepalive_seconds", "ping_interval"),
+    "clean_session": ("clean", "clean_start"),
+    "protocol_version": ("protocol", "version", "mqtt_version", "broker_protocol"),
+    "transport": ("use_ws", "ws", "ws_enabled"),
+    "ws_path": ("broker_path",),
+    "ws_headers": ("headers",),
+    "connection_timeout": ("connect_timeout", "connection_time_out"),
+    "reconnect_delay_min": ("reconnect_delay", "reconnect_interval"),
+    "max_inflight": ("max_inflight_messages",),
+    "max_queued": ("max_queued_messages", "queue_size"),
+    "last_will_topic": ("last_will", "last_will_and_testament"),
+    "proxy": ("http_proxy", "https_proxy", "proxy_url", "proxy_host", "proxy_addr", "socks_proxy"),
+    "bind_address": ("bind", "bind_ip", "bind_host"),
+    "tls_enabled": (
+        "enable_tls", "secure", "tls", "tls_active", "tls_on", "tls_required", "use_tls",
+        "broker_tls", "is_tls",
+    ),
+    "tls_ca_certs": (
+        "ca", "cacert", "cacerts", "cafile", "capath", "ca_cert", "ca_certfile", "ca_certs",
+        "ca_certificate",
+        "ca_certificates", "ca_crt", "ca_file", "ca_path", "root_ca", "root_cert", "tls_ca",
+        "tls_ca_certificate", "tls_ca_certfile", "tls_ca_crt", "tls_ca_file", "tls_ca_path",
+        "tls_root_ca",
+    ),
+    "tls_certfile": (
+        "cert", "certfile", "certificate", "cert_path", "client_cert", "client_certificate", "crt",
+        "tls_cert", "tls_certificate", "tls_cert_path", "tls_client_cert", "tls_crt",
+    ),
+    "tls_keyfile": (
+        "client_key", "keyfile", "key_path", "private_key", "tls_client_key", "tls_key",
+        "tls_key_path", "tls_private_key",
+    ),
+    "tls_keyfile_password": (
+        "keyfile_password", "key_password", "tls_key_password", "tls_passphrase", "tls_password",
+    ),
+    "tls_cert_reqs": (
+        "cert_reqs", "reject_unauthorized", "tls_reject_unauthorized", "tls_verify", "verify",
+        "verify_cert", "verify_tls", "tls_verify_mode", "tls_skip_verify", "skip_verify",
+    ),
+    "tls_insecure": (
+        "allow_insecure", "insecure", "tls_allow_insecure", "tls_check_hostname",
+        "tls_insecure_set",
+    ),
+    "tls_version": ("tls_protocol",),
+    "tls_ciphers": ("ciphers", "cipher_suites", "tls_cipher_suites"),
+    "tls_alpn": ("alpn", "alpn_protocols", "tls_alpn_protocols"),
+    "tls_context": ("tls_ctx",),
+}  # fmt: skip
+
+_MEANT = {other: name for name, others in _OTHER_NAMES.items() for other in others}
+
+#: Words that mean the same in a name.
+_WORDS = {
+    "lastwill": "last_will", "lwt": "last_will", "payload": "message",
+    "ssl": "tls", "websocket": "ws", "websockets": "ws",
+}  # fmt: skip
+
+_FIRST_WORDS = {"server": "broker", "will": "last_will"}
+
+#: From how many letters on a name may have one slip, and two.
+_LONG, _VERY_LONG = 5, 10
+
+
+def meant(name: str, known: Collection[str]) -> str | None:
+    """Return the known name that an unknown one stands for.
+
+    Args:
+        name: Without its prefix, in lower case.
+        known: The names of all keys.
+
+    Returns:
+        The name, or None where the unknown one is probably the application's own.
+    """
+    same = _same_words(name)
+    for candidate in (name, same):
+        right = _MEANT.get(candidate) or _written_otherwise(candidate, known)
+        if right is not None:
+            return right
+    ends = [key for key in known if same.endswith(f"_{key}")]
+    if ends:
+        # Probably of another extension, whose prefix begins as this one.
+        known = [key for key in known if any(key.endswith(f"_{end}") for end in ends)]
+    return _misspelled(same, known)
+
+
+def _same_words(name: str) -> str:
+    words = [_WORDS.get(word, word) for word in name.split("_")]
+    return "_".join([_FIRST_WORDS.get(words[0], words[0]), *words[1:]])
+
+
+def _written_otherwise(name: str, known: Collection[str]) -> str | None:
+    """Look for the same words: run together, taken apart, or in another order."""
+    others = {**{key: key for key in known}, **_MEANT}
+    for other, right in others.items():
+        if _letters(other) == _letters(name) or sorted(other.split("_")) == sorted(name.split("_")):
+            return right
+    return None
+
+
+def _misspelled(name: str, known: Collection[str]) -> str | None:
+    letters = _letters(name)
+    slips = {key: _slips(letters, _letters(key)) for key in known}
+    best = min(slips, key=lambda key: slips[key], default="")
+    allowed = (len(best) >= _LONG) + (len(best) >= _VERY_LONG)
+    return best if best and slips[best] <= allowed else None
+
+
+def _letters(name: str) -> str:
+    return name.replace("_", "")
+
+
+def _slips(one: str, two: str) -> int:
+    """Count the letters that are wrong, missing, too many or swapped with the next one."""
+    before: list[int] = []
+    row = list(range(len(two) + 1))
+    for index, (previous, letter) in enumerate(pairwise(f" {one}"), start=1):
+        before, above, row = row, before, [index]
+        for place, other in enumerate(two, start=1):
+            cost = min(before[place] + 1, row[-1] + 1, before[place - 1] + (letter != other))
+            if above and place > 1 and letter == two[place - 2] and previous == other:
+                cost = min(cost, above[place - 2] + 1)
+            row.append(cost)
+    return row[-1]

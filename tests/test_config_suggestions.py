@@ -1,0 +1,125 @@
+"""Keys that are none: a slip of the pen is told, a key of the application is not."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from flask_mqtt import Mqtt
+from flask_mqtt.config import _CHECKS, read
+from flask_mqtt.suggestions import meant
+from support.apps import make_app
+
+if TYPE_CHECKING:
+    from support.scripted import ScriptedBroker
+
+pytestmark = pytest.mark.smoke
+
+SLIPS = {
+    "BROKER_URL": "BROKER_ULR BROKR_URL BROKERURL URL_BROKER BROKER_URLS",
+    "BROKER_PORT": "BROKER_PRT BROKERPORT BROKER_PORTS",
+    "TLS_ENABLED": "TLS_ENABLE TLS_ENABELD TSL_ENABLED TLSENABLED ENABLED_TLS",
+    "TLS_CA_CERTS": "TLS_CA_CERT TLS_CACERTS TLS_CA_CRETS",
+    "TLS_CERTFILE": "TLS_CERT_FILE TLS_CERTIFILE",
+    "TLS_KEYFILE": "TLS_KEY_FILE TLS_KEYFIL",
+    "TLS_CERT_REQS": "TLS_CERT_REQ TLS_CERTREQS",
+    "TLS_INSECURE": "TLS_INSECUR TLS_UNSECURE",
+    "USERNAME": "USER_NAME USERNMAE USENAME",
+    "PASSWORD": "PASSWROD PASWORD PASS_WORD",
+    "CLIENT_ID": "CLIENTID CLIENT_IDS CLEINT_ID",
+    "KEEPALIVE": "KEEP_ALIVE KEPALIVE",
+    "CLEAN_SESSION": "CLEANSESSION CLEAN_SESION",
+    "LAST_WILL_TOPIC": "LASTWILL_TOPIC LAST_WIL_TOPIC WILL_LAST_TOPIC",
+    "PERSISTENCE": "PERSISTANCE",
+    "PROXY": "PROXI",
+}
+
+OTHERS = {
+    "BROKER_URL": "SERVER_URL HOST HOSTNAME URI URL BROKER BROKER_HOST BROKER_IP SERVER",
+    "BROKER_PORT": "PORT SERVER_PORT",
+    "USERNAME": "USER BROKER_USERNAME SERVER_USER",
+    "PASSWORD": "PASS PASSWD PWD BROKER_PASSWORD",
+    "TLS_ENABLED": "SSL TLS USE_TLS USE_SSL ENABLE_TLS SSL_ENABLED SSL_ENABLE SECURE",
+    "TLS_CA_CERTS": "CA CA_CERT CA_CERTS CA_FILE CAFILE SSL_CA_CERTS SSL_CA TLS_CA",
+    "TLS_CERTFILE": "CERTFILE CERT_FILE CLIENT_CERT SSL_CERTFILE TLS_CERT",
+    "TLS_KEYFILE": "KEYFILE KEY_FILE CLIENT_KEY SSL_KEYFILE TLS_KEY",
+    "TLS_VERSION": "SSL_VERSION",
+    "LAST_WILL_TOPIC": "WILL_TOPIC LWT_TOPIC",
+    "LAST_WILL_MESSAGE": "WILL_MESSAGE WILL_PAYLOAD LWT_PAYLOAD",
+    "PROTOCOL_VERSION": "PROTOCOL VERSION",
+    "WS_PATH": "WEBSOCKET_PATH WEBSOCKETS_PATH",
+}
+
+#: What real applications have beside the keys.
+OWN = """
+    REFRESH_TIME TOPIC TOPICS DEVICE DEVICES DEVICE_ID QOS RETAIN ENABLED ENABLE DEBUG LOG_LEVEL
+    BASE_TOPIC TOPIC_PREFIX PREFIX JSON STATUS_TOPIC CLIENT CLIENTS CLIENT_NAME NAME ID KEY SECRET
+    TOKEN PAYLOAD MESSAGE MESSAGES INTERVAL TIMEOUT RETRIES MAX_RETRIES RETRY RECONNECT NAMESPACE
+    SUBSCRIBE_TOPIC PUBLISH_TOPIC SENSOR_TOPIC DISCOVERY_PREFIX GROUP HANDLER HANDLERS WORKERS
+    LOCATION ROOM SITE HUB GATEWAY USER_TOPIC USERS COMMAND_TOPIC STATE_TOPIC ROOT_TOPIC TEST
+    QUEUE QUEUE_NAME DB_URL DATABASE BROKER_NAME BROKER_TYPE BROKER_ID FORMAT ENCODING LAST_SEEN
+    AVAILABILITY AVAILABILITY_TOPIC TEMPERATURE DEFAULT_QOS PUBLISH_INTERVAL SUBSCRIPTIONS CHANNEL
+    POST POSTS PATH ROOT API_KEY API_URL WEB_PORT WS_PORT HTTP_PORT DASHBOARD_URL NODE_ID LOGGING
+    LOG_FILE MODE WORKER_MODE AUTO_CONNECT CONNECT CONNECT_IN_CLI DELAY POLL_INTERVAL MAX_AGE
+    MAX_MESSAGES EXPIRY RESPONSE_TOPIC REQUEST_TOPIC 2_BROKER_PORT LOCAL_BROKER_URL B_USERNAME
+    CLOUD_TLS_ENABLED
+"""
+
+
+def warnings(caplog: pytest.LogCaptureFixture, keys: dict[str, Any], prefix: str) -> list[str]:
+    read(keys, prefix)
+    assert {record.levelno for record in caplog.records} <= {logging.WARNING}
+    return [record.getMessage() for record in caplog.records]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        (right, wrong)
+        for table in (SLIPS, OTHERS)
+        for right, names in table.items()
+        for wrong in names.split()
+    ],
+)
+def test_a_slip_and_a_name_of_another_package_are_told_with_the_key(
+    right: str, wrong: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = warnings(caplog, {f"MQTT_{wrong}": "s3cret"}, "MQTT")
+    assert said == [
+        f"MQTT_{wrong} is not a key of Flask-MQTT and has no effect; did you mean MQTT_{right}?"
+    ]
+
+
+@pytest.mark.parametrize("name", OWN.split())
+def test_a_key_that_merely_shares_the_prefix_is_silent(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert warnings(caplog, {f"MQTT_{name}": "x"}, "MQTT") == []
+
+
+@pytest.mark.parametrize("name", sorted(_CHECKS))
+def test_every_key_is_found_from_a_swap_and_a_missing_letter(name: str) -> None:
+    middle = len(name) // 2
+    swapped = name[: middle - 1] + name[middle] + name[middle - 1] + name[middle + 1 :]
+    for wrong in (swapped, name[:middle] + name[middle + 1 :]):
+        assert wrong in _CHECKS or meant(wrong, _CHECKS) == name
+
+
+def test_the_prefix_is_that_of_the_extension(caplog: pytest.LogCaptureFixture) -> None:
+    keys = {"SENSORS_TLS_ENABLE": True, "MQTT_HOST": "x", "OTHER_TLS_ENABLE": True}
+    [said] = warnings(caplog, keys, "SENSORS")
+    assert said.endswith("did you mean SENSORS_TLS_ENABLED?")
+
+
+def test_it_is_told_once_for_each_init_app_and_changes_nothing(
+    scripted: ScriptedBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app(scripted.port, host="elsewhere.invalid", tls_enable=True)
+    with caplog.at_level(logging.WARNING, "flask_mqtt"), Mqtt(app) as mqtt:
+        mqtt.init_app(app)
+    said = [record.getMessage() for record in caplog.records]
+    assert sum("did you mean MQTT_BROKER_URL?" in line for line in said) == 1
+    assert sum("did you mean MQTT_TLS_ENABLED?" in line for line in said) == 1
+    assert "elsewhere" not in " ".join(said)
