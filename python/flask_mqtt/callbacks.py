@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from . import _core, signatures
@@ -21,7 +23,7 @@ from .callback_types import (
 from .constants import LOGGING_LEVEL, MQTT_ERR_SUCCESS
 from .dispatch import Dispatcher
 from .enums import CallbackAPIVersion, LogLevel, MQTTErrorCode
-from .handlers import Fitted, HandlerSlot, check_handler
+from .handlers import MESSAGE, Fitted, HandlerSlot, check_handler
 from .reasoncodes import PacketTypes, ReasonCode, reason_codes
 from .records import fields
 
@@ -45,48 +47,54 @@ class Callbacks:
         "Called as ``(client, userdata, flags, rc[, properties])``, once for every CONNACK. "
         "Registered after the CONNACK of the present connection came, it is called for that "
         "one then.",
-        usual=4,
-        most=5,
+        "client, userdata, flags, rc",
+        more="properties",
+        version_2="client, userdata, flags, reason_code, properties",
     )
     on_connect_fail = HandlerSlot[CallbackOnConnectFail](
         "Called as ``(client, userdata)`` when an attempt failed before anything could be "
         "sent to the broker, once for each broker that was tried; not where `connect` or "
         "`reconnect` raises.",
-        usual=2,
+        "client, userdata",
     )
     on_pre_connect = HandlerSlot[CallbackOnPreConnect](
         "Called as ``(client, userdata)`` before every attempt to connect: in the thread that "
         "calls `connect` or `reconnect`, and on the dispatcher's for all other attempts. What "
         "it sets on the client holds for that attempt.",
-        usual=2,
+        "client, userdata",
     )
     on_disconnect = HandlerSlot[CallbackOnDisconnect](
         "Called as ``(client, userdata, rc[, properties])``, or with what it can take, when a "
         "connection ends.",
-        usual=3,
-        most=4,
+        "client, userdata, rc",
+        more="properties",
+        version_2="client, userdata, flags, reason_code, properties",
         or_none=True,
     )
     on_subscribe = HandlerSlot[CallbackOnSubscribe](
         "Called as ``(client, userdata, mid, granted_qos[, properties])``: a tuple, with 128 "
         "and above for a refusal.",
-        usual=4,
-        most=5,
+        "client, userdata, mid, granted_qos",
+        more="properties",
+        version_2="client, userdata, mid, reason_codes, properties",
     )
     on_unsubscribe = HandlerSlot[CallbackOnUnsubscribe](
         "Called as ``(client, userdata, mid[, properties[, reasoncodes]])``.",
-        usual=3,
-        most=5,
+        "client, userdata, mid",
+        more="properties, reasoncodes",
+        version_2="client, userdata, mid, reason_codes, properties",
     )
     on_publish = HandlerSlot[CallbackOnPublish](
         "Called as ``(client, userdata, mid[, properties[, reasoncode]])`` when QoS 0 is "
         "written, QoS 1 and 2 confirmed.",
-        usual=3,
-        most=5,
+        "client, userdata, mid",
+        more="properties, reasoncode",
+        version_2="client, userdata, mid, reason_code, properties",
+        more_for_all=False,
     )
     on_log = HandlerSlot[CallbackOnLog](
         "Called as ``(client, userdata, level, buf)`` for every packet, with paho's texts.",
-        usual=4,
+        "client, userdata, level, buf",
     )
 
     _on_connect: Fitted | None = None
@@ -139,9 +147,27 @@ class Callbacks:
         self._method_slots = {
             name: slot for name, slot in _SLOTS.items() if getattr(type(self), name) is not slot
         }
+        self._check_methods()
         self._listen()
         if type(self).on_message is not Callbacks.on_message:
             self._dispatcher.on_message = self._call_on_message
+
+    def _check_methods(self) -> None:
+        """Look at the handlers that a subclass has as methods, as at those that are assigned.
+
+        Raises:
+            TypeError: One of them cannot be called for its event.
+        """
+        for name in ("on_message", *self._method_slots):
+            written = inspect.getattr_static(type(self), name)
+            if not isinstance(written, FunctionType):
+                # A property may need what the subclass has not made yet.
+                continue
+            method = written.__get__(self)
+            if name == "on_message":
+                check_handler(name, method, MESSAGE, [3])
+            else:
+                self._method_slots[name].check(method, version_1=self._version_1)
 
     def _forget_handlers(self) -> None:
         # Those of messages are the dispatcher's.
@@ -175,7 +201,8 @@ class Callbacks:
 
     @on_message.setter
     def on_message(self, handler: CallbackOnMessage | None) -> None:
-        check_handler("on_message", handler)
+        if handler is not None:
+            check_handler("on_message", handler, MESSAGE, [3])
         self._dispatcher.on_message = handler
 
     @property
@@ -230,7 +257,7 @@ class Callbacks:
         """
         if callback is None or sub is None:
             raise ValueError("a handler for a topic needs both the filter and the handler")
-        check_handler("callback", callback)
+        check_handler("callback", callback, MESSAGE, [3])
         if not isinstance(sub, str):
             raise TypeError(f"sub {sub!r}: it must be a filter, as in 'home/#'")
         _core.validate_filter(sub)

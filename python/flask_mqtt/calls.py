@@ -15,7 +15,7 @@ from .handling import handling
 from .records import fields
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
     from flask import Flask
 
@@ -117,8 +117,8 @@ class Caller:
             if not context.kept:
                 context.enter()
             result = handler(client, userdata, subject)
-            if result is not None and inspect.iscoroutine(result):
-                self._run_coroutine(result)
+            if result is not None:
+                self._go_on_with(result)
         except BaseException as error:  # noqa: BLE001 - CancelledError, SystemExit: the next is due
             self._failed(handler, error, subject)
         if context.is_traced():
@@ -164,18 +164,36 @@ class Caller:
             text = "The application context of an MQTT handler did not end well"
             self._log().exception(text, extra=fields(self._core, "context_failed"))
 
-    def _run_coroutine(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def _go_on_with(self, result: Any) -> None:
+        """Run what the call of an ``async def`` handler has only made.
+
+        Raises:
+            TypeError: It is a generator, so that nothing was run, and nothing will be.
+        """
+        if inspect.iscoroutine(result) or (
+            inspect.isgenerator(result) and result.gi_code.co_flags & inspect.CO_ITERABLE_COROUTINE
+        ):
+            self._run_coroutine(result)
+        elif inspect.isasyncgen(result) or (
+            inspect.isgenerator(result) and inspect.getgeneratorstate(result) == inspect.GEN_CREATED
+        ):
+            raise TypeError(
+                "the handler has returned a generator, which nobody runs: "
+                "write it without 'yield', or go through what it yields"
+            )
+
+    def _run_coroutine(self, coroutine: Any) -> None:
         """Run an ``async def`` handler as Flask runs such a view."""
-        if self._app is None:
-            asyncio.run(coroutine)
-            return
 
         async def finish() -> None:
             with handling(asyncio.get_running_loop(), self._core):
                 await coroutine
 
         try:
-            self._app.ensure_sync(finish)()
+            if self._app is None:
+                asyncio.run(finish())
+            else:
+                self._app.ensure_sync(finish)()
         finally:
             # Where Flask's extra `async` is missing, it was not awaited.
             coroutine.close()

@@ -9,6 +9,7 @@ from . import config
 from .client import Client
 from .constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
 from .enums import MQTTErrorCode
+from .handlers import check_decorated, with_parentheses
 from .message import TopicQos
 from .messageinfo import MQTTMessageInfo
 from .records import fields
@@ -92,9 +93,11 @@ class Mqtt:
             ssl.SSLError: TLS failed; ``ssl.SSLCertVerificationError`` where the certificate of the
                 broker is not trusted.
             OSError: The network says otherwise why the broker cannot be reached.
-            TypeError: A key has a value of a wrong type. The message names both.
+            TypeError: The application is none, or a key has a value of a wrong type. The message
+                names both.
             ValueError: A key has a value that is not allowed. The message names both.
         """
+        _check_app(app)
         if config_prefix is not None:
             self.config_prefix = config_prefix
         extensions = app.extensions.setdefault("mqtt", {})
@@ -340,6 +343,7 @@ class Mqtt:
 
     # -- handlers ---------------------------------------------------------------------------------
 
+    @with_parentheses("mqtt.on_connect()")
     def on_connect(self) -> Callable[[HandlerT], HandlerT]:
         """Decorate a handler ``(client, userdata, flags, rc)`` of the broker's answer to CONNECT.
 
@@ -349,10 +353,12 @@ class Mqtt:
         """
         return self._registrar("on_connect")
 
+    @with_parentheses("mqtt.on_disconnect()")
     def on_disconnect(self) -> Callable[[HandlerT], HandlerT]:
         """Decorate a handler ``(client, userdata, rc)``, or ``()``, of the end of a connection."""
         return self._registrar("on_disconnect")
 
+    @with_parentheses("mqtt.on_message()")
     def on_message(self, topic: str | None = None) -> Callable[[HandlerT], HandlerT]:
         """Decorate a handler ``(client, userdata, message)`` of messages.
 
@@ -366,10 +372,9 @@ class Mqtt:
         """
         if topic is None:
             return self._registrar("on_message")
-        if not isinstance(topic, str):
-            raise TypeError("on_message needs parentheses: @mqtt.on_message()")
         return self.on_topic(topic)
 
+    @with_parentheses("mqtt.on_topic('home/#')")
     def on_topic(self, topic: str) -> Callable[[HandlerT], HandlerT]:
         """Decorate a handler ``(client, userdata, message)`` of messages on matching topics.
 
@@ -392,6 +397,7 @@ class Mqtt:
 
         return decorator
 
+    @with_parentheses("mqtt.on_publish()")
     def on_publish(self) -> Callable[[HandlerT], HandlerT]:
         """Decorate a handler ``(client, userdata, mid)`` of messages that were sent.
 
@@ -399,21 +405,35 @@ class Mqtt:
         """
         return self._registrar("on_publish")
 
+    @with_parentheses("mqtt.on_subscribe()")
     def on_subscribe(self) -> Callable[[HandlerT], HandlerT]:
         """Decorate a handler ``(client, userdata, mid, granted_qos)`` of answers to SUBSCRIBE."""
         return self._registrar("on_subscribe")
 
+    @with_parentheses("mqtt.on_unsubscribe()")
     def on_unsubscribe(self) -> Callable[[HandlerT], HandlerT]:
         """Decorate a handler ``(client, userdata, mid)`` of answers to UNSUBSCRIBE."""
         return self._registrar("on_unsubscribe")
 
+    @with_parentheses("mqtt.on_log()")
     def on_log(self) -> Callable[[HandlerT], HandlerT]:
         """Decorate a handler ``(client, userdata, level, buf)`` of a line for every packet."""
         return self._registrar("on_log")
 
     def _registrar(self, name: str) -> Callable[[HandlerT], HandlerT]:
         def decorator(handler: HandlerT) -> HandlerT:
+            check_decorated(name, handler)
             setattr(self.client, name, handler)
             return handler
 
         return decorator
+
+
+def _check_app(app: Any) -> None:
+    """Raise TypeError for what is no application, nor a mock of one."""
+    if hasattr(app, "config") and hasattr(app, "extensions"):
+        return
+    instead = "the Flask application, as in Mqtt(app) where app = Flask(__name__)"
+    if callable(app):
+        instead = f"{instead}, or what a factory returns, as in Mqtt(create_app())"
+    raise TypeError(f"app {app!r}: it must be {instead}")

@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    NamedTuple,
+    ParamSpec,
+    TypeVar,
+    cast,
+    overload,
+)
+
+from .callables import (
+    does_nothing,
+    own_signature,
+    parameters,
+    positional,
+    stated_signature,
+    takes,
+    takes_any_number,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 Handler = Callable[..., Any]
 CallbackT = TypeVar("CallbackT")
+OwnerT = TypeVar("OwnerT")
+ReturnT = TypeVar("ReturnT")
+P = ParamSpec("P")
+
+#: What handlers of messages are called with.
+MESSAGE = "(client, userdata, message)"
 
 
 class Fitted(NamedTuple):
@@ -26,22 +53,36 @@ class HandlerSlot(Generic[CallbackT]):
     """An attribute that holds a handler. How it is called is found out once, when it is set."""
 
     def __init__(
-        self, doc: str, usual: int, most: int | None = None, *, or_none: bool = False
+        self,
+        doc: str,
+        arguments: str,
+        more: str = "",
+        version_2: str | None = None,
+        *,
+        or_none: bool = False,
+        more_for_all: bool = True,
     ) -> None:
         """Describe the event.
 
         Args:
             doc: How handlers are called, and when: the attribute's docstring.
-            usual: How many arguments handlers have always had.
-            most: How many there are with MQTT 5; a handler gets those that it takes.
+            arguments: The names of what handlers have always been called with.
+            more: What there is besides with MQTT 5; a handler gets of it what it takes.
+            version_2: What version 2 of the callback API calls them with, where that is different.
             or_none: Whether a handler may also take no argument at all.
+            more_for_all: Whether with MQTT 5 a handler that takes any number gets all there is, as
+                from paho's client.
         """
         self.__doc__ = doc
-        most = usual if most is None else most
-        more = list(range(usual + 1, most + 1))
-        self._usual = usual
-        self._before = [usual, *more, *([0] if or_none else [])]
-        self._with_5 = [*reversed(more), usual, *([0] if or_none else [])]
+        self._usual = _count(arguments)
+        self._most = self._usual + _count(more)
+        self._or_none = or_none
+        self._any_number_with_5 = self._most if more_for_all else self._usual
+        self._version_2 = self._usual if version_2 is None else _count(version_2)
+        optional = "".join(f"[, {name}" for name in more.split(", ")) + "]" * _count(more)
+        none = " or ()" if or_none else ""
+        self._shown = f"({arguments}{optional if more else ''}){none}"
+        self._shown_2 = self._shown if version_2 is None else f"({version_2})"
 
     def __set_name__(self, owner: type, name: str) -> None:
         """Take the name, under which the handler is kept too."""
@@ -60,34 +101,153 @@ class HandlerSlot(Generic[CallbackT]):
 
     def __set__(self, instance: Any, handler: CallbackT | None) -> None:
         """Look at a handler, and keep it."""
-        check_handler(self._name[1:], handler)
-        fitted = None if handler is None else self.fit(cast("Handler", handler))
+        fitted = None
+        if handler is not None:
+            self.check(handler, version_1=instance._version_1)  # noqa: SLF001 - as below
+            fitted = self.fit(cast("Handler", handler))
         setattr(instance, self._name, fitted)
         instance._handlers_changed()  # noqa: SLF001 - the two belong together
 
+    def check(self, handler: Any, *, version_1: bool) -> None:
+        """Look whether a handler can be called for the event.
+
+        Args:
+            handler: The handler.
+            version_1: Whether that is done as in version 1 of the callback API.
+
+        Raises:
+            TypeError: It cannot.
+        """
+        if version_1:
+            counts = [*range(self._usual, self._most + 1), *([0] if self._or_none else [])]
+            check_handler(self._name[1:], handler, self._shown, counts)
+        else:
+            check_handler(self._name[1:], handler, self._shown_2, [self._version_2])
+
     def fit(self, handler: Handler) -> Fitted:
-        """Find out how a handler is called."""
-        try:
-            signature = inspect.signature(handler)
-        except (TypeError, ValueError):
-            return Fitted(handler, self._usual, self._usual)
+        """Find out how many arguments a handler gets with version 1.
+
+        One that takes any number gets the usual ones: what it does with them cannot be seen.
+        """
+        signature = own_signature(handler)
+        if signature is None or takes_any_number(signature):
+            return Fitted(handler, self._usual, self._any_number(stated_signature(handler)))
+        more = self._usual + _places_for_more(signature, self._usual)
+        none = [0] if self._or_none else []
+        every = range(self._usual, self._most + 1)
+        wanted = [count for count in reversed(every) if count <= more]
 
         def first(counts: list[int]) -> int:
-            # Where none fits, the call fails, and the log says with which handler.
-            return next((count for count in counts if _takes(signature, count)), self._usual)
+            return next((count for count in counts if takes(signature, count)), self._usual)
 
-        return Fitted(handler, first(self._before), first(self._with_5))
+        return Fitted(handler, first([*every, *none]), first([*wanted, *every, *none]))
+
+    def _any_number(self, stated: inspect.Signature | None) -> int:
+        """Return how many arguments a handler gets with MQTT 5 that takes any number of them."""
+        if stated is None or takes_any_number(stated):
+            return self._any_number_with_5
+        # A decorator that adds nothing passes on what it gets, and one that does adds other things.
+        names = [parameter.name for parameter in positional(stated)[self._usual :]]
+        meant = sum("prop" in name.lower() for name in names[:1]) and len(names)
+        return min(self._usual + meant, self._most)
 
 
-def check_handler(name: str, handler: Any) -> None:
-    """Raise TypeError for what nobody can call, before an event does."""
-    if handler is not None and not callable(handler):
-        raise TypeError(f"{name} {handler!r}: it must be a function, or None")
+def _count(arguments: str) -> int:
+    return len(arguments.split(", ")) if arguments else 0
 
 
-def _takes(signature: inspect.Signature, count: int) -> bool:
-    try:
-        signature.bind(*[None] * count)
-    except TypeError:
-        return False
-    return True
+def _places_for_more(signature: inspect.Signature, usual: int) -> int:
+    """Count the parameters beyond the usual ones that wait for something.
+
+    Another default than None is how a function keeps a value of its own: ``lambda ..., n=n``.
+    """
+    count = 0
+    for parameter in positional(signature)[usual:]:
+        if parameter.default not in (inspect.Parameter.empty, None):
+            break
+        count += 1
+    return count
+
+
+def check_handler(name: str, handler: Any, arguments: str, counts: list[int]) -> None:
+    """Look at a handler when it is registered, before an event does.
+
+    Args:
+        name: What it is a handler of.
+        handler: What was given.
+        arguments: What it is called with, for people.
+        counts: With how many arguments it may be called.
+
+    Raises:
+        TypeError: It cannot be called so, or a call would not run it.
+    """
+    if not callable(handler):
+        raise TypeError(f"{name} {handler!r}: it must be a function, {_instead(handler)}")
+    reason = does_nothing(handler, counts[0])
+    if reason is not None:
+        raise TypeError(f"{name} {shown(handler)}: {reason}")
+    signature = own_signature(handler)
+    if signature is None or any(takes(signature, count) for count in counts):
+        return
+    text = f"{name} {shown(handler)}{parameters(signature)}: it is called with {arguments}"
+    raise TypeError(f"{text}, {_hint(signature)}")
+
+
+def check_decorated(name: str, handler: Any) -> None:
+    """Raise TypeError where a decorator has got no function: None would leave the event without."""
+    if handler is None:
+        raise TypeError(
+            f"{name} None: there is no function; the decorator under @{name} has to return one"
+        )
+
+
+def _instead(given: Any) -> str:
+    if inspect.iscoroutine(given) or inspect.isgenerator(given) or inspect.isasyncgen(given):
+        return "and not what a call of it has returned: leave out the parentheses behind its name"
+    if isinstance(given, classmethod):
+        return "and becomes one when the class is there: register it after that, as Class.method"
+    return "or None"
+
+
+def _hint(signature: inspect.Signature) -> str:
+    first = next(iter(signature.parameters), "")
+    if first in ("self", "cls"):
+        instead = "register the method of an object, as object.method"
+        return f"so {first!r} would be the client: {instead}"
+    for parameter in signature.parameters.values():
+        by_name = parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        if by_name and parameter.default is parameter.empty:
+            return f"so nothing would be {parameter.name!r}: give it with functools.partial"
+    return "so it must have these parameters; functools.partial gives it others"
+
+
+def shown(handler: Any) -> str:
+    """Return the name of a handler, for people."""
+    name = getattr(handler, "__qualname__", None)
+    return name if isinstance(name, str) else repr(handler)
+
+
+def with_parentheses(
+    example: str,
+) -> Callable[
+    [Callable[Concatenate[OwnerT, P], ReturnT]], Callable[Concatenate[OwnerT, P], ReturnT]
+]:
+    """Have a method that returns a decorator refuse to be one itself: ``@mqtt.on_connect``.
+
+    Args:
+        example: How it is to be used.
+    """
+
+    def decorate(
+        method: Callable[Concatenate[OwnerT, P], ReturnT],
+    ) -> Callable[Concatenate[OwnerT, P], ReturnT]:
+        @functools.wraps(method)
+        def checked(self: OwnerT, /, *args: P.args, **kwargs: P.kwargs) -> ReturnT:
+            given = args[0] if args else None
+            if callable(given) or isinstance(given, (classmethod, property)):
+                raise TypeError(f"{method.__name__} needs parentheses: @{example}")
+            return method(self, *args, **kwargs)
+
+        return checked
+
+    return decorate
