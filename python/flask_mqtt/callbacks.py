@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import threading
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -143,6 +144,8 @@ class Callbacks:
         #: the same arguments, and expected to call `_call_on_connect` and `_call_on_disconnect`.
         self._connect_hook: Handler = self._call_on_connect
         self._disconnect_hook: Handler = self._call_on_disconnect
+        #: Of the event that a hook is being called for: the handler's name, and the thread.
+        self._told: tuple[str, int] | None = None
         #: The handlers that a subclass has as methods, which paho's calls too.
         self._method_slots = {
             name: slot for name, slot in _SLOTS.items() if getattr(type(self), name) is not slot
@@ -296,6 +299,7 @@ class Callbacks:
         self._unseen = (flags, rc, properties)
         if code == 0:
             self._log_change("connected", "Connected to", session_present=bool(session_present))
+        self._told = ("on_connect", threading.get_ident())
         self._guarded(self._connect_hook, self, self._dispatcher.userdata, flags, rc)
 
     def _call_on_connect(self, _client: Any, userdata: Any, flags: dict[str, int], rc: int) -> None:
@@ -313,6 +317,16 @@ class Callbacks:
             self._call_handler(fitted, self, userdata, *arguments)
         finally:
             self._in_on_connect = False
+
+    def _takes_event(self, name: str) -> bool:
+        """Whether a hook is called for an event, and has not passed it on: it does so now.
+
+        Otherwise it was called by the application.
+        """
+        if self._told != (name, threading.get_ident()):
+            return False
+        self._told = None
+        return True
 
     def _catch_up(self) -> None:
         if self._unseen is not None and self._current_handler("on_connect") is not None:
@@ -334,6 +348,7 @@ class Callbacks:
             if reason is None
             else ReasonCode(PacketTypes.DISCONNECT, identifier=reason)
         )
+        self._told = ("on_disconnect", threading.get_ident())
         self._guarded(self._disconnect_hook, self, self._dispatcher.userdata, rc)
         self._is_ending = False
         self._dispatcher.connection_ended()

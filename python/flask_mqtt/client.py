@@ -80,7 +80,7 @@ class Client(Loops, Decorators, Unsupported):
             ValueError: A value is not allowed.
         """
         super().__init__(_checked_version(callback_api_version), userdata)
-        self._connection_settings = Config()
+        self._connection_settings = self._adopted = Config()
         _check_session(clean_session, client_id, protocol)
         self._change_settings(
             client_id=client_id,
@@ -127,6 +127,16 @@ class Client(Loops, Decorators, Unsupported):
         self._connect_hook, self._disconnect_hook = hooks
         if app is not None:
             self._bind_app(app)
+
+    def _adopt(self, values: Config) -> Config:
+        """Take over the values of the extension, which win over what was set on the client.
+
+        Returns:
+            All settings: where the extension says nothing, what was set here is among them.
+        """
+        settings = values.joined(self._connection_settings, self._adopted)
+        self._connection_settings, self._adopted = settings, values
+        return settings
 
     def publish(
         self,
@@ -279,6 +289,10 @@ class Client(Loops, Decorators, Unsupported):
         filters = wanted(topic, qos, options)
         rc, mid = self._core.subscribe(filters, properties, self._in_on_connect)
         return MQTTErrorCode(rc), mid
+
+    def _forget(self, topics: list[str]) -> None:
+        """Not subscribe to these filters any more from the next connection on."""
+        self._core.forget(topics)
 
     def unsubscribe(
         self, topic: str | list[str], properties: Any = None

@@ -13,7 +13,7 @@ from .options import ConnectOptions, TlsOptions, Will
 from .tls import TlsSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from .options import Endpoint
 
@@ -103,6 +103,18 @@ class Config(BrokerSettings, TlsSettings):
             if getattr(client, name) != getattr(before, name) and not self.is_changed(_first(name))
         }
         return self.updated(own)
+
+    def further(self, others: Collection[str]) -> dict[str, Any]:
+        """Return the values that were set, but for some.
+
+        Args:
+            others: The names of those.
+        """
+        return {
+            name: getattr(self, name)
+            for name in _CHECKS
+            if name not in others and self.is_set(name)
+        }
 
     def connect_options(self, *, make_headers: bool = True) -> ConnectOptions:
         """Return what a connection is made with.
@@ -367,3 +379,6 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "bind_address": checks.address,
     "tcp_nodelay": checks.boolean,
 }
+
+#: The names of the values.
+NAMES = frozenset(_CHECKS)

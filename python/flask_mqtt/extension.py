@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import config
-from .client import Client
+from flask import has_app_context
+
+from . import config, driving
 from .constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
 from .enums import MQTTErrorCode
 from .handlers import check_decorated, with_parentheses
 from .message import TopicQos
 from .messageinfo import MQTTMessageInfo
 from .records import fields
-from .subscribeoptions import wanted
+from .subscribeoptions import SubscribeOptions, wanted
+from .topics import Topics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     from flask import Flask
     from typing_extensions import Self
 
+    from ._core import Client as CoreClient
+    from .client import Client
+    from .options import Pem
     from .stats import Stats
 
 logger = logging.getLogger("flask_mqtt")
@@ -32,12 +38,42 @@ _is_enabled_for = logger.isEnabledFor
 HandlerT = TypeVar("HandlerT", bound="Callable[..., Any]")
 
 
+class Registry(dict[str, "Mqtt"]):
+    """``app.extensions["mqtt"]``: the extensions of an application by their prefix."""
+
+
 class Mqtt:
     """MQTT for a Flask application.
 
     Give it the application here, or later to :meth:`init_app`. Several brokers are several objects,
     each with a ``config_prefix`` of its own.
+
+    Attributes that Flask-MQTT has, ``topics`` and ``client_id`` for example, are here under the
+    same names; no others are taken from a subclass.
     """
+
+    # What an application finds here, and may assign before `init_app` or `_connect`. Two
+    # underscores keep everything else apart from what a subclass has.
+    client_id: str
+    clean_session: bool
+    username: str | None
+    password: str | None
+    broker_url: str | list[str]
+    broker_port: int
+    tls_enabled: bool
+    keepalive: int
+    connection_timeout: float
+    last_will_topic: str | None
+    last_will_message: str | bytes | bytearray | float | None
+    last_will_qos: int
+    last_will_retain: bool
+    tls_ca_certs: Pem | None
+    tls_certfile: Pem | None
+    tls_keyfile: Pem | None
+    tls_cert_reqs: int
+    tls_version: int
+    tls_ciphers: str | None
+    tls_insecure: bool
 
     def __init__(
         self,
@@ -62,15 +98,14 @@ class Mqtt:
         """
         self._connect_async = connect_async
         self.app = app
-        self.client = Client()
-        self.client._connect_hook = self._handle_connect
-        self.client._disconnect_hook = self._handle_disconnect
-        self.client._fork_hook = self._handle_fork
+        self.__handlers: dict[str, Callable[..., Any] | None] = {}
+        self.client: Client = driving.new_client()
         self.connected = False
-        self.topics: dict[str, TopicQos] = {}
+        self.__subscribed: dict[str, tuple[TopicQos, dict[str, Any]]] = {}
+        self.__topics: dict[str, TopicQos] = Topics(self.__edited)
         self.config_prefix = config_prefix
-        self._given = self.client._connection_settings
-        self._apply(config.Config())
+        self.__apply(config.Config())
+        self.__hook()
         if mqtt_logging:
             self.client.enable_logger(logger)
         if app is not None:
@@ -79,7 +114,9 @@ class Mqtt:
     def init_app(self, app: Flask, config_prefix: str | None = None) -> None:
         """Read the configuration, connect, and register as ``app.extensions["mqtt"][prefix]``.
 
-        Doing so again for the same application changes nothing.
+        Doing so again for the same application changes nothing. Something else that stands in
+        ``app.extensions["mqtt"]`` already stays there. Attributes that were assigned before hold
+        where no key says otherwise.
 
         Args:
             app: The Flask application.
@@ -100,99 +137,95 @@ class Mqtt:
         _check_app(app)
         if config_prefix is not None:
             self.config_prefix = config_prefix
-        extensions = app.extensions.setdefault("mqtt", {})
-        if extensions.get(self.config_prefix) is self and self._started:
+        if self.app is app and self.__started == self.config_prefix:
             logger.debug("init_app again for the same application: the connection stays")
             return
         values = config.read(app.config, self.config_prefix)
+        assigned = {
+            name: getattr(self, name)
+            for name in MIRRORS
+            if name not in values.given and getattr(self, name) != getattr(self.__values, name)
+        }
         self.app = app
-        self._apply(values)
-        self.client._bind_app(app)
-        extensions[self.config_prefix] = self
+        self.__apply(values.updated(assigned))
+        self.__hook()
+        if driving.is_ours(self.client):
+            self.client._bind_app(app)
+        self.__register(app)
+        if not driving.is_ours(self.client):
+            driving.introduce(
+                self.client, self.__values, self._handle_connect, self._handle_disconnect
+            )
+        driving.adopt(self.client, self.__values)
+        driving.set_will(self.client, self.__values)
         self._connect()
 
-    def _apply(self, values: config.Config) -> None:
-        self._started = False
-        self._values = values
-        self.client_id = values.client_id
-        self.clean_session = values.clean_session
-        self.username = values.username
-        self.password = values.password
-        self.broker_url = values.broker_url
-        self.broker_port = values.broker_port
-        self.transport = values.transport
-        self.ws_path = values.ws_path
-        self.ws_headers = values.ws_headers
-        self.proxy = values.proxy
-        self.bind_address = values.bind_address
-        self.tcp_nodelay = values.tcp_nodelay
-        self.protocol_version = values.protocol_version
-        self.connect_properties = values.connect_properties
-        self.keepalive = values.keepalive
-        self.connection_timeout = values.connection_timeout
-        self.reconnect_delay_min = values.reconnect_delay_min
-        self.reconnect_delay_max = values.reconnect_delay_max
-        self.reconnect_on_failure = values.reconnect_on_failure
-        self.last_will_topic = values.last_will_topic
-        self.last_will_message = values.last_will_message
-        self.last_will_qos = values.last_will_qos
-        self.last_will_retain = values.last_will_retain
-        self.last_will_properties = values.last_will_properties
-        self.max_packet_size = values.max_packet_size
-        self.max_inflight = values.max_inflight
-        self.max_queued = values.max_queued
-        self.max_outgoing_bytes = values.max_outgoing_bytes
-        self.publish_timeout = values.publish_timeout
-        self.max_incoming_messages = values.max_incoming_messages
-        self.max_incoming_bytes = values.max_incoming_bytes
-        self.incoming_overflow = values.incoming_overflow
-        self.handler_threads = values.handler_threads
-        self.persistence = values.persistence
-        self.persistence_fsync = values.persistence_fsync
-        self.tls_enabled = values.tls_enabled
-        self.tls_ca_certs = values.tls_ca_certs
-        self.tls_certfile = values.tls_certfile
-        self.tls_keyfile = values.tls_keyfile
-        self.tls_keyfile_password = values.tls_keyfile_password
-        self.tls_cert_reqs = values.tls_cert_reqs
-        self.tls_version = values.tls_version
-        self.tls_ciphers = values.tls_ciphers
-        self.tls_insecure = values.tls_insecure
-        self.tls_alpn = values.tls_alpn
-        self.tls_context = values.tls_context
+    def __register(self, app: Flask) -> None:
+        if not isinstance(getattr(app, "extensions", None), dict):
+            app.extensions = {}
+        extensions = app.extensions.setdefault("mqtt", Registry())
+        if isinstance(extensions, Registry):
+            extensions[self.config_prefix] = self
+
+    def __apply(self, values: config.Config) -> None:
+        #: The prefix with which it has connected, or None.
+        self.__started: str | None = None
+        self.__values = values
+        for name in MIRRORS:
+            setattr(self, name, getattr(values, name))
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Return another value of the configuration, unless a subclass has the name."""
+            values = vars(self).get("_Mqtt__values")
+            if name in config.NAMES and values is not None:
+                return getattr(values, name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __hook(self) -> None:
+        """Hear of connections, also of a client that the application has put here."""
+        if driving.is_ours(self.client):
+            self.client._connect_hook = self._handle_connect
+            self.client._disconnect_hook = self._handle_disconnect
+            self.client._fork_hook = self.__forked
+
+    @property
+    def __core(self) -> CoreClient | None:
+        return self.client._core if driving.is_ours(self.client) else None
 
     # -- the connection ---------------------------------------------------------------------------
 
     def _connect(self) -> None:
         # An application may have assigned other values since they were read.
-        values = self._values.updated(vars(self))
+        values = self.__values.updated({name: getattr(self, name) for name in MIRRORS})
         # It may also have set some on the client, as with tls_set.
-        self.client._connection_settings = values.joined(
-            self.client._connection_settings, self._given
-        )
-        self._given = values
+        settings = driving.adopt(self.client, values)
+        self.__look_through()
         try:
-            if self._connect_async:
-                self.client._open_connection_async()
-            else:
-                self.client._open_connection()
+            driving.set_up(self.client, values, settings)
+            result = driving.connect(self.client, settings, later=self._connect_async)
+            if result == MQTT_ERR_SUCCESS:
                 logger.debug("Client %r has reached a broker", self.client_id)
+            elif not self._connect_async:
+                logger.error("MQTT: connect() has returned %s", result)
             self.client.loop_start()
         except OSError as error:
-            extra = fields(self.client._core, "connect_failed", error=str(error))
+            extra = fields(self.__core, "connect_failed", error=str(error))
             logger.error("MQTT: %s", error, extra=extra)  # noqa: TRY400 - the caller's traceback
             raise
-        self._started = True
+        self.__started = self.config_prefix
 
     def _disconnect(self) -> None:
-        self._started = False
+        self.__started = None
         self.client.loop_stop()
         self.client.disconnect()
 
     def close(self) -> None:
         """End the connection with a DISCONNECT, call `on_disconnect`, and join the threads."""
         self._disconnect()
-        self.client.close()
+        if hasattr(self.client, "close"):
+            self.client.close()
 
     def __enter__(self) -> Self:
         """Return itself: ``with Mqtt(app) as mqtt`` ends with :meth:`close`."""
@@ -210,17 +243,92 @@ class Mqtt:
     def _handle_connect(
         self, client: Client, userdata: Any, flags: dict[str, int], rc: int
     ) -> None:
+        told = self.__is_told("on_connect")
         if rc == MQTT_ERR_SUCCESS:
             self.connected = True
-        client._call_on_connect(client, userdata, flags, rc)
+            self.__subscribe_again(told)
+        if told:
+            client._call_on_connect(client, userdata, flags, rc)
+        else:
+            self.__call("on_connect", client, userdata, flags, rc)
 
     def _handle_disconnect(self, client: Client, userdata: Any, rc: int) -> None:
+        told = self.__is_told("on_disconnect")
         self.connected = False
-        client._call_on_disconnect(client, userdata, rc)
+        self.__look_through()
+        if told:
+            client._call_on_disconnect(client, userdata, rc)
+        else:
+            self.__call("on_disconnect", client, userdata, rc)
 
-    def _handle_fork(self) -> None:
+    def __is_told(self, name: str) -> bool:
+        """Whether the client tells of an event, and not the application, in a test for example."""
+        return driving.is_ours(self.client) and self.client._takes_event(name)
+
+    def __call(self, name: str, *arguments: Any) -> None:
+        handler = self.__handlers.get(name)
+        if handler is None:
+            return
+        if self.app is None or has_app_context():
+            driving.call_directly(name, handler, *arguments)
+        else:
+            with self.app.app_context():
+                driving.call_directly(name, handler, *arguments)
+
+    def __forked(self) -> None:
         # So that `init_app` connects in the child.
-        self._started = self.connected = False
+        self.__started = None
+        self.connected = False
+
+    # -- what is subscribed to --------------------------------------------------------------------
+
+    @property
+    def topics(self) -> dict[str, TopicQos]:
+        """What is subscribed to: a dict of ``TopicQos(topic, qos)``.
+
+        It is the application's own: an entry that it puts in, takes out or changes counts for the
+        next connection, and so does another dict in its place.
+        """
+        return self.__topics
+
+    @topics.setter
+    def topics(self, value: dict[str, TopicQos]) -> None:
+        self.__topics = value
+        self.__look_through()
+
+    def __edited(self, name: str) -> None:
+        """Have the next connection do without what the application has changed."""
+        if self.__subscribed.pop(name, None) is not None and driving.is_ours(self.client):
+            self.client._forget([name])
+
+    def __look_through(self) -> list[str]:
+        """Find what was changed in a dict of the application's own; return what was taken out."""
+        topics = self.topics
+        changed = [
+            name
+            for name, (entry, _) in list(self.__subscribed.items())
+            if topics.get(name) != entry
+        ]
+        for name in changed:
+            self.__edited(name)
+        return [name for name in changed if name not in topics]
+
+    def __subscribe_again(self, told: bool) -> None:
+        """Subscribe to all topics, but for what the client has subscribed to again itself."""
+        for name in self.__look_through():
+            # Taken out of a dict of the application's own since the connection before ended.
+            self.client.unsubscribe(name)
+        made_again = told and driving.subscribes_itself(self.client)
+        for name, entry in list(self.topics.items()):
+            if made_again and name in self.__subscribed:
+                continue
+            try:
+                topic, qos = entry
+                _, arguments = self.__subscribed.get(name, (entry, {"qos": qos}))
+                with driving.reusing(self.client) if told else contextlib.nullcontext():
+                    self.client.subscribe(topic=topic, **arguments)
+            except (TypeError, ValueError) as error:
+                logger.error("mqtt.topics[%r] = %r: %s", name, entry, error)  # noqa: TRY400
 
     # -- subscriptions and messages ---------------------------------------------------------------
 
@@ -245,17 +353,29 @@ class Mqtt:
             ValueError: A filter, QoS or property is not allowed (MQTT 3.1.1, section 4.7), or there
                 are options or properties before MQTT 5.
         """
-        result, mid = self.client.subscribe(topic, qos, options, properties)
+        further = driving.given(options=options, properties=properties)
+        result, mid = self.client.subscribe(topic=topic, qos=qos, **further)
         if result in (MQTT_ERR_SUCCESS, MQTT_ERR_NO_CONN):
-            for name, level, *_ in wanted(topic, qos, options):
-                self.topics[name] = TopicQos(name, level)
+            for name, level, *rest in wanted(topic, qos, options):
+                self.__record(TopicQos(name, level), rest, properties)
         if result == MQTT_ERR_SUCCESS:
             logger.debug("Subscribing to %r, mid %s", topic, mid)
         elif result == MQTT_ERR_NO_CONN:
             logger.info("%r is subscribed to with the next connection", topic)
         else:
-            self._log_refusal("Subscribing to %r failed: %s", topic, result)
+            self.__log_refusal("Subscribing to %r failed: %s", topic, result)
         return result, mid
+
+    def __record(self, entry: TopicQos, options: list[Any], properties: Any) -> None:
+        """Remember what was subscribed to, and how."""
+        arguments: dict[str, Any] = {"qos": entry.qos}
+        if any(options):
+            arguments = {"options": SubscribeOptions(entry.qos, *options)}
+        arguments.update(driving.given(properties=properties))
+        self.__subscribed[entry.topic] = (entry, arguments)
+        topics = self.topics
+        put = topics.record if isinstance(topics, Topics) else topics.__setitem__
+        put(entry.topic, entry)
 
     def unsubscribe(self, topic: str, properties: Any = None) -> tuple[int, int | None] | None:
         """Unsubscribe from a filter.
@@ -268,14 +388,15 @@ class Mqtt:
             ``(rc, mid)``; ``(MQTT_ERR_NO_CONN, None)`` without a connection, where the subscription
             stays; None for a filter that is not subscribed to.
         """
-        if topic not in self.topics:
+        entry = self.topics.get(topic)
+        if entry is None:
             return None
-        result, mid = self.client.unsubscribe(topic, properties)
+        result, mid = self.client.unsubscribe(topic, **driving.given(properties=properties))
         if result == MQTT_ERR_SUCCESS:
             self.topics.pop(topic, None)
             logger.debug("Unsubscribing from %r, mid %s", topic, mid)
         else:
-            self._log_refusal("Unsubscribing from %r failed: %s", topic, result)
+            self.__log_refusal("Unsubscribing from %r failed: %s", topic, result)
         return result, mid
 
     def unsubscribe_all(self) -> bool:
@@ -318,16 +439,19 @@ class Mqtt:
             ValueError: The topic, QoS, size or a property is not allowed (MQTT 3.1.1, section 3.3),
                 or there are properties before MQTT 5.
         """
-        result = self.client.publish(topic, payload, qos, retain, properties)
+        if properties is None:
+            result = self.client.publish(topic, payload, qos, retain)
+        else:
+            result = self.client.publish(topic, payload, qos, retain, properties)
         # Only a failure has this class itself: looking into the tuple would take longer.
         if type(result) is MQTTMessageInfo:
-            self._log_refusal("Publishing to %r: %s", topic, result[0])
+            self.__log_refusal("Publishing to %r: %s", topic, result[0])
         elif _is_enabled_for(logging.DEBUG):
             logger.debug("Publishing to %r, mid %s", topic, result[1])
         return result
 
-    def _log_refusal(self, text: str, topic: Any, rc: int) -> None:
-        extra = fields(self.client._core, "call_refused", topic=topic, rc=int(rc))
+    def __log_refusal(self, text: str, topic: Any, rc: int) -> None:
+        extra = fields(self.__core, "call_refused", topic=topic, rc=int(rc))
         logger.error(text, topic, MQTTErrorCode(rc).name, extra=extra)
 
     def stats(self) -> Stats:
@@ -351,12 +475,12 @@ class Mqtt:
         With MQTT 5, a handler that takes one parameter more gets the properties. So it is with the
         other handlers too.
         """
-        return self._registrar("on_connect")
+        return self.__registrar("on_connect")
 
     @with_parentheses("mqtt.on_disconnect()")
     def on_disconnect(self) -> Callable[[HandlerT], HandlerT]:
         """Decorate a handler ``(client, userdata, rc)``, or ``()``, of the end of a connection."""
-        return self._registrar("on_disconnect")
+        return self.__registrar("on_disconnect")
 
     @with_parentheses("mqtt.on_message()")
     def on_message(self, topic: str | None = None) -> Callable[[HandlerT], HandlerT]:
@@ -371,7 +495,7 @@ class Mqtt:
             ValueError: The filter is malformed.
         """
         if topic is None:
-            return self._registrar("on_message")
+            return self.__registrar("on_message")
         return self.on_topic(topic)
 
     @with_parentheses("mqtt.on_topic('home/#')")
@@ -403,35 +527,66 @@ class Mqtt:
 
         QoS 0 counts as sent when it is written, QoS 1 and 2 when the broker has confirmed it.
         """
-        return self._registrar("on_publish")
+        return self.__registrar("on_publish")
 
     @with_parentheses("mqtt.on_subscribe()")
     def on_subscribe(self) -> Callable[[HandlerT], HandlerT]:
         """Decorate a handler ``(client, userdata, mid, granted_qos)`` of answers to SUBSCRIBE."""
-        return self._registrar("on_subscribe")
+        return self.__registrar("on_subscribe")
 
     @with_parentheses("mqtt.on_unsubscribe()")
     def on_unsubscribe(self) -> Callable[[HandlerT], HandlerT]:
         """Decorate a handler ``(client, userdata, mid)`` of answers to UNSUBSCRIBE."""
-        return self._registrar("on_unsubscribe")
+        return self.__registrar("on_unsubscribe")
 
     @with_parentheses("mqtt.on_log()")
     def on_log(self) -> Callable[[HandlerT], HandlerT]:
         """Decorate a handler ``(client, userdata, level, buf)`` of a line for every packet."""
-        return self._registrar("on_log")
+        return self.__registrar("on_log")
 
-    def _registrar(self, name: str) -> Callable[[HandlerT], HandlerT]:
+    @property
+    def _connect_handler(self) -> Callable[..., Any] | None:
+        """The handler of `on_connect`; it may be assigned too."""
+        return self.__handlers.get("on_connect")
+
+    @_connect_handler.setter
+    def _connect_handler(self, handler: Callable[..., Any] | None) -> None:
+        self.__set_handler("on_connect", handler)
+
+    @property
+    def _disconnect_handler(self) -> Callable[..., Any] | None:
+        """The handler of `on_disconnect`; it may be assigned too."""
+        return self.__handlers.get("on_disconnect")
+
+    @_disconnect_handler.setter
+    def _disconnect_handler(self, handler: Callable[..., Any] | None) -> None:
+        self.__set_handler("on_disconnect", handler)
+
+    def __set_handler(self, name: str, handler: Callable[..., Any] | None) -> None:
+        # Another client has this extension itself there.
+        if driving.is_ours(self.client):
+            setattr(self.client, name, handler)
+        self.__handlers[name] = handler
+
+    def __registrar(self, name: str) -> Callable[[HandlerT], HandlerT]:
         def decorator(handler: HandlerT) -> HandlerT:
             check_decorated(name, handler)
-            setattr(self.client, name, handler)
+            if name in ("on_connect", "on_disconnect"):
+                self.__set_handler(name, handler)
+            else:
+                setattr(self.client, name, handler)
             return handler
 
         return decorator
 
 
+#: The names of those attributes.
+MIRRORS = tuple(Mqtt.__annotations__)
+
+
 def _check_app(app: Any) -> None:
     """Raise TypeError for what is no application, nor a mock of one."""
-    if hasattr(app, "config") and hasattr(app, "extensions"):
+    if hasattr(app, "config"):
         return
     instead = "the Flask application, as in Mqtt(app) where app = Flask(__name__)"
     if callable(app):

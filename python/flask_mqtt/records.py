@@ -8,14 +8,15 @@ if TYPE_CHECKING:
     from ._core import Client as CoreClient
 
 
-def fields(core: CoreClient, event: str, **values: Any) -> dict[str, Any]:
+def fields(core: CoreClient | None, event: str, **values: Any) -> dict[str, Any]:
     """Return what goes into a record's ``extra``; the prefix keeps it apart from the record's own.
 
     Args:
-        core: Whose broker and client identifier are meant, where the values do not say so.
+        core: Whose broker and client identifier are meant, where the values do not say so; None
+            where a test has something else in the place of a client.
         event: What happened, as in ``connection_lost``.
         values: By their names without ``mqtt_``.
     """
-    broker, client_id = core.identity()
+    broker, client_id = (None, "") if core is None else core.identity()
     values = {"event": event, "broker": broker, "client_id": client_id, **values}
     return {f"mqtt_{name}": value for name, value in values.items()}

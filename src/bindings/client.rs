@@ -219,6 +219,11 @@ impl Client {
         result.map(|(code, mid)| (code as i32, mid)).map_err(to_python)
     }
 
+    /// Does not subscribe to filters on later connections.
+    fn forget(&self, filters: Vec<String>) {
+        self.core.forget(&filters);
+    }
+
     /// Unsubscribes from filters and returns `(rc, mid)`.
     fn unsubscribe(
         &self,

@@ -268,6 +268,11 @@ impl Client {
         self.shared.call(|session| session.subscribe(filters, properties, reuse))
     }
 
+    /// Forgets filters; see [`Session::forget`].
+    pub fn forget(&self, filters: &[String]) {
+        self.shared.call(|session| session.forget(filters));
+    }
+
     /// Unsubscribes; see [`Session::unsubscribe`].
     pub fn unsubscribe(
         &self,

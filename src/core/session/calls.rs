@@ -150,6 +150,11 @@ impl Session {
         Ok(result)
     }
 
+    /// Does not subscribe to these filters on later connections. The present one is as it was.
+    pub fn forget(&mut self, filters: &[String]) {
+        self.subscriptions.forget(filters);
+    }
+
     fn request(
         &mut self,
         request: impl FnOnce(u16) -> Control,

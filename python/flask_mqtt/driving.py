@@ -1,0 +1,160 @@
+"""How the extension drives its client: with the calls of Flask-MQTT, and what it has beyond them.
+
+So an application's tests may put something else in the place of `flask_mqtt.Client`, or of one of
+its methods, and see these calls. A client that is none of ours sees no others, but for `configure`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .client import Client
+from .constants import MQTTv5
+from .enums import CallbackAPIVersion
+from .handlers import HandlerSlot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .config import Config
+
+#: The settings that calls of Flask-MQTT tell a client.
+_CALLED = {
+    "client_id", "clean_session", "transport", "protocol_version", "username", "password",
+    "broker_url", "broker_port", "keepalive", "bind_address", "connect_properties",
+    "last_will_topic", "last_will_message", "last_will_qos", "last_will_retain",
+    "last_will_properties", "tls_enabled", "tls_ca_certs", "tls_certfile", "tls_keyfile",
+    "tls_keyfile_password", "tls_cert_reqs", "tls_version", "tls_ciphers", "tls_insecure",
+    "tls_alpn", "tls_context",
+}  # fmt: skip
+
+
+#: As it is before a test puts something else there.
+_OURS = Client.subscribe
+
+
+def new_client() -> Client:
+    """Make a client of the class that the package has now: a test may have put another there."""
+    package: Any = import_module(__package__)
+    client: Client = package.Client(CallbackAPIVersion.VERSION1)
+    return client
+
+
+def is_ours(client: Any) -> bool:
+    """Whether a client is one of ours, and not something in its place.
+
+    What only claims to be one, as a mock with a specification does, is none.
+    """
+    return issubclass(type(client), Client)
+
+
+def adopt(client: Client, values: Config) -> Config:
+    """Give a client all values of the configuration, and return what it is to connect with."""
+    if is_ours(client):
+        return client._adopt(values)  # noqa: SLF001 - what it has for the extension
+    return values
+
+
+def introduce(
+    client: Any, values: Config, on_connect: Callable[..., None], on_disconnect: Callable[..., None]
+) -> None:
+    """Set on a client that is none of ours what `init_app` of Flask-MQTT sets on it."""
+    client._client_id = values.client_id.encode()  # noqa: SLF001 - as Flask-MQTT does
+    try:
+        client.transport = values.transport
+        client.protocol = values.protocol_version
+        client.clean_session = values.clean_session
+    except AttributeError:
+        client._transport = values.transport  # noqa: SLF001
+        client._protocol = values.protocol_version  # noqa: SLF001
+        client._clean_session = values.clean_session  # noqa: SLF001
+    client.on_connect = on_connect
+    client.on_disconnect = on_disconnect
+
+
+def set_will(client: Client, values: Config) -> None:
+    """Set the will, where there is one."""
+    if values.last_will_topic is None:
+        return
+    client.will_set(
+        values.last_will_topic,
+        values.last_will_message,
+        values.last_will_qos,
+        values.last_will_retain,
+        **given(properties=values.last_will_properties),
+    )
+
+
+def set_up(client: Client, values: Config, settings: Config) -> None:
+    """Set the user, TLS, and what Flask-MQTT has no method for.
+
+    Args:
+        client: The client.
+        values: What the extension says.
+        settings: The same, with what was set on the client where the extension says nothing.
+    """
+    if values.username is not None:
+        client.username_pw_set(values.username, values.password)
+    if values.tls_context is not None:
+        client.tls_set_context(values.tls_context)
+    elif values.tls_enabled:
+        client.tls_set(
+            ca_certs=settings.tls_ca_certs,
+            certfile=settings.tls_certfile,
+            keyfile=settings.tls_keyfile,
+            cert_reqs=settings.tls_cert_reqs,
+            tls_version=settings.tls_version,
+            ciphers=settings.tls_ciphers,
+            **given(
+                keyfile_password=settings.tls_keyfile_password, alpn_protocols=settings.tls_alpn
+            ),
+        )
+        if settings.tls_insecure:
+            client.tls_insecure_set(settings.tls_insecure)
+    further = values.further(_CALLED)
+    # What stands in for a client may lack it.
+    if further and hasattr(client, "configure"):
+        client.configure(**further)
+
+
+def connect(client: Client, settings: Config, *, later: bool) -> Any:
+    """Call `connect`, or for ``later`` `connect_async`, and return what that returns."""
+    further = given(
+        bind_address=settings.bind_address,
+        # A session is clean with every connection, as before MQTT 5, and not with the first alone.
+        clean_start=settings.clean_session if settings.protocol_version == MQTTv5 else None,
+        properties=settings.connect_properties,
+    )
+    call = client.connect_async if later else client.connect
+    where: Any = settings.broker_url
+    return call(where, settings.broker_port, keepalive=settings.keepalive, **further)
+
+
+def subscribes_itself(client: Any) -> bool:
+    """Whether a client subscribes again with each connection, and nobody watches `subscribe`."""
+    return is_ours(client) and "subscribe" not in vars(client) and type(client).subscribe is _OURS
+
+
+@contextlib.contextmanager
+def reusing(client: Any) -> Iterator[None]:
+    """Not subscribe to anything twice on one connection."""
+    client._in_on_connect = True  # noqa: SLF001 - as in a handler of `on_connect`
+    try:
+        yield
+    finally:
+        client._in_on_connect = False  # noqa: SLF001
+
+
+def call_directly(name: str, handler: Callable[..., Any], *arguments: Any) -> None:
+    """Call a handler with as many of the arguments as it takes."""
+    slot: Any = vars(Client).get(name) or getattr(Client, name)
+    if isinstance(slot, HandlerSlot):
+        arguments = arguments[: slot.fit(handler).before]
+    handler(*arguments)
+
+
+def given(**arguments: Any) -> dict[str, Any]:
+    """Return those arguments that are not None."""
+    return {name: value for name, value in arguments.items() if value is not None}
