@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .callbacks import Callbacks
 from .client_settings import ClientSettings
 from .constants import MQTTv5
 from .records import fields
+
+if TYPE_CHECKING:
+    from .config import Config
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -22,6 +25,8 @@ class Attempts(ClientSettings, Callbacks):
 
     #: Whether the connection has other settings than the client.
     _settings_changed = False
+    #: What the last attempt was made with.
+    _used_settings: Config | None = None
 
     def configure(self, **values: Any) -> None:
         """Change settings for the next attempt to connect, also an automatic one.
@@ -64,12 +69,21 @@ class Attempts(ClientSettings, Callbacks):
         if report_first:
             # A handler that connects has a context of its own.
             self._call_on_pre_connect(self._dispatcher.call_elsewhere)
+        settings, spoke_5 = self._connection_settings, self._speaks_5
+        options = settings.connect_options(make_headers=report_first)
         self._settings_changed = False
-        options = self._connection_settings.connect_options(make_headers=report_first)
-        self._speaks_5 = self._connection_settings.protocol_version == MQTTv5
+        self._speaks_5 = settings.protocol_version == MQTTv5
         # The connection's thread may ask as soon as it runs.
         self._ask()
-        return self._core.connect(options, report_first)
+        try:
+            descriptor = self._core.connect(options, report_first, self._dispatcher.running)
+        except BaseException:
+            # A connection that there is goes on, and its next attempt is made with these.
+            self._settings_changed, self._speaks_5 = True, spoke_5
+            self._ask()
+            raise
+        self._used_settings = settings
+        return descriptor
 
     def _attempt_event(self) -> None:
         if not self._core.is_asking():
@@ -78,8 +92,10 @@ class Attempts(ClientSettings, Callbacks):
         super()._attempt_event()
         self._settings_changed = False
         try:
-            self._core.answer(self._connection_settings.connect_options())
-            self._speaks_5 = self._connection_settings.protocol_version == MQTTv5
+            settings = self._connection_settings
+            self._core.answer(settings.connect_options())
+            self._speaks_5 = settings.protocol_version == MQTTv5
+            self._used_settings = settings
         except Exception:
             text = "No connection can be made with the new settings; those before stay"
             logger.exception(text, extra=fields(self._core, "settings_refused"))

@@ -29,6 +29,8 @@ from .reasoncodes import PacketTypes, ReasonCode, reason_codes
 from .records import fields
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask import Flask
 
     from .handlers import Handler
@@ -98,6 +100,9 @@ class Callbacks:
         "client, userdata, level, buf",
     )
 
+    #: The extension's bookkeeping where a connection has ended and `on_disconnect` is not called.
+    _gone_hook: Callable[[], None] | None = None
+
     _on_connect: Fitted | None = None
     _on_connect_fail: Fitted | None = None
     _on_pre_connect: Fitted | None = None
@@ -123,6 +128,7 @@ class Callbacks:
                 _core.EVENT_NOTICE: self._notice_event,
                 _core.EVENT_ATTEMPT: self._attempt_event,
                 _core.EVENT_CONNECT_FAILED: self._connect_failed_event,
+                _core.EVENT_REPLACED: self._gone,
             },
             self._catch_up,
         )
@@ -352,6 +358,12 @@ class Callbacks:
         self._guarded(self._disconnect_hook, self, self._dispatcher.userdata, rc)
         self._is_ending = False
         self._dispatcher.connection_ended()
+
+    def _gone(self) -> None:
+        """Be without a connection, of whose end `on_disconnect` does not hear."""
+        self._unseen = None
+        if self._gone_hook is not None:
+            self._gone_hook()
 
     def _call_on_disconnect(self, _client: Any, userdata: Any, rc: int) -> None:
         """Call the application's `on_disconnect`, with the arguments that it can take."""

@@ -23,6 +23,8 @@ class ClientAttributes(Attempts):
 
     #: Whether `connect_async` was called, and nothing has connected since.
     _connect_with_loop = False
+    #: Whether `connect` has raised, and nothing tries to connect since.
+    _retry_with_loop = False
     #: Whether there is a host to connect to.
     _has_host = False
 
@@ -140,7 +142,7 @@ class ClientAttributes(Attempts):
         return self._connection_settings.endpoints()[0]
 
     def _assign_setting(self, attribute: str, **values: Any) -> None:
-        if self._connect_with_loop or self._core.is_running():
+        if self._connect_with_loop or self._core.is_wanted():
             raise RuntimeError(
                 f"{attribute} cannot be assigned while there is a connection, or one is made: "
                 "call disconnect() first"

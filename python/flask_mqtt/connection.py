@@ -71,6 +71,10 @@ class Connection(ClientAttributes):
         That is when TCP, and TLS and the websocket where there are some, are there. A connection
         that there is ends first. Lost later, it is made again until `disconnect`.
 
+        Where this raises, automatic attempts follow, with the new arguments, if there was a
+        connection, one was tried, or a loop runs. Otherwise they begin with `loop_start` or
+        `loop_forever`.
+
         Args:
             host: Host name or address, a URL, or the path of a unix socket with that transport.
                 Several URLs, with commas between them, are tried in turn.
@@ -130,14 +134,19 @@ class Connection(ClientAttributes):
         self._connect_with_loop = False
         self._has_host = True
         had_file = self._core.is_keeping()
-        wait_for(self._start_connecting(report_first=True))
         try:
+            wait_for(self._start_connecting(report_first=True))
             self._core.outcome()
         except Exception:
-            # Who tries again with another client can have it.
-            if not had_file:
-                self._close_file()
+            if not self._core.is_wanted():
+                self._retry_with_loop = True
+                # Who tries again with another client can have it.
+                if not had_file:
+                    self._close_file()
+            if not self._core.is_connected():
+                self._gone()
             raise
+        self._retry_with_loop = False
         return MQTT_ERR_SUCCESS
 
     def _open_connection_async(self) -> None:
@@ -149,7 +158,7 @@ class Connection(ClientAttributes):
 
     def _connect_now(self) -> None:
         os.close(self._start_connecting(report_first=False))
-        self._connect_with_loop = False
+        self._connect_with_loop = self._retry_with_loop = False
 
     def disconnect(self, reasoncode: int | None = None, properties: Any = None) -> MQTTErrorCode:
         """Send DISCONNECT, so that no will is published, and stop reconnecting.
@@ -180,7 +189,7 @@ class Connection(ClientAttributes):
             if number < 0:
                 raise ValueError(f"reasoncode {number}: it must be from 0 to 255")
             reason = int(ReasonCode(PacketTypes.DISCONNECT, identifier=number))
-        self._connect_with_loop = False
+        self._connect_with_loop = self._retry_with_loop = False
         was_open = self._core.is_open()
         if self._dispatcher.running:
             self._is_ending = self._is_ending or was_open
@@ -208,11 +217,12 @@ class Connection(ClientAttributes):
         """
         was_open = self._core.is_open()
         self._end_connection()
+        self._gone()
         if was_open:
             self._log_change("disconnected", "Disconnected from", rc=0)
 
     def _end_connection(self) -> None:
-        self._connect_with_loop = False
+        self._connect_with_loop = self._retry_with_loop = False
         self._wait_for_end(self._core.disconnect(report=False, reason=0, properties=None))
         self._close_file()
 

@@ -151,7 +151,12 @@ class Dispatcher(Messages):
 
         Args:
             threads: How many are to handle messages: with more than one, so many besides.
+
+        Raises:
+            OSError: The process has no descriptors left.
+            RuntimeError: The system starts no other thread.
         """
+        wake = self._wake_socket()
         predecessors = tuple(self._callers)
         if not predecessors:
             # Made anew, so that it is the patched one where the application patched before.
@@ -162,7 +167,13 @@ class Dispatcher(Messages):
             self._wake_all()
         self._settle()
         self._threads = [thread for thread in self._threads if thread.is_alive()]
-        self._start_thread("mqtt-dispatch", self.caller, self._run, token, predecessors, threads)
+        arguments = (token, wake, predecessors, threads)
+        try:
+            self._start_thread("mqtt-dispatch", self.caller, self._run, *arguments)
+        except RuntimeError:
+            wake.close()
+            self._token = None
+            raise
 
     def _start_thread(
         self, name: str, caller: Caller, work: Callable[..., None], *arguments: Any
@@ -313,8 +324,14 @@ class Dispatcher(Messages):
         descriptor = self._core.wake_fd()
         return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
 
-    def _run(self, token: object, predecessors: tuple[threading.Thread, ...], threads: int) -> None:
-        with self._wake_socket() as wake:
+    def _run(
+        self,
+        token: object,
+        wake: socket.socket,
+        predecessors: tuple[threading.Thread, ...],
+        threads: int,
+    ) -> None:
+        with wake:
             wake.settimeout(None)
 
             def wait() -> bool:

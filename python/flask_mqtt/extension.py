@@ -189,6 +189,7 @@ class Mqtt:
             self.client._connect_hook = self._handle_connect
             self.client._disconnect_hook = self._handle_disconnect
             self.client._fork_hook = self.__forked
+            self.client._gone_hook = self.__gone
 
     @property
     def __core(self) -> CoreClient | None:
@@ -274,6 +275,9 @@ class Mqtt:
         else:
             with self.app.app_context():
                 driving.call_directly(name, handler, *arguments)
+
+    def __gone(self) -> None:
+        self.connected = False
 
     def __forked(self) -> None:
         # So that `init_app` connects in the child.

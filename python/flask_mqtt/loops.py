@@ -22,6 +22,8 @@ class Loops(Connection):
     def loop_start(self) -> MQTTErrorCode:
         """Start a thread that calls handlers, and connect where `connect_async` was called.
 
+        It also connects where `connect` has raised, and nothing has tried since.
+
         With ``handler_threads`` above 1 in the settings, it starts so many to handle messages.
         Called by a handler after `loop_stop`, the thread begins when that handler has returned.
 
@@ -31,7 +33,7 @@ class Loops(Connection):
         if self._dispatcher.running:
             return MQTT_ERR_INVAL
         # A bad file is an exception here, which leaves no thread behind.
-        if self._connect_with_loop:
+        if self._connect_with_loop or self._retry_with_loop:
             self._connect_now()
         self._dispatcher.start(self._connection_settings.handler_threads)
         return MQTT_ERR_SUCCESS
@@ -90,6 +92,7 @@ class Loops(Connection):
     ) -> MQTTErrorCode:
         """Call handlers in this thread until `disconnect`, and connect first after `connect_async`.
 
+        Where `connect` has raised, it goes on trying.
         It also returns when a connection has ended that is not to be made again
         (``reconnect_on_failure``). What a handler raises is treated as by `loop`.
 
@@ -121,7 +124,7 @@ class Loops(Connection):
     def _connect_first(self, retry: bool) -> None:
         if not self._has_host:
             raise ValueError("there is no host to connect to: call connect() first")
-        if self._connect_with_loop and retry:
+        if self._retry_with_loop or (self._connect_with_loop and retry):
             self._connect_now()
         elif self._connect_with_loop:
             try:

@@ -78,16 +78,24 @@ impl Client {
     }
 
     /// Starts connecting, and returns a descriptor that reads as closed when the first attempt is
-    /// over, if `report_first`.
+    /// over, if `report_first`. With `for_good` others follow that one if it fails; without, they do
+    /// where there was a connection, or one was tried.
     fn connect(
         &self,
         py: Python<'_>,
         options: ConnectOptions<'_>,
         report_first: bool,
+        for_good: bool,
     ) -> PyResult<RawFd> {
         let options = options.into_core()?;
         // Opening the file that messages are kept in may take a moment.
-        let connect = || self.core.connect(options, report_first);
+        let connect = || {
+            if report_first && for_good {
+                self.core.connect_for_good(options)
+            } else {
+                self.core.connect(options, report_first)
+            }
+        };
         Ok(py.detach(connect).map_err(to_python)?.into_raw_fd())
     }
 
@@ -277,6 +285,11 @@ impl Client {
     /// Whether the connection's thread runs. The dispatcher is woken when it ends.
     fn is_running(&self) -> bool {
         self.core.is_running()
+    }
+
+    /// Whether the connection's thread runs, and was not told to end.
+    fn is_wanted(&self) -> bool {
+        self.core.is_wanted()
     }
 
     /// Whether the broker accepted the present connection.

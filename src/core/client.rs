@@ -3,10 +3,11 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 use super::connection::run;
@@ -22,7 +23,7 @@ use super::shared::{Outcome, Shared};
 use super::signal::Signal;
 use super::stats::Stats;
 use super::store::Store;
-use super::task::{Stop, Task};
+use super::task::{First, Stop, Task};
 use super::transport::check;
 
 /// How long a file that is being closed is waited for where it is to be opened again.
@@ -40,6 +41,11 @@ struct Running {
 impl Running {
     fn is_foreign(&self) -> bool {
         self.process != std::process::id()
+    }
+
+    /// Whether it has not ended, and is not to end.
+    fn is_wanted(&self) -> bool {
+        !self.done.is_over() && *self.stop.borrow() == Stop::No
     }
 }
 
@@ -84,49 +90,78 @@ impl Client {
     /// connection that there is ends first.
     ///
     /// With `report_first`, the returned descriptor reads as closed when the transport is open or the
-    /// attempt failed; [`Self::outcome`] says which, and there is no second attempt. Without, the
-    /// thread goes on trying.
+    /// attempt failed; [`Self::outcome`] says which. There is no second attempt then, unless a connection
+    /// was wanted already: an attempt that fails does not end what makes that again. Without, the thread
+    /// goes on trying.
     ///
     /// # Errors
     /// [`Error::Option`] and the like for options that cannot be used, [`Error::File`] and
     /// [`Error::Tls`] for certificates and keys, [`Error::Persistence`] for the file that messages are kept
-    /// in, which is opened here, [`Error::Io`] when no thread or descriptor can be had.
+    /// in, which is opened here, [`Error::Io`] when no thread or descriptor can be had. A connection that
+    /// there is goes on then.
     pub fn connect(&self, options: ConnectOptions, report_first: bool) -> Result<OwnedFd, Error> {
+        let first = if report_first { First::Reported } else { First::Automatic };
+        self.start(options, first)
+    }
+
+    /// Does as [`Self::connect`] with `report_first`, and goes on trying where the first attempt fails.
+    ///
+    /// # Errors
+    /// Those of [`Self::connect`].
+    pub fn connect_for_good(&self, options: ConnectOptions) -> Result<OwnedFd, Error> {
+        self.start(options, First::ReportedOfMany)
+    }
+
+    fn start(&self, options: ConnectOptions, first: First) -> Result<OwnedFd, Error> {
         options.validate()?;
         check(&options)?;
         self.open_file(&options)?;
-        let mut running = self.lock_running();
-        let previous = running.take().inspect(|previous| {
-            previous.stop.send_replace(Stop::Replaced);
-        });
+        // Everything that may fail comes before the connection that there is.
         let opened = Arc::new(Outcome::default());
         let waiter = opened.waiter()?;
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let (stop, stopped) = watch::channel(Stop::No);
         let done = Arc::new(Signal::default());
-        let task = Task {
-            shared: self.shared.clone(),
-            options: Arc::new(options),
-            stop: stopped.clone(),
-            opened: opened.clone(),
-            report_first,
-            chosen_client_id: None,
+        let mut running = self.lock_running();
+        let (hand_over, handed_over) = mpsc::channel();
+        let thread =
+            thread::Builder::new().name("mqtt-connection".to_owned()).spawn(move || {
+                if let Ok(beginning) = handed_over.recv() {
+                    work(beginning);
+                }
+            })?;
+        let previous = running.take();
+        let first = match (&previous, first) {
+            (Some(previous), First::Reported) if previous.is_wanted() => First::ReportedOfMany,
+            _ => first,
         };
+        if let Some(previous) = &previous {
+            // Of an end that was wanted before, `on_disconnect` hears all the same.
+            previous.stop.send_if_modified(|stop| {
+                let is_new = *stop == Stop::No;
+                if is_new {
+                    *stop = Stop::Replaced;
+                }
+                is_new
+            });
+        }
+        let shared = self.shared.clone();
         let end = End {
-            shared: self.shared.clone(),
-            stop: stopped,
+            shared: shared.clone(),
+            stop: stopped.clone(),
             opened: opened.clone(),
             done: done.clone(),
         };
-        let thread =
-            std::thread::Builder::new().name("mqtt-connection".to_owned()).spawn(move || {
-                let _end = end;
-                if let Some(previous) = previous {
-                    // The session has one connection at a time. The old thread ends within the time for a
-                    // good-bye; if it panicked, it has ended.
-                    let _ = previous.thread.join();
-                }
-                work(task);
-            })?;
+        let task = Task {
+            shared,
+            options: Arc::new(options),
+            stop: stopped,
+            opened: opened.clone(),
+            first,
+            chosen_client_id: None,
+        };
+        // The thread takes it: it does nothing else yet.
+        let _ = hand_over.send(Beginning { task, end, runtime, previous });
         *running = Some(Running { process: std::process::id(), thread, stop, opened, done });
         Ok(waiter)
     }
@@ -337,6 +372,11 @@ impl Client {
         self.lock_running().as_ref().is_some_and(|running| !running.done.is_over())
     }
 
+    /// Whether there is an I/O thread that was not told to end.
+    pub fn is_wanted(&self) -> bool {
+        self.lock_running().as_ref().is_some_and(Running::is_wanted)
+    }
+
     /// Whether the broker accepted the present connection.
     pub fn is_connected(&self) -> bool {
         self.shared.lock().is_connected()
@@ -413,7 +453,7 @@ struct End {
 
 impl Drop for End {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             self.shared.with_session(|session| {
                 let accepted = session.is_connected();
                 session.lost();
@@ -428,26 +468,37 @@ impl Drop for End {
         if *self.stop.borrow() != Stop::Replaced {
             self.shared.lock().release();
         }
-        self.opened.give_up();
         // The file may have waited for the end of the connection.
         self.shared.bell.ring();
         self.done.give_for_good();
         self.shared.inbox.wake();
+        // Who hears of the last attempt finds no thread any more.
+        self.opened.give_up();
     }
 }
 
+/// What the I/O thread begins with.
+struct Beginning {
+    task: Task,
+    /// Dropped last.
+    end: End,
+    runtime: Runtime,
+    previous: Option<Running>,
+}
+
 /// The body of the I/O thread.
-fn work(task: Task) {
+fn work(beginning: Beginning) {
+    let Beginning { task, end: _end, runtime, previous } = beginning;
+    if let Some(previous) = previous {
+        // The session has one connection at a time. The old thread ends within the time for a
+        // DISCONNECT; if it panicked, it has ended.
+        let _ = previous.thread.join();
+    }
     task.shared.inbox.set_limits(&task.options.limits);
     task.shared.with_session(|session| session.configure(task.options.clone()));
-    match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
-        Ok(runtime) => {
-            runtime.block_on(run(task));
-            // A name look-up may still hang; nobody waits for it.
-            runtime.shutdown_background();
-        }
-        Err(error) => task.opened.finish(Err(error.into())),
-    }
+    runtime.block_on(run(task));
+    // A name look-up may still hang; nobody waits for it.
+    runtime.shutdown_background();
 }
 
 #[cfg(test)]

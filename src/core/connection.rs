@@ -17,7 +17,7 @@ use super::pause::Pause;
 use super::property::Properties;
 use super::session::{Backoff, Event, LogLevel};
 use super::shared::Shared;
-use super::task::{Stop, Task};
+use super::task::{First, Stop, Task};
 use super::transport::{Stream, open};
 use super::unanswered::{explain, look_at};
 
@@ -35,7 +35,7 @@ const IDENTIFIER_REJECTED: u8 = 2;
 /// Runs until a stop is wanted, or until there is no connection any more where none is to be made again.
 pub async fn run(mut task: Task) {
     let mut backoff = Backoff::default();
-    let mut first = task.report_first;
+    let mut first = task.first != First::Automatic;
     // What came of the brokers that were tried since the last delay.
     let mut failures = Vec::new();
     task.ensure_client_id();
@@ -70,8 +70,14 @@ pub async fn run(mut task: Task) {
                 continue;
             }
             if first {
-                task.opened.finish(Err(only_or_all(failures)));
-                return;
+                let result = Err(only_or_all(std::mem::take(&mut failures)));
+                if task.first == First::Reported {
+                    // Who waits is woken when the thread has ended.
+                    task.opened.settle(result);
+                    return;
+                }
+                task.opened.finish(result);
+                first = false;
             }
             failures.clear();
         }
@@ -185,6 +191,7 @@ async fn serve(task: &mut Task, stream: Box<dyn Stream>) -> Attempt {
                 link.pause.end(session);
                 if stop == Stop::Replaced && session.is_connected() {
                     session.report(replaced(&task.options));
+                    session.report(Event::Replaced);
                 }
                 session.lost();
                 if stop == Stop::Reported {

@@ -146,8 +146,13 @@ pub struct Outcome {
 impl Outcome {
     /// Says how it went.
     pub fn finish(&self, result: Result<(), Error>) {
-        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        self.settle(result);
         self.done.give();
+    }
+
+    /// Notes how it went, for who is woken later.
+    pub fn settle(&self, result: Result<(), Error>) {
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
     }
 
     /// A descriptor that reads as closed when it is known, or when nobody will say it any more.

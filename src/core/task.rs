@@ -21,6 +21,17 @@ pub enum Stop {
     Replaced,
 }
 
+/// What becomes of the first attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum First {
+    /// It is one as all others.
+    Automatic,
+    /// Somebody waits for it, and it is the last one if it fails.
+    Reported,
+    /// Somebody waits for it, and others follow if it fails.
+    ReportedOfMany,
+}
+
 /// What the thread is started with.
 pub struct Task {
     /// What it shares with the application's threads.
@@ -31,8 +42,8 @@ pub struct Task {
     pub stop: watch::Receiver<Stop>,
     /// How the first attempt to connect went.
     pub opened: Arc<Outcome>,
-    /// Whether the first attempt is reported to a waiter, and is the last one if it fails.
-    pub report_first: bool,
+    /// What becomes of the first attempt.
+    pub first: First,
     /// The identifier that was made up, where the application has none.
     pub chosen_client_id: Option<String>,
 }

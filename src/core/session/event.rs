@@ -96,6 +96,8 @@ pub enum Event {
     },
     /// The connection ended.
     Disconnected(End),
+    /// The connection ended, because another one takes its place: `on_disconnect` does not hear of it.
+    Replaced,
     /// An attempt to connect comes next, for which the application wants to be asked.
     Attempt,
     /// An attempt to connect failed before the broker could be sent anything.
@@ -185,7 +187,7 @@ impl Event {
             | Self::Unsubscribed { codes, properties, .. } => {
                 codes.len() + size(properties.as_ref())
             }
-            Self::Attempt | Self::ConnectFailed => 0,
+            Self::Attempt | Self::ConnectFailed | Self::Replaced => 0,
         }
     }
 }

@@ -8,7 +8,7 @@ use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::Event;
 use rumqttc::mqttbytes::v4::Packet;
 
-use super::support::{App, Broker};
+use super::support::{App, Broker, ClosedPort, wait_closed};
 
 #[test]
 fn a_lost_connection_is_made_again_and_what_was_unconfirmed_is_sent_again() {
@@ -116,4 +116,38 @@ fn a_broker_that_does_not_answer_a_ping_is_given_up() {
     let (code, notice) = app.wait_lost();
     assert_eq!(code, 16);
     assert!(notice.contains("no answer to PINGREQ within the keep alive of 1 s"), "{notice}");
+}
+
+#[test]
+fn an_attempt_that_fails_does_not_end_the_automatic_ones() {
+    let (broker, closed) = (Broker::new(), ClosedPort::new());
+    let mut options = broker.options();
+    options.reconnect_delay_min = Duration::from_millis(50);
+    let (app, connection) = App::connected(&broker, options.clone());
+    drop(connection);
+    app.wait_lost();
+    // Nobody is there, neither at the first place nor at the second.
+    let mut elsewhere = closed.options();
+    elsewhere.reconnect_delay_min = Duration::from_millis(50);
+    app.connect(elsewhere).unwrap_err();
+    assert!(app.client.is_wanted());
+    app.wait(|event| *event == Event::ConnectFailed);
+    app.connect(options).unwrap();
+    broker.accept();
+}
+
+#[test]
+fn the_first_attempt_is_the_last_one_unless_others_are_wanted() {
+    let closed = ClosedPort::new();
+    let mut options = closed.options();
+    options.reconnect_delay_min = Duration::from_millis(50);
+    let app = App::new();
+    app.connect(options.clone()).unwrap_err();
+    assert!(!app.client.is_running());
+    wait_closed(app.client.connect_for_good(options).unwrap());
+    app.client.outcome().unwrap().unwrap_err();
+    assert!(app.client.is_wanted());
+    app.wait(|event| *event == Event::ConnectFailed);
+    app.disconnect();
+    assert!(!app.client.is_running());
 }
