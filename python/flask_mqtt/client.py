@@ -297,11 +297,16 @@ class Client(Loops, Decorators, Unsupported):
     def unsubscribe(
         self, topic: str | list[str], properties: Any = None
     ) -> tuple[MQTTErrorCode, int | None]:
-        """Unsubscribe from a filter or a list of filters. Returns as `subscribe` does.
+        """Unsubscribe from a filter or a list of filters.
 
         Args:
             topic: The filter, or a list.
             properties: For MQTT 5: a `Properties` object or a dict.
+
+        Returns:
+            ``(rc, mid)``, or ``(MQTT_ERR_NO_CONN, None)`` without a connection: the next one does
+            not subscribe to the filter, and sends UNSUBSCRIBE where the broker has kept the session
+            (MQTT 3.1.1, 3.1.2.4).
 
         Raises:
             ValueError: A filter is not allowed, the argument has another form, or there are

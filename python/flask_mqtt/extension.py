@@ -389,16 +389,20 @@ class Mqtt:
             properties: For MQTT 5: a :class:`Properties` object or a dict.
 
         Returns:
-            ``(rc, mid)``; ``(MQTT_ERR_NO_CONN, None)`` without a connection, where the subscription
-            stays; None for a filter that is not subscribed to.
+            ``(rc, mid)``; None for a filter that is not subscribed to. Without a connection
+            ``(MQTT_ERR_NO_CONN, None)``: the filter is not subscribed to any more, and the broker
+            is told with the next connection, if it has kept the session.
         """
         entry = self.topics.get(topic)
         if entry is None:
             return None
         result, mid = self.client.unsubscribe(topic, **driving.given(properties=properties))
-        if result == MQTT_ERR_SUCCESS:
+        if result in (MQTT_ERR_SUCCESS, MQTT_ERR_NO_CONN):
             self.topics.pop(topic, None)
+        if result == MQTT_ERR_SUCCESS:
             logger.debug("Unsubscribing from %r, mid %s", topic, mid)
+        elif result == MQTT_ERR_NO_CONN:
+            logger.info("Not connected: %r will not be subscribed on the next connection", topic)
         else:
             self.__log_refusal("Unsubscribing from %r failed: %s", topic, result)
         return result, mid

@@ -42,7 +42,7 @@ class Inherited:
         return self.core.subscribe(*request)
 
     def unsubscribe(self, *request: Any) -> tuple[int, int | None]:
-        """Do as the core does."""
+        """Keep it for the connection too."""
         self._tell()
         return self.core.unsubscribe(*request)
 

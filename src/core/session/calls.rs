@@ -131,8 +131,8 @@ impl Session {
         self.request(|mid| Control::Subscribe { mid, filters, properties })
     }
 
-    /// Unsubscribes from filters. Returns as [`Self::subscribe`] does; without a connection nothing
-    /// changes.
+    /// Unsubscribes from filters, without a connection with the next one. Returns as
+    /// [`Self::subscribe`] does.
     pub fn unsubscribe(
         &mut self,
         filters: Vec<String>,
@@ -142,6 +142,10 @@ impl Session {
             validate_filter(filter)?;
         }
         properties.validate(Place::Unsubscribe)?;
+        if !self.is_open() {
+            self.subscriptions.forget_later(filters, &properties);
+            return Ok((ReturnCode::NoConnection, None));
+        }
         let unwanted = filters.clone();
         let result = self.request(|mid| Control::Unsubscribe { mid, filters, properties })?;
         if result.0 == ReturnCode::Success {

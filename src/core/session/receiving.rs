@@ -54,7 +54,7 @@ impl Session {
         if !session_present {
             self.incoming.forget(now, &mut self.output);
         }
-        self.subscriptions.restore(&mut self.ids, &mut self.output)?;
+        self.subscriptions.restore(session_present, &mut self.ids, &mut self.output)?;
         self.outgoing.resend(session_present, self.window(), &self.terms, &mut self.output)?;
         if let Link::Connecting { held, .. } = std::mem::replace(&mut self.link, Link::Connected) {
             for (publish, progress) in held {

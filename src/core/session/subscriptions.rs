@@ -7,8 +7,12 @@ use indexmap::IndexMap;
 use super::super::error::Error;
 use super::super::packet::{Control, SubscribeOptions, Subscription};
 use super::super::property::Properties;
+use super::event::{Event, LogLevel};
 use super::ids::Ids;
 use super::output::Output;
+
+/// So many filters may wait for an UNSUBSCRIBE on the next connection.
+pub const MOST_UNWANTED: usize = 10_000;
 
 /// What the present connection has of a filter.
 #[derive(Debug)]
@@ -23,6 +27,10 @@ struct Sent {
 pub struct Subscriptions {
     /// Every filter that is subscribed to, in the order of subscription.
     wanted: IndexMap<String, (SubscribeOptions, Properties)>,
+    /// What was unsubscribed from without a connection: a session that the broker has kept still has it.
+    unwanted: IndexMap<String, Properties>,
+    /// How many of those were forgotten, because others came.
+    forgotten: usize,
     /// Requests without an answer, in the order of the calls.
     requests: VecDeque<Control>,
     /// What was subscribed to on the present connection, and with which SUBSCRIBE.
@@ -32,13 +40,15 @@ pub struct Subscriptions {
 impl Subscriptions {
     /// What is wanted, as if nothing had been sent.
     pub fn anew(&self) -> Self {
-        Self { wanted: self.wanted.clone(), ..Self::default() }
+        let (wanted, unwanted) = (self.wanted.clone(), self.unwanted.clone());
+        Self { wanted, unwanted, forgotten: self.forgotten, ..Self::default() }
     }
 
     /// Remembers the filters for this and every later connection.
     pub fn want(&mut self, filters: &[Subscription], properties: &Properties) {
         for Subscription { filter, options } in filters {
             self.wanted.insert(filter.clone(), (*options, properties.clone()));
+            self.unwanted.shift_remove(filter);
         }
     }
 
@@ -47,6 +57,17 @@ impl Subscriptions {
         for filter in filters {
             self.wanted.shift_remove(filter);
         }
+    }
+
+    /// Remembers, without a connection, to unsubscribe from the filters with the next one.
+    pub fn forget_later(&mut self, filters: Vec<String>, properties: &Properties) {
+        self.forget(&filters);
+        for filter in filters {
+            self.unwanted.insert(filter, properties.clone());
+        }
+        let excess = self.unwanted.len().saturating_sub(MOST_UNWANTED);
+        self.unwanted.drain(..excess);
+        self.forgotten += excess;
     }
 
     /// The identifier of the SUBSCRIBE of this connection, if one was sent for all of these.
@@ -73,12 +94,35 @@ impl Subscriptions {
         Ok(())
     }
 
-    /// Begins a connection: sends the requests without an answer, then one SUBSCRIBE for every other
-    /// wanted filter.
-    pub fn restore(&mut self, ids: &mut Ids, output: &mut Output) -> Result<(), Error> {
+    /// Begins a connection: sends the requests without an answer, then one UNSUBSCRIBE for every filter
+    /// that only a session of the broker's still has, and one SUBSCRIBE for every other wanted filter.
+    pub fn restore(
+        &mut self,
+        session_present: bool,
+        ids: &mut Ids,
+        output: &mut Output,
+    ) -> Result<(), Error> {
         for request in &self.requests {
             send(request, &mut self.sent, output)?;
         }
+        if !session_present {
+            self.unwanted.clear();
+            self.forgotten = 0;
+        }
+        if self.forgotten > 0 {
+            output.events.push_back(still_subscribed(std::mem::take(&mut self.forgotten)));
+        }
+        let mut sent = 0;
+        for (filter, properties) in &self.unwanted {
+            // As below.
+            let Some(mid) = ids.reserve() else { break };
+            let (filters, properties) = (vec![filter.clone()], properties.clone());
+            let request = Control::Unsubscribe { mid, filters, properties };
+            send(&request, &mut self.sent, output)?;
+            self.requests.push_back(request);
+            sent += 1;
+        }
+        self.unwanted.drain(..sent);
         for (filter, (options, properties)) in &self.wanted {
             if self
                 .sent
@@ -149,6 +193,14 @@ impl Subscriptions {
             matches!(request, Control::Unsubscribe { .. })
         });
     }
+}
+
+fn still_subscribed(count: usize) -> Event {
+    let text = format!(
+        "the broker may still be subscribed to {count} filters that were unsubscribed from without a \
+         connection: only the last {MOST_UNWANTED} of those are remembered"
+    );
+    Event::notice(LogLevel::Warning, "still_subscribed", text).with("count", count as u64)
 }
 
 fn send(

@@ -3,7 +3,6 @@
 use super::values::{connack, unsuback};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
-use flask_mqtt_core::core::error::ReturnCode;
 use flask_mqtt_core::core::options::Protocol;
 use flask_mqtt_core::core::packet::Incoming;
 use flask_mqtt_core::core::property::Property;
@@ -95,9 +94,8 @@ impl World {
                 self.wanted.insert(filter.to_string(), *qos as u8);
             }
             Step::Unsubscribe(filter) => {
-                if self.peer.unsubscribe(&filter.to_string()).0 == ReturnCode::Success {
-                    self.wanted.remove(&filter.to_string());
-                }
+                self.peer.unsubscribe(&filter.to_string());
+                self.wanted.remove(&filter.to_string());
             }
             Step::Open if !self.peer.session.is_open() => self.peer.begin(),
             Step::Open => {}

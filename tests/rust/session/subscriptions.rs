@@ -1,6 +1,6 @@
 //! SUBSCRIBE and UNSUBSCRIBE, and how subscriptions outlive connections.
 
-use super::values::{subscriptions, unsuback};
+use super::values::{connack, subscriptions, unsuback};
 use flask_mqtt_core::core::error::ReturnCode;
 use flask_mqtt_core::core::packet::Incoming;
 use flask_mqtt_core::core::property::Properties;
@@ -189,12 +189,93 @@ fn the_on_connect_handler_subscribes_again_to_what_was_unsubscribed_from() {
 }
 
 #[test]
-fn an_unsubscribe_without_a_connection_changes_nothing() {
+fn an_unsubscribe_without_a_connection_goes_out_to_the_session_that_the_broker_has_kept() {
+    let mut peer = Peer::connected();
+    peer.subscribe("a", Qos::AtMostOnce);
+    peer.subscribe("b", Qos::AtMostOnce);
+    peer.session.lost();
+    assert_eq!(peer.unsubscribe("a"), (ReturnCode::NoConnection, None));
+    assert_eq!(peer.connect(true), ["UNSUBSCRIBE m3 a", "SUBSCRIBE m4 b:0"]);
+    peer.receive(unsuback(3));
+    let told = Event::Unsubscribed { mid: 3, codes: Vec::new(), properties: None };
+    assert!(peer.events().contains(&told));
+    assert_eq!(peer.reconnect(true), ["SUBSCRIBE m5 b:0"]);
+}
+
+#[test]
+fn an_unsubscribe_without_a_connection_is_not_sent_where_there_is_no_session() {
     let mut peer = Peer::connected();
     peer.subscribe("a", Qos::AtMostOnce);
     peer.session.lost();
-    assert_eq!(peer.unsubscribe("a"), (ReturnCode::NoConnection, None));
-    assert_eq!(peer.connect(true), ["SUBSCRIBE m2 a:0"]);
+    peer.unsubscribe("a");
+    assert_eq!(peer.connect(false), NONE);
+    assert_eq!(peer.reconnect(true), NONE);
+}
+
+#[test]
+fn an_unsubscribe_before_the_first_connection_reaches_the_session_of_an_earlier_process() {
+    let mut peer = Peer::offline();
+    assert_eq!(peer.unsubscribe("old"), (ReturnCode::NoConnection, None));
+    assert_eq!(peer.connect(true), ["UNSUBSCRIBE m1 old"]);
+}
+
+#[test]
+fn of_unsubscribe_and_subscribe_without_a_connection_the_last_one_counts() {
+    let mut peer = Peer::connected();
+    peer.subscribe("a", Qos::AtMostOnce);
+    peer.session.lost();
+    peer.unsubscribe("a");
+    peer.subscribe("a", Qos::AtLeastOnce);
+    peer.subscribe("b", Qos::AtMostOnce);
+    peer.unsubscribe("b");
+    assert_eq!(peer.connect(true), ["UNSUBSCRIBE m2 b", "SUBSCRIBE m3 a:1"]);
+}
+
+#[test]
+fn an_unsubscribe_without_an_answer_that_was_made_without_a_connection_is_sent_again() {
+    let mut peer = Peer::offline();
+    peer.unsubscribe("a");
+    assert_eq!(peer.connect(true), ["UNSUBSCRIBE m1 a"]);
+    assert_eq!(peer.reconnect(true), ["UNSUBSCRIBE m1 a"]);
+}
+
+#[test]
+fn filters_that_wait_for_an_unsubscribe_are_bounded_and_it_is_told_where_that_matters() {
+    for (session_present, count) in [(true, 1), (false, 0)] {
+        let mut peer = Peer::offline();
+        for number in 0..=10_000 {
+            peer.unsubscribe(&number.to_string());
+        }
+        let notices = |peer: &mut Peer| {
+            let events = peer.events();
+            events.iter().filter(|event| matches!(event, Event::Notice { .. })).count()
+        };
+        peer.open();
+        let sent = peer.receive(connack(session_present, 0));
+        assert_eq!(sent.len(), if session_present { 10_000 } else { 0 });
+        assert_eq!(notices(&mut peer), count);
+        peer.session.lost();
+        peer.open();
+        peer.receive(connack(session_present, 0));
+        assert_eq!(notices(&mut peer), 0);
+    }
+}
+
+#[test]
+fn where_identifiers_run_out_the_rest_is_unsubscribed_from_on_the_next_connection() {
+    let mut peer = Peer::offline();
+    for number in 0..10_000 {
+        peer.unsubscribe(&format!("a{number}"));
+    }
+    for _ in 0..u16::MAX - 9_999 {
+        peer.publish("x", Qos::AtLeastOnce);
+    }
+    let sent = peer.connect(true);
+    let count = sent.iter().filter(|packet| packet.starts_with("UNSUBSCRIBE")).count();
+    assert_eq!(count, 9_999);
+    peer.receive(unsuback(u16::MAX));
+    let sent = peer.reconnect(true);
+    assert!(sent.iter().any(|packet| packet.ends_with(" a9999")), "{}", sent.len());
 }
 
 #[test]
