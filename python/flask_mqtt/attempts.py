@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .callbacks import Callbacks
 from .client_settings import ClientSettings
+from .config import Config
 from .constants import MQTTv5
 from .records import fields
-
-if TYPE_CHECKING:
-    from .config import Config
 
 logger = logging.getLogger("flask_mqtt")
 

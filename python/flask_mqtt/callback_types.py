@@ -6,7 +6,7 @@ What a handler returns is not used; an ``async def`` handler returns what is wai
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ForwardRef
 
 from ._core import MQTTMessage, Properties
 from .enums import LogLevel, MQTTErrorCode
@@ -15,60 +15,61 @@ from .reasoncodes import ReasonCode
 
 if TYPE_CHECKING:
     from .client import Client
+else:
+    # The class comes after these types. `typing.get_type_hints` looks it up where it is.
+    Client = ForwardRef("Client", module="flask_mqtt.client")
 
-# A type that stands before the class it names needs that as a string, also at run time.
-
-CallbackOnConnect_v1_mqtt3 = Callable[["Client", Any, dict[str, Any], int], Any]
+CallbackOnConnect_v1_mqtt3 = Callable[[Client, Any, dict[str, Any], int], Any]
 CallbackOnConnect_v1_mqtt5 = Callable[
-    ["Client", Any, dict[str, Any], ReasonCode, Properties | None], Any
+    [Client, Any, dict[str, Any], ReasonCode, Properties | None], Any
 ]
 CallbackOnConnect_v1 = CallbackOnConnect_v1_mqtt5 | CallbackOnConnect_v1_mqtt3
-CallbackOnConnect_v2 = Callable[["Client", Any, ConnectFlags, ReasonCode, Properties], Any]
+CallbackOnConnect_v2 = Callable[[Client, Any, ConnectFlags, ReasonCode, Properties], Any]
 CallbackOnConnect = CallbackOnConnect_v1 | CallbackOnConnect_v2
 
-CallbackOnConnectFail = Callable[["Client", Any], Any]
-CallbackOnPreConnect = Callable[["Client", Any], Any]
+CallbackOnConnectFail = Callable[[Client, Any], Any]
+CallbackOnPreConnect = Callable[[Client, Any], Any]
 
-CallbackOnDisconnect_v1_mqtt3 = Callable[["Client", Any, MQTTErrorCode], Any]
+CallbackOnDisconnect_v1_mqtt3 = Callable[[Client, Any, MQTTErrorCode], Any]
 CallbackOnDisconnect_v1_mqtt5 = Callable[
-    ["Client", Any, ReasonCode | MQTTErrorCode, Properties | None], Any
+    [Client, Any, ReasonCode | MQTTErrorCode, Properties | None], Any
 ]
 #: Flask-MQTT before 1.3 called it without arguments, so a handler may have none.
 CallbackOnDisconnect_v1 = (
     CallbackOnDisconnect_v1_mqtt3 | CallbackOnDisconnect_v1_mqtt5 | Callable[[], Any]
 )
-CallbackOnDisconnect_v2 = Callable[["Client", Any, DisconnectFlags, ReasonCode, Properties], Any]
+CallbackOnDisconnect_v2 = Callable[[Client, Any, DisconnectFlags, ReasonCode, Properties], Any]
 CallbackOnDisconnect = CallbackOnDisconnect_v1 | CallbackOnDisconnect_v2
 
-CallbackOnLog = Callable[["Client", Any, LogLevel, str], Any]
-CallbackOnMessage = Callable[["Client", Any, MQTTMessage], Any]
+CallbackOnLog = Callable[[Client, Any, LogLevel, str], Any]
+CallbackOnMessage = Callable[[Client, Any, MQTTMessage], Any]
 
 #: With MQTT 5 it may take the properties, and those and the reason code, too.
 CallbackOnPublish_v1 = (
-    Callable[["Client", Any, int], Any]
-    | Callable[["Client", Any, int, Properties | None], Any]
-    | Callable[["Client", Any, int, Properties | None, ReasonCode], Any]
+    Callable[[Client, Any, int], Any]
+    | Callable[[Client, Any, int, Properties | None], Any]
+    | Callable[[Client, Any, int, Properties | None, ReasonCode], Any]
 )
-CallbackOnPublish_v2 = Callable[["Client", Any, int, ReasonCode, Properties], Any]
+CallbackOnPublish_v2 = Callable[[Client, Any, int, ReasonCode, Properties], Any]
 CallbackOnPublish = CallbackOnPublish_v1 | CallbackOnPublish_v2
 
-CallbackOnSubscribe_v1_mqtt3 = Callable[["Client", Any, int, tuple[int, ...]], Any]
+CallbackOnSubscribe_v1_mqtt3 = Callable[[Client, Any, int, tuple[int, ...]], Any]
 CallbackOnSubscribe_v1_mqtt5 = Callable[
-    ["Client", Any, int, tuple[ReasonCode, ...], Properties | None], Any
+    [Client, Any, int, tuple[ReasonCode, ...], Properties | None], Any
 ]
 CallbackOnSubscribe_v1 = CallbackOnSubscribe_v1_mqtt3 | CallbackOnSubscribe_v1_mqtt5
-CallbackOnSubscribe_v2 = Callable[["Client", Any, int, list[ReasonCode], Properties], Any]
+CallbackOnSubscribe_v2 = Callable[[Client, Any, int, list[ReasonCode], Properties], Any]
 CallbackOnSubscribe = CallbackOnSubscribe_v1 | CallbackOnSubscribe_v2
 
-CallbackOnUnsubscribe_v1_mqtt3 = Callable[["Client", Any, int], Any]
+CallbackOnUnsubscribe_v1_mqtt3 = Callable[[Client, Any, int], Any]
 #: It may also do without the reason codes.
 CallbackOnUnsubscribe_v1_mqtt5 = (
-    Callable[["Client", Any, int, Properties | None], Any]
-    | Callable[["Client", Any, int, Properties | None, tuple[ReasonCode, ...]], Any]
+    Callable[[Client, Any, int, Properties | None], Any]
+    | Callable[[Client, Any, int, Properties | None, tuple[ReasonCode, ...]], Any]
 )
 CallbackOnUnsubscribe_v1 = CallbackOnUnsubscribe_v1_mqtt3 | CallbackOnUnsubscribe_v1_mqtt5
-CallbackOnUnsubscribe_v2 = Callable[["Client", Any, int, list[ReasonCode], Properties], Any]
+CallbackOnUnsubscribe_v2 = Callable[[Client, Any, int, list[ReasonCode], Properties], Any]
 CallbackOnUnsubscribe = CallbackOnUnsubscribe_v1 | CallbackOnUnsubscribe_v2
 
 #: Nothing calls it: the sockets are the core's.
-CallbackOnSocket = Callable[["Client", Any, Any], Any]
+CallbackOnSocket = Callable[[Client, Any, Any], Any]

@@ -5,8 +5,11 @@ from __future__ import annotations
 import inspect
 import logging
 import threading
+from collections.abc import Callable
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from flask import Flask
 
 from . import _core, signatures
 from ._core import Properties
@@ -24,16 +27,9 @@ from .callback_types import (
 from .constants import LOGGING_LEVEL, MQTT_ERR_SUCCESS
 from .dispatch import Dispatcher
 from .enums import CallbackAPIVersion, LogLevel, MQTTErrorCode
-from .handlers import MESSAGE, Fitted, HandlerSlot, check_handler
+from .handlers import MESSAGE, Fitted, Handler, HandlerSlot, check_handler
 from .reasoncodes import PacketTypes, ReasonCode, reason_codes
 from .records import fields
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from flask import Flask
-
-    from .handlers import Handler
 
 logger = logging.getLogger("flask_mqtt")
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, TypeVar
 
 from .attempts import Attempts
 from .checks import payload_bytes
 from .enums import MQTTProtocolVersion
+from .options import Endpoint
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-    from .options import Endpoint
+AttributesT = TypeVar("AttributesT", bound="ClientAttributes")
 
 
 class ClientAttributes(Attempts):
@@ -121,7 +119,7 @@ class ClientAttributes(Attempts):
         """Do as assigning ``max_inflight_messages`` does."""
         self.max_inflight_messages = inflight
 
-    def max_queued_messages_set(self, queue_size: int) -> Self:
+    def max_queued_messages_set(self: AttributesT, queue_size: int) -> AttributesT:
         """Do as assigning ``max_queued_messages`` does. Returns the client."""
         self.max_queued_messages = queue_size
         return self

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import itertools
 import logging
+import ssl
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from os import PathLike
+from typing import Any
 
+from .config import Config
 from .constants import MQTT_CLEAN_START_FIRST_ONLY, MQTTv5
+from .options import Pem
 from .proxies import PROXY_ARGUMENTS, proxy_url
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable, Mapping
-    from os import PathLike
-
-    from .config import Config
-    from .options import Pem
 
 logger = logging.getLogger("flask_mqtt")
 

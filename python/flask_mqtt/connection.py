@@ -8,9 +8,11 @@ import logging
 import os
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable
+from typing import Any, cast
 
 from . import _core
+from ._core import Client as CoreClient
 from .client_attributes import ClientAttributes
 from .constants import (
     MQTT_CLEAN_START_FIRST_ONLY,
@@ -18,19 +20,14 @@ from .constants import (
     MQTT_ERR_SUCCESS,
     MQTT_LOG_DEBUG,
 )
+from .enums import CallbackAPIVersion, MQTTErrorCode
 from .inherited import Inherited
 from .reasoncodes import PacketTypes, ReasonCode
 from .records import fields
 from .waiting import process_ends, wait_for
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ._core import Client as CoreClient
-    from .enums import CallbackAPIVersion, MQTTErrorCode
-
-    #: A core, and whether the parent had a connection.
-    Heir = tuple[CoreClient, bool]
+#: A core, and whether the parent had a connection.
+Heir = tuple[CoreClient, bool]
 
 logger = logging.getLogger("flask_mqtt")
 

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
+from .callback_types import (
+    CallbackOnConnect,
+    CallbackOnConnectFail,
+    CallbackOnDisconnect,
+    CallbackOnLog,
+    CallbackOnMessage,
+    CallbackOnPreConnect,
+    CallbackOnPublish,
+    CallbackOnSubscribe,
+    CallbackOnUnsubscribe,
+)
 from .callbacks import Callbacks
 from .handlers import check_decorated, with_parentheses
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .callback_types import (
-        CallbackOnConnect,
-        CallbackOnConnectFail,
-        CallbackOnDisconnect,
-        CallbackOnLog,
-        CallbackOnMessage,
-        CallbackOnPreConnect,
-        CallbackOnPublish,
-        CallbackOnSubscribe,
-        CallbackOnUnsubscribe,
-    )
 
 ConnectT = TypeVar("ConnectT", bound="CallbackOnConnect")
 ConnectFailT = TypeVar("ConnectFailT", bound="CallbackOnConnectFail")

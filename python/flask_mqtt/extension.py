@@ -4,37 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flask import has_app_context
+from flask import Flask, has_app_context
 
 from . import config, driving
+from ._core import Client as CoreClient
+from .client import Client
 from .constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
 from .enums import MQTTErrorCode
 from .handlers import check_decorated, with_parentheses
 from .message import TopicQos
 from .messageinfo import MQTTMessageInfo
+from .options import Pem
 from .records import fields
+from .stats import Stats
 from .subscribeoptions import SubscribeOptions, wanted
 from .topics import Topics
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
-
-    from flask import Flask
-    from typing_extensions import Self
-
-    from ._core import Client as CoreClient
-    from .client import Client
-    from .options import Pem
-    from .stats import Stats
 
 logger = logging.getLogger("flask_mqtt")
 
 #: Looked up once: `publish` asks it about every message.
 _is_enabled_for = logger.isEnabledFor
 
+MqttT = TypeVar("MqttT", bound="Mqtt")
 HandlerT = TypeVar("HandlerT", bound="Callable[..., Any]")
 
 
@@ -228,7 +223,7 @@ class Mqtt:
         if hasattr(self.client, "close"):
             self.client.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self: MqttT) -> MqttT:
         """Return itself: ``with Mqtt(app) as mqtt`` ends with :meth:`close`."""
         return self
 

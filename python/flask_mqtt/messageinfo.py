@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator
+from typing import Any, TypeVar
 
-from ._core import reason_name
+from ._core import Client as CoreClient
+from ._core import Delivery, reason_name
 from .constants import MQTT_ERR_QUEUE_SIZE, MQTT_ERR_SUCCESS
 from .enums import MQTTErrorCode
 from .handling import is_handler_of
 from .waiting import settled, wait_until_settled
 
-if TYPE_CHECKING:
-    from collections.abc import Generator
-
-    from typing_extensions import Self
-
-    from ._core import Client as CoreClient
-    from ._core import Delivery
+InfoT = TypeVar("InfoT", bound="MQTTMessageInfo")
 
 
 class MQTTMessageInfo(tuple[int, int]):  # noqa: SLOT001 - a tuple can have no slots
@@ -93,7 +89,7 @@ class MQTTMessageInfo(tuple[int, int]):  # noqa: SLOT001 - a tuple can have no s
             self._raise_pending(delivery)
         self._raise_failure()
 
-    def __await__(self) -> Generator[Any, None, Self]:
+    def __await__(self: InfoT) -> Generator[Any, None, InfoT]:
         """Wait as `wait_for_publish` does, also for a connection; the result is this object.
 
         Raises:
@@ -102,7 +98,7 @@ class MQTTMessageInfo(tuple[int, int]):  # noqa: SLOT001 - a tuple can have no s
         """
         return self._settled().__await__()
 
-    async def _settled(self) -> Self:
+    async def _settled(self: InfoT) -> InfoT:
         if self._told() is None:
             self._raise_failure()
         delivery = self._waited_for()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import Final, TypeVar
 
 from ._core import reason_name
 from .enums import ConnackCode, MQTTErrorCode
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from typing_extensions import Self
+CodeT = TypeVar("CodeT", bound="ReasonCode")
 
 _FIRST_FAILURE = 0x80
 
@@ -68,11 +66,11 @@ class ReasonCode(int):
     packetType: int  # noqa: N815 - paho's name
 
     def __new__(
-        cls,
+        cls: type[CodeT],
         packetType: int,  # noqa: N803 - paho's names
         aName: str = "Success",  # noqa: N803
         identifier: int = -1,
-    ) -> Self:
+    ) -> CodeT:
         """Make a reason code, by its number or its name.
 
         Args:
