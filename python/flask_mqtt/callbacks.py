@@ -99,14 +99,14 @@ class Callbacks:
     #: The extension's bookkeeping where a connection has ended and `on_disconnect` is not called.
     _gone_hook: Callable[[], None] | None = None
 
-    _on_connect: Fitted | None = None
-    _on_connect_fail: Fitted | None = None
-    _on_pre_connect: Fitted | None = None
-    _on_disconnect: Fitted | None = None
-    _on_subscribe: Fitted | None = None
-    _on_unsubscribe: Fitted | None = None
-    _on_publish: Fitted | None = None
-    _on_log: Fitted | None = None
+    _fitted_on_connect: Fitted | None = None
+    _fitted_on_connect_fail: Fitted | None = None
+    _fitted_on_pre_connect: Fitted | None = None
+    _fitted_on_disconnect: Fitted | None = None
+    _fitted_on_subscribe: Fitted | None = None
+    _fitted_on_unsubscribe: Fitted | None = None
+    _fitted_on_publish: Fitted | None = None
+    _fitted_on_log: Fitted | None = None
 
     def __init__(self, version: CallbackAPIVersion, userdata: Any) -> None:
         """Start without handlers; ``userdata`` is given to every one."""
@@ -186,7 +186,7 @@ class Callbacks:
         """Return a handler, which may be a method of a subclass, by its attribute's name."""
         slot = self._method_slots.get(name)
         if slot is None:
-            fitted: Fitted | None = getattr(self, f"_{name}")
+            fitted: Fitted | None = getattr(self, f"_fitted_{name}")
             return fitted
         handler = getattr(self, name)
         return None if handler is None else slot.fit(handler)
@@ -385,7 +385,7 @@ class Callbacks:
             logger.exception("%s failed", name, extra=extra)
 
     def _published_event(self, mid: int, code: int, properties: Properties | None) -> None:
-        fitted = self._on_publish or self._current_handler("on_publish")
+        fitted = self._fitted_on_publish or self._current_handler("on_publish")
         userdata = self._dispatcher.userdata
         if fitted is None:
             return
@@ -427,7 +427,7 @@ class Callbacks:
         if self._logger is not None:
             # A filter of the application's may raise.
             self._guarded(self._logger.log, LOGGING_LEVEL[LogLevel(level)], text)
-        fitted = self._on_log or self._current_handler("on_log")
+        fitted = self._fitted_on_log or self._current_handler("on_log")
         if fitted is not None:
             self._call_handler(fitted, self, self._dispatcher.userdata, LogLevel(level), text)
 

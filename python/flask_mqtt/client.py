@@ -19,7 +19,7 @@ from .constants import (
 from .decorators import Decorators
 from .enums import CallbackAPIVersion, MQTTErrorCode
 from .handling import is_handler
-from .loops import Loops
+from .kept_names import KeptNames
 from .messageinfo import MQTTMessageInfo
 from .records import fields
 from .stats import Stats, collect
@@ -36,7 +36,7 @@ _LAST_MID = 65_535
 _STORING_TIMEOUT = 1.0
 
 
-class Client(Loops, Decorators, Unsupported):
+class Client(KeptNames, Decorators, Unsupported):
     """An MQTT client. A Rust thread has the connection; `loop_start` and its like call handlers.
 
     :class:`flask_mqtt.Mqtt` has one as ``mqtt.client``; handlers get it as their first argument.

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("flask_mqtt")
 
+_NAME = "mqtt-dispatch"
+
 _BATCH = 512
 _WAKE_BYTES = 4096
 
@@ -142,6 +144,14 @@ class Dispatcher(Messages):
         return self.running and not self._borrowed
 
     @property
+    def thread(self) -> threading.Thread | None:
+        """That thread, or None."""
+        if not self.started:
+            return None
+        names = {thread.name: thread for thread in self._threads}
+        return names.get(_NAME)
+
+    @property
     def is_current_thread(self) -> bool:
         """Whether the caller is a handler."""
         return threading.current_thread() in self._callers
@@ -169,7 +179,7 @@ class Dispatcher(Messages):
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         arguments = (token, wake, predecessors, threads)
         try:
-            self._start_thread("mqtt-dispatch", self.caller, self._run, *arguments)
+            self._start_thread(_NAME, self.caller, self._run, *arguments)
         except RuntimeError:
             wake.close()
             self._token = None

@@ -86,7 +86,8 @@ class HandlerSlot(Generic[CallbackT]):
 
     def __set_name__(self, owner: type, name: str) -> None:
         """Take the name, under which the handler is kept too."""
-        self._name = f"_{name}"
+        self._name = name
+        self._kept_as = f"_fitted_{name}"
 
     @overload
     def __get__(self, instance: None, owner: type) -> Self: ...
@@ -96,7 +97,7 @@ class HandlerSlot(Generic[CallbackT]):
         """Return the handler as it was set."""
         if instance is None:
             return self
-        fitted: Fitted | None = getattr(instance, self._name)
+        fitted: Fitted | None = getattr(instance, self._kept_as)
         return None if fitted is None else cast("CallbackT", fitted.handler)
 
     def __set__(self, instance: Any, handler: CallbackT | None) -> None:
@@ -105,7 +106,7 @@ class HandlerSlot(Generic[CallbackT]):
         if handler is not None:
             self.check(handler, version_1=instance._version_1)  # noqa: SLF001 - as below
             fitted = self.fit(cast("Handler", handler))
-        setattr(instance, self._name, fitted)
+        setattr(instance, self._kept_as, fitted)
         instance._handlers_changed()  # noqa: SLF001 - the two belong together
 
     def check(self, handler: Any, *, version_1: bool) -> None:
@@ -120,9 +121,9 @@ class HandlerSlot(Generic[CallbackT]):
         """
         if version_1:
             counts = [*range(self._usual, self._most + 1), *([0] if self._or_none else [])]
-            check_handler(self._name[1:], handler, self._shown, counts)
+            check_handler(self._name, handler, self._shown, counts)
         else:
-            check_handler(self._name[1:], handler, self._shown_2, [self._version_2])
+            check_handler(self._name, handler, self._shown_2, [self._version_2])
 
     def fit(self, handler: Handler) -> Fitted:
         """Find out how many arguments a handler gets with version 1.

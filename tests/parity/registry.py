@@ -19,6 +19,7 @@ MODULES = (
     "logs",
     "losing",
     "messages",
+    "owned",
     "setup",
     "tls",
     "ways",

@@ -1,0 +1,199 @@
+"""Names of paho's client with one underscore, which published programs use all the same.
+
+They are kept for compatibility. What is assigned holds from the next connection on.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from .checks import payload_bytes
+from .loops import Loops
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from .enums import CallbackAPIVersion, MQTTProtocolVersion
+
+
+class _Setting:
+    """A setting, by its name here."""
+
+    def __init__(self, name: str) -> None:
+        self._setting = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self
+        return getattr(instance._connection_settings, self._setting)  # noqa: SLF001 - its own
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance._change_settings(**{self._setting: value})  # noqa: SLF001
+
+
+class _Binary(_Setting):
+    """A text that paho keeps as bytes. It may be assigned as either."""
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        value = super().__get__(instance, owner)
+        return value.encode() if isinstance(value, str) else value
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        super().__set__(instance, _text(value))
+
+
+class _HandlerName:
+    """A handler, as ``on_connect`` and so on have it."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._public = name[1:]
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        return self if instance is None else getattr(instance, self._public)
+
+    def __set__(self, instance: Any, value: Callable[..., Any] | None) -> None:
+        setattr(instance, self._public, value)
+
+
+class KeptNames(Loops):
+    """The names. Each is read as paho's would be: texts of MQTT as bytes, no value as None."""
+
+    _client_id = _Binary("client_id")
+    _clean_session = _Setting("clean_session")
+    _keepalive = _Setting("keepalive")
+    _connect_timeout = _Setting("connection_timeout")
+    _connect_properties = _Setting("connect_properties")
+    _reconnect_on_failure = _Setting("reconnect_on_failure")
+    _reconnect_min_delay = _Setting("reconnect_delay_min")
+    _reconnect_max_delay = _Setting("reconnect_delay_max")
+    _max_inflight_messages = _Setting("max_inflight")
+    _max_queued_messages = _Setting("max_queued")
+    _tls_insecure = _Setting("tls_insecure")
+    _websocket_path = _Setting("ws_path")
+    _websocket_extra_headers = _Setting("ws_headers")
+    _will_qos = _Setting("last_will_qos")
+    _will_retain = _Setting("last_will_retain")
+    _will_properties = _Setting("last_will_properties")
+
+    _on_connect = _HandlerName()
+    _on_connect_fail = _HandlerName()
+    _on_disconnect = _HandlerName()
+    _on_log = _HandlerName()
+    _on_message = _HandlerName()
+    _on_pre_connect = _HandlerName()
+    _on_publish = _HandlerName()
+    _on_subscribe = _HandlerName()
+    _on_unsubscribe = _HandlerName()
+
+    @property
+    def _host(self) -> str:
+        return self.host
+
+    @_host.setter
+    def _host(self, value: str) -> None:
+        self._change_settings(broker_url=value)
+        self._has_host = True
+
+    @property
+    def _port(self) -> int:
+        return self.port
+
+    @_port.setter
+    def _port(self, value: int) -> None:
+        self._change_settings(broker_port=value)
+
+    @property
+    def _bind_address(self) -> str:
+        return self._connection_settings.bind_address or ""
+
+    @_bind_address.setter
+    def _bind_address(self, value: str) -> None:
+        self._change_settings(bind_address=value or None)
+
+    @property
+    def _transport(self) -> str:
+        return self.transport
+
+    @_transport.setter
+    def _transport(self, value: str) -> None:
+        self._change_settings(transport=value)
+
+    @property
+    def _protocol(self) -> MQTTProtocolVersion:
+        return self.protocol
+
+    @_protocol.setter
+    def _protocol(self, value: int) -> None:
+        self._change_settings(protocol_version=value)
+
+    @property
+    def _username(self) -> bytes | None:
+        return _binary(self._first_broker.username)
+
+    @_username.setter
+    def _username(self, value: str | bytes | None) -> None:
+        self._change_settings(username=_text(value))
+
+    @property
+    def _password(self) -> bytes | None:
+        return _binary(self._first_broker.password)
+
+    @_password.setter
+    def _password(self, value: str | bytes | None) -> None:
+        self._change_settings(password=_text(value))
+
+    @property
+    def _userdata(self) -> Any:
+        return self._dispatcher.userdata
+
+    @_userdata.setter
+    def _userdata(self, value: Any) -> None:
+        self._dispatcher.userdata = value
+
+    @property
+    def _callback_api_version(self) -> CallbackAPIVersion:
+        return self.callback_api_version
+
+    @property
+    def _thread(self) -> threading.Thread | None:
+        """The thread of `loop_start`, or None."""
+        return self._dispatcher.thread
+
+    @property
+    def _ssl(self) -> bool:
+        return self._first_broker.tls
+
+    @property
+    def _ssl_context(self) -> ssl.SSLContext | None:
+        """None without TLS; else the context that was set, or one that has no effect."""
+        if not self._ssl:
+            return None
+        return self._connection_settings.tls_context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    @property
+    def _will(self) -> bool:
+        return self._connection_settings.last_will_topic is not None
+
+    @property
+    def _will_topic(self) -> bytes:
+        return _binary(self._connection_settings.last_will_topic) or b""
+
+    @property
+    def _will_payload(self) -> bytes:
+        return payload_bytes(self._connection_settings.last_will_message)
+
+
+def _text(value: Any) -> Any:
+    """Return bytes of UTF-8 as text, and everything else as it is."""
+    if not isinstance(value, (bytes, bytearray)):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return bytes(value)
+
+
+def _binary(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value
