@@ -123,7 +123,7 @@ def test_what_is_taken_out_of_ones_own_dict_too_late_is_unsubscribed_from(
         mqtt.subscribe("a")
         scripted.wait_for("SUBSCRIBE")
         # The client has the subscription for the next connection by now.
-        mqtt.on_disconnect()(mine.clear)
+        mqtt.on_disconnect()(lambda *_: mine.clear())
         scripted.drop()
         assert scripted.wait_for("UNSUBSCRIBE").connection == 2
 
