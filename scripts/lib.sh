@@ -223,16 +223,22 @@ need_package() {
     fi
 }
 
-# .venv-original: Flask-MQTT itself, for the parity tests and the benchmarks, and its source distribution.
+# The tests of a project are in its source distribution.
+fetch_sdist() {
+    local project=$1 version=$2 sdists=$3
+    find "$sdists" -iname "${project/-/?}-$version.tar.gz" 2>/dev/null | grep -q . && return
+    say "fetching the source distribution of $project"
+    run_quietly "$ROOT/.venv-original/bin/python" -m pip download --no-deps --no-binary "$project" \
+        "$project==$version" -d "$sdists" || die "could not fetch the source distribution of $project"
+}
+
+# .venv-original: Flask-MQTT itself, for the parity tests and the benchmarks; and the tests of Flask-MQTT and paho.
 need_original() {
     local sdists=$CACHE/original
     need_python
     make_venv "$ROOT/.venv-original" "$PYTHON"
     pip_install "$ROOT/.venv-original" original tests/parity/requirements.txt
-    if ! compgen -G "$sdists/*.tar.gz" >/dev/null; then
-        say "fetching the source distribution of Flask-MQTT"
-        run_quietly "$ROOT/.venv-original/bin/python" -m pip download --no-deps --no-binary :all: \
-            Flask-MQTT==1.3.0 -d "$sdists" || die "could not fetch Flask-MQTT's source distribution"
-    fi
+    fetch_sdist Flask-MQTT 1.3.0 "$sdists"
+    fetch_sdist paho-mqtt 2.2.0 "$sdists"
     export FLASK_MQTT_ORIGINAL_PYTHON=$ROOT/.venv-original/bin/python
 }

@@ -15,7 +15,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tarfile
 import tempfile
 from pathlib import Path
 
@@ -23,13 +22,9 @@ import pytest
 
 from support import codec
 from support.mosquitto import Mosquitto
+from support.original import module_of_the_original
 
 TESTS = Path(__file__).parent
-SDISTS = TESTS.parent / ".cache" / "original"
-DOWNLOAD = (
-    "pip download --no-deps --no-binary :all: Flask-MQTT==1.3.0 -d .cache/original "
-    "(./scripts/test does it)"
-)
 PORTS = (1883, 1885, 1886)
 MODULES = ("test_integration.py", "test_multiple_servers.py")
 NAMESPACE = ("unshare", "--map-root-user", "--net")
@@ -37,19 +32,11 @@ NAMESPACE = ("unshare", "--map-root-user", "--net")
 
 def unpack(directory: Path) -> list[Path]:
     """Copy the original's test modules out of its source distribution."""
-    sdists = sorted(SDISTS.glob("[Ff]lask*.tar.gz"))
-    if not sdists:
-        pytest.fail(f"no source distribution of Flask-MQTT in {SDISTS}. Get it with: {DOWNLOAD}")
     modules = []
-    with tarfile.open(sdists[0]) as archive:
-        for member in archive.getmembers():
-            name = Path(member.name).name
-            source = archive.extractfile(member) if name in MODULES else None
-            if source is not None:
-                module = directory / name
-                module.write_bytes(source.read())
-                modules.append(module)
-    assert len(modules) == len(MODULES), f"{sdists[0]} lacks one of {MODULES}"
+    for name in MODULES:
+        module = directory / name
+        module.write_text(module_of_the_original(name))
+        modules.append(module)
     return sorted(modules)
 
 
