@@ -16,6 +16,7 @@ from flask_mqtt import (
     MQTT_ERR_SUCCESS,
     Client,
 )
+from support.codec import publish
 from support.running import closing
 from support.scripted import closed_port
 from support.wait import wait_until
@@ -308,3 +309,114 @@ def test_what_ends_a_program_goes_through_loop_and_the_rest_waits(
     scripted.wait_for("PUBACK", 2)
     # The first one was not handled: the broker keeps it for the next connection.
     assert [packet.mid for packet in scripted.of("PUBACK")] == [2, 3]
+
+
+def settle(client: Client) -> None:
+    """Have everything that there is fetched: nothing more comes by itself."""
+    loop_until(client, client.is_connected)
+    while client._dispatcher.run_here(0):
+        pass
+
+
+#: What wakes the thread that calls handlers, though there is nothing to call them for.
+WAKE_UPS: dict[str, Callable[[Client], Any]] = {
+    "on_message": lambda client: setattr(client, "on_message", print),
+    "on_subscribe": lambda client: setattr(client, "on_subscribe", print),
+    "topic": lambda client: client.message_callback_add("a/#", print),
+    "removed": lambda client: client.message_callback_remove("a/#"),
+    "settings": lambda client: client.reconnect_delay_set(1, 20),
+    "logger": lambda client: client.disable_logger(),
+    "wake": lambda client: client._core.wake(),
+}
+
+
+@pytest.mark.parametrize("change", WAKE_UPS.values(), ids=WAKE_UPS)
+def test_a_wake_up_without_an_event_does_not_end_a_loop(
+    client: Client, scripted: ScriptedBroker, change: Callable[[Client], Any]
+) -> None:
+    client.connect("127.0.0.1", scripted.port)
+    settle(client)
+    for timeout in (0.02, 0.05):
+        change(client)
+        begin = time.monotonic()
+        assert client.loop(timeout) == MQTT_ERR_SUCCESS
+        assert time.monotonic() - begin >= timeout
+
+
+def test_wake_ups_while_it_waits_do_not_end_a_loop(
+    client: Client, scripted: ScriptedBroker
+) -> None:
+    client.connect("127.0.0.1", scripted.port)
+    settle(client)
+    timers = [threading.Timer(after, client._core.wake) for after in (0.02, 0.05, 0.1)]
+    for timer in timers:
+        timer.start()
+    begin = time.monotonic()
+    assert client.loop(0.3) == MQTT_ERR_SUCCESS
+    assert time.monotonic() - begin >= 0.3
+    for timer in timers:
+        timer.join()
+
+
+def test_every_loop_calls_a_handler_where_one_event_comes_for_each(
+    client: Client, scripted: ScriptedBroker
+) -> None:
+    seen: list[bytes] = []
+    client.connect("127.0.0.1", scripted.port)
+    settle(client)
+    client.message_callback_add("a", lambda _c, _u, message: seen.append(message.payload))
+    for number in range(20):
+        client.on_message = lambda *_: None
+        timer = threading.Timer(0.02, scripted.publish, ["a", b"x"])
+        timer.start()
+        client.loop(10)
+        assert len(seen) == number + 1
+        timer.join()
+
+
+def test_a_loop_calls_a_late_on_connect_and_returns(
+    client: Client, scripted: ScriptedBroker
+) -> None:
+    client.connect("127.0.0.1", scripted.port)
+    settle(client)
+    seen: list[int] = []
+    client.on_connect = lambda _client, _userdata, _flags, rc: seen.append(rc)
+    begin = time.monotonic()
+    client.loop(30)
+    assert seen == [0]
+    assert time.monotonic() - begin < 10
+
+
+def test_a_loop_that_waits_returns_when_another_thread_ends_the_connection(
+    client: Client, scripted: ScriptedBroker
+) -> None:
+    client.connect("127.0.0.1", scripted.port)
+    settle(client)
+    timer = threading.Timer(0.1, client.close)
+    timer.start()
+    begin = time.monotonic()
+    assert client.loop(30) == MQTT_ERR_NO_CONN
+    assert time.monotonic() - begin < 10
+    timer.join()
+
+
+def test_what_a_handler_left_behind_is_handled_by_the_next_loop_at_once(
+    client: Client, scripted: ScriptedBroker
+) -> None:
+    seen: list[bytes] = []
+
+    def handle(_client: Any, _userdata: Any, message: Any) -> None:
+        seen.append(message.payload)
+        if message.payload == b"1":
+            raise KeyboardInterrupt
+
+    client.on_message = handle
+    client.connect("127.0.0.1", scripted.port)
+    settle(client)
+    scripted.send(publish("a", b"1") + publish("a", b"2"))
+    with pytest.raises(KeyboardInterrupt):
+        client.loop(10)
+    begin = time.monotonic()
+    client.loop(30)
+    assert seen == [b"1", b"2"]
+    assert time.monotonic() - begin < 10

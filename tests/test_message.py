@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flask_mqtt import MessageState, MQTTMessage, MQTTMessageInfo
+from flask_mqtt import MQTT_ERR_NO_CONN, MessageState, MQTTMessage, MQTTMessageInfo
 
 
 def test_a_message_has_pahos_attributes() -> None:
@@ -13,7 +13,7 @@ def test_a_message_has_pahos_attributes() -> None:
     assert list(message.info) == [0, 7]
     assert message.info is message.info
     message.state = MessageState.MQTT_MS_PUBLISH
-    message.info = info = MQTTMessageInfo((4, 8))
+    message.info = info = MQTTMessageInfo((MQTT_ERR_NO_CONN, 8))
     assert message.state is MessageState.MQTT_MS_PUBLISH
     assert message.info is info
     message.topic = b"c/\xc3\xa4"  # type: ignore[assignment]

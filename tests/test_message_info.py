@@ -50,12 +50,51 @@ def test_it_is_the_tuple_that_it_always_was(scripted: ScriptedBroker) -> None:
         assert info == (0, 1)
         assert info != (0, 2)
         assert hash(info) == hash((0, 1))
-        assert (type(info[0]), len(info)) == (int, 2)
+        assert (type(info[0]), len(info)) == (MQTTErrorCode, 2)
         assert "rc %s, mid %s" % info == "rc 0, mid 1"  # noqa: UP031 - of all forms this one
-        assert f"{info}" == "(0, 1)"
+        assert f"{info}" == "(<MQTTErrorCode.MQTT_ERR_SUCCESS: 0>, 1)"
         assert json.dumps(info) == "[0, 1]"
         for twin in (pickle.loads(pickle.dumps(info)), copy.copy(info), copy.deepcopy(info)):
             assert (type(twin), twin) == (tuple, (0, 1))
+            assert type(twin[0]) is MQTTErrorCode
+
+
+def test_every_return_code_has_a_name(scripted: ScriptedBroker) -> None:
+    app = make_app(scripted.port, max_queued=1, max_inflight=1)
+    scripted.withhold = {"PUBACK"}
+    with connected(app) as mqtt:
+        client = mqtt.client
+        codes = [
+            mqtt.publish("t", "x")[0],
+            client.publish("t", "x")[0],
+            client.publish("t", "x").rc,
+            *[mqtt.publish("t", "x", 1)[0] for _ in range(3)],
+            mqtt.subscribe("a")[0],
+            client.subscribe("b")[0],
+            *(mqtt.unsubscribe("a") or ())[:1],
+            client.unsubscribe("b")[0],
+            client.ack(7, 1),
+            client.loop(0),
+            client.loop_start(),
+            client.loop_stop(),
+            client.disconnect(),
+            client.disconnect(),
+            client.publish("t", "x")[0],
+            client.publish("t", "x", 1)[0],
+            client.subscribe("b")[0],
+            client.unsubscribe("b")[0],
+            client.reconnect(),
+        ]
+        client.manual_ack_set(True)
+        codes += [client.ack(7, 1), client.ack(70_000, 1)]
+    assert {type(code) for code in codes} == {MQTTErrorCode}
+    assert {code.name for code in codes} == {
+        "MQTT_ERR_SUCCESS",
+        "MQTT_ERR_QUEUE_SIZE",
+        "MQTT_ERR_INVAL",
+        "MQTT_ERR_NO_CONN",
+        "MQTT_ERR_NOT_FOUND",
+    }
 
 
 def test_it_has_the_attributes_of_pahos(scripted: ScriptedBroker) -> None:
@@ -138,7 +177,7 @@ def test_a_message_that_waits_for_a_connection_is_published_after_it(
 
 @pytest.mark.parametrize(("rc", "error"), [(15, ValueError), (9, RuntimeError), (10, RuntimeError)])
 def test_what_was_not_accepted_is_an_error(rc: int, error: type[Exception]) -> None:
-    info = MQTTMessageInfo((rc, 0))
+    info = MQTTMessageInfo((MQTTErrorCode(rc), 0))
     for ask in (info.is_published, info.wait_for_publish):
         with pytest.raises(error, match=MQTTErrorCode(rc).name):
             ask()
@@ -147,7 +186,7 @@ def test_what_was_not_accepted_is_an_error(rc: int, error: type[Exception]) -> N
 
 
 def test_what_no_client_has_published_is_not_waited_for() -> None:
-    info = MQTTMessageInfo((0, 7))
+    info = MQTTMessageInfo((MQTT_ERR_SUCCESS, 7))
     assert not info.is_published()
     with pytest.raises(RuntimeError, match="message 7 has no client, or none any more"):
         info.wait_for_publish()

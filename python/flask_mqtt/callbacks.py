@@ -330,13 +330,16 @@ class Callbacks:
         self._told = None
         return True
 
-    def _catch_up(self) -> None:
-        if self._unseen is not None and self._current_handler("on_connect") is not None:
-            flags, rc, _ = self._unseen
-            self._call_on_connect(self, self._dispatcher.userdata, flags, rc)
+    def _catch_up(self) -> bool:
+        """Call an `on_connect` that came after its CONNACK. Returns whether there was one."""
+        if self._unseen is None or self._current_handler("on_connect") is None:
+            return False
+        flags, rc, _ = self._unseen
+        self._call_on_connect(self, self._dispatcher.userdata, flags, rc)
+        return True
 
     def _disconnected_event(
-        self, code: int, reason: int | None = None, properties: Properties | None = None
+        self, code: MQTTErrorCode, reason: int | None = None, properties: Properties | None = None
     ) -> None:
         self._unseen = None
         self._ended_with = code
@@ -345,11 +348,7 @@ class Callbacks:
             self._log_change("disconnected", "Disconnected from", rc=reason or 0)
         # A connection that ended without a DISCONNECT of the broker's has none to show.
         self._last_properties = properties or (Properties() if self._speaks_5 else None)
-        rc = (
-            MQTTErrorCode(code)
-            if reason is None
-            else ReasonCode(PacketTypes.DISCONNECT, identifier=reason)
-        )
+        rc = code if reason is None else ReasonCode(PacketTypes.DISCONNECT, identifier=reason)
         self._told = ("on_disconnect", threading.get_ident())
         self._guarded(self._disconnect_hook, self, self._dispatcher.userdata, rc)
         self._is_ending = False

@@ -251,7 +251,7 @@ class Client(KeptNames, Decorators, Unsupported):
                 raise TypeError(f"{name} {value!r}: it must be a number, the message's {name}")
         if not 0 < mid <= _LAST_MID:
             return MQTT_ERR_NOT_FOUND
-        return MQTTErrorCode(self._core.acknowledge(mid, qos))
+        return self._core.acknowledge(mid, qos)
 
     def manual_ack_set(self, on: bool) -> None:
         """Choose who acknowledges messages with QoS 1 and 2.
@@ -287,8 +287,7 @@ class Client(KeptNames, Decorators, Unsupported):
         if uses_options(topic, options):
             self._need_5("options")
         filters = wanted(topic, qos, options)
-        rc, mid = self._core.subscribe(filters, properties, self._in_on_connect)
-        return MQTTErrorCode(rc), mid
+        return self._core.subscribe(filters, properties, self._in_on_connect)
 
     def _forget(self, topics: list[str]) -> None:
         """Not subscribe to these filters any more from the next connection on."""
@@ -316,8 +315,7 @@ class Client(KeptNames, Decorators, Unsupported):
         filters = topic if isinstance(topic, list) else [topic]
         if not filters or not all(isinstance(item, str) for item in filters):
             raise ValueError(f"invalid topic {topic!r}: it must be a filter or a list of filters")
-        rc, mid = self._core.unsubscribe(filters, properties)
-        return MQTTErrorCode(rc), mid
+        return self._core.unsubscribe(filters, properties)
 
 
 def _checked_version(version: Any) -> CallbackAPIVersion:

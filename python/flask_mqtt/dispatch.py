@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import operator
 import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from ._core import MQTTMessage
+from ._core import EVENT_PUBLISHED, MQTTMessage
 from .calls import Caller, call_elsewhere
 from .handling import handling
 from .messages import Messages
@@ -19,7 +20,7 @@ from .records import fields
 from .waiting import wait_until_settled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from flask import Flask
 
@@ -55,14 +56,16 @@ class Dispatcher(Messages):
         self,
         core: CoreClient,
         events: Mapping[int, Callable[..., None]],
-        catch_up: Callable[[], None],
+        catch_up: Callable[[], bool],
     ) -> None:
         """Make a dispatcher.
 
         Args:
             core: Where events come from.
-            events: What is called for events other than messages, by their kind.
-            catch_up: Called on every wake-up, for what a handler registered late has missed.
+            events: What is called for events other than messages, by their kind; for each message
+                of a report of `EVENT_PUBLISHED`.
+            catch_up: Called on every wake-up, for what a handler registered late has missed;
+                returns whether there was anything.
         """
         super().__init__(core)
         self._events = events
@@ -318,16 +321,20 @@ class Dispatcher(Messages):
             self._borrowed = False
 
     def _round(self, token: object, wake: socket.socket, timeout: float) -> bool:
-        if self._work(token):
-            return True
-        self.caller.rest()
-        wake.settimeout(timeout)
-        try:
-            wake.recv(_WAKE_BYTES)
-        except (TimeoutError, BlockingIOError):
-            # The second one is that of no time at all.
-            return False
-        return self._work(token)
+        """Call the handlers of what there is, or comes within a time. Returns whether any did.
+
+        A wake-up without an event, as after a handler was assigned, does not end the wait.
+        """
+        deadline = time.monotonic() + timeout
+        left: float | None = timeout
+        while not self._work(token):
+            self.caller.rest()
+            # Without a connection's thread nothing can come that is worth waiting for.
+            goes_on = self._token is token and self._core.is_running()
+            if left is None or not goes_on or not _woken(wake, left):
+                return False
+            left = max(0.0, deadline - time.monotonic()) or None
+        return True
 
     def _wake_socket(self) -> socket.socket:
         # Made by who uses it, so that it is the patched one where the application patched before.
@@ -402,12 +409,12 @@ class Dispatcher(Messages):
     def _work(self, token: object) -> bool:
         """Call the handlers of a batch of events. Returns whether there were any."""
         self.caller.begin()
-        self._client_catch_up()
-        self._catch_up()
+        found = self._client_catch_up()
+        found = self._catch_up() or found
         # What was left behind by who stopped comes first.
-        self._dispatch(token)
+        found = self._dispatch(token) or found
         if self._token is not token or not (events := self._core.take(_BATCH)):
-            return False
+            return found
         self._batch = iter(events)
         self.caller.begin()
         self._dispatch(token)
@@ -415,8 +422,9 @@ class Dispatcher(Messages):
         time.sleep(0)
         return True
 
-    def _dispatch(self, token: object) -> None:
+    def _dispatch(self, token: object) -> bool:
         caller, pool, acknowledge = self.caller, self._pool, self._acknowledge
+        event = None
         for event in self._batch:
             if type(event) is MQTTMessage:
                 if self._gated and not self._may_open(event):
@@ -425,11 +433,29 @@ class Dispatcher(Messages):
                     self.handle(event, caller, acknowledge)
                 else:
                     pool.put(event)
+            elif event[0] == EVENT_PUBLISHED:
+                self._report(token, *event[1:])
             else:
                 self._events[event[0]](*event[1:])
             if self._token is not token:
                 break
         caller.measure()
+        return event is not None
+
+    def _report(self, token: object, mids: Iterable[int], *outcome: Any) -> None:
+        """Tell what became of messages. What a handler leaves that stops this comes later."""
+        published = self._events[EVENT_PUBLISHED]
+        left = iter(mids)
+        try:
+            for mid in left:
+                published(mid, *outcome)
+                if self._token is not token:
+                    break
+        finally:
+            # A handler may have forked, and this be the child.
+            if operator.length_hint(left) and not self._is_copy:
+                rest = (EVENT_PUBLISHED, left, *outcome)
+                self._batch = itertools.chain((rest,), self._batch)
 
     def _pass_on(self, message: MQTTMessage) -> None:
         if self._pool is None:
@@ -455,3 +481,13 @@ class Dispatcher(Messages):
         with contextlib.suppress(OSError):
             wait_until_settled(storing, _STORING_TIMEOUT)
         caller.begin()
+
+
+def _woken(wake: socket.socket, timeout: float) -> bool:
+    wake.settimeout(timeout)
+    try:
+        wake.recv(_WAKE_BYTES)
+    except (TimeoutError, BlockingIOError):
+        # The second one is that of no time at all.
+        return False
+    return True

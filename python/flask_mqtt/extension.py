@@ -333,7 +333,7 @@ class Mqtt:
 
     def subscribe(
         self, topic: Any, qos: int = 0, options: Any = None, properties: Any = None
-    ) -> tuple[int, int | None]:
+    ) -> tuple[MQTTErrorCode, int | None]:
         """Subscribe, now and again after every reconnect.
 
         Args:
@@ -376,7 +376,9 @@ class Mqtt:
         put = topics.record if isinstance(topics, Topics) else topics.__setitem__
         put(entry.topic, entry)
 
-    def unsubscribe(self, topic: str, properties: Any = None) -> tuple[int, int | None] | None:
+    def unsubscribe(
+        self, topic: str, properties: Any = None
+    ) -> tuple[MQTTErrorCode, int | None] | None:
         """Unsubscribe from a filter.
 
         Args:

@@ -11,6 +11,7 @@ from .records import fields
 
 if TYPE_CHECKING:
     from ._core import Client as CoreClient
+    from .enums import MQTTErrorCode
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -36,12 +37,12 @@ class Inherited:
         self._tell()
         return MQTTMessageInfo((MQTT_ERR_NO_CONN, 0))
 
-    def subscribe(self, *request: Any) -> tuple[int, int | None]:
+    def subscribe(self, *request: Any) -> tuple[MQTTErrorCode, int | None]:
         """Keep a subscription for the connection."""
         self._tell()
         return self.core.subscribe(*request)
 
-    def unsubscribe(self, *request: Any) -> tuple[int, int | None]:
+    def unsubscribe(self, *request: Any) -> tuple[MQTTErrorCode, int | None]:
         """Keep it for the connection too."""
         self._tell()
         return self.core.unsubscribe(*request)

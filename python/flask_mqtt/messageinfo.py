@@ -16,7 +16,7 @@ from .waiting import settled, wait_until_settled
 InfoT = TypeVar("InfoT", bound="MQTTMessageInfo")
 
 
-class MQTTMessageInfo(tuple[int, int]):  # noqa: SLOT001 - a tuple can have no slots
+class MQTTMessageInfo(tuple[MQTTErrorCode, int]):  # noqa: SLOT001 - a tuple can have no slots
     """The tuple ``(rc, mid)`` that `publish` returns, and what became of the message since.
 
     ``await mqtt.publish(topic, payload, qos=1)`` goes on when the broker has confirmed the message,
@@ -165,7 +165,7 @@ class MQTTMessageInfo(tuple[int, int]):  # noqa: SLOT001 - a tuple can have no s
         """Show the tuple."""
         return tuple.__repr__(self)
 
-    def __reduce__(self) -> tuple[type, tuple[tuple[int, int]]]:
+    def __reduce__(self) -> tuple[type, tuple[tuple[MQTTErrorCode, int]]]:
         """Copy and pickle as the tuple."""
         return tuple, ((self[0], self[1]),)
 

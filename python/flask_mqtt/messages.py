@@ -119,11 +119,13 @@ class Messages:
         if self._settled_at is not None:
             self._settled_at = time.monotonic()
 
-    def _catch_up(self) -> None:
-        """Deliver what was kept, if there is a handler by now."""
-        if self._kept and self._settled_at is not None:
-            time.sleep(max(0.0, self._settled_at - time.monotonic()))
-            self._open_gate()
+    def _catch_up(self) -> bool:
+        """Deliver what was kept, if there is a handler by now. Returns whether there was any."""
+        if not self._kept or self._settled_at is None:
+            return False
+        time.sleep(max(0.0, self._settled_at - time.monotonic()))
+        self._open_gate()
+        return True
 
     def _may_open(self, message: MQTTMessage) -> bool:
         """Keep a message while there is no handler at all, and let it pass from then on."""

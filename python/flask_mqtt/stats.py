@@ -51,7 +51,7 @@ class CoreDropped(TypedDict):
     """What the core dropped."""
 
     incoming_overflow: int
-    reports: int
+    log_lines: int
     unsent: int
     offline: int
     queue_full: int

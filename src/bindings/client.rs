@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyType};
 
+use super::codes::member;
 use super::delivery::{Delivery, class_of_infos, forks, message_info};
 use super::error::to_python;
 use super::events;
@@ -58,6 +59,9 @@ fn truth(value: &Bound<'_, PyAny>) -> PyResult<bool> {
 
 /// A filter with its QoS, no local, retain as published and retain handling.
 type Wanted = (String, i64, bool, bool, u8);
+
+/// What a request returns: the return code and the packet identifier.
+type Requested<'py> = (Bound<'py, PyAny>, Option<u16>);
 
 #[pymethods]
 impl Client {
@@ -215,16 +219,18 @@ impl Client {
 
     /// Subscribes to filters, each with its QoS, no local, retain as published and retain handling,
     /// and returns `(rc, mid)`.
-    fn subscribe(
+    fn subscribe<'py>(
         &self,
+        py: Python<'py>,
         filters: Vec<Wanted>,
-        properties: Option<&Bound<'_, PyAny>>,
+        properties: Option<&Bound<'py, PyAny>>,
         reuse: bool,
-    ) -> PyResult<(i32, Option<u16>)> {
+    ) -> PyResult<Requested<'py>> {
         let filters: Result<Vec<_>, Error> = filters.into_iter().map(to_subscription).collect();
         let properties = from_python(properties, Place::Subscribe)?;
         let result = filters.and_then(|filters| self.core.subscribe(filters, properties, reuse));
-        result.map(|(code, mid)| (code as i32, mid)).map_err(to_python)
+        let (code, mid) = result.map_err(to_python)?;
+        Ok((member(py, code)?, mid))
     }
 
     /// Does not subscribe to filters on later connections.
@@ -233,14 +239,15 @@ impl Client {
     }
 
     /// Unsubscribes from filters and returns `(rc, mid)`.
-    fn unsubscribe(
+    fn unsubscribe<'py>(
         &self,
+        py: Python<'py>,
         filters: Vec<String>,
-        properties: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<(i32, Option<u16>)> {
+        properties: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Requested<'py>> {
         let properties = from_python(properties, Place::Unsubscribe)?;
-        let result = self.core.unsubscribe(filters, properties);
-        result.map(|(code, mid)| (code as i32, mid)).map_err(to_python)
+        let (code, mid) = self.core.unsubscribe(filters, properties).map_err(to_python)?;
+        Ok((member(py, code)?, mid))
     }
 
     /// Says that a message is handled. Returns what tells when that is stored, where it is to be.
@@ -251,10 +258,10 @@ impl Client {
     }
 
     /// Acknowledges a message that waits for it, and returns `rc`.
-    fn acknowledge(&self, mid: i64, qos: i64) -> PyResult<i32> {
+    fn acknowledge<'py>(&self, py: Python<'py>, mid: i64, qos: i64) -> PyResult<Bound<'py, PyAny>> {
         let qos = Qos::try_from(qos).map_err(to_python)?;
-        let Ok(mid) = u16::try_from(mid) else { return Ok(ReturnCode::NotFound as i32) };
-        self.core.acknowledge(mid, qos).map(|code| code as i32).map_err(to_python)
+        let Ok(mid) = u16::try_from(mid) else { return member(py, ReturnCode::NotFound) };
+        member(py, self.core.acknowledge(mid, qos).map_err(to_python)?)
     }
 
     /// Up to `most` events, the oldest first.
@@ -318,7 +325,7 @@ impl Client {
             return message_info(slf.py(), code, mid);
         }
         let class = slf.get().infos.get_or_try_init(slf.py(), || class_of_infos(slf.as_any()))?;
-        class.bind(slf.py()).call1(((code as i32, mid),))
+        class.bind(slf.py()).call1(((member(slf.py(), code)?, mid),))
     }
 
     fn told(&self, core: CoreDelivery) -> Delivery {

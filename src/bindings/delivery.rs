@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
+use super::codes::member;
 use crate::core::completions::Completions as CoreCompletions;
 use crate::core::delivery::{Delivery as CoreDelivery, State};
 use crate::core::error::ReturnCode;
@@ -64,9 +65,9 @@ pub fn forks() -> u32 {
 #[pymethods]
 impl Delivery {
     /// The return code as it is now; `None` where nothing happened since `publish` returned.
-    fn rc(&self) -> Option<i32> {
+    fn rc<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let known = self.is_ours() && self.core.has_begun();
-        known.then(|| self.core.state().return_code() as i32)
+        known.then(|| member(py, self.core.state().return_code())).transpose()
     }
 
     /// Whether it may still come about.
@@ -139,7 +140,7 @@ impl Delivery {
 /// An `MQTTMessageInfo` that nothing becomes of.
 pub fn message_info(py: Python<'_>, rc: ReturnCode, mid: u16) -> PyResult<Bound<'_, PyAny>> {
     let class = MESSAGE_INFO.import(py, "flask_mqtt.messageinfo", "MQTTMessageInfo")?;
-    class.call1(((rc as i32, mid),))
+    class.call1(((member(py, rc)?, mid),))
 }
 
 /// The class of the infos of a client, which say what becomes of QoS 0 too.

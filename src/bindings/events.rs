@@ -2,12 +2,13 @@
 //! kind.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyDict, PyList, PyRange, PyTuple};
 
+use super::codes::member;
 use super::message::{MQTTMessage, TopicCache};
 use super::properties::Properties;
 use crate::core::property::Properties as CoreProperties;
-use crate::core::session::{End, Event, Field, Fields};
+use crate::core::session::{End, Event, Field, Fields, Mids};
 
 const CONNACK: u8 = 0;
 const DISCONNECTED: u8 = 1;
@@ -37,9 +38,21 @@ pub fn add_constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// A list of events for the dispatcher.
 pub fn to_list(py: Python<'_>, events: Vec<Event>) -> PyResult<Bound<'_, PyList>> {
     let mut topics = TopicCache::default();
-    let converted: PyResult<Vec<_>> =
-        events.into_iter().map(|event| to_object(py, event, &mut topics)).collect();
-    PyList::new(py, converted?)
+    let mut objects = Vec::with_capacity(events.len());
+    for event in events {
+        match event {
+            // A handler may change the properties: each call has its own.
+            Event::Published { mids, code, properties: Some(properties) } => {
+                for mid in mids.iter() {
+                    let properties = Properties::from_core(properties.clone());
+                    objects
+                        .push((PUBLISHED, (mid,), code, properties).into_pyobject(py)?.into_any());
+                }
+            }
+            event => objects.push(to_object(py, event, &mut topics)?),
+        }
+    }
+    PyList::new(py, objects)
 }
 
 fn to_object<'py>(
@@ -56,10 +69,10 @@ fn to_object<'py>(
             (CONNACK, u8::from(session_present), code, shown(properties)).into_pyobject(py)
         }
         Event::Disconnected(End { code, reason, properties }) => {
-            (DISCONNECTED, code as i32, reason, shown(properties)).into_pyobject(py)
+            (DISCONNECTED, member(py, code)?, reason, shown(properties)).into_pyobject(py)
         }
-        Event::Published { mid, code, properties } => {
-            (PUBLISHED, mid, code, shown(properties)).into_pyobject(py)
+        Event::Published { mids, code, properties } => {
+            (PUBLISHED, numbers(py, &mids)?, code, shown(properties)).into_pyobject(py)
         }
         Event::Subscribed { mid, granted, properties } => {
             (SUBSCRIBED, mid, PyTuple::new(py, granted)?, shown(properties)).into_pyobject(py)
@@ -76,6 +89,17 @@ fn to_object<'py>(
         }
     };
     Ok(tuple?.into_any())
+}
+
+/// Packet identifiers, as something that Python iterates over.
+fn numbers<'py>(py: Python<'py>, mids: &Mids) -> PyResult<Bound<'py, PyAny>> {
+    match mids.range() {
+        Some((first, count)) if count > 1 => {
+            let (first, count) = (isize::try_from(first)?, isize::try_from(count)?);
+            Ok(PyRange::new(py, first, first + count)?.into_any())
+        }
+        _ => Ok(PyTuple::new(py, mids.iter().collect::<Vec<_>>())?.into_any()),
+    }
 }
 
 fn to_dict(py: Python<'_>, fields: Fields) -> PyResult<Bound<'_, PyDict>> {

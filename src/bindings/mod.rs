@@ -4,6 +4,7 @@
 //! Python reads from. The core's locks are held for bounded work by threads that never need the GIL.
 
 mod client;
+mod codes;
 mod delivery;
 mod error;
 mod events;

@@ -31,7 +31,7 @@ pub fn to_dict<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, PyDic
     dict.set_item("reading", reading(py, counters)?)?;
     let dropped = [
         ("incoming_overflow", waiting.dropped.messages),
-        ("reports", waiting.dropped.reports),
+        ("log_lines", waiting.dropped.log_lines),
         ("unsent", counters.unsent),
         ("offline", counters.offline),
         ("queue_full", counters.queue_full),

@@ -285,7 +285,10 @@ impl Client {
         retain: bool,
         properties: Option<Properties>,
     ) -> Result<(ReturnCode, u16, Option<Delivery>), Error> {
-        self.shared.call(|session| session.publish(topic, payload, qos, retain, properties))
+        self.shared.call(|session| {
+            session.set_crowded(self.shared.inbox.is_crowded());
+            session.publish(topic, payload, qos, retain, properties)
+        })
     }
 
     /// What became of a QoS 0 message; see [`Session::delivery`].
@@ -329,7 +332,11 @@ impl Client {
 
     /// Takes up to `most` events, the oldest first.
     pub fn take(&self, most: usize) -> Vec<Event> {
-        self.shared.inbox.take(most)
+        let (events, roomy) = self.shared.inbox.take(most);
+        if roomy {
+            self.shared.room.give();
+        }
+        events
     }
 
     /// Wakes the dispatcher.

@@ -73,6 +73,7 @@ fn reason(bound: Bound, options: &ConnectOptions) -> String {
     let key = match bound {
         Bound::Messages => "MAX_INCOMING_MESSAGES",
         Bound::Bytes => "MAX_INCOMING_BYTES",
+        Bound::Reports => return "the handlers are slow, and too many reports wait".to_owned(),
         Bound::Answers => return "too many answers to the broker wait to go out".to_owned(),
     };
     format!("the handlers are slow, and {} is reached", options.key(key))
@@ -83,6 +84,7 @@ fn name(bound: Bound) -> &'static str {
     match bound {
         Bound::Messages => "messages",
         Bound::Bytes => "bytes",
+        Bound::Reports => "reports",
         Bound::Answers => "answers",
     }
 }

@@ -109,8 +109,8 @@ pub struct Waiting {
 pub struct Dropped {
     /// Messages of QoS 0, where the policy drops them.
     pub messages: u64,
-    /// Reports for `on_publish` and `on_log`.
-    pub reports: u64,
+    /// Lines for `on_log`.
+    pub log_lines: u64,
 }
 
 /// A client at one moment.

@@ -314,17 +314,9 @@ impl World {
 
     fn event(&mut self, event: Event) {
         match event {
-            Event::Published { mid, code, .. } => match self.unconfirmed.remove(&mid) {
-                Some(delivery) => {
-                    let refused = code >= FAILURE && code != NOT_FOUND;
-                    let state = if refused { State::Refused(code) } else { State::Published };
-                    assert_eq!(delivery.state(), state, "message {mid}");
-                    self.link.sent.remove(&mid);
-                }
-                None => {
-                    assert!(self.reporting && self.reported_later.remove(&mid), "message {mid}");
-                }
-            },
+            Event::Published { mids, code, .. } => {
+                mids.iter().for_each(|mid| self.reported(mid, code));
+            }
             Event::Message { publish, receipt, .. } => {
                 assert!(!publish.topic.is_empty());
                 self.receipts.extend(receipt);
@@ -342,6 +334,21 @@ impl World {
                 self.requests.remove(&mid);
             }
             _ => {}
+        }
+    }
+
+    /// The application hears of a message.
+    fn reported(&mut self, mid: u16, code: u8) {
+        match self.unconfirmed.remove(&mid) {
+            Some(delivery) => {
+                let refused = code >= FAILURE && code != NOT_FOUND;
+                let state = if refused { State::Refused(code) } else { State::Published };
+                assert_eq!(delivery.state(), state, "message {mid}");
+                self.link.sent.remove(&mid);
+            }
+            None => {
+                assert!(self.reporting && self.reported_later.remove(&mid), "message {mid}");
+            }
         }
     }
 

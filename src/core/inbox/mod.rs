@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -26,6 +27,8 @@ pub enum Bound {
     Messages,
     /// Bytes of them.
     Bytes,
+    /// Reports of what became of messages and requests.
+    Reports,
     /// Answers that the broker does not take.
     Answers,
 }
@@ -37,6 +40,9 @@ pub enum Bound {
 #[derive(Debug)]
 pub struct Inbox {
     queue: Mutex<Queue>,
+    /// Whether so many reports wait that nothing may make more of them, until half of them are gone.
+    /// Written under the lock, and read without it: `publish` looks each time.
+    crowded: AtomicBool,
     /// A byte is written when the queue was empty, so that the dispatcher wakes.
     wake: UnixStream,
     /// Given when there is room again after there was none.
@@ -52,7 +58,8 @@ impl Inbox {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let queue = Mutex::new(Queue::new(&Limits::default()));
-        Ok((Self { queue, wake: ours, room: Notify::new() }, theirs.into()))
+        let crowded = AtomicBool::new(false);
+        Ok((Self { queue, crowded, wake: ours, room: Notify::new() }, theirs.into()))
     }
 
     /// Sets how many messages, and bytes of them, may wait, and what happens to more.
@@ -60,14 +67,15 @@ impl Inbox {
         self.lock().set_limits(limits);
     }
 
-    /// Whether confirmed messages are reported: nobody's reports must not be said to be dropped.
+    /// Whether there is anybody to tell which messages were published.
     pub fn set_reporting(&self, reporting: bool) {
         self.lock().reporting = reporting;
     }
 
     /// Moves events in. Where the policy is so, messages of QoS 0 are dropped; otherwise the I/O thread
-    /// stops reading when [`Self::is_full`]. Reports of what was sent can pile up without reading, so
-    /// those are dropped past their bound.
+    /// stops reading when [`Self::is_full`]. Lines for `on_log` can pile up without reading, so those
+    /// are dropped past their bound. Reports of what was written can as well: they take next to nothing
+    /// each, and no message of QoS 0 is taken while [`Self::is_crowded`].
     pub fn extend(&self, events: &mut VecDeque<Event>) {
         if events.is_empty() {
             return;
@@ -75,6 +83,9 @@ impl Inbox {
         let mut queue = self.lock();
         let was_empty = queue.len() == 0;
         queue.extend(events);
+        if queue.is_crowded() {
+            self.crowded.store(true, Ordering::Relaxed);
+        }
         drop(queue);
         if was_empty {
             self.wake();
@@ -87,25 +98,36 @@ impl Inbox {
         let _ = (&self.wake).write(&[1]);
     }
 
-    /// Moves out up to `most` events, the oldest first, and not much more than a mebibyte of them.
-    pub fn take(&self, most: usize) -> Vec<Event> {
+    /// Moves out up to `most` events, the oldest first, and not much more than a mebibyte of them. A
+    /// report counts as many as there are messages in it.
+    ///
+    /// Returns them, and whether [`Self::is_crowded`] is over by that.
+    pub fn take(&self, most: usize) -> (Vec<Event>, bool) {
         let mut queue = self.lock();
-        let was_short = queue.is_overfull() || !queue.has_room();
+        let room = |queue: &Queue| (queue.has_room(), queue.has_spare_room());
+        let before = room(&queue);
         let mut taken = Vec::with_capacity(most.min(queue.len()));
-        let mut bytes = 0;
-        while taken.len() < most
+        let (mut count, mut bytes) = (0, 0);
+        while count < most
             && bytes < BATCH_BYTES
-            && let Some((size, event)) = queue.pop()
+            && let Some((size, event)) = queue.pop(most - count)
         {
             bytes += size;
+            count += event.count();
             taken.push(event);
         }
-        let has_room = queue.has_room() && !queue.is_overfull();
+        let after = room(&queue);
+        let calm = queue.has_room_for_reports() && self.crowded.swap(false, Ordering::Relaxed);
         drop(queue);
-        if was_short && has_room {
+        if before != after {
             self.room.notify_waiters();
         }
-        taken
+        (taken, calm)
+    }
+
+    /// Whether so many reports wait that nothing may happen that makes more of them.
+    pub fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::Relaxed)
     }
 
     /// For what the I/O thread has to stop reading, and when it has to call [`Self::end_dropping`].
@@ -127,7 +149,7 @@ impl Inbox {
     /// Waits until there is room for the beginning and the end of another connection, which tell
     /// something however full it is.
     pub async fn spare(&self) {
-        self.until(|queue| !queue.is_overfull()).await;
+        self.until(Queue::has_spare_room).await;
     }
 
     async fn until(&self, condition: impl Fn(&Queue) -> bool) {

@@ -11,18 +11,23 @@ use super::super::session::{Event, LogLevel};
 use super::super::stats::Dropped;
 use super::Bound;
 
-/// Reports that may wait beyond the bound on messages before they are dropped.
-pub const SPARE_REPORTS: usize = 20_000;
+/// Lines for `on_log` that may wait before others are dropped.
+pub const MOST_LINES: usize = 20_000;
 
-/// Bytes that may wait beyond the bound on bytes before reports are dropped.
+/// Bytes that may wait beyond the bound on bytes before lines for `on_log` are dropped, and no other
+/// connection is tried.
 const SPARE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Bytes that everything but messages and lines for `on_log` may take, beside its properties. None of it
+/// is dropped.
+pub const MOST_REPORTS: usize = 4 * 1024 * 1024;
 
 /// Dropping is over when nothing was dropped for so long: what comes and goes is told once.
 const CALM: Duration = Duration::from_secs(1);
 
 /// Why something is dropped, in the fields of log records.
 const OVERFLOW: &str = "incoming_overflow";
-const REPORTS: &str = "reports";
+const LOG_LINES: &str = "log_lines";
 
 /// A time in which something is dropped again and again.
 #[derive(Debug)]
@@ -44,6 +49,10 @@ pub struct Queue {
     notices: VecDeque<Event>,
     pub messages: usize,
     pub bytes: usize,
+    /// Lines for `on_log`.
+    lines: usize,
+    /// Bytes of what else waits, beside its properties.
+    reports: usize,
     pub dropped: Dropped,
     spell: Option<Spell>,
     limit_messages: usize,
@@ -62,6 +71,8 @@ impl Queue {
             notices: VecDeque::new(),
             messages: 0,
             bytes: 0,
+            lines: 0,
+            reports: 0,
             dropped: Dropped::default(),
             spell: None,
             limit_messages: limits.incoming_messages.max(1),
@@ -94,8 +105,11 @@ impl Queue {
                 }
                 Event::Message { .. } => self.push_or_drop(event),
                 Event::Published { .. } if !self.reporting => {}
-                Event::Published { .. } | Event::Log { .. } if self.is_overfull() => {
-                    self.dropped.reports += 1;
+                Event::Published { .. } => self.push_report(event),
+                Event::Log { .. } if !self.has_room_for_lines() => self.dropped.log_lines += 1,
+                Event::Log { .. } => {
+                    self.lines += 1;
+                    self.push(event);
                 }
                 _ => self.push(event),
             }
@@ -105,8 +119,25 @@ impl Queue {
         }
     }
 
+    /// Adds a report to the last one, where that says the same and nothing has come in between; or
+    /// something has that may be dropped, and so many are there that the order is not worth it.
+    fn push_report(&mut self, event: Event) {
+        let any_order = self.reports >= MOST_REPORTS / 2;
+        if let Some((number, last)) = self.events.back_mut()
+            && (*number + 1 == self.next || any_order)
+        {
+            let before = last.overhead();
+            if last.merge(&event) {
+                self.reports += last.overhead() - before;
+                return;
+            }
+        }
+        self.push(event);
+    }
+
     fn push(&mut self, event: Event) {
         self.bytes += event.size();
+        self.reports += event.overhead();
         self.events.push_back((self.next, event));
         self.next += 1;
     }
@@ -150,8 +181,8 @@ impl Queue {
         self.messages < self.limit_messages && self.bytes + size <= self.limit_bytes
     }
 
-    /// Takes out the oldest event, with its size.
-    pub fn pop(&mut self) -> Option<(usize, Event)> {
+    /// Takes out the oldest event, with its size. A report of more than `most` messages is divided.
+    pub fn pop(&mut self, most: usize) -> Option<(usize, Event)> {
         if let Some(notice) = self.notices.pop_front() {
             return Some((0, notice));
         }
@@ -160,10 +191,18 @@ impl Queue {
             (None, Some(_)) => &mut self.droppable,
             _ => &mut self.events,
         };
-        let (_, event) = queue.pop_front()?;
+        let (number, event) = queue.pop_front()?;
         let size = event.size();
         self.bytes -= size;
+        self.reports -= event.overhead();
         self.messages -= usize::from(matches!(event, Event::Message { .. }));
+        self.lines -= usize::from(matches!(event, Event::Log { .. }));
+        let (event, left) = event.split(most);
+        if let Some(left) = left {
+            self.bytes += left.size();
+            self.reports += left.overhead();
+            self.events.push_front((number, left));
+        }
         Some((size, event))
     }
 
@@ -175,18 +214,40 @@ impl Queue {
         if is_full(self.messages, self.limit_messages) {
             return Some(Bound::Messages);
         }
-        is_full(self.bytes, self.limit_bytes).then_some(Bound::Bytes)
+        if is_full(self.bytes, self.limit_bytes) {
+            return Some(Bound::Bytes);
+        }
+        self.is_crowded().then_some(Bound::Reports)
     }
 
     /// Whether so little is left that reading may go on: half, so that it does not stutter.
     pub fn has_room(&self) -> bool {
-        self.messages <= self.limit_messages / 2 && self.bytes <= self.limit_bytes / 2
+        self.messages <= self.limit_messages / 2
+            && self.bytes <= self.limit_bytes / 2
+            && self.has_room_for_reports()
     }
 
-    /// Whether so much waits that not even reports have room.
-    pub fn is_overfull(&self) -> bool {
-        self.len() >= self.limit_messages.saturating_add(SPARE_REPORTS)
-            || self.bytes >= self.limit_bytes.saturating_add(SPARE_BYTES)
+    /// Whether so many reports wait that nothing may happen that makes more of them.
+    pub fn is_crowded(&self) -> bool {
+        self.reports >= MOST_REPORTS
+    }
+
+    /// Whether so few reports are left that more of them may come: half, as with messages.
+    pub fn has_room_for_reports(&self) -> bool {
+        self.reports <= MOST_REPORTS / 2
+    }
+
+    fn has_room_for_lines(&self) -> bool {
+        self.lines < MOST_LINES && self.has_spare_bytes()
+    }
+
+    /// Whether there is room for what another connection would tell.
+    pub fn has_spare_room(&self) -> bool {
+        !self.is_crowded() && self.has_spare_bytes()
+    }
+
+    fn has_spare_bytes(&self) -> bool {
+        self.bytes < self.limit_bytes.saturating_add(SPARE_BYTES)
     }
 
     /// Says that dropping begins, and remembers when it went on last.
@@ -200,9 +261,8 @@ impl Queue {
         let (reason, text) = if self.dropped.messages > before.messages {
             (OVERFLOW, "messages of QoS 0 are dropped: more come than the handlers can take")
         } else {
-            let text =
-                "reports for on_publish and on_log are dropped: the handlers are too slow for them";
-            (REPORTS, text)
+            let text = "lines for on_log are dropped: the handlers are too slow for them";
+            (LOG_LINES, text)
         };
         self.notices.push_back(notice("dropping", reason, text.to_owned()));
     }
@@ -216,12 +276,14 @@ impl Queue {
     pub fn end_spell(&mut self) -> bool {
         let Some(Spell { before, .. }) = self.spell.take() else { return false };
         let messages = self.dropped.messages - before.messages;
-        let reports = self.dropped.reports - before.reports;
-        let text = format!(
-            "nothing is dropped any more: {messages} messages of QoS 0 and {reports} reports were"
-        );
-        let reason = if messages > 0 { OVERFLOW } else { REPORTS };
-        let over = notice("dropping_ended", reason, text).with("count", messages + reports);
+        let lines = self.dropped.log_lines - before.log_lines;
+        let (reason, what) = match (messages, lines) {
+            (0, _) => (LOG_LINES, format!("{lines} lines for on_log")),
+            (_, 0) => (OVERFLOW, format!("{messages} QoS 0 messages")),
+            _ => (OVERFLOW, format!("{messages} QoS 0 messages and {lines} lines for on_log")),
+        };
+        let text = format!("no longer dropping: {what} were discarded");
+        let over = notice("dropping_ended", reason, text).with("count", messages + lines);
         self.notices.push_back(over);
         true
     }

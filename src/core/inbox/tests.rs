@@ -11,7 +11,7 @@ use super::super::property::{Properties, Property, Value};
 use super::super::qos::Qos;
 use super::super::session::{Event, LogLevel};
 use super::super::stats::Dropped;
-use super::queue::SPARE_REPORTS;
+use super::queue::{MOST_LINES, MOST_REPORTS};
 use super::*;
 
 fn message_of(qos: Qos, payload: Bytes) -> Event {
@@ -36,8 +36,33 @@ fn texts(qos: Qos, range: std::ops::Range<usize>) -> VecDeque<Event> {
     range.map(|number| message_of(qos, number.to_string().into())).collect()
 }
 
-fn report() -> Event {
-    Event::Published { mid: 1, code: 0, properties: None }
+fn report(mid: u16) -> Event {
+    Event::published(mid, 0, None)
+}
+
+fn line() -> Event {
+    Event::Log { level: LogLevel::Debug, text: "x".to_owned() }
+}
+
+/// A report that is like no other one.
+fn own_report(number: usize) -> Event {
+    let mut properties = Properties::default();
+    properties.set(Property::ReasonString, Value::Text(number.to_string())).unwrap();
+    Event::published(1, 0, Some(properties))
+}
+
+/// Takes up to `most` events, and returns them.
+fn take(inbox: &Inbox, most: usize) -> Vec<Event> {
+    inbox.take(most).0
+}
+
+/// Takes up to `most` events, and returns the identifiers of the reports.
+fn mids(inbox: &Inbox, most: usize) -> Vec<u16> {
+    let mids = |event| match event {
+        Event::Published { mids, .. } => mids.iter().collect(),
+        _ => Vec::new(),
+    };
+    take(inbox, most).into_iter().flat_map(mids).collect()
 }
 
 fn with(limits: &Limits) -> (Inbox, UnixStream) {
@@ -65,7 +90,7 @@ fn sums(inbox: &Inbox) -> (usize, usize) {
 
 /// Takes everything, and returns the payloads of the messages.
 fn payloads(inbox: &Inbox) -> Vec<String> {
-    let events = inbox.take(usize::MAX).into_iter();
+    let events = take(inbox, usize::MAX).into_iter();
     let payload = |event| match event {
         Event::Message { publish, .. } => {
             Some(String::from_utf8(publish.payload.to_vec()).unwrap())
@@ -77,7 +102,7 @@ fn payloads(inbox: &Inbox) -> Vec<String> {
 
 /// Takes everything, and returns the texts for the log.
 fn notices(inbox: &Inbox) -> Vec<String> {
-    let events = inbox.take(usize::MAX).into_iter();
+    let events = take(inbox, usize::MAX).into_iter();
     let text = |event| match event {
         Event::Notice { level: LogLevel::Warning, text, .. } => Some(text),
         _ => None,
@@ -91,7 +116,7 @@ fn one_byte_wakes_the_dispatcher_however_many_events_come() {
     inbox.extend(&mut [message(1), message(1)].into());
     inbox.extend(&mut [message(1)].into());
     assert_eq!(end.read(&mut [0; 16]).unwrap(), 1);
-    assert_eq!(inbox.take(100).len(), 3);
+    assert_eq!(take(&inbox, 100).len(), 3);
     inbox.extend(&mut [message(1)].into());
     assert_eq!(end.read(&mut [0; 16]).unwrap(), 1);
 }
@@ -111,17 +136,115 @@ fn it_is_full_by_messages_or_by_bytes_and_has_room_at_half() {
 }
 
 #[test]
-fn without_a_policy_that_drops_messages_stay_and_reports_are_dropped_and_counted() {
+fn messages_and_reports_stay_and_lines_for_on_log_are_dropped_and_counted() {
     let (inbox, _end) = inbox(2, 1000);
-    inbox.extend(&mut (0..SPARE_REPORTS + 10).map(|_| report()).collect());
-    inbox.extend(&mut [message(1), message(1), message(1)].into());
-    assert_eq!(inbox.waiting().dropped, Dropped { messages: 0, reports: 8 });
-    let events = inbox.take(usize::MAX);
-    assert!(matches!(&events[0], Event::Notice { text, .. } if text.contains("reports")));
+    inbox.extend(&mut (0..MOST_LINES + 10).map(|_| line()).collect());
+    inbox.extend(&mut [message(1), report(7), message(1), line(), report(8), message(1)].into());
+    assert_eq!(inbox.waiting().dropped, Dropped { messages: 0, log_lines: 11 });
+    let events = take(&inbox, usize::MAX);
+    assert!(matches!(&events[0], Event::Notice { text, .. } if text.contains("on_log")));
     assert!(matches!(
-        events[events.len() - 3..],
-        [Event::Message { .. }, Event::Message { .. }, Event::Message { .. }]
+        events[events.len() - 5..],
+        [
+            Event::Message { .. },
+            Event::Published { .. },
+            Event::Message { .. },
+            Event::Published { .. },
+            Event::Message { .. }
+        ]
     ));
+    // There is room for lines again.
+    inbox.extend(&mut [line()].into());
+    assert_eq!(inbox.waiting().dropped.log_lines, 11);
+}
+
+#[test]
+fn a_million_reports_in_a_row_take_no_room_and_are_told_in_their_order() {
+    let (inbox, _end) = inbox(2, 1000);
+    let sent: Vec<u16> = (1..=u16::MAX).cycle().take(1_000_000).collect();
+    for part in sent.chunks(3000) {
+        inbox.extend(&mut part.iter().map(|mid| report(*mid)).collect());
+    }
+    assert!(!inbox.is_full() && !inbox.is_crowded());
+    let mut seen = Vec::new();
+    while seen.len() < sent.len() {
+        let some = mids(&inbox, 512);
+        assert_eq!(some.len(), 512.min(sent.len() - seen.len()));
+        seen.extend(some);
+    }
+    assert!(seen == sent);
+    assert!(take(&inbox, 512).is_empty());
+}
+
+#[test]
+fn reports_that_are_not_in_a_row_fill_it_and_nothing_of_them_is_lost() {
+    let (inbox, _end) = inbox(2, 1000);
+    let mut sent = Vec::new();
+    while !inbox.is_crowded() {
+        let next = if sent.len() % 2 == 0 { 1 } else { 9 };
+        sent.push(next);
+        inbox.extend(&mut [report(next)].into());
+    }
+    assert!(sent.len() > 500_000);
+    assert_eq!(inbox.look().0, Some(Bound::Reports));
+    // What was on its way comes all the same.
+    sent.extend([1, 9]);
+    inbox.extend(&mut [report(1), report(9)].into());
+    let mut seen = Vec::new();
+    while inbox.is_crowded() {
+        let (events, calm) = inbox.take(512);
+        let some = events.iter().flat_map(|event| match event {
+            Event::Published { mids, .. } => mids.iter().collect(),
+            _ => Vec::new(),
+        });
+        seen.extend(some);
+        assert_eq!(calm, !inbox.is_crowded());
+    }
+    assert!(!inbox.is_full());
+    assert!(seen.len() * 3 > sent.len() && seen.len() * 3 < sent.len() * 2);
+    seen.extend(mids(&inbox, usize::MAX));
+    assert!(seen == sent);
+}
+
+#[test]
+fn reports_of_different_things_are_a_bound_too() {
+    let (inbox, _end) = inbox(2, usize::MAX);
+    let mut count = 0;
+    while !inbox.is_full() {
+        inbox.extend(&mut [own_report(count)].into());
+        count += 1;
+    }
+    assert!((10_000..MOST_REPORTS / 50).contains(&count), "{count}");
+    while count > 0 {
+        count -= take(&inbox, usize::MAX).len();
+    }
+    assert!(!inbox.is_full() && !inbox.is_crowded());
+    assert_eq!(sums(&inbox), (0, 0));
+}
+
+#[test]
+fn reports_that_say_the_same_are_one_whatever_they_say() {
+    let (inbox, _end) = inbox(10, 10_000);
+    inbox.extend(&mut [own_report(1), own_report(1), own_report(2), own_report(2)].into());
+    let (_, bytes) = sums(&inbox);
+    assert_eq!(take(&inbox, 1).len(), 1);
+    assert_eq!(sums(&inbox).1, bytes);
+    assert_eq!(take(&inbox, usize::MAX).len(), 2);
+    assert_eq!(sums(&inbox), (0, 0));
+}
+
+#[test]
+fn messages_that_are_dropped_between_reports_leave_no_more_than_their_bound() {
+    for overflow in [Overflow::DropOldest, Overflow::DropNewest] {
+        let inbox = dropping(overflow, 10);
+        let mut expected = Vec::new();
+        for mid in (1..=u16::MAX).cycle().take(100_000) {
+            inbox.extend(&mut [message(1), report(mid)].into());
+            expected.push(mid);
+        }
+        assert!(!inbox.is_full(), "{overflow:?}");
+        assert!(mids(&inbox, usize::MAX) == expected);
+    }
 }
 
 #[test]
@@ -153,7 +276,7 @@ fn the_order_is_that_of_arrival_whatever_may_be_dropped() {
         for number in 0..20 {
             let qos = if number % 3 == 0 { Qos::AtLeastOnce } else { Qos::AtMostOnce };
             inbox.extend(&mut texts(qos, number..number + 1));
-            inbox.extend(&mut [report()].into());
+            inbox.extend(&mut [report(1)].into());
         }
         let expected: Vec<_> = (0..20).map(|number| number.to_string()).collect();
         assert_eq!(payloads(&inbox), expected);
@@ -232,7 +355,7 @@ fn dropping_is_told_once_when_it_begins_and_once_when_it_is_over() {
     assert_eq!(notices(&inbox), Vec::<String>::new(), "it may go on");
     assert!(inbox.look().1.unwrap() > Instant::now() + Duration::from_millis(500));
     inbox.end_dropping(true);
-    let text = "nothing is dropped any more: 999 messages of QoS 0 and 0 reports were";
+    let text = "no longer dropping: 999 QoS 0 messages were discarded";
     assert_eq!(notices(&inbox), [text]);
     assert_eq!(inbox.look().1, None);
     inbox.end_dropping(true);
@@ -240,26 +363,26 @@ fn dropping_is_told_once_when_it_begins_and_once_when_it_is_over() {
     // The next time is told anew, with its own number.
     inbox.extend(&mut texts(Qos::AtMostOnce, 0..3));
     inbox.end_dropping(true);
-    assert!(notices(&inbox)[1].contains(" 2 messages"));
+    assert!(notices(&inbox)[1].contains(" 2 QoS 0 messages"));
 }
 
 #[test]
 fn what_is_to_be_said_about_dropping_comes_before_what_waits() {
     let inbox = dropping(Overflow::DropNewest, 1);
     inbox.extend(&mut texts(Qos::AtMostOnce, 0..2));
-    assert!(matches!(inbox.take(2)[..], [Event::Notice { .. }, Event::Message { .. }]));
+    assert!(matches!(take(&inbox, 2)[..], [Event::Notice { .. }, Event::Message { .. }]));
 }
 
 #[test]
 fn a_batch_ends_at_a_number_of_events_or_beyond_a_mebibyte() {
     let (inbox, _end) = inbox(20_000, usize::MAX);
     inbox.extend(&mut (0..8).map(|_| message(400_000)).collect());
-    assert_eq!(inbox.take(2).len(), 2);
-    assert_eq!(inbox.take(512).len(), 3);
-    assert_eq!(inbox.take(512).len(), 3);
-    assert_eq!(inbox.take(512).len(), 0);
+    assert_eq!(take(&inbox, 2).len(), 2);
+    assert_eq!(take(&inbox, 512).len(), 3);
+    assert_eq!(take(&inbox, 512).len(), 3);
+    assert_eq!(take(&inbox, 512).len(), 0);
     inbox.extend(&mut [message(5_000_000), message(5_000_000)].into());
-    assert_eq!(inbox.take(512).len(), 1);
+    assert_eq!(take(&inbox, 512).len(), 1);
 }
 
 #[test]

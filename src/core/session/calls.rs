@@ -49,6 +49,9 @@ impl Session {
         }
         let code = if self.is_open() { ReturnCode::Success } else { ReturnCode::NoConnection };
         let at_most_once = qos == Qos::AtMostOnce;
+        if at_most_once && self.crowded && self.output.reporting {
+            return Ok((ReturnCode::Again, 0, None));
+        }
         if !at_most_once && self.outgoing.queued() >= self.options.limits.queued {
             self.turn_away();
             return Ok((ReturnCode::QueueSize, 0, None));

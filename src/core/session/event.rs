@@ -6,6 +6,7 @@ use super::super::error::ReturnCode;
 use super::super::packet::Publish;
 use super::super::property::Properties;
 use super::super::qos::Qos;
+use super::published::Mids;
 
 /// Severity of a log text, in paho's numbering (`MQTT_LOG_*`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,11 +112,11 @@ pub enum Event {
         /// To be given back when the message is handled; none for what needs no acknowledgement.
         receipt: Option<Receipt>,
     },
-    /// A message of ours is written (QoS 0) or confirmed (QoS 1 and 2).
+    /// Messages of ours are written (QoS 0) or acknowledged (QoS 1 and 2).
     Published {
-        /// Packet identifier.
-        mid: u16,
-        /// Reason code; from 128 on the message was refused.
+        /// Packet identifiers.
+        mids: Mids,
+        /// Reason code; from 128 on the messages were refused.
         code: u8,
         /// Properties, with MQTT 5.
         properties: Option<Properties>,
@@ -156,6 +157,9 @@ pub enum Event {
     },
 }
 
+/// What an event takes by itself.
+const ENTRY: usize = size_of::<Event>();
+
 fn size(properties: Option<&Properties>) -> usize {
     properties.map_or(0, Properties::size)
 }
@@ -164,6 +168,51 @@ impl Event {
     /// A notice of a kind of event, such as `connection_lost`.
     pub fn notice(level: LogLevel, event: &'static str, text: impl Into<String>) -> Self {
         Self::Notice { level, text: text.into(), fields: vec![("event", event.into())] }
+    }
+
+    /// A report of one message.
+    pub fn published(mid: u16, code: u8, properties: Option<Properties>) -> Self {
+        Self::Published { mids: mid.into(), code, properties }
+    }
+
+    /// Adds the messages of the next report, where it says the same of them. Returns whether it does.
+    pub fn merge(&mut self, next: &Self) -> bool {
+        let Self::Published { mids, code, properties } = self else { return false };
+        match next {
+            Self::Published { mids: more, code: next, properties: others }
+                if code == next && properties == others =>
+            {
+                mids.append(more);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes the first messages out of a report of more than `most`. Returns them, with the report
+    /// of the others.
+    #[must_use]
+    pub fn split(self, most: usize) -> (Self, Option<Self>) {
+        let Self::Published { mids, code, properties } = self else { return (self, None) };
+        let (mids, left) = mids.split(most);
+        let others = properties.clone();
+        let left = left.map(|mids| Self::Published { mids, code, properties: others });
+        (Self::Published { mids, code, properties }, left)
+    }
+
+    /// How many calls of handlers it is at most: one, but for a report of several messages.
+    pub fn count(&self) -> usize {
+        if let Self::Published { mids, .. } = self { mids.count() } else { 1 }
+    }
+
+    /// Bytes that a report takes by itself. What has a bound of its own counts nothing: messages, and
+    /// lines for the log.
+    pub fn overhead(&self) -> usize {
+        match self {
+            Self::Message { .. } | Self::Log { .. } => 0,
+            Self::Published { mids, .. } => ENTRY + mids.size(),
+            _ => ENTRY,
+        }
     }
 
     /// Adds a field to a notice.

@@ -16,6 +16,7 @@ mod keepalive;
 mod log;
 mod outgoing;
 mod output;
+mod published;
 mod receiving;
 mod subscriptions;
 mod terms;
@@ -29,6 +30,7 @@ use bytes::BytesMut;
 pub use backoff::Backoff;
 pub use event::{End, Event, Field, Fields, LogLevel, Receipt};
 pub use journal::{Kept, KeptIncoming, KeptOutgoing, Operation};
+pub use published::Mids;
 
 use self::aliases::IncomingAliases;
 use self::ids::Ids;
@@ -86,6 +88,8 @@ pub struct Session {
     keep_alive: KeepAlive,
     output: Output,
     held_bytes: usize,
+    /// Whether so many reports wait for `on_publish` that nothing is to make more of them.
+    crowded: bool,
     /// The file that has what is kept, by its number and how often it was opened. It stays here when
     /// the file is closed.
     file: Option<(u64, u64)>,
@@ -115,6 +119,7 @@ impl Session {
             keep_alive: KeepAlive::new(Duration::ZERO, now),
             output: Output::default(),
             held_bytes: 0,
+            crowded: false,
             file: None,
             kept_client_id: String::new(),
         }
@@ -148,6 +153,12 @@ impl Session {
     /// Whether the application wants to hear when a QoS 0 message is written.
     pub fn set_reporting(&mut self, reporting: bool) {
         self.output.reporting = reporting;
+    }
+
+    /// Whether so many reports wait for the application that a message of QoS 0, which makes another
+    /// one as soon as it is written, has to wait.
+    pub fn set_crowded(&mut self, crowded: bool) {
+        self.crowded = crowded;
     }
 
     /// Whether the broker accepted the present connection.

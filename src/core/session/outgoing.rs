@@ -297,7 +297,7 @@ impl Outgoing {
                 output.counters.published.message(entry.publish.qos);
             }
             entry.progress.finish(refusal);
-            output.events.push_back(Event::Published { mid, code, properties });
+            output.report(Event::published(mid, code, properties));
         }
     }
 

@@ -116,6 +116,13 @@ impl Output {
         }
     }
 
+    /// Tells the application what became of a message. Reports that say the same are one.
+    pub fn report(&mut self, published: Event) {
+        if !self.events.back_mut().is_some_and(|last| last.merge(&published)) {
+            self.events.push_back(published);
+        }
+    }
+
     /// Hands a message to the application.
     pub fn deliver(&mut self, publish: Publish, received: Instant, receipt: Option<Receipt>) {
         self.counters.received.message(publish.qos);
@@ -289,7 +296,7 @@ impl Output {
             self.marks.pop_front();
             self.counters.published.message(Qos::AtMostOnce);
             if self.reporting {
-                self.events.push_back(Event::Published { mid, code: 0, properties: None });
+                self.report(Event::published(mid, 0, None));
             }
         }
     }

@@ -90,8 +90,7 @@ impl Session {
                 self.output.refused(publish.mid, publish.topic, code);
                 progress.finish(Some(code));
                 if self.output.reporting {
-                    let (mid, properties) = (publish.mid, None);
-                    self.output.events.push_back(Event::Published { mid, code, properties });
+                    self.output.report(Event::published(publish.mid, code, None));
                 }
             }
         }

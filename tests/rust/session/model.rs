@@ -172,9 +172,11 @@ impl World {
     fn settle(&mut self) {
         for event in self.peer.events() {
             match event {
-                Event::Published { mid, .. } => {
-                    assert!(self.inflight.remove(&mid), "published without being sent");
-                    self.published += 1;
+                Event::Published { mids, .. } => {
+                    for mid in mids.iter() {
+                        assert!(self.inflight.remove(&mid), "published without being sent");
+                        self.published += 1;
+                    }
                 }
                 Event::Message { publish, receipt, .. } => {
                     let payload = text(&publish.payload);

@@ -1,7 +1,7 @@
 //! A broker's view of a session: feeds it packets and shows what it puts out, one line per packet.
 
 use super::peer_v5::{as_v4, read_v5};
-use super::values::{connack, subscriptions};
+use super::values::{connack, each, subscriptions};
 use flask_mqtt_core::core::property::Properties;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -120,7 +120,7 @@ impl Peer {
 
     /// Takes the events.
     pub fn events(&mut self) -> Vec<Event> {
-        self.session.take_events().drain(..).collect()
+        each(self.session.take_events().drain(..))
     }
 
     /// Takes the events, which are messages, as payload and receipt.

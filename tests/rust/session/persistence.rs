@@ -1,7 +1,7 @@
 //! What a session has kept beyond the end of the process, and what waits until it is stored.
 
 use super::peer::{Peer, message};
-use super::values::connack;
+use super::values::{connack, published};
 
 use flask_mqtt_core::core::delivery::State;
 use flask_mqtt_core::core::error::ReturnCode;
@@ -90,7 +90,7 @@ fn the_next_process_sends_what_was_stored_in_order_and_never_takes_its_identifie
         ["PUBLISH q1 m1 dup a", "PUBLISH q1 m2 dup b", "PUBLISH q1 m3 dup c", "PUBLISH q1 m4 new"]
     );
     second.receive(Incoming::PubAck(1.into()));
-    assert!(matches!(second.events()[..], [Event::Published { mid: 1, code: 0, .. }]));
+    assert_eq!(second.events(), [published(1)]);
     disk.store(&mut second.session);
     assert_eq!(disk.outgoing().len(), 3);
 }

@@ -41,10 +41,7 @@ fn the_answers_to_a_message_carry_their_code_and_properties_to_the_application()
     let none = Some(Properties::default());
     assert_eq!(
         peer.events(),
-        [
-            Event::Published { mid: 1, code: 0x10, properties },
-            Event::Published { mid: 2, code: 0, properties: none },
-        ]
+        [Event::published(1, 0x10, properties), Event::published(2, 0, none),]
     );
 }
 
@@ -69,7 +66,7 @@ fn a_message_that_the_broker_refuses_is_over() {
                     .with("topic", "t")
                     .with("rc", 0x87)
                     .with("error", "Not authorized"),
-                Event::Published { mid: 1, code: 0x87, properties },
+                Event::published(1, 0x87, properties),
             ]
         );
         assert_eq!(peer.session.outgoing_bytes(), 2);
@@ -99,7 +96,7 @@ fn a_message_that_the_broker_had_completed_already_is_not_called_refused() {
     assert_eq!(peer.reconnect(true), ["PUBREL m1"]);
     peer.receive(Incoming::PubComp(ack(1, 0x92)));
     let properties = Some(Properties::default());
-    assert_eq!(peer.events(), [Event::Published { mid: 1, code: 0x92, properties }]);
+    assert_eq!(peer.events(), [Event::published(1, 0x92, properties)]);
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn connect(peer: &mut Peer) -> Connect {
 }
 
 fn published(mid: u16, code: u8) -> Event {
-    Event::Published { mid, code, properties: None }
+    Event::published(mid, code, None)
 }
 
 #[test]

@@ -15,7 +15,18 @@ pub fn subscriptions(filters: Vec<(String, Qos)>) -> Vec<Subscription> {
 
 /// The event of a confirmed message.
 pub fn published(mid: u16) -> Event {
-    Event::Published { mid, code: 0, properties: None }
+    Event::published(mid, 0, None)
+}
+
+/// The events with a report for each message.
+pub fn each(events: impl IntoIterator<Item = Event>) -> Vec<Event> {
+    let reports = |event| match event {
+        Event::Published { mids, code, properties } => {
+            mids.iter().map(|mid| Event::published(mid, code, properties.clone())).collect()
+        }
+        event => vec![event],
+    };
+    events.into_iter().flat_map(reports).collect()
 }
 
 /// The event of a connection that ended without a DISCONNECT of the broker's.

@@ -1,0 +1,159 @@
+//! Packet identifiers of messages that are written or acknowledged, kept compactly: however many wait
+//! for `on_publish`, consecutive ones take no room.
+
+use std::collections::VecDeque;
+
+/// Consecutive identifiers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Run {
+    first: u16,
+    count: u16,
+}
+
+impl Run {
+    /// The identifier after the last one; none after 65,535, from where they begin again.
+    fn next(self) -> Option<u16> {
+        self.first.checked_add(self.count)
+    }
+}
+
+/// Packet identifiers in their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mids {
+    /// The first ones: most of the time there are no others.
+    run: Run,
+    others: VecDeque<Run>,
+}
+
+impl From<u16> for Mids {
+    fn from(mid: u16) -> Self {
+        Self { run: Run { first: mid, count: 1 }, others: VecDeque::new() }
+    }
+}
+
+impl Mids {
+    /// Bytes that each run beyond the first one takes.
+    pub const RUN: usize = size_of::<Run>();
+
+    /// Adds identifiers at the end.
+    pub fn append(&mut self, mids: &Self) {
+        for run in mids.runs() {
+            let last = self.others.back_mut().unwrap_or(&mut self.run);
+            if last.next() == Some(run.first) {
+                last.count += run.count;
+            } else {
+                self.others.push_back(run);
+            }
+        }
+    }
+
+    /// Takes up to `most` from the front, and returns them with what is left, if anything is.
+    #[must_use]
+    pub fn split(mut self, most: usize) -> (Self, Option<Self>) {
+        let most = u16::try_from(most.max(1)).unwrap_or(u16::MAX);
+        let mut taken = Self { run: self.run, others: VecDeque::new() };
+        let mut room = most;
+        while let Some(run) = self.shift(room) {
+            if room == most {
+                taken.run = run;
+            } else {
+                taken.others.push_back(run);
+            }
+            room -= run.count;
+            if room == 0 {
+                break;
+            }
+        }
+        let left = (self.run.count > 0).then_some(self);
+        (taken, left)
+    }
+
+    /// Takes up to `most` consecutive ones from the front, and leaves an empty run when there are none.
+    fn shift(&mut self, most: u16) -> Option<Run> {
+        let Run { first, count } = self.run;
+        let taken = Run { first, count: count.min(most) };
+        self.run = if taken.count < count {
+            Run { first: first + taken.count, count: count - taken.count }
+        } else {
+            self.others.pop_front().unwrap_or(Run { first: 0, count: 0 })
+        };
+        (taken.count > 0).then_some(taken)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.runs().map(|run| usize::from(run.count)).sum()
+    }
+
+    /// Bytes that they take beside those of the first run.
+    pub fn size(&self) -> usize {
+        self.others.len() * Self::RUN
+    }
+
+    /// The first one and how many follow each other, where those are all.
+    pub fn range(&self) -> Option<(u16, u16)> {
+        self.others.is_empty().then_some((self.run.first, self.run.count))
+    }
+
+    /// Each one.
+    pub fn iter(&self) -> impl Iterator<Item = u16> + '_ {
+        self.runs().flat_map(|run| (0..run.count).map(move |place| run.first + place))
+    }
+
+    fn runs(&self) -> impl Iterator<Item = Run> + '_ {
+        std::iter::once(self.run).chain(self.others.iter().copied())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(mids: impl IntoIterator<Item = u16>) -> Mids {
+        let mut mids = mids.into_iter();
+        let mut all = Mids::from(mids.next().unwrap());
+        mids.for_each(|mid| all.append(&mid.into()));
+        all
+    }
+
+    #[test]
+    fn consecutive_ones_take_no_room_and_begin_again_after_the_last() {
+        let all = of((1..=65_535).chain(1..=100));
+        assert_eq!((all.count(), all.size()), (65_635, Mids::RUN));
+        assert_eq!(all.range(), None);
+        assert_eq!(of(7..10).range(), Some((7, 3)));
+    }
+
+    #[test]
+    fn what_is_split_off_is_the_beginning() {
+        let (taken, left) = of([1, 2, 3, 5, 6, 9]).split(4);
+        assert_eq!(taken, of([1, 2, 3, 5]));
+        let (taken, left) = left.unwrap().split(1);
+        assert_eq!(taken, of([6]));
+        assert_eq!(left.unwrap().split(usize::MAX), (of([9]), None));
+    }
+
+    proptest! {
+        #[test]
+        fn they_are_those_that_were_added(
+            mids in prop::collection::vec(prop_oneof![1..20u16, 65_530..=65_535u16], 1..200),
+            sizes in prop::collection::vec(1..30usize, 200),
+        ) {
+            let mut left = Some(of(mids.clone()));
+            let mut seen = Vec::new();
+            for size in sizes {
+                let Some(all) = left.take() else { break };
+                prop_assert_eq!(all.iter().count(), all.count());
+                let (taken, rest) = all.split(size);
+                prop_assert!(taken.count() == size || rest.is_none() && taken.count() < size);
+                seen.extend(taken.iter());
+                left = rest;
+            }
+            prop_assert_eq!(seen, mids);
+        }
+    }
+}
