@@ -1,9 +1,11 @@
 # shellcheck shell=bash
 # Sourced by the scripts beside it: finds the tools, makes the environments and builds the package.
 # Everything it makes lies in the project (.venv, .venv-original, .cache, target) and is kept for the
-# next run, which repeats a step only when what the step depends on has changed.
+# next run, which repeats a step only when what the step depends on has changed. What is missing on the
+# system is installed by apt-get, where there is one; `agree` asks first.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+SCRIPT=$ROOT/scripts/$(basename "$0")
 cd "$ROOT" || exit
 VENV=$ROOT/.venv
 CACHE=$ROOT/.cache
@@ -18,17 +20,52 @@ die() {
     exit 1
 }
 
-# run_quietly COMMAND...: shows the command's output only if it fails.
+# help_wanted "$@": if the first argument asks for it, prints the comment at the top of the script.
+help_wanted() {
+    case ${1:-} in
+        -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$SCRIPT" && exit ;;
+    esac
+}
+
+# run_quietly COMMAND...: shows the command's output only if it fails; meanwhile, how far it is.
 run_quietly() {
-    local log
+    local log watcher status=0
     log=$(mktemp)
-    if "$@" >"$log" 2>&1 </dev/null; then
-        rm -f "$log"
+    show_progress "$log" &
+    watcher=$!
+    "$@" >"$log" 2>&1 </dev/null || status=$?
+    kill "$watcher" 2>/dev/null || true
+    wait "$watcher" 2>/dev/null || true
+    [ ! -t 2 ] || printf '\r\033[K' >&2
+    [ "$status" = 0 ] || cat "$log" >&2
+    rm -f "$log"
+    [ "$status" = 0 ]
+}
+
+# show_progress LOG: the time that has passed and the last line of the log, every second at a terminal,
+# every 30 elsewhere. It ends with the script, at the latest.
+show_progress() {
+    local began=$SECONDS passed line step=30 width
+    [ ! -t 2 ] || step=1
+    width=$(tput cols 2>/dev/null) || width=80
+    while sleep "$step" >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
+        passed=$(printf '%d:%02d' $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60)))
+        line=$(tail -n 1 "$1" 2>/dev/null | tr -d '\000-\037')
+        line="    $passed $line"
+        if [ -t 2 ]; then printf '\r\033[K%s' "${line:0:width-1}" >&2; else printf '%s\n' "$line" >&2; fi
+    done
+}
+
+# agree WHAT: asks before anything is installed outside the project, where there is somebody to ask.
+# Elsewhere, as in CI, it says what will be installed and goes on.
+agree() {
+    local answer
+    if [ ! -t 0 ] || [ ! -t 1 ] || [ -n "${CI:-}" ]; then
+        say "outside the project: $1"
         return 0
     fi
-    cat "$log" >&2
-    rm -f "$log"
-    return 1
+    read -r -p "${BOLD}==>${PLAIN} outside the project: $1. Go on? [Y/n] " answer || return 1
+    case $answer in '' | [Yy]*) return 0 ;; *) return 1 ;; esac
 }
 
 # --- what the system provides ---------------------------------------------------------------
@@ -55,8 +92,12 @@ apt_get() {
 
 # apt_install PACKAGE...: from the package lists at hand, or from fresh ones when those do not do.
 apt_install() {
-    can_apt || return 1
-    say "installing $* (apt)"
+    command -v apt-get >/dev/null || return 1
+    agree "apt-get installs $*" && can_apt || return 1
+    apt_install_agreed "$@"
+}
+
+apt_install_agreed() {
     apt_get install --no-install-recommends "$@" >"$CACHE/apt.log" 2>&1 </dev/null && return 0
     run_quietly apt_get update
     run_quietly apt_get install --no-install-recommends "$@"
@@ -65,13 +106,15 @@ apt_install() {
 # As apt_install, for a package that brings a service: it is neither started nor enabled.
 apt_install_without_service() {
     local policy=/usr/sbin/policy-rc.d done=0
-    if can_apt && [ ! -e "$policy" ]; then
+    command -v apt-get >/dev/null || return 1
+    agree "apt-get installs $*, without starting it" && can_apt || return 1
+    if [ ! -e "$policy" ]; then
         printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
         as_root chmod 755 "$policy"
-        apt_install "$@" || done=1
+        apt_install_agreed "$@" || done=1
         as_root rm -f "$policy"
     else
-        apt_install "$@" || done=1
+        apt_install_agreed "$@" || done=1
     fi
     if [ "$done" = 0 ] && [ -d /run/systemd/system ]; then
         as_root systemctl disable --quiet "$@" 2>/dev/null || true
@@ -84,9 +127,20 @@ need_cargo() {
         PATH=$HOME/.cargo/bin:$PATH
     fi
     command -v cargo >/dev/null || die "cargo is missing: install Rust (https://rustup.rs) and run this again"
-    command -v cc >/dev/null || apt_install gcc libc6-dev ||
-        die "a C compiler (cc) is missing, Rust needs it to link: install gcc and libc6-dev"
-    need_openssl_build
+    need_compiler
+}
+
+# Rust needs a C compiler to link, and OpenSSL is built from its sources, which takes make and a Perl with
+# its standard modules; Debian's perl-base, which is always there, lacks those.
+need_compiler() {
+    local missing=()
+    command -v cc >/dev/null || missing+=(gcc libc6-dev)
+    if [ -z "${OPENSSL_NO_VENDOR:-}" ]; then
+        command -v make >/dev/null || missing+=(make)
+        perl -MFindBin -MIPC::Cmd -e 1 2>/dev/null || missing+=(perl)
+    fi
+    [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}" ||
+        die "the build needs what is missing: install it (Debian, Ubuntu: apt install ${missing[*]})"
 }
 
 # Sanitizers are for nightly compilers only, and libFuzzer is C++.
@@ -96,7 +150,7 @@ need_cargo_fuzz() {
     command -v rustup >/dev/null || die "rustup is missing, fuzzing needs a nightly compiler: install it (https://rustup.rs)"
     command -v c++ >/dev/null || apt_install g++ || die "c++ is missing and libFuzzer needs it: install g++"
     if ! rustup run nightly cargo --version >/dev/null 2>&1; then
-        say "installing a nightly compiler"
+        agree "rustup installs a nightly compiler" || die "fuzzing needs a nightly compiler"
         run_quietly rustup toolchain install nightly --profile minimal || die "could not install a nightly compiler"
     fi
     PATH=$CACHE/cargo-fuzz-$version/bin:$PATH
@@ -118,29 +172,18 @@ need_cargo_deny() {
         die "cargo-deny did not build"
 }
 
-# OpenSSL is built from its sources, which takes make and a Perl with its standard modules;
-# Debian's perl-base, which is always there, lacks those.
-need_openssl_build() {
-    [ -n "${OPENSSL_NO_VENDOR:-}" ] && return
-    command -v make >/dev/null || apt_install make || die "make is missing and OpenSSL's build needs it: install make"
-    perl -MFindBin -MIPC::Cmd -e 1 2>/dev/null || apt_install perl ||
-        die "perl is missing and OpenSSL's build needs it: install perl"
-}
-
 need_mosquitto() {
     PATH=$PATH:/usr/sbin:/usr/local/sbin
     command -v mosquitto >/dev/null || apt_install_without_service mosquitto ||
         die "mosquitto is missing and the tests start it: install it (Debian, Ubuntu: apt install mosquitto)"
 }
 
-# What the tests start beside mosquitto: an HTTP proxy, a SOCKS proxy and the openssl command.
+# need_test_programs PACKAGE...: what the tests start beside mosquitto. Asks once for all.
 need_test_programs() {
-    local program package
-    for package in tinyproxy-bin microsocks openssl; do
-        program=${package%-bin}
-        command -v "$program" >/dev/null || apt_install "$package" ||
-            die "$program is missing and the tests start it: install it (Debian, Ubuntu: apt install $package)"
-    done
+    local package missing=()
+    for package in "$@"; do command -v "${package%-bin}" >/dev/null || missing+=("$package"); done
+    [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}" ||
+        die "the tests start what is missing: install it (Debian, Ubuntu: apt install ${missing[*]})"
 }
 
 is_python() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; }

@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from typed.application import build
 
 if TYPE_CHECKING:
@@ -63,7 +61,6 @@ Client("me")  # arg-type
 
 
 def test_mypy_rejects_wrong_handlers_and_only_those(tmp_path: Path) -> None:
-    pytest.importorskip("mypy")
     snippet = tmp_path / "snippet.py"
     snippet.write_text(SNIPPET)
     done = subprocess.run(

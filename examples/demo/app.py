@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import BadRequest
 
-from flask_mqtt import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS, Mqtt
+from flask_mqtt import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS, Mqtt, error_string
 
 from .device import ExampleDevice
 from .hub import Hub, Message
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FIRST_FILTER = "demo/#"
+#: What `publish` returns for a message that is on its way, or will be.
+KEPT = (MQTT_ERR_SUCCESS, MQTT_ERR_NO_CONN)
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -24,6 +27,7 @@ CONTENT_SECURITY_POLICY = (
 
 # With connect_async a broker that is away does not keep the application from starting.
 mqtt = Mqtt(connect_async=True)
+log = logging.getLogger(__name__)
 hub = Hub()
 device = ExampleDevice(mqtt)
 
@@ -31,15 +35,10 @@ device = ExampleDevice(mqtt)
 def create_app(config: Mapping[str, object] | None = None) -> Flask:
     """Make the application.
 
-    `config` goes over the defaults: the broker is the one that the environment names in
-    MQTT_BROKER_URL and MQTT_BROKER_PORT, or the one on this machine.
+    `config` goes over the environment, where every key may be that begins with MQTT_.
     """
     app = Flask(__name__)
-    app.config.from_mapping(
-        MQTT_BROKER_URL=os.environ.get("MQTT_BROKER_URL", "localhost"),
-        MQTT_BROKER_PORT=int(os.environ.get("MQTT_BROKER_PORT", "1883")),
-        DEMO_BROKER_IS_EMBEDDED=False,
-    )
+    app.config.from_mapping(environment(), DEMO_BROKER_IS_EMBEDDED=False)
     app.config.from_mapping(config)
 
     mqtt.init_app(app)
@@ -58,6 +57,11 @@ def create_app(config: Mapping[str, object] | None = None) -> Flask:
     return app
 
 
+def environment() -> dict[str, str]:
+    """Return the MQTT_* keys of the environment."""
+    return {key: value for key, value in os.environ.items() if key.startswith("MQTT_")}
+
+
 # --- MQTT: these run in the dispatcher's thread, one at a time -------------------------------
 
 
@@ -65,12 +69,21 @@ def create_app(config: Mapping[str, object] | None = None) -> Flask:
 def connected(client: object, userdata: object, flags: object, rc: int) -> None:
     """Tell the browsers that the broker took the connection, or why it did not."""
     hub.announce(state(refused=None if rc == 0 else int(rc)))
+    if rc == 0:
+        again = " again" if mqtt.stats()["reconnects"] else ""
+        log.info("Connected%s: %s", again, broker())
 
 
 @mqtt.on_disconnect()
 def disconnected(client: object, userdata: object, rc: int) -> None:
     """Tell the browsers that the broker is away."""
     hub.announce(state())
+
+
+@mqtt.on_publish()
+def published(client: object, userdata: object, mid: int) -> None:
+    """Tell the browsers that a message is written (QoS 0), or acknowledged by the broker."""
+    hub.confirm(mid)
 
 
 @mqtt.on_message()
@@ -82,6 +95,7 @@ def message_arrived(client: object, userdata: object, message: Any) -> None:
 def state(refused: int | None = None) -> dict[str, object]:
     """Everything the page shows apart from the messages."""
     return {
+        "broker": broker(),
         "connected": mqtt.connected,
         "refused": refused,
         "topics": [{"topic": topic.topic, "qos": topic.qos} for topic in mqtt.topics.values()],
@@ -89,12 +103,19 @@ def state(refused: int | None = None) -> dict[str, object]:
     }
 
 
+def broker() -> str:
+    """Return the address of the broker: of several, the one that is connected or tried."""
+    return mqtt.stats()["broker"] or str(mqtt.client.host)
+
+
 # --- HTTP ------------------------------------------------------------------------------------
 
 
 def page() -> str:
     """Show the page."""
-    return render_template("index.html", device_topic=device.TOPIC, first_filter=FIRST_FILTER)
+    return render_template(
+        "index.html", broker=broker(), device_topic=device.TOPIC, first_filter=FIRST_FILTER
+    )
 
 
 def events() -> Response:
@@ -110,15 +131,18 @@ def subscribe() -> dict[str, object]:
     body = json_object()
     rc, _mid = mqtt.subscribe(text(body, "topic"), whole_number(body, "qos"))
     hub.announce(state())
-    return outcome(rc, offline="There is no connection; the subscription is remembered.")
+    return outcome(rc, kept="There is no connection. The next one will have the subscription.")
 
 
 def unsubscribe() -> dict[str, object]:
     """Unsubscribe from {"topic": filter}."""
+    topic = text(json_object(), "topic")
     # None for a filter that is not subscribed: then there is nothing to do, which is no error.
-    rc, _mid = mqtt.unsubscribe(text(json_object(), "topic")) or (MQTT_ERR_SUCCESS, None)
+    rc, _mid = mqtt.unsubscribe(topic) or (MQTT_ERR_SUCCESS, None)
     hub.announce(state())
-    return outcome(rc, offline="There is no connection; the subscription is forgotten.")
+    if topic in mqtt.topics:
+        return {"ok": False, "note": "There is no connection. Try again when the broker is back."}
+    return outcome(rc, kept="There is no connection. The next one is without the subscription.")
 
 
 def publish() -> dict[str, object]:
@@ -126,10 +150,12 @@ def publish() -> dict[str, object]:
     body = json_object()
     qos = whole_number(body, "qos")
     retain = body.get("retain", False) is True
-    rc, _mid = mqtt.publish(text(body, "topic"), text(body, "payload"), qos, retain)
-    lost = "There is no connection; a message with QoS 0 is not kept."
-    kept = "There is no connection; the message goes out when the broker is back."
-    return outcome(rc, offline=kept if qos else lost)
+    rc, mid = mqtt.publish(text(body, "topic"), text(body, "payload"), qos, retain)
+    if rc == MQTT_ERR_NO_CONN and qos == 0:
+        return {"ok": False, "note": "Not sent: there was no connection, and QoS 0 keeps nothing."}
+    kept = "There is no connection. The message is kept, and sent when the broker is back."
+    # `mid` is what the event `confirmed` will have.
+    return outcome(rc, kept=kept) | ({"mid": mid} if rc in KEPT else {})
 
 
 def switch_device() -> dict[str, object]:
@@ -184,9 +210,10 @@ def whole_number(body: dict[str, Any], key: str) -> int:
     return value
 
 
-def outcome(rc: int, *, offline: str) -> dict[str, object]:
-    """Put a return code of the extension into words."""
+def outcome(rc: int, *, kept: str) -> dict[str, object]:
+    """Put a return code of the extension into words; `waits` is what a connection brings about."""
     if rc == MQTT_ERR_SUCCESS:
         return {"ok": True, "note": ""}
-    note = offline if rc == MQTT_ERR_NO_CONN else f"The client refused: error {int(rc)}."
-    return {"ok": False, "note": note}
+    if rc == MQTT_ERR_NO_CONN:
+        return {"ok": True, "note": kept, "waits": True}
+    return {"ok": False, "note": f"The client refused: {error_string(rc)}"}

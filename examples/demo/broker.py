@@ -8,22 +8,45 @@ import socket
 import threading
 from concurrent.futures import wait
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from amqtt.broker import Broker
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from typing_extensions import Self
 
 LOOPBACK = "127.0.0.1"
 LOOPBACK_NAMES = {"localhost", LOOPBACK, "::1"}
+LAST_PORT = 65_535
 
 
-def somebody_listens(host: str, port: int) -> bool:
-    """Whether a TCP connection to the broker can be made."""
+def local_port(config: Mapping[str, str]) -> int | None:
+    """Return the port of a broker that is reached by plain TCP on this machine, else None.
+
+    `config` has keys of the configuration. What is wrong with one, the extension says.
+    """
+    if "MQTT_TRANSPORT" in config or "MQTT_TLS_ENABLED" in config:
+        return None
+    url = config.get("MQTT_BROKER_URL", "localhost")
     try:
-        socket.create_connection((host, port), timeout=2).close()
+        if "://" in url:
+            parts = urlsplit(url)
+            host, port = parts.scheme == "mqtt" and parts.hostname, parts.port
+        else:
+            host, port = url, None
+        port = int(config.get("MQTT_BROKER_PORT") or port or 1883)
+    except ValueError:
+        return None
+    return port if host in LOOPBACK_NAMES and 0 < port <= LAST_PORT else None
+
+
+def somebody_listens(port: int) -> bool:
+    """Whether a TCP connection to a port of this machine can be made."""
+    try:
+        socket.create_connection(("localhost", port), timeout=2).close()
     except OSError:
         return False
     return True

@@ -47,6 +47,8 @@ class ExampleDevice:
         celsius = 21.0
         while True:
             celsius += random.uniform(-0.3, 0.3) + (21.0 - celsius) * 0.05  # noqa: S311 - weather
-            self._mqtt.publish(self.TOPIC, f"{celsius:.1f} °C")
+            # A temperature of some time ago is worth nothing to those who come later.
+            if self._mqtt.connected:
+                self._mqtt.publish(self.TOPIC, f"{celsius:.1f} °C")
             if stop.wait(self.INTERVAL):
                 return

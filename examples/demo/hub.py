@@ -65,6 +65,7 @@ class Browser:
     def __init__(self) -> None:
         """Start with nothing waiting."""
         self.messages: deque[Message] = deque()
+        self.confirmed: deque[int] = deque(maxlen=QUEUE_LENGTH)
         self.state: dict[str, object] | None = None
         self.dropped = 0
 
@@ -90,6 +91,13 @@ class Hub:
                 browser.messages.append(message)
             self._changed.notify_all()
 
+    def confirm(self, mid: int) -> None:
+        """Tell every browser that a message which was published is done with."""
+        with self._changed:
+            for browser in self._browsers:
+                browser.confirmed.append(mid)
+            self._changed.notify_all()
+
     def announce(self, state: dict[str, object]) -> None:
         """Give every browser a new state; only the latest one matters."""
         with self._changed:
@@ -104,7 +112,7 @@ class Hub:
             self._changed.notify_all()
 
     def stream(self, state: dict[str, object]) -> Iterator[str]:
-        """Yield events for one browser: `state`, `messages` and, every second, `beat`."""
+        """Yield a browser's events: `state`, `messages`, `confirmed` and, every second, `beat`."""
         browser = Browser()
         browser.state = state
         with self._changed:
@@ -114,7 +122,9 @@ class Hub:
             while True:
                 with self._changed:
                     self._changed.wait_for(
-                        lambda: self._closed or browser.messages or browser.state,
+                        lambda: (
+                            self._closed or browser.messages or browser.confirmed or browser.state
+                        ),
                         max(0.0, beat_due - time.monotonic()),
                     )
                     if self._closed:
@@ -122,11 +132,15 @@ class Hub:
                     new_state, browser.state = browser.state, None
                     messages = list(browser.messages)
                     browser.messages.clear()
+                    confirmed = list(browser.confirmed)
+                    browser.confirmed.clear()
                     beat = {"received": self._received, "dropped": browser.dropped}
                 if new_state:
                     yield event("state", new_state)
                 if messages:
                     yield event("messages", [message.as_json() for message in messages])
+                if confirmed:
+                    yield event("confirmed", confirmed)
                 if time.monotonic() >= beat_due:
                     # Also how a browser that has gone is noticed: writing to it fails.
                     beat_due = time.monotonic() + HEARTBEAT

@@ -1,5 +1,6 @@
 """Flask-MQTT's interface on a Rust core: MQTT for Flask applications."""
 
+import json
 import logging
 import ssl
 import warnings
@@ -209,6 +210,16 @@ __all__ = [
 ]
 
 
+def _installed_from() -> str:
+    """Return what `pip install` takes to install this package again, as far as pip has noted it."""
+    try:
+        noted = metadata.distribution("flask-mqtt-rs").read_text("direct_url.json")
+        url = json.loads(noted or "{}").get("url", "")
+    except (metadata.PackageNotFoundError, ValueError):
+        url = ""
+    return url if url.startswith("file:") else "<its wheel or source folder>"
+
+
 def _warn_of_the_original() -> None:
     """Flask-MQTT installs the same files: whichever came last has overwritten the other's."""
     try:
@@ -216,9 +227,10 @@ def _warn_of_the_original() -> None:
     except metadata.PackageNotFoundError:
         return
     warnings.warn(
-        f"Flask-MQTT {version} and flask-mqtt-rs are both installed: they share one module name. "
-        "Uninstall both, then install flask-mqtt-rs: "
-        "pip uninstall flask-mqtt flask-mqtt-rs && pip install flask-mqtt-rs",
+        f"Flask-MQTT {version} and flask-mqtt-rs are both installed, in one folder: flask_mqtt. "
+        "To uninstall one of them takes files of the other away, and leaves an empty module. "
+        "Uninstall both, then install flask-mqtt-rs again: "
+        f"pip uninstall flask-mqtt flask-mqtt-rs && pip install {_installed_from()}",
         RuntimeWarning,
         stacklevel=3,
     )

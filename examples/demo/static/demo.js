@@ -59,7 +59,7 @@ function take(messages) {
 
 $("pause").addEventListener("click", () => {
   paused = !paused;
-  $("pause").setAttribute("aria-pressed", paused);
+  $("pause").classList.toggle("on", paused);
   $("pause").textContent = paused ? "Resume" : "Pause";
   draw();
 });
@@ -113,9 +113,14 @@ function showConnection(look, text, notice) {
   $("notice").hidden = notice === "";
 }
 
+let device = false;
+let topics = "";
+
 function showState(state) {
+  $("broker").textContent = state.broker;
   if (state.connected) {
     showConnection("connected", "Connected", "");
+    forgetWhatWaited();
   } else if (state.refused) {
     const reason = REFUSALS[state.refused] ?? `code ${state.refused}`;
     showConnection("away", "Refused", `The broker refused the connection: ${reason}. The app keeps trying.`);
@@ -124,9 +129,15 @@ function showState(state) {
       "The broker is away. The app keeps trying and will restore the subscriptions. " +
       "Until then nothing arrives; what you publish with QoS 1 or 2 is kept and sent later.");
   }
-  $("device").setAttribute("aria-pressed", state.device);
-  $("device").textContent = state.device ? "Stop" : "Start";
+  device = state.device;
+  $("device").classList.toggle("on", device);
+  $("device").textContent = device ? "Stop" : "Start";
+  // Only a change is drawn: to draw takes the keyboard's focus away.
+  if (topics === JSON.stringify(state.topics)) return;
+  topics = JSON.stringify(state.topics);
+  const focused = $("topics").contains(document.activeElement);
   $("topics").replaceChildren(...state.topics.map(topicItem));
+  if (focused) $("subscribe-form").elements.topic.focus();
 }
 
 function topicItem({ topic, qos }) {
@@ -141,8 +152,22 @@ function topicItem({ topic, qos }) {
 
 // --- requests -------------------------------------------------------------------------------
 
-async function post(action, body, form) {
+function say(form, text, { bad = false, waits = false } = {}) {
   const answer = form.querySelector(".answer");
+  answer.textContent = text;
+  answer.classList.toggle("bad", bad);
+  answer.classList.toggle("waits", waits);
+}
+
+// What was to happen with the next connection: it is there.
+function forgetWhatWaited() {
+  for (const answer of document.querySelectorAll(".answer.waits")) {
+    answer.textContent = "";
+    answer.classList.remove("waits");
+  }
+}
+
+async function post(action, body, form) {
   let result;
   try {
     const response = await fetch(`api/${action}`, {
@@ -154,27 +179,45 @@ async function post(action, body, form) {
   } catch {
     result = { ok: false, note: "The app does not answer." };
   }
-  answer.textContent = result.note;
-  answer.classList.toggle("bad", !result.ok);
-  return result.ok;
+  say(form, result.note, { bad: !result.ok, waits: result.waits });
+  return result;
 }
 
-$("publish-form").addEventListener("submit", (submitted) => {
+// Which messages the client is done with. The answer to a request may come later than that.
+const KEPT_CONFIRMED = 200;
+let confirmed = [];
+let published = null;
+
+function confirm(identifiers) {
+  confirmed = confirmed.concat(identifiers).slice(-KEPT_CONFIRMED);
+  if (!published || !confirmed.includes(published.mid)) return;
+  const how = published.qos > 0 ? "acknowledged by the broker" : "sent (QoS 0 is not acknowledged)";
+  say($("publish-form"), `${clock.format(new Date())} ${published.topic}: ${how}`);
+  published = null;
+}
+
+$("publish-form").addEventListener("submit", async (submitted) => {
   submitted.preventDefault();
   const form = submitted.target;
   const { topic, payload: text, qos, retain } = form.elements;
-  post("publish", { topic: topic.value, payload: text.value, qos: Number(qos.value), retain: retain.checked }, form);
+  const message = { topic: topic.value, payload: text.value, qos: Number(qos.value), retain: retain.checked };
+  published = null;
+  const { mid } = await post("publish", message, form);
+  if (mid === undefined) return;
+  published = { ...message, mid };
+  confirm([]);
 });
 
 $("subscribe-form").addEventListener("submit", async (submitted) => {
   submitted.preventDefault();
   const form = submitted.target;
   const { topic, qos } = form.elements;
-  if (await post("subscribe", { topic: topic.value, qos: Number(qos.value) }, form)) topic.value = "";
+  const { ok } = await post("subscribe", { topic: topic.value, qos: Number(qos.value) }, form);
+  if (ok) topic.value = "";
 });
 
 $("device").addEventListener("click", () => {
-  post("device", { running: $("device").getAttribute("aria-pressed") !== "true" }, $("publish-form"));
+  post("device", { running: !device }, document.querySelector(".device"));
 });
 
 // --- the stream -----------------------------------------------------------------------------
@@ -182,8 +225,10 @@ $("device").addEventListener("click", () => {
 const stream = new EventSource("events");
 stream.addEventListener("state", (sent) => showState(JSON.parse(sent.data)));
 stream.addEventListener("messages", (sent) => take(JSON.parse(sent.data)));
+stream.addEventListener("confirmed", (sent) => confirm(JSON.parse(sent.data)));
 stream.addEventListener("beat", (sent) => beat(JSON.parse(sent.data)));
 stream.addEventListener("error", () => {
   lastBeat = null;
+  confirmed = [];
   showConnection("away", "No connection", "The app does not answer. Is it still running? This page keeps trying.");
 });
