@@ -285,3 +285,54 @@ need_original() {
     fetch_sdist paho-mqtt 2.2.0 "$sdists"
     export FLASK_MQTT_ORIGINAL_PYTHON=$ROOT/.venv-original/bin/python
 }
+
+# --- wheels ---------------------------------------------------------------------------------
+
+# build_wheel DIRECTORY: for glibc 2.17 and later, with Zig's compiler, which has the symbols of every glibc.
+build_wheel() {
+    local target options=()
+    need_cargo
+    need_python
+    make_venv "$VENV" "$PYTHON"
+    pip_install "$VENV" build requirements/build.txt
+    target=$(rustc -vV | sed -n 's/^host: //p')
+    case $target in
+        *-linux-gnu)
+            pip_install "$VENV" wheel requirements/wheel.txt
+            options=(--zig --compatibility manylinux2014)
+            ;;
+    esac
+    say "building the wheel"
+    # The folder of the target keeps apart what another compiler has made.
+    PATH=$VENV/bin:$PATH run_quietly "$VENV/bin/python" -m maturin build --release --locked \
+        --target "$target" "${options[@]}" --out "$1" || die "the wheel did not build"
+}
+
+# One abi3 wheel serves every Python: it is installed by pip, as a user would, and put to the smoke tests.
+# test_wheel DIRECTORY
+test_wheel() {
+    local version python venv tested=() wheels=$1
+    for version in 3.10 3.11 3.12 3.13; do
+        python=$(find_interpreter "$version") || continue
+        venv=$CACHE/wheel-$version
+        make_venv "$venv" "$python"
+        pip_install "$venv" test requirements/test.txt
+        run_quietly "$venv/bin/python" -m pip install --force-reinstall --no-deps "$wheels"/*.whl ||
+            die "the wheel does not install on Python $version"
+        smoke_test "$venv" "$version"
+        tested+=("$version")
+    done
+    say "the wheel works on Python ${tested[*]}"
+}
+
+smoke_test() {
+    local venv=$1 version=$2 status=0
+    say "smoke tests on Python $version"
+    "$venv/bin/python" -m pytest tests -m smoke -q -p no:cacheprovider || status=$?
+    case $status in
+        0) ;;
+        5) say "no test carries the mark smoke: the wheel was only imported"
+           "$venv/bin/python" -c 'import flask_mqtt' || die "the wheel cannot be imported on Python $version" ;;
+        *) die "the smoke tests failed on Python $version" ;;
+    esac
+}

@@ -300,7 +300,7 @@ def test_the_page_says_when_the_broker_goes_away_and_comes_back(
         demo.wait_for_line("Connected again: ")
 
 
-def test_what_the_page_says_of_unsubscribing_without_a_connection_is_so(
+def test_what_is_unsubscribed_from_without_a_connection_is_gone_with_the_next_one(
     broker_factory: Callable[..., Mosquitto],
 ) -> None:
     broker = broker_factory()
@@ -309,12 +309,11 @@ def test_what_the_page_says_of_unsubscribing_without_a_connection_is_so(
         broker.stop()
         find(events, "state", lambda state: not state["connected"])
         answer = demo.post("unsubscribe", {"topic": "demo/#"})
-        gone = "is without the subscription" in answer["note"]
-        assert answer["ok"] == gone
-        listed = find(events, "state")["topics"]
-        assert (listed == []) == gone
+        assert answer["ok"]
+        assert "The next one is without the subscription" in answer["note"]
+        assert find(events, "state")["topics"] == []
         broker.start()
-        assert find(events, "state", is_connected)["topics"] == listed
+        assert find(events, "state", is_connected)["topics"] == []
 
 
 @pytest.mark.parametrize(
