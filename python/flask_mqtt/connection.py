@@ -32,7 +32,7 @@ Heir = tuple[CoreClient, bool]
 logger = logging.getLogger("flask_mqtt")
 
 #: How long the good-bye to a broker may take, in seconds.
-GOODBYE_TIMEOUT = 0.7
+GOODBYE_TIMEOUT = 7.0
 
 #: How long writing and closing the file of ``MQTT_PERSISTENCE`` may take, in seconds.
 FILE_TIMEOUT = 5.0

@@ -244,7 +244,9 @@ impl Client {
         let waiter = running.done.waiter();
         // What the first one says may not be written yet, and holds.
         if *running.stop.borrow() == Stop::No {
-            self.shared.lock().set_goodbye(code, properties);
+            let mut session = self.shared.lock();
+            session.set_goodbye(code, properties);
+            session.finish();
         }
         running.stop.send_replace(if report { Stop::Reported } else { Stop::Silent });
         waiter.map(Some)

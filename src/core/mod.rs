@@ -3,8 +3,8 @@
 //! Imports run one way: `reason` ← `error` ← `topic`, `qos`, `property` ← `options` ← `packet`; `error`,
 //! `completions` ← `delivery`; `qos` ← `stats`; `packet`, `delivery`, `stats` ← `session` ← `bell`, `inbox`,
 //! `inquiry`, `signal` ← `shared` ← `task`, `store`; `session` ← `failure`; `inbox` ← `pause`; `options` ← `url`,
-//! `unanswered` ← `transport`; `failure`, `pause`, `task`, `transport` ← `connection`; `connection`, `store` ←
-//! `client`.
+//! `unanswered` ← `transport`; `pause`, `shared`, `transport` ← `link`; `failure`, `link`, `task` ← `connection`;
+//! `connection`, `store` ← `client`.
 #![forbid(unsafe_code)]
 
 mod bell;
@@ -16,6 +16,7 @@ pub mod error;
 mod failure;
 pub mod inbox;
 mod inquiry;
+mod link;
 pub mod options;
 pub mod packet;
 mod pause;

@@ -75,6 +75,7 @@ class ScriptedBroker:
     session_present: the flag in the CONNACK.
     withhold: kinds of packets that are not sent by themselves, for example {"PUBACK"}.
     echo: sends every PUBLISH back to its sender, with the same QoS.
+    reads_on: after a DISCONNECT it waits until the client closes, and records what follows.
     close_after: ends a connection after so many packets were received on it, before answering.
     codec: the module `codec`, or `codec5` for MQTT 5.
     hook: called with (broker, packet) before the answer; True means there is no other answer.
@@ -87,6 +88,7 @@ class ScriptedBroker:
         session_present: bool = False,
         withhold: Iterable[str] = (),
         echo: bool = False,
+        reads_on: bool = False,
         close_after: int | None = None,
         hook: Hook | None = None,
         port: int = 0,
@@ -97,6 +99,7 @@ class ScriptedBroker:
         self.session_present = session_present
         self.withhold = set(withhold)
         self.echo = echo
+        self.reads_on = reads_on
         self.close_after = close_after
         self.hook = hook
         self.port = port
@@ -301,7 +304,7 @@ class ScriptedBroker:
                     break
                 if not (self.hook and self.hook(self, packet)):
                     self._send(connection, self._answer(packet, number))
-                if packet.kind == "DISCONNECT":
+                if packet.kind == "DISCONNECT" and not self.reads_on:
                     break
         except OSError:
             pass

@@ -393,7 +393,7 @@ impl World {
         }
         self.write(usize::MAX);
         assert_eq!(self.session.outgoing_bytes(), 0);
-        assert!(!self.session.has_unconfirmed());
+        assert_eq!(self.session.leaving(), 0);
         self.store();
         assert!(!self.session.is_kept() || self.disk.outgoing().is_empty());
         let (.., delivery) = self

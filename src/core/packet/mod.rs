@@ -112,6 +112,13 @@ pub enum Incoming {
     },
 }
 
+impl Incoming {
+    /// Whether it brings the application a message, or releases one.
+    pub fn brings_message(&self) -> bool {
+        matches!(self, Self::Publish(_) | Self::PubRel(_))
+    }
+}
+
 /// Takes the first packet out of `buffer`, if all of it is there.
 ///
 /// # Errors

@@ -47,7 +47,7 @@ impl Session {
             self.output.counters.refused += 1;
             return Ok((terms::return_code(refusal), 0, None));
         }
-        let code = if self.is_open() { ReturnCode::Success } else { ReturnCode::NoConnection };
+        let code = if self.takes_new() { ReturnCode::Success } else { ReturnCode::NoConnection };
         let at_most_once = qos == Qos::AtMostOnce;
         if at_most_once && self.crowded && self.output.reporting {
             return Ok((ReturnCode::Again, 0, None));
@@ -90,11 +90,12 @@ impl Session {
     }
 
     fn publish_at_most_once(&mut self, publish: &PublishRef<'_>) -> Option<Delivery> {
+        if !self.takes_new() {
+            self.output.counters.offline += 1;
+            return None;
+        }
         match &mut self.link {
-            Link::Offline => {
-                self.output.counters.offline += 1;
-                None
-            }
+            Link::Offline | Link::Ending => None,
             Link::Connected => {
                 self.output.publish(publish);
                 None
@@ -166,7 +167,7 @@ impl Session {
         &mut self,
         request: impl FnOnce(u16) -> Control,
     ) -> Result<(ReturnCode, Option<u16>), Error> {
-        if !self.is_open() {
+        if !self.takes_new() {
             return Ok((ReturnCode::NoConnection, None));
         }
         let Some(mid) = self.ids.reserve() else { return Ok((ReturnCode::QueueSize, None)) };
@@ -210,15 +211,21 @@ impl Session {
         self.goodbye = (code, properties);
     }
 
-    /// Says good-bye to the broker. It publishes no will then, unless the reason code asks for that.
-    /// `logged` is for `on_log`.
+    /// Sends a DISCONNECT, after which nothing goes out: a handler that still runs has its message
+    /// acknowledged on the next connection, if at all. The broker publishes no will, unless the reason
+    /// code asks for that. `logged` is for `on_log`.
     pub fn disconnect(&mut self, logged: bool) -> Result<(), Error> {
         let (code, properties) = std::mem::take(&mut self.goodbye);
+        if matches!(self.link, Link::Offline | Link::Ending) {
+            return Ok(());
+        }
+        self.finish();
+        self.leave(Link::Ending);
         let disconnect = Control::Disconnect { code, properties };
-        match (self.is_open(), logged) {
-            (false, _) => Ok(()),
-            (true, true) => self.output.control(&disconnect),
-            (true, false) => self.output.control_silently(&disconnect),
+        if logged {
+            self.output.control(&disconnect)
+        } else {
+            self.output.control_silently(&disconnect)
         }
     }
 }

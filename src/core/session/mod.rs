@@ -59,6 +59,8 @@ enum Link {
     Connecting { until: Instant, held: Vec<(Publish, Progress)> },
     /// The broker accepted.
     Connected,
+    /// A DISCONNECT of ours is encoded: nothing may follow it (MQTT 3.1.1, section 3.14.4).
+    Ending,
 }
 
 /// An MQTT client's session (MQTT 3.1.1, section 4.1), over any number of connections.
@@ -70,6 +72,8 @@ pub struct Session {
     /// The identifier that a broker chose where the application left it to it.
     assigned_client_id: Option<String>,
     link: Link,
+    /// Whether the connection is to end, and takes nothing new.
+    finishing: bool,
     terms: Terms,
     aliases: IncomingAliases,
     /// Topics of aliases that the application named itself; they do not go over the wire.
@@ -105,6 +109,7 @@ impl Session {
             configured: false,
             assigned_client_id: None,
             link: Link::Offline,
+            finishing: false,
             terms: Terms::default(),
             aliases: IncomingAliases::default(),
             named_aliases: HashMap::new(),
@@ -200,11 +205,24 @@ impl Session {
         self.output.connect(&options);
     }
 
+    /// Whether what the application wants sent is for the present connection.
+    fn takes_new(&self) -> bool {
+        self.is_open() && !self.finishing
+    }
+
+    /// The connection is to end: what is accepted from now on is for the next one.
+    pub fn finish(&mut self) {
+        if self.is_open() && !self.finishing {
+            self.finishing = true;
+            self.outgoing.finish();
+        }
+    }
+
     /// The transport is gone. QoS 0 messages that were not written are gone with it.
     pub fn lost(&mut self) {
-        if let Link::Connecting { held, .. } = std::mem::replace(&mut self.link, Link::Offline) {
-            self.output.counters.unsent += held.len() as u64;
-        }
+        self.leave(Link::Offline);
+        self.finishing = false;
+        self.outgoing.lost();
         self.output.counters.connected_since = None;
         // The next broker may be another one.
         self.terms = Terms::default();
@@ -212,6 +230,13 @@ impl Session {
         self.named_aliases.clear();
         self.subscriptions.lost(&mut self.ids);
         self.output.clear();
+    }
+
+    /// Changes to a state in which nothing waits for the CONNACK.
+    fn leave(&mut self, state: Link) {
+        if let Link::Connecting { held, .. } = std::mem::replace(&mut self.link, state) {
+            self.output.counters.unsent += held.len() as u64;
+        }
     }
 
     /// Says that the connection has ended, for `on_disconnect`.
@@ -226,13 +251,18 @@ impl Session {
         self.outgoing.release();
     }
 
-    /// Whether a message waits for the CONNACK or for its confirmation.
-    pub fn has_unconfirmed(&self) -> bool {
+    /// How many messages wait for the CONNACK or for their acknowledgement, of those for this connection.
+    pub fn leaving(&self) -> usize {
         match &self.link {
-            Link::Offline => false,
-            Link::Connecting { held, .. } => !held.is_empty() || !self.outgoing.is_empty(),
-            Link::Connected => !self.outgoing.is_empty(),
+            Link::Offline | Link::Ending => 0,
+            Link::Connecting { held, .. } => held.len() + self.outgoing.leaving(),
+            Link::Connected => self.outgoing.leaving(),
         }
+    }
+
+    /// Bytes that were written on this connection.
+    pub fn written(&self) -> u64 {
+        self.output.written()
     }
 
     fn window(&self) -> usize {
@@ -261,7 +291,7 @@ impl Session {
     /// When to call [`Self::tick`] next.
     pub fn deadline(&self) -> Option<Instant> {
         match &self.link {
-            Link::Offline => None,
+            Link::Offline | Link::Ending => None,
             Link::Connecting { until, .. } => Some(*until),
             Link::Connected => self.keep_alive.deadline(),
         }
@@ -285,7 +315,7 @@ impl Session {
                 step: "CONNACK",
                 seconds: self.options.connect_timeout.as_secs_f64(),
             }),
-            Link::Offline | Link::Connecting { .. } => Ok(()),
+            Link::Offline | Link::Connecting { .. } | Link::Ending => Ok(()),
             Link::Connected => match self.keep_alive.check(now, self.reading(reading)) {
                 Due::Nothing => Ok(()),
                 Due::Ping => {
@@ -341,7 +371,7 @@ impl Session {
     pub fn stats(&self, waiting: Waiting) -> Stats {
         let held = match &self.link {
             Link::Connecting { held, .. } => held.len(),
-            Link::Offline | Link::Connected => 0,
+            Link::Offline | Link::Connected | Link::Ending => 0,
         };
         let (broker, client_id) = self.identity();
         Stats {

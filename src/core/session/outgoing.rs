@@ -65,9 +65,31 @@ pub struct Outgoing {
     /// Messages that wait to be stored.
     storing: usize,
     bytes: usize,
+    /// While a connection ends: the last message that is for it, and how many there are after that.
+    last: Option<u64>,
+    later: usize,
 }
 
 impl Outgoing {
+    /// The connection is to end: what is accepted from now on is for the next one.
+    pub fn finish(&mut self) {
+        self.last = Some(self.accepted);
+    }
+
+    /// The connection is gone: everything is for the next one.
+    pub fn lost(&mut self) {
+        (self.last, self.later) = (None, 0);
+    }
+
+    /// Messages for the present connection that are not acknowledged.
+    pub fn leaving(&self) -> usize {
+        self.entries.len() - self.later
+    }
+
+    fn is_later(&self, order: u64) -> bool {
+        self.last.is_some_and(|last| order > last)
+    }
+
     /// Keeps a message until it is confirmed. It is not sent before it is stored, where messages are.
     pub fn accept(&mut self, publish: Publish, journal: &mut Journal) -> Delivery {
         let mid = publish.mid;
@@ -75,6 +97,7 @@ impl Outgoing {
         let delivery = progress.delivery();
         self.bytes += publish.size();
         self.accepted += 1;
+        self.later += usize::from(self.last.is_some());
         let order = self.accepted;
         let state = State::Queued;
         self.entries.insert(mid, Entry { publish, state, order, progress, kept: false });
@@ -131,6 +154,7 @@ impl Outgoing {
         }
         if let Some(entry) = self.entries.remove(&mid) {
             self.storing -= 1;
+            self.later -= usize::from(self.is_later(order));
             self.bytes -= entry.publish.size();
             ids.release(mid);
         }
@@ -162,8 +186,14 @@ impl Outgoing {
     /// Sends what the window has room for. What the broker has said that it does not take is given up.
     pub fn pump(&mut self, window: usize, terms: &Terms, ids: &mut Ids, output: &mut Output) {
         while self.inflight < window {
-            let Some(mid) = self.queued.pop_front() else { break };
-            let Some(entry) = self.entries.get_mut(&mid) else { continue };
+            let Some(&mid) = self.queued.front() else { break };
+            let last = self.last;
+            let entry = self.entries.get_mut(&mid);
+            if entry.as_ref().is_some_and(|entry| last.is_some_and(|last| entry.order > last)) {
+                break;
+            }
+            self.queued.pop_front();
+            let Some(entry) = entry else { continue };
             self.inflight += 1;
             if let Some(code) = terms.refusal(&PublishRef::from(&entry.publish)) {
                 self.complete(Ack { mid, code, properties: None }, ids, output);
@@ -306,11 +336,6 @@ impl Outgoing {
         for entry in self.entries.values() {
             entry.progress.release();
         }
-    }
-
-    /// Whether every message is confirmed.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
     }
 
     /// Messages that are sent and not confirmed, while there is a connection.

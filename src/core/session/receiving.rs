@@ -26,6 +26,8 @@ impl Session {
                 Err(Error::Protocol("a second CONNACK".to_owned()))
             }
             (Link::Connected, packet) => self.receive_connected(packet, now),
+            // It was on its way when the connection ended.
+            (Link::Ending, _) => Ok(()),
             _ => Err(Error::Protocol("a packet before the CONNACK".to_owned())),
         }
     }

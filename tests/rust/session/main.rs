@@ -14,6 +14,7 @@ mod model;
 mod model_broker;
 mod model_crash;
 mod outgoing;
+mod parting;
 mod peer;
 mod peer_v5;
 mod persistence;

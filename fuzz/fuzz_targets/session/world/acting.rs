@@ -92,7 +92,7 @@ impl World {
             Rarity::Mistake { call } => self.mistake(*call),
             Rarity::Fork => {
                 let heir = self.session.heir(self.now);
-                assert!(!heir.is_open() && !heir.has_output() && !heir.has_unconfirmed());
+                assert!(!heir.is_open() && !heir.has_output() && heir.leaving() == 0);
                 assert_eq!(heir.outgoing_bytes(), 0);
             }
             Rarity::Keep => self.keep(),

@@ -1,0 +1,201 @@
+//! An open connection: reads, decodes, writes, and ends.
+
+mod parting;
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+
+use super::error::Error;
+use super::inbox::Bound;
+use super::options::ConnectOptions;
+use super::packet::{Incoming, decode, detach};
+use super::pause::Pause;
+use super::shared::Shared;
+use super::transport::Stream;
+use super::unanswered::look_at;
+
+const READ_SIZE: usize = 64 * 1024;
+
+/// Bytes after its fixed header of the largest packet that is read before the broker is known.
+const LARGEST_CONNACK: usize = 1024 * 1024;
+
+/// An open connection.
+pub struct Link {
+    reader: ReadHalf<Box<dyn Stream>>,
+    writer: WriteHalf<Box<dyn Stream>>,
+    shared: Arc<Shared>,
+    options: Arc<ConnectOptions>,
+    /// Whether the broker has sent anything, and a whole packet.
+    heard: bool,
+    answered: bool,
+    /// While more waits for the handlers than may, nothing is read.
+    pub pause: Pause,
+    input: BytesMut,
+    /// What was decoded, and is more than could be handed on at once.
+    packets: VecDeque<Incoming>,
+    output: BytesMut,
+    /// Whether something written may wait in a buffer of TLS or of a websocket.
+    unflushed: bool,
+    leaving: Option<Leaving>,
+}
+
+/// The connection is to end: what comes is read in any case.
+struct Leaving {
+    /// Until when everything is to be written.
+    until: Instant,
+    /// Whether messages are dropped from now on, because there was no room for one.
+    dropping: bool,
+}
+
+impl Link {
+    /// A connection that was opened with these options.
+    pub fn new(stream: Box<dyn Stream>, shared: Arc<Shared>, options: Arc<ConnectOptions>) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
+        let input = BytesMut::with_capacity(READ_SIZE);
+        let output = BytesMut::new();
+        Self {
+            reader,
+            writer,
+            shared,
+            options,
+            heard: false,
+            answered: false,
+            pause: Pause::default(),
+            input,
+            packets: VecDeque::new(),
+            output,
+            unflushed: false,
+            leaving: None,
+        }
+    }
+
+    /// Reads and writes until something fails.
+    pub async fn serve(&mut self) -> Error {
+        loop {
+            if let Err(error) = self.step().await {
+                return error;
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<(), Error> {
+        let (full, calm_at) = self.shared.inbox.look();
+        // The CONNACK is waited for, however slow the handlers of earlier messages are.
+        let full = full.filter(|_| self.answered);
+        let (wanted, is_full) = (full.is_none(), full.is_some());
+        let (deadline, clogged) = self.shared.with_session(|session| {
+            if self.output.is_empty() {
+                session.take_output(&mut self.output);
+            }
+            let clogged = session.is_clogged();
+            let bound = full.or_else(|| clogged.then_some(Bound::Answers));
+            let bound = match &mut self.leaving {
+                Some(leaving) => {
+                    leaving.dropping |= bound.is_some();
+                    None
+                }
+                None => bound,
+            };
+            self.pause.update(bound, session, &self.options);
+            (session.deadline(), clogged)
+        });
+        let leaving = self.leaving.is_some();
+        let (wanted, clogged) = (wanted || leaving, clogged && !leaving);
+        let told = self.pause.deadline();
+        if is_full {
+            // A handler may wait for room that will not come now.
+            self.shared.room.give();
+        }
+        if wanted && !self.packets.is_empty() {
+            return self.shared.received(0, &mut self.packets, Instant::now());
+        }
+        self.input.reserve(READ_SIZE / 4);
+        tokio::select! {
+            count = self.reader.read_buf(&mut self.input), if wanted && !clogged => self.read(count?),
+            count = put(&mut self.writer, &self.output), if self.unflushed || !self.output.is_empty() => {
+                let count = count?;
+                self.unflushed = count > 0;
+                if count > 0 {
+                    self.output.advance(count);
+                    self.shared.wrote(count);
+                }
+                Ok(())
+            }
+            () = self.shared.outgoing.notified(), if self.output.is_empty() => Ok(()),
+            () = self.shared.inbox.room(), if is_full => Ok(()),
+            () = sleep_until(calm_at) => {
+                self.shared.inbox.end_dropping(false);
+                Ok(())
+            }
+            () = sleep_until(deadline) => self.tick(wanted, clogged).await,
+            () = sleep_until(told), if told.is_some() => Ok(()),
+        }
+    }
+
+    /// Does what is due. Where the whole process was held up, an answer may lie there unread: it
+    /// counts before the broker is judged.
+    async fn tick(&mut self, wanted: bool, clogged: bool) -> Result<(), Error> {
+        let unread = tokio::select! {
+            biased;
+            count = self.reader.read_buf(&mut self.input), if wanted && !clogged => Some(count?),
+            () = std::future::ready(()) => None,
+        };
+        if let Some(count) = unread {
+            self.read(count)?;
+        }
+        self.shared.with_session(|session| session.tick(Instant::now(), wanted))
+    }
+
+    /// Decodes what was read, and hands it to the session in one go.
+    fn read(&mut self, count: usize) -> Result<(), Error> {
+        if count == 0 {
+            return Err(Error::Closed);
+        }
+        if !self.heard {
+            look_at(&self.input, &self.options)?;
+            self.heard = true;
+        }
+        let decoded = self.decode();
+        if self.leaving.as_ref().is_some_and(|leaving| leaving.dropping) {
+            // They are not acknowledged, so that those of QoS 1 and 2 come again.
+            self.packets.retain(|packet| !packet.brings_message());
+        }
+        detach(&mut self.packets);
+        self.shared.received(count, &mut self.packets, Instant::now())?;
+        decoded
+    }
+
+    /// Decodes all whole packets that were read.
+    fn decode(&mut self) -> Result<(), Error> {
+        let (protocol, mut limit) = (self.options.protocol, self.options.packet_size());
+        loop {
+            if !self.answered {
+                limit = limit.min(LARGEST_CONNACK);
+            }
+            let Some(packet) = decode(protocol, &mut self.input, limit)? else { return Ok(()) };
+            self.answered = true;
+            limit = self.options.packet_size();
+            self.packets.push_back(packet);
+        }
+    }
+}
+
+/// Writes what there is, or flushes where there is nothing, and returns how much was written.
+async fn put(writer: &mut WriteHalf<Box<dyn Stream>>, output: &[u8]) -> io::Result<usize> {
+    if output.is_empty() {
+        return writer.flush().await.map(|()| 0);
+    }
+    writer.write(output).await
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
