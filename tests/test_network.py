@@ -188,7 +188,7 @@ def test_an_address_that_does_not_answer_is_named_as_the_tcp_connection(url: str
     with unanswered_port() as port:
         address = f"{HOST}:{port}"
         message = timed_out(app_for(url.format(address), connection_timeout=TIMEOUT))
-    assert message == f"no TCP connection from {address} within {TIMEOUT} s"
+    assert message.startswith(f"no TCP connection from {address} within {TIMEOUT} s. ")
 
 
 @pytest.mark.parametrize(("url", "keys", "step"), SILENT)
@@ -198,7 +198,7 @@ def test_the_step_that_is_waited_for_is_named(url: str, keys: dict[str, str], st
         filled = {name: value.format(address) for name, value in keys.items()}
         app = app_for(url.format(address), connection_timeout=TIMEOUT, **filled)
         message = timed_out(app)
-    assert message == f"no {step} from {address} within {TIMEOUT} s"
+    assert message.startswith(f"no {step} from {address} within {TIMEOUT} s. ")
 
 
 def test_a_connack_that_does_not_come_is_logged_and_tried_again(
@@ -212,7 +212,8 @@ def test_a_connack_that_does_not_come_is_logged_and_tried_again(
         with mqtt:
             silent.wait_connected(2, 10)
             assert not mqtt.connected
-    assert f"no CONNACK from {HOST}:{silent.port} within {TIMEOUT} s; next attempt" in caplog.text
+    assert f"no CONNACK from {HOST}:{silent.port} within {TIMEOUT} s. Does a broker" in caplog.text
+    assert "; next attempt" in caplog.text
     assert ends[0] == MQTT_ERR_CONN_LOST
 
 

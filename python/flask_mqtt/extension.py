@@ -20,6 +20,7 @@ from .message import TopicQos
 from .messageinfo import MQTTMessageInfo
 from .options import Pem
 from .records import fields
+from .refusals import Refusals
 from .stats import Stats
 from .subscribeoptions import SubscribeOptions, wanted
 from .topics import Topics
@@ -96,6 +97,7 @@ class Mqtt:
         self.__handlers: dict[str, Callable[..., Any] | None] = {}
         self.client: Client = driving.new_client()
         self.connected = False
+        self.__refusals = Refusals()
         self.__subscribed: dict[str, tuple[TopicQos, dict[str, Any]]] = {}
         self.__topics: dict[str, TopicQos] = Topics(self.__edited)
         self.config_prefix = config_prefix
@@ -214,6 +216,7 @@ class Mqtt:
 
     def _disconnect(self) -> None:
         self.__started = None
+        self.__refusals.end(self.__core, "Disconnecting")
         self.client.loop_stop()
         self.client.disconnect()
 
@@ -242,6 +245,7 @@ class Mqtt:
         told = self.__is_told("on_connect")
         if rc == MQTT_ERR_SUCCESS:
             self.connected = True
+            self.__refusals.end(self.__core, "Connected")
             self.__subscribe_again(told)
         if told:
             client._call_on_connect(client, userdata, flags, rc)
@@ -278,6 +282,8 @@ class Mqtt:
         # So that `init_app` connects in the child.
         self.__started = None
         self.connected = False
+        # Another thread of the parent's may have had its lock.
+        self.__refusals = Refusals()
 
     # -- what is subscribed to --------------------------------------------------------------------
 
@@ -450,7 +456,7 @@ class Mqtt:
             result = self.client.publish(topic, payload, qos, retain, properties)
         # Only a failure has this class itself: looking into the tuple would take longer.
         if type(result) is MQTTMessageInfo:
-            self.__log_refusal("Publishing to %r: %s", topic, result[0])
+            self.__refusals.add(self.__core, topic, qos, result[0], result[1])
         elif _is_enabled_for(logging.DEBUG):
             logger.debug("Publishing to %r, mid %s", topic, result[1])
         return result

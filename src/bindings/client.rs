@@ -11,7 +11,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString
 
 use super::codes::member;
 use super::delivery::{Delivery, class_of_infos, forks, message_info};
-use super::error::to_python;
+use super::error::{system, to_python, with_advice};
 use super::events;
 use super::message::MQTTMessage;
 use super::options::{ConnectOptions, limit};
@@ -67,18 +67,18 @@ type Requested<'py> = (Bound<'py, PyAny>, Option<u16>);
 impl Client {
     #[new]
     fn new() -> PyResult<Self> {
-        Ok(Self::of(CoreClient::new()?, forks()))
+        Ok(Self::of(CoreClient::new().map_err(system)?, forks()))
     }
 
     /// A client for a process that is about to be forked: with the same subscriptions, and without a
     /// connection or messages.
     fn heir(&self) -> PyResult<Self> {
-        Ok(Self::of(self.core.heir()?, forks() + 1))
+        Ok(Self::of(self.core.heir().map_err(system)?, forks() + 1))
     }
 
     /// A descriptor that becomes readable when there are events. It belongs to the caller.
     fn wake_fd(&self) -> PyResult<RawFd> {
-        Ok(self.wake.try_clone()?.into_raw_fd())
+        Ok(self.wake.try_clone().map_err(system)?.into_raw_fd())
     }
 
     /// Starts connecting, and returns a descriptor that reads as closed when the first attempt is
@@ -106,7 +106,7 @@ impl Client {
     /// Has the file that messages are kept in written and closed. Returns a descriptor that reads as
     /// closed when that is done, or `None` where there is no file.
     fn close_file(&self) -> PyResult<Option<RawFd>> {
-        Ok(self.core.close_file()?.map(IntoRawFd::into_raw_fd))
+        Ok(self.core.close_file().map_err(system)?.map(IntoRawFd::into_raw_fd))
     }
 
     /// Whether messages are kept in a file.
@@ -121,7 +121,8 @@ impl Client {
 
     /// Raises what the first attempt failed with. Returns whether it is over.
     fn outcome(&self) -> PyResult<bool> {
-        self.core.outcome().transpose().map(|outcome| outcome.is_some()).map_err(to_python)
+        let failed = |error| with_advice(self.core.advice(&error), error);
+        self.core.outcome().transpose().map(|outcome| outcome.is_some()).map_err(failed)
     }
 
     /// Ends the connection with a DISCONNECT. Returns a descriptor that reads as closed when that is
@@ -133,7 +134,8 @@ impl Client {
         properties: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Option<RawFd>> {
         let properties = from_python(properties, Place::Disconnect)?;
-        Ok(self.core.disconnect(report, reason, properties)?.map(IntoRawFd::into_raw_fd))
+        let ended = self.core.disconnect(report, reason, properties).map_err(system)?;
+        Ok(ended.map(IntoRawFd::into_raw_fd))
     }
 
     /// Chooses whether `EVENT_ATTEMPT` comes before each attempt to connect, except the one that
@@ -276,7 +278,7 @@ impl Client {
 
     /// A descriptor that reads as closed when what waits for the broker got less.
     fn room(&self) -> PyResult<RawFd> {
-        Ok(self.core.room()?.into_raw_fd())
+        Ok(self.core.room().map_err(system)?.into_raw_fd())
     }
 
     /// Whether nothing can come of waiting for room before handlers go on.

@@ -10,6 +10,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
 use super::codes::member;
+use super::error::system;
 use crate::core::completions::Completions as CoreCompletions;
 use crate::core::delivery::{Delivery as CoreDelivery, State};
 use crate::core::error::ReturnCode;
@@ -26,7 +27,7 @@ pub struct Completions(Arc<CoreCompletions>);
 impl Completions {
     #[new]
     fn new() -> PyResult<Self> {
-        Ok(Self(Arc::new(CoreCompletions::new()?)))
+        Ok(Self(Arc::new(CoreCompletions::new().map_err(system)?)))
     }
 
     /// A descriptor that is readable while waits are over. It belongs to this object.

@@ -1,13 +1,24 @@
 //! The one place where an error of the core becomes a Python exception.
 
+use std::io;
+
 use pyo3::exceptions::{PyConnectionError, PyOSError, PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::core::error::Error;
+use crate::core::error::{Error, said};
 
 /// The exception that applications of Flask-MQTT and paho expect for an error.
 pub fn to_python(error: Error) -> PyErr {
     let text = error.to_string();
+    with_text(error, text)
+}
+
+/// The same, with what to look at.
+pub fn with_advice(advice: Option<String>, error: Error) -> PyErr {
+    let text = match advice {
+        Some(advice) => format!("{error}. {advice}"),
+        None => error.to_string(),
+    };
     with_text(error, text)
 }
 
@@ -45,6 +56,14 @@ fn with_text(error: Error, text: String) -> PyErr {
             }
         }
         _ => PyConnectionError::new_err(text),
+    }
+}
+
+/// An error of the system's, with its number.
+pub fn system(error: io::Error) -> PyErr {
+    match error.raw_os_error() {
+        Some(errno) => PyOSError::new_err((errno, said(&error))),
+        None => error.into(),
     }
 }
 

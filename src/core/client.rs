@@ -25,6 +25,7 @@ use super::stats::Stats;
 use super::store::Store;
 use super::task::{First, Stop, Task};
 use super::transport::check;
+use super::unanswered::advise;
 
 /// How long a file that is being closed is waited for where it is to be opened again.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -34,6 +35,8 @@ struct Running {
     process: u32,
     thread: JoinHandle<()>,
     stop: watch::Sender<Stop>,
+    /// What it was started with.
+    options: Arc<ConnectOptions>,
     opened: Arc<Outcome>,
     done: Arc<Signal>,
 }
@@ -122,6 +125,7 @@ impl Client {
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let (stop, stopped) = watch::channel(Stop::No);
         let done = Arc::new(Signal::default());
+        let options = Arc::new(options);
         let mut running = self.lock_running();
         let (hand_over, handed_over) = mpsc::channel();
         let thread =
@@ -154,7 +158,7 @@ impl Client {
         };
         let task = Task {
             shared,
-            options: Arc::new(options),
+            options: options.clone(),
             stop: stopped,
             opened: opened.clone(),
             first,
@@ -162,7 +166,8 @@ impl Client {
         };
         // The thread takes it: it does nothing else yet.
         let _ = hand_over.send(Beginning { task, end, runtime, previous });
-        *running = Some(Running { process: std::process::id(), thread, stop, opened, done });
+        *running =
+            Some(Running { process: std::process::id(), thread, options, stop, opened, done });
         Ok(waiter)
     }
 
@@ -221,6 +226,12 @@ impl Client {
     /// How the first attempt went; `None` while it goes on.
     pub fn outcome(&self) -> Option<Result<(), Error>> {
         self.lock_running().as_ref()?.opened.take()
+    }
+
+    /// What to look at where the first attempt failed so.
+    pub fn advice(&self, error: &Error) -> Option<String> {
+        let options = self.lock_running().as_ref()?.options.clone();
+        advise(error, &options, true)
     }
 
     /// Sends DISCONNECT, closes the connection and stops trying.

@@ -20,6 +20,7 @@ pub async fn run(mut task: Task) {
     let mut first = task.first != First::Automatic;
     // What came of the brokers that were tried since the last delay.
     let mut failures = Vec::new();
+    let mut is_new = true;
     task.ensure_client_id();
     loop {
         let (failure, accepted) = match attempt(&mut task, first).await {
@@ -35,7 +36,8 @@ pub async fn run(mut task: Task) {
         {
             task.choose_client_id();
         }
-        let told = Failure::new(&task.options, &failure, accepted);
+        is_new = is_new && !accepted;
+        let told = Failure::new(&task.options, &failure, accepted, is_new);
         let error = told.text.clone();
         task.shared.with_session(|session| session.counters().failed(error, accepted));
         if accepted {

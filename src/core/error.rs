@@ -95,7 +95,7 @@ pub enum Error {
         reason: String,
     },
     /// A certificate or key that cannot be read from a file.
-    #[error("{key}: cannot read {path:?}: {source}")]
+    #[error("{key}: cannot read {path:?}: {}", said(.source))]
     File {
         /// The configuration key or argument.
         key: String,
@@ -157,7 +157,7 @@ pub enum Error {
         reason: String,
     },
     /// No address of the broker accepted a TCP connection.
-    #[error("cannot connect to {address}: {source}")]
+    #[error("cannot connect to {address}: {}", said(.source))]
     Connect {
         /// `host:port`.
         address: String,
@@ -165,7 +165,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A connection cannot come from the local address that is asked for.
-    #[error("{key}: cannot connect from {address}: {source}")]
+    #[error("{key}: cannot connect from {address}: {}", said(.source))]
     Bind {
         /// The configuration key or argument.
         key: String,
@@ -203,7 +203,7 @@ pub enum Error {
     #[error("no answer to PINGREQ within the keep alive of {0} s")]
     KeepAlive(u64),
     /// Nothing was taken for as long as the keep alive, though it waited.
-    #[error("the broker took nothing of what waited for it within the keep alive of {0} s")]
+    #[error("the broker accepted no data for {0} s (keep alive)")]
     Stalled(u64),
     /// The broker refused the CONNECT, with a code of MQTT 3.1.1 or, above 127, of MQTT 5.
     #[error("connection refused by the broker: {}", refusal(*.0))]
@@ -220,10 +220,10 @@ pub enum Error {
     #[error("connection closed by the broker")]
     Closed,
     /// The broker closed the connection before its CONNACK; with what it may have against the client.
-    #[error("connection closed by the broker before its CONNACK: it may be that it {0}")]
+    #[error("the broker closed the connection before CONNACK; possibly it {0}")]
     Unanswered(String),
     /// Reading or writing failed.
-    #[error("connection lost: {0}")]
+    #[error("connection lost: {}", said(.0))]
     Io(#[source] io::Error),
 }
 
@@ -257,6 +257,15 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// What the system said, without its number, which an exception and the fields of the log have.
+pub fn said(error: &io::Error) -> String {
+    let mut text = error.to_string();
+    if let Some(end) = text.find(" (os error") {
+        text.truncate(end);
+    }
+    text
 }
 
 /// The meaning of a CONNACK return code (MQTT 3.1.1, table 3.1).

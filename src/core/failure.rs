@@ -4,6 +4,7 @@ use super::error::Error;
 use super::options::ConnectOptions;
 use super::reason::SESSION_TAKEN_OVER;
 use super::session::{Event, LogLevel};
+use super::unanswered::advise;
 
 /// A failure, in words and in the fields of log records.
 #[derive(Debug)]
@@ -17,8 +18,9 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// With the options that the connection had; `accepted` by the broker or not.
-    pub fn new(options: &ConnectOptions, error: &Error, accepted: bool) -> Self {
+    /// With the options that the connection had; `accepted` by the broker or not. `is_new` is a client
+    /// that no broker has accepted yet, so that the settings may be wrong.
+    pub fn new(options: &ConnectOptions, error: &Error, accepted: bool, is_new: bool) -> Self {
         let (event, code) = match error {
             Error::Refused(code) => ("refused", Some(u64::from(*code))),
             _ if !accepted => ("connect_failed", None),
@@ -29,7 +31,7 @@ impl Failure {
             _ => ("connection_lost", u64::try_from(error.return_code() as i32).ok()),
         };
         Self {
-            text: describe(options, error),
+            text: describe(options, error, is_new),
             event,
             broker: options.broker().address(),
             error: error.to_string(),
@@ -59,10 +61,12 @@ impl Failure {
 }
 
 /// What happened, where, if there are several brokers, and what to look at.
-fn describe(options: &ConnectOptions, error: &Error) -> String {
-    let text = match hint(options, error) {
-        Some(hint) => format!("{error}; look at {hint}"),
-        None => error.to_string(),
+fn describe(options: &ConnectOptions, error: &Error, is_new: bool) -> String {
+    let advice = if is_new { advise(error, options, false) } else { None };
+    let text = match (hint(options, error), advice) {
+        (Some(hint), _) => format!("{error}; look at {hint}"),
+        (None, Some(advice)) => format!("{error}. {advice}"),
+        (None, None) => error.to_string(),
     };
     if options.brokers.len() == 1 {
         return text;

@@ -46,6 +46,88 @@ pub fn explain(error: Error, options: &ConnectOptions) -> Error {
     Error::Unanswered(guesses.join(", or "))
 }
 
+/// What to look at where a broker cannot be reached; `None` where the error itself says so.
+///
+/// `first` is the attempt of a caller who waits for it, and gets an exception.
+pub fn advise(error: &Error, options: &ConnectOptions, first: bool) -> Option<String> {
+    let mut advice: Vec<String> = Vec::new();
+    let each = match error {
+        Error::Brokers(errors) => errors.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    for text in each.iter().filter_map(|error| where_to_look(error, options)) {
+        if !advice.contains(&text) {
+            advice.push(text);
+        }
+    }
+    if advice.is_empty() {
+        return None;
+    }
+    let advice = advice.join(". ");
+    if first && each.iter().any(is_away) {
+        let how =
+            if options.key_prefix.is_some() { "connect_async=True" } else { "connect_async()" };
+        return Some(format!("{advice}; {how} starts without one"));
+    }
+    Some(advice)
+}
+
+/// Whether nobody was there.
+fn is_away(error: &Error) -> bool {
+    use Error::{Connect, ConnectTimeout, Resolve};
+    let timeout = |step| matches!(step, "TCP connection" | "proxy connection");
+    matches!(error, Connect { .. } | Resolve { .. })
+        || matches!(error, ConnectTimeout { step, .. } if timeout(*step))
+}
+
+fn where_to_look(error: &Error, options: &ConnectOptions) -> Option<String> {
+    let proxy = options.key("PROXY");
+    let (host, port) = match options.key_prefix {
+        Some(_) => (options.key("BROKER_URL"), options.key("BROKER_PORT")),
+        None => ("the host".to_owned(), "the port".to_owned()),
+    };
+    Some(match error {
+        Error::Connect { address, .. } if address.starts_with("proxy ") => {
+            format!("Is a proxy running there? Check {proxy}")
+        }
+        Error::Connect { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            format!("May this process use it? Check {host} and the permissions")
+        }
+        Error::Connect { address, .. } if address.contains('/') => {
+            format!("Is a broker running there? Check {host}")
+        }
+        Error::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused => {
+            format!("Is a broker running there? Check {host} and {port}")
+        }
+        Error::Connect { .. } => {
+            format!("Is there a way to the broker? Check {host} and the network")
+        }
+        Error::Resolve { .. } => format!("Is the name right? Check {host} and the network"),
+        Error::ConnectTimeout { step: "TCP connection", .. } => {
+            format!("Is a firewall in between? Check {host} and {port}")
+        }
+        Error::ConnectTimeout { step: "proxy connection", .. } => {
+            format!("Is the proxy running, and can it reach the broker? Check {proxy} and {host}")
+        }
+        Error::ConnectTimeout { step: "TLS handshake", .. } => {
+            format!(
+                "Does the broker speak TLS on this port? Check {port} and {}",
+                options.key("TLS_ENABLED")
+            )
+        }
+        Error::ConnectTimeout { step: "websocket handshake", .. } => format!(
+            "Does the broker speak websockets on this port? Check {port}, {} and {}",
+            options.key("TRANSPORT"),
+            options.key("TLS_ENABLED")
+        ),
+        Error::ConnectTimeout { .. } => format!(
+            "Does a broker speak MQTT on this port? Check {port} and {}",
+            options.key("TLS_ENABLED")
+        ),
+        _ => return None,
+    })
+}
+
 /// Whether the peer hung up.
 pub fn is_reset(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};

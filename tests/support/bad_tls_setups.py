@@ -66,7 +66,7 @@ OTHER_REFUSED = (
     "MQTT_TLS_CERTFILE and MQTT_TLS_KEYFILE"
 )
 HUNG_UP = (
-    "connection closed by the broker before its CONNACK: it may be that it wants TLS on this port "
+    "the broker closed the connection before CONNACK; possibly it wants TLS on this port "
     "(MQTT_TLS_ENABLED), or does not speak MQTT 3.1.1 (MQTT_PROTOCOL_VERSION), or does not let "
     "this client in (MQTT_CLIENT_ID and MQTT_USERNAME); its log may say so"
 )
@@ -166,7 +166,8 @@ DISAGREED = [
         "(MQTT_TLS_CERTFILE and MQTT_TLS_KEYFILE)",
     ),
     BadSetup("a handshake without an answer", "silent", {"CONNECTION_TIMEOUT": 0.3},
-             TimeoutError, "no TLS handshake from 127.0.0.1:{port} within 0.3 s"),
+             TimeoutError, "no TLS handshake from 127.0.0.1:{port} within 0.3 s. Does the broker "
+             "speak TLS on this port? Check MQTT_BROKER_PORT and MQTT_TLS_ENABLED"),
     BadSetup(
         "another path of a websocket",
         "http",

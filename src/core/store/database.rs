@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, params};
 
+use super::super::error::said;
 use super::super::options::Fsync;
 use super::super::session::{Kept, Operation};
 use super::rows;
@@ -89,12 +90,7 @@ const ENOSPC: i32 = 28;
 
 impl From<io::Error> for Refusal {
     fn from(error: io::Error) -> Self {
-        let errno = error.raw_os_error();
-        let mut reason = error.to_string();
-        if let Some(end) = reason.find(" (os error") {
-            reason.truncate(end);
-        }
-        Self { reason, errno }
+        Self { reason: said(&error), errno: error.raw_os_error() }
     }
 }
 

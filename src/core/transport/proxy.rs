@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio_socks::Error as SocksError;
 use tokio_socks::tcp::Socks5Stream;
 
-use super::super::error::Error;
+use super::super::error::{Error, said};
 use super::super::options::{ConnectOptions, Credentials, Endpoint, Proxy, ProxyKind};
 use super::{Stream, tcp};
 
@@ -77,7 +77,7 @@ fn socks5_reason(options: &ConnectOptions, broker: &Endpoint, error: &SocksError
         SocksError::InvalidResponseVersion => {
             format!("the answer is not of SOCKS 5; look at the scheme in {key}")
         }
-        SocksError::Io(error) => format!("the connection failed: {error}"),
+        SocksError::Io(error) => format!("the connection failed: {}", said(error)),
         other => format!("it cannot connect to {}: {other}", broker.address()),
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::task::JoinSet;
 
-use super::super::error::Error;
+use super::super::error::{Error, said};
 use super::super::options::ConnectOptions;
 
 /// How long an address is waited for before the next one is tried beside it (RFC 8305, section 5).
@@ -17,7 +17,7 @@ const HEAD_START: Duration = Duration::from_millis(250);
 /// Connects to the first address of the host that accepts. The families take turns, as in RFC 8305.
 pub async fn connect(options: &ConnectOptions, host: &str, port: u16) -> Result<TcpStream, Error> {
     let unresolved =
-        |error: io::Error| Error::Resolve { host: host.to_owned(), reason: error.to_string() };
+        |error: io::Error| Error::Resolve { host: host.to_owned(), reason: said(&error) };
     let found: Vec<SocketAddr> = lookup_host((host, port)).await.map_err(unresolved)?.collect();
     let addresses = match options.bind_address {
         Some(local) => of_family(options, found, local, host)?,

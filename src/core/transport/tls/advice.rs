@@ -5,7 +5,7 @@ use std::io;
 use openssl::error::ErrorStack;
 use openssl::ssl::{self, ErrorCode};
 
-use super::super::super::error::Error;
+use super::super::super::error::{Error, said};
 use super::super::super::options::{ConnectOptions, Endpoint};
 use super::super::super::unanswered::is_reset;
 use super::connector::version_name;
@@ -89,8 +89,9 @@ impl Advice {
             return error;
         }
         io::Error::other(Error::Tls(format!(
-            "{} closed the connection right after the handshake ({error}): it may be that it {}",
+            "{} closed the connection right after the handshake ({}): it may be that it {}",
             self.address,
+            said(&error),
             self.objection()
         )))
     }
