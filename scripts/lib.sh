@@ -308,15 +308,32 @@ build_wheel() {
         --target "$target" "${options[@]}" --out "$1" || die "the wheel did not build"
 }
 
-# One abi3 wheel serves every Python: it is installed by pip, as a user would, and put to the smoke tests.
-# test_wheel DIRECTORY
-test_wheel() {
-    local version python venv tested=() wheels=$1
+# make_wheel_environments: one for each Python that the machine has, and fills them while the script goes on;
+# FILLING is the process to wait for. What may ask a question comes before that.
+make_wheel_environments() {
+    local version python made=()
     for version in 3.10 3.11 3.12 3.13; do
         python=$(find_interpreter "$version") || continue
+        make_venv "$CACHE/wheel-$version" "$python"
+        made+=("$CACHE/wheel-$version")
+    done
+    fill_environments "${made[@]}" &
+    FILLING=$!
+}
+
+fill_environments() {
+    local venv
+    for venv in "$@"; do pip_install "$venv" test requirements/test.txt; done
+}
+
+# test_wheel DIRECTORY: one abi3 wheel serves every Python. In each of those environments it is installed by pip,
+# as a user would, and put to the smoke tests.
+test_wheel() {
+    local version venv tested=() wheels=$1
+    wait "$FILLING" || die "there are no environments to try the wheel in"
+    for version in 3.10 3.11 3.12 3.13; do
         venv=$CACHE/wheel-$version
-        make_venv "$venv" "$python"
-        pip_install "$venv" test requirements/test.txt
+        find_interpreter "$version" >/dev/null || continue
         run_quietly "$venv/bin/python" -m pip install --force-reinstall --no-deps "$wheels"/*.whl ||
             die "the wheel does not install on Python $version"
         smoke_test "$venv" "$version"
