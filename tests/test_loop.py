@@ -158,7 +158,6 @@ def test_loop_and_loop_start_are_not_for_the_same_time(
     client.connect("127.0.0.1", scripted.port)
     assert client.loop_start() == MQTT_ERR_SUCCESS
     assert client.loop() == MQTT_ERR_INVAL
-    assert client.loop_forever() == MQTT_ERR_INVAL
     assert client.loop_start() == MQTT_ERR_INVAL
     assert client.loop_stop() == MQTT_ERR_SUCCESS
     assert client.loop_stop() == MQTT_ERR_INVAL

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flask_mqtt import MQTT_ERR_CONN_LOST, MQTT_ERR_INVAL, MQTT_ERR_NO_CONN, Client
-from support.running import closing
+from support.apps import make_app
+from support.running import closing, connected
 from support.script import running
 from support.scripted import ScriptedBroker, closed_port
+from support.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -177,6 +179,136 @@ def test_handlers_before_and_after_an_attempt_run_in_loop_forever(client: Client
     assert {thread for _, thread in calls} == {threading.main_thread()}
 
 
+# -- beside a loop that runs already ---------------------------------------------------------------
+
+
+def in_thread(client: Client) -> tuple[threading.Thread, list[int]]:
+    """Call loop_forever in a thread, and return that with where the result will be."""
+    result: list[int] = []
+    thread = threading.Thread(target=lambda: result.append(client.loop_forever()))
+    thread.start()
+    return thread, result
+
+
+def test_beside_loop_start_it_waits_for_disconnect(
+    client: Client, scripted: ScriptedBroker
+) -> None:
+    names: list[str] = []
+    client.on_message = lambda *_: names.append(threading.current_thread().name)
+    client.on_disconnect = lambda *_: names.append(threading.current_thread().name)
+    client.connect("127.0.0.1", scripted.port)
+    client.loop_start()
+    wait_until(client.is_connected)
+    thread, result = in_thread(client)
+    scripted.publish("a")
+    wait_until(lambda: names)
+    # A connection that is lost is made again meanwhile.
+    scripted.drop()
+    scripted.wait_for("CONNECT", 2)
+    wait_until(client.is_connected)
+    scripted.publish("a")
+    wait_until(lambda: len(names) == 3)
+    assert thread.is_alive()
+    client.disconnect()
+    thread.join(5)
+    assert result == [MQTT_ERR_NO_CONN]
+    assert names == ["mqtt-dispatch"] * 4
+
+
+def test_beside_loop_start_it_returns_with_loop_stop_and_the_end_of_the_connection(
+    client: Client, scripted: ScriptedBroker
+) -> None:
+    client.connect("127.0.0.1", scripted.port)
+    client.loop_start()
+    thread, result = in_thread(client)
+    wait_until(client.is_connected)
+    client.loop_stop()
+    thread.join(5)
+    assert result == [MQTT_ERR_NO_CONN]
+    client.configure(reconnect_on_failure=False)
+    client.reconnect()
+    client.loop_start()
+    wait_until(client.is_connected)
+    thread, result = in_thread(client)
+    scripted.drop()
+    thread.join(5)
+    assert result == [MQTT_ERR_CONN_LOST]
+    # There is nothing to wait for.
+    assert client.loop_forever() == MQTT_ERR_NO_CONN
+
+
+def test_beside_loop_start_it_waits_for_handlers_and_for_on_disconnect(
+    client: Client, scripted: ScriptedBroker
+) -> None:
+    ends: list[str] = []
+
+    def on_disconnect(*_: Any) -> None:
+        time.sleep(0.2)
+        ends.append("on_disconnect")
+
+    client.on_disconnect = on_disconnect
+    client.on_message = lambda client, *_: client.disconnect()
+    client.connect("127.0.0.1", scripted.port)
+    client.loop_start()
+    wait_until(client.is_connected)
+    scripted.publish("a")
+    client.loop_forever()
+    assert ends == ["on_disconnect"]
+
+
+def test_beside_another_loop_forever_it_waits_too(client: Client, scripted: ScriptedBroker) -> None:
+    client.connect("127.0.0.1", scripted.port)
+    calls = [in_thread(client) for _ in range(3)]
+    wait_until(client.is_connected)
+    scripted.publish("a")
+    assert all(thread.is_alive() for thread, _ in calls)
+    client.disconnect()
+    for thread, result in calls:
+        thread.join(5)
+        assert result == [MQTT_ERR_NO_CONN]
+
+
+def test_in_a_handler_there_is_nothing_to_wait_for(
+    client: Client, scripted: ScriptedBroker
+) -> None:
+    result: list[int] = []
+    client.on_connect = lambda client, *_: result.append(client.loop_forever())
+    client.connect("127.0.0.1", scripted.port)
+    client.loop_start()
+    wait_until(lambda: result)
+    assert result == [MQTT_ERR_INVAL]
+
+
+def test_an_application_with_a_loop_may_wait_for_it(scripted: ScriptedBroker) -> None:
+    with connected(make_app(scripted.port)) as mqtt:
+        thread, result = in_thread(mqtt.client)
+        scripted.publish("a")
+        assert thread.is_alive()
+        mqtt.client.disconnect()
+        thread.join(5)
+        assert result == [MQTT_ERR_NO_CONN]
+
+
+def test_ctrl_c_ends_it_beside_loop_start(scripted: ScriptedBroker) -> None:
+    code = """
+        mqtt = Mqtt(app)
+        until(lambda: mqtt.connected)
+        try:
+            say("connected")
+            mqtt.client.loop_forever()
+        except KeyboardInterrupt:
+            say("interrupted")
+        end()
+    """
+    with running(code, scripted.port) as script:
+        script.expect("connected")
+        script.process.send_signal(signal.SIGINT)
+        script.expect("interrupted")
+        assert script.seconds_to_exit() < 5
+    assert not script.errors
+    scripted.wait_for("DISCONNECT")
+
+
 @pytest.mark.parametrize(
     "patch",
     [
@@ -205,5 +337,33 @@ def test_other_threads_run_while_loop_forever_waits(scripted: ScriptedBroker, pa
         say("ended", int(client.loop_forever(30)))
     """
     with running(code, scripted.port) as script:
+        script.expect("ended 4")
+        assert script.finish() == 0
+
+
+@pytest.mark.parametrize(
+    "patch",
+    ["import eventlet; eventlet.monkey_patch()", "import gevent.monkey; gevent.monkey.patch_all()"],
+    ids=["eventlet", "gevent"],
+)
+def test_a_green_thread_waits_as_one_beside_loop_start(
+    scripted: ScriptedBroker, patch: str
+) -> None:
+    code = f"""
+        {patch}
+        got = []
+        mqtt = Mqtt(app)
+        mqtt.on_message()(lambda *_: got.append(1))
+        until(lambda: mqtt.connected)
+        say("connected")
+        def end_it():
+            until(lambda: got)
+            mqtt.client.disconnect()
+        threading.Thread(target=end_it).start()
+        say("ended", int(mqtt.client.loop_forever()))
+    """
+    with running(code, scripted.port) as script:
+        script.expect("connected")
+        scripted.publish("a")
         script.expect("ended 4")
         assert script.finish() == 0

@@ -74,7 +74,8 @@ class Attempts(ClientSettings, Callbacks):
         # The connection's thread may ask as soon as it runs.
         self._ask()
         try:
-            descriptor = self._core.connect(options, report_first, self._dispatcher.running)
+            with self._dispatcher.connecting():
+                descriptor = self._core.connect(options, report_first, self._dispatcher.running)
         except BaseException:
             # A connection that there is goes on, and its next attempt is made with these.
             self._settings_changed, self._speaks_5 = True, spoke_5

@@ -138,6 +138,11 @@ class Client(KeptNames, Decorators, Unsupported):
         self._connection_settings, self._adopted = settings, values
         return settings
 
+    def _runs_with(self, values: Config) -> bool:
+        """Whether there is a connection, or one is tried, that these values would not change."""
+        settings = values.joined(self._connection_settings, self._adopted)
+        return self._core.is_wanted() and settings == self._used_settings
+
     def publish(
         self,
         topic: str,

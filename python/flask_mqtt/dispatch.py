@@ -33,6 +33,9 @@ logger = logging.getLogger("flask_mqtt")
 
 _NAME = "mqtt-dispatch"
 
+#: After how long `wait_for_rest` looks again, in seconds: it may have missed its moment.
+_LOOK_SECONDS = 1.0
+
 _BATCH = 512
 _WAKE_BYTES = 4096
 
@@ -85,6 +88,15 @@ class Dispatcher(Messages):
         self._token: object | None = None
         #: Whether the thread stops when it has told of the connection's end.
         self._ends = False
+        #: How many threads handle messages, where the dispatcher has started them.
+        self.handler_threads = 1
+        #: Whether there was a connection's thread, with whose end the dispatcher's own ends.
+        self._had_connection = False
+        #: The token of a thread that has ended so, until there is another connection. Putting in
+        #: and taking out need no lock.
+        self._resting: list[object] = []
+        #: One for each thread that makes a connection.
+        self._holds: list[None] = []
         #: Whether this is a forked child's, and its events are the parent's.
         self._is_copy = False
         self._batch: Iterator[Any] = iter(())
@@ -138,8 +150,13 @@ class Dispatcher(Messages):
 
     @property
     def running(self) -> bool:
-        """Whether a thread calls handlers and was not told to stop."""
+        """Whether a thread calls handlers, or will for the next connection: none said stop."""
         return self._token is not None and not self._ends
+
+    @property
+    def working(self) -> bool:
+        """Whether a thread calls handlers and was not told to stop."""
+        return self.running and not self._resting
 
     @property
     def started(self) -> bool:
@@ -149,7 +166,7 @@ class Dispatcher(Messages):
     @property
     def thread(self) -> threading.Thread | None:
         """That thread, or None."""
-        if not self.started:
+        if not (self.started and self.working):
             return None
         names = {thread.name: thread for thread in self._threads}
         return names.get(_NAME)
@@ -170,6 +187,9 @@ class Dispatcher(Messages):
             RuntimeError: The system starts no other thread.
         """
         wake = self._wake_socket()
+        before = self._token, self._resting
+        self._resting = []
+        self.handler_threads = threads
         predecessors = tuple(self._callers)
         if not predecessors:
             # Made anew, so that it is the patched one where the application patched before.
@@ -185,7 +205,7 @@ class Dispatcher(Messages):
             self._start_thread(_NAME, self.caller, self._run, *arguments)
         except RuntimeError:
             wake.close()
-            self._token = None
+            self._token, self._resting = before
             raise
 
     def _start_thread(
@@ -216,10 +236,9 @@ class Dispatcher(Messages):
             caller.rest()
             # In a forked child it is gone already.
             self._callers.pop(thread, None)
-            if self._callers:
-                # One of them may wait for this.
-                with self._turn:
-                    self._turn.notify_all()
+            # Somebody may wait for this.
+            with self._turn:
+                self._turn.notify_all()
 
     def stop(self, timeout: float, is_ending: Callable[[], bool]) -> bool:
         """Tell the threads to stop after the handlers that are running, and wait for that.
@@ -245,6 +264,66 @@ class Dispatcher(Messages):
             self._stop_now()
         return ended
 
+    @contextlib.contextmanager
+    def connecting(self) -> Iterator[None]:
+        """Have the thread be there for a connection that is made meanwhile.
+
+        Raises:
+            OSError: As `start`, where the thread has ended with the last connection.
+            RuntimeError: As `start`.
+        """
+        self._holds.append(None)
+        try:
+            self._resume()
+            yield
+            self._had_connection = True
+        finally:
+            self._holds.pop()
+            if self._token is not None:
+                # It may have looked in between.
+                self._core.wake()
+
+    def _resume(self) -> None:
+        try:
+            token = self._resting.pop()
+        except IndexError:
+            return
+        if token is not self._token:
+            return
+        try:
+            self.start(self.handler_threads)
+        except (OSError, RuntimeError):
+            self._resting.append(token)
+            raise
+
+    def _may_rest(self) -> bool:
+        """Whether there is nothing to do before the next connection is made."""
+        return (
+            self._had_connection
+            and not self._holds
+            and not self._core.is_running()
+            and (self._pool is None or self._pool.is_idle())
+            and not (self._kept and self._settled_at is not None)
+        )
+
+    def _rest(self, token: object) -> bool:
+        """End the thread until there is another connection; return False where there is one."""
+        self._resting.append(token)
+        if self._token is token and self._may_rest():
+            return True
+        try:
+            self._resting.remove(token)
+        except ValueError:
+            # There is another thread already.
+            return True
+        return False
+
+    def wait_for_rest(self) -> None:
+        """Wait until no other thread calls handlers, as after the end of the connection."""
+        while self.working and self._had_connection:
+            with self._turn:
+                self._turn.wait(_LOOK_SECONDS)
+
     def connection_ended(self) -> None:
         """Stop where `stop` has waited for this. The thread calls it."""
         if self._ends:
@@ -260,6 +339,8 @@ class Dispatcher(Messages):
         """
         self._core = core
         self._token = None
+        self._had_connection = False
+        self._resting, self._holds = [], []
         self._is_copy = True
         self._borrowed = self._ends = False
         self._threads = []
@@ -274,6 +355,7 @@ class Dispatcher(Messages):
 
     def _stop_now(self) -> None:
         self._token = None
+        self._resting.clear()
         self._wake_all()
 
     def _wake_all(self) -> None:
@@ -305,6 +387,7 @@ class Dispatcher(Messages):
         if not self._have_ended(time.monotonic() + timeout):
             return False
         self._token = token = object()
+        self._resting.clear()
         self._ends = self._is_copy = False
         self._borrowed = True
         self._settle()
@@ -358,10 +441,13 @@ class Dispatcher(Messages):
             if self._token is not token:
                 return
             with self._pooled(threads, wait):
-                # A predecessor may have taken the byte for what is there.
-                self._work_on(token)
-                while wait():
+                while True:
+                    # Looked for before the last events are fetched. A predecessor may have taken
+                    # the byte for what is there.
+                    may_rest = self._may_rest()
                     self._work_on(token)
+                    if (may_rest and self._rest(token)) or not wait():
+                        return
 
     def _wait_for_turn(self, token: object, predecessors: tuple[threading.Thread, ...]) -> None:
         """Wait for threads that were stopped in the middle of a handler.
@@ -456,6 +542,11 @@ class Dispatcher(Messages):
             if operator.length_hint(left) and not self._is_copy:
                 rest = (EVENT_PUBLISHED, left, *outcome)
                 self._batch = itertools.chain((rest,), self._batch)
+
+    def _routes_changed(self) -> None:
+        super()._routes_changed()
+        if self._kept:
+            self._resume()
 
     def _pass_on(self, message: MQTTMessage) -> None:
         if self._pool is None:

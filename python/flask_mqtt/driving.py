@@ -132,6 +132,18 @@ def connect(client: Client, settings: Config, *, later: bool) -> Any:
     return call(where, settings.broker_port, keepalive=settings.keepalive, **further)
 
 
+def start_loop(client: Client) -> None:
+    """Call `loop_start`, so that there are as many threads as the settings say."""
+    if is_ours(client) and client._has_other_threads():  # noqa: SLF001
+        client.loop_stop()
+    try:
+        client.loop_start()
+    except (OSError, RuntimeError):
+        # Nobody would hear of the connection.
+        client.disconnect()
+        raise
+
+
 def subscribes_itself(client: Any) -> bool:
     """Whether a client subscribes again with each connection, and nobody watches `subscribe`."""
     return is_ours(client) and "subscribe" not in vars(client) and type(client).subscribe is _OURS

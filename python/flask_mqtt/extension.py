@@ -101,7 +101,11 @@ class Mqtt:
         self.__subscribed: dict[str, tuple[TopicQos, dict[str, Any]]] = {}
         self.__topics: dict[str, TopicQos] = Topics(self.__edited)
         self.config_prefix = config_prefix
-        self.__apply(config.Config())
+        #: The configuration as it was read, without what was assigned.
+        self.__read = config.Config()
+        self.__apply(self.__read)
+        #: Whether it has connected.
+        self.__started = False
         self.__hook()
         if mqtt_logging:
             self.client.enable_logger(logger)
@@ -111,7 +115,9 @@ class Mqtt:
     def init_app(self, app: Flask, config_prefix: str | None = None) -> None:
         """Read the configuration, connect, and register as ``app.extensions["mqtt"][prefix]``.
 
-        Doing so again for the same application changes nothing. Something else that stands in
+        Doing so again for the same application changes nothing where the connection is wanted
+        still, and made with the same values. Otherwise it connects with what holds now: after
+        ``client.disconnect()``, and where a key has changed. Something else that stands in
         ``app.extensions["mqtt"]`` already stays there. Attributes that were assigned before hold
         where no key says otherwise.
 
@@ -134,17 +140,23 @@ class Mqtt:
         _check_app(app)
         if config_prefix is not None:
             self.config_prefix = config_prefix
-        if self.app is app and self.__started == self.config_prefix:
-            logger.debug("init_app again for the same application: the connection stays")
-            return
-        values = config.read(app.config, self.config_prefix)
+        read = config.read(app.config, self.config_prefix)
         assigned = {
             name: getattr(self, name)
             for name in MIRRORS
-            if name not in values.given and getattr(self, name) != getattr(self.__values, name)
+            if name not in read.given and getattr(self, name) != getattr(self.__read, name)
         }
+        values = read.updated(assigned)
+        is_again = self.app is app and self.__read.prefix == read.prefix
+        stays = is_again and self.__runs_with(values)
         self.app = app
-        self.__apply(values.updated(assigned))
+        self.__read = read
+        self.__apply(values)
+        if stays:
+            logger.debug("init_app again for the same application: the connection stays")
+            self.__register(app)
+            self.client.loop_start()
+            return
         self.__hook()
         if driving.is_ours(self.client):
             self.client._bind_app(app)
@@ -164,9 +176,13 @@ class Mqtt:
         if isinstance(extensions, Registry):
             extensions[self.config_prefix] = self
 
+    def __runs_with(self, values: config.Config) -> bool:
+        if driving.is_ours(self.client):
+            return self.client._runs_with(values)
+        # What stands in for a client does not say.
+        return self.__started and self.__values == values
+
     def __apply(self, values: config.Config) -> None:
-        #: The prefix with which it has connected, or None.
-        self.__started: str | None = None
         self.__values = values
         for name in MIRRORS:
             setattr(self, name, getattr(values, name))
@@ -207,15 +223,15 @@ class Mqtt:
                 logger.debug("Client %r has reached a broker", self.client_id)
             elif not self._connect_async:
                 logger.error("MQTT: connect() has returned %s", result)
-            self.client.loop_start()
+            driving.start_loop(self.client)
         except OSError as error:
             extra = fields(self.__core, "connect_failed", error=str(error))
             logger.error("MQTT: %s", error, extra=extra)  # noqa: TRY400 - the caller's traceback
             raise
-        self.__started = self.config_prefix
+        self.__started = True
 
     def _disconnect(self) -> None:
-        self.__started = None
+        self.__started = False
         self.__refusals.end(self.__core, "Disconnecting")
         self.client.loop_stop()
         self.client.disconnect()
@@ -279,8 +295,6 @@ class Mqtt:
         self.connected = False
 
     def __forked(self) -> None:
-        # So that `init_app` connects in the child.
-        self.__started = None
         self.connected = False
         # Another thread of the parent's may have had its lock.
         self.__refusals = Refusals()

@@ -24,13 +24,16 @@ class Loops(Connection):
 
         It also connects where `connect` has raised, and nothing has tried since.
 
+        With the connection that `disconnect` has ended, the thread ends too, after `on_disconnect`;
+        the next connection starts it again.
+
         With ``handler_threads`` above 1 in the settings, it starts so many to handle messages.
         Called by a handler after `loop_stop`, the thread begins when that handler has returned.
 
         Returns:
             ``MQTT_ERR_SUCCESS``, or ``MQTT_ERR_INVAL`` where handlers are called already.
         """
-        if self._dispatcher.running:
+        if self._dispatcher.working:
             return MQTT_ERR_INVAL
         # A bad file is an exception here, which leaves no thread behind.
         if self._connect_with_loop or self._retry_with_loop:
@@ -56,6 +59,11 @@ class Loops(Connection):
             extra = fields(self._core, "handler_running", seconds=STOP_TIMEOUT)
             logger.warning("An MQTT handler is still running after %s s", STOP_TIMEOUT, extra=extra)
         return MQTT_ERR_SUCCESS
+
+    def _has_other_threads(self) -> bool:
+        """Whether `loop_start` has started other threads than the settings say."""
+        wanted = self._connection_settings.handler_threads
+        return self._dispatcher.started and self._dispatcher.handler_threads != wanted
 
     def loop(self, timeout: float = 1.0) -> MQTTErrorCode:
         """Call the handlers of what has happened in this thread, and wait where nothing has.
@@ -92,9 +100,10 @@ class Loops(Connection):
     ) -> MQTTErrorCode:
         """Call handlers in this thread until `disconnect`, and connect first after `connect_async`.
 
-        Where `connect` has raised, it goes on trying.
-        It also returns when a connection has ended that is not to be made again
-        (``reconnect_on_failure``). What a handler raises is treated as by `loop`.
+        Where `connect` has raised, it goes on trying. Where another thread calls the handlers, as
+        after `loop_start`, this one waits for that. It also returns when a connection has ended
+        that is not to be made again (``reconnect_on_failure``), and with `loop_stop`. What a
+        handler raises is treated as by `loop`.
 
         Args:
             timeout: Seconds after which a look is taken whether to go on, though nothing happened.
@@ -103,7 +112,7 @@ class Loops(Connection):
 
         Returns:
             Why the connection ended; ``MQTT_ERR_NO_CONN`` after `disconnect`, and where there is
-            nothing to wait for; ``MQTT_ERR_INVAL`` where handlers are called already.
+            nothing to wait for; ``MQTT_ERR_INVAL`` in a handler.
 
         Raises:
             OSError: The connection of `connect_async` could not be made.
@@ -111,10 +120,15 @@ class Loops(Connection):
             ValueError: The timeout is negative, or there was no `connect` before.
         """
         timeout = _checked_timeout(timeout)
-        if self._is_looping():
+        if self._dispatcher.is_current_thread:
             return MQTT_ERR_INVAL
         self._ended_with = 0
         self._connect_first(retry_first_connection)
+        if self._dispatcher.started:
+            self._dispatcher.wait_for_rest()
+            return MQTTErrorCode(self._ended_with or MQTT_ERR_NO_CONN)
+        # Another thread may be in one of these methods.
+        self._dispatcher.wait_for_rest()
         self._dispatcher.run_here(timeout, self._core.is_running)
         # What came before the connection's thread ended may be there still.
         while self._dispatcher.run_here(0):
@@ -135,7 +149,7 @@ class Loops(Connection):
                 raise
 
     def _is_looping(self) -> bool:
-        return self._dispatcher.running or self._dispatcher.is_current_thread
+        return self._dispatcher.working or self._dispatcher.is_current_thread
 
 
 def _checked_timeout(timeout: float) -> float:

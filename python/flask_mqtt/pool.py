@@ -83,6 +83,14 @@ class HandlerPool:
         self._waiting = 0
         self._waiting_bytes = 0
         self._is_full = False
+        #: Whether `wake` is to be called when nothing is left.
+        self._tells = False
+
+    def is_idle(self) -> bool:
+        """Whether no message waits or is handled. Where one is, `wake` is called after the last."""
+        with self._changed:
+            self._tells = bool(self._queues)
+            return not self._tells
 
     def put(self, message: MQTTMessage) -> None:
         """Take a message in, and wait where too many wait already."""
@@ -176,6 +184,9 @@ class HandlerPool:
                 self._ready.append(topic)
             elif queue is not None:
                 del self._queues[topic]
+            tells = self._tells and not self._queues
+        if tells:
+            self._wake()
 
     def _handled(self, job: Job, message: MQTTMessage) -> None:
         if not job.is_in_order:
