@@ -236,6 +236,7 @@ impl Client {
     }
 
     /// Does not subscribe to filters on later connections.
+    #[expect(clippy::needless_pass_by_value, reason = "a list of Python's is copied")]
     fn forget(&self, filters: Vec<String>) {
         self.core.forget(&filters);
     }

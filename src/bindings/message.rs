@@ -6,10 +6,10 @@ use std::time::Instant;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyString, PyType};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString, PyTuple, PyType};
 
 use super::delivery::message_info;
-use super::properties::Properties;
+use super::properties::{Properties, Reduced};
 use crate::core::error::ReturnCode;
 use crate::core::packet::Publish;
 use crate::core::qos::Qos;
@@ -132,9 +132,73 @@ impl MQTTMessage {
         Ok(info)
     }
 
+    /// A plain pair becomes what `publish` returns: copies and pickles have one.
     #[setter]
-    fn set_info(&mut self, info: Py<PyAny>) {
-        self.info = Some(info);
+    fn set_info(&mut self, info: &Bound<'_, PyAny>) -> PyResult<()> {
+        static MESSAGE_INFO: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        self.info = Some(if info.is_exact_instance_of::<PyTuple>() {
+            let class =
+                MESSAGE_INFO.import(info.py(), "flask_mqtt.messageinfo", "MQTTMessageInfo")?;
+            class.call1((info,))?.unbind()
+        } else {
+            info.clone().unbind()
+        });
+        Ok(())
+    }
+
+    /// The message as a dict that `json.dumps` takes.
+    ///
+    /// `topic`, `payload`, `encoding`, `qos`, `retain`, `dup`, `mid`, `timestamp` and `properties`. A
+    /// payload that is UTF-8 is its text, and `encoding` is "utf-8"; any other is in base64, and
+    /// `encoding` is "base64". What else was assigned as the payload is there as it is, with None.
+    /// Properties are a dict too, with bytes as hexadecimal digits, and None before MQTT 5.
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let dict = PyDict::new(py);
+        let (payload, encoding) = self.payload_for_json(py)?;
+        let properties = match &self.properties {
+            Some(properties) if properties.bind(py).hasattr("json")? => {
+                Some(properties.call_method0(py, "json")?)
+            }
+            other => other.as_ref().map(|other| other.clone_ref(py)),
+        };
+        dict.set_item("topic", &self.topic)?;
+        dict.set_item("payload", payload)?;
+        dict.set_item("encoding", encoding)?;
+        dict.set_item("qos", self.qos)?;
+        dict.set_item("retain", self.retain)?;
+        dict.set_item("dup", self.dup)?;
+        dict.set_item("mid", self.mid)?;
+        dict.set_item("timestamp", self.timestamp)?;
+        dict.set_item("properties", properties)?;
+        Ok(dict)
+    }
+
+    /// What copies and pickles are made of: all but the receipt, so that none acknowledges the message.
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py>> {
+        let (py, this) = (slf.py(), slf.borrow());
+        let values = PyDict::new(py);
+        values.set_item("topic", &this.topic)?;
+        values.set_item("payload", &this.payload)?;
+        values.set_item("qos", this.qos)?;
+        values.set_item("retain", this.retain)?;
+        values.set_item("dup", this.dup)?;
+        values.set_item("mid", this.mid)?;
+        values.set_item("timestamp", this.timestamp)?;
+        values.set_item("properties", &this.properties)?;
+        values.set_item("state", this.state(py)?)?;
+        if let Some(info) = &this.info {
+            let pair = info.bind(py).cast::<PyTuple>().map(|info| info.as_sequence().to_tuple());
+            values.set_item(
+                "info",
+                pair.map_or_else(|_| Ok(info.bind(py).clone()), |pair| pair.map(Bound::into_any))?,
+            )?;
+        }
+        drop(this);
+        let new = py.import("copyreg")?.getattr("__newobj__")?;
+        let arguments = (slf.get_type(),).into_pyobject(py)?;
+        // A subclass has one.
+        let attributes = slf.getattr_opt("__dict__")?;
+        Ok((new, arguments, (attributes, values)))
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
@@ -149,6 +213,21 @@ impl MQTTMessage {
 }
 
 impl MQTTMessage {
+    fn payload_for_json<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyAny>, Option<&'static str>)> {
+        let payload = self.payload.bind(py);
+        if !payload.is_instance_of::<PyBytes>() && !payload.is_instance_of::<PyByteArray>() {
+            return Ok((payload.clone(), None));
+        }
+        if let Ok(text) = payload.call_method0("decode") {
+            return Ok((text, Some("utf-8")));
+        }
+        let encoded = py.import("base64")?.call_method1("b64encode", (payload,))?;
+        Ok((encoded.call_method0("decode")?, Some("base64")))
+    }
+
     /// A message of the core's as Python sees it. `topics` has the last topic, since messages on the
     /// same topic tend to come one after the other.
     pub fn from_core(

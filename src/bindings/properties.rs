@@ -7,6 +7,11 @@ use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyList, PyMemoryView, PyS
 use super::error::to_python;
 use crate::core::property::{Kind, Place, Properties as Core, Property, Value};
 
+/// What Python makes a copy of an object with: what is called, its arguments, and the state: the
+/// `__dict__`, and further attributes (`object.__reduce__`).
+pub type Reduced<'py> =
+    (Bound<'py, PyAny>, Bound<'py, PyTuple>, (Option<Bound<'py, PyAny>>, Bound<'py, PyDict>));
+
 /// The properties of a packet of MQTT 5.
 ///
 /// The attributes have the specification's names without spaces, as paho's: `ContentType`,
@@ -97,6 +102,17 @@ impl Properties {
             dict.set_item(property.name(), value)?;
         }
         Ok(dict)
+    }
+
+    /// What copies and pickles are made of: the values are set one by one.
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py>> {
+        let (py, this) = (slf.py(), slf.borrow());
+        let values = PyDict::new(py);
+        for property in this.present() {
+            values.set_item(property.name(), this.get(py, property)?)?;
+        }
+        let arguments = (this.packet_type(),).into_pyobject(py)?;
+        Ok((slf.get_type().into_any(), arguments, (None, values)))
     }
 
     fn __dir__(slf: &Bound<'_, Self>) -> PyResult<Vec<String>> {
