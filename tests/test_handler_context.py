@@ -204,17 +204,6 @@ def test_a_handler_may_push_a_context_of_its_own(inbox: Inbox, app: Flask) -> No
     assert inbox.handle(handler) == [b"0", b"1", b"2"]
 
 
-def test_a_handler_that_pushes_a_context_and_leaves_it_does_not_end_the_thread(
-    inbox: Inbox, app: Flask
-) -> None:
-    def handler(payload: bytes) -> bytes:
-        app.app_context().push()
-        return payload
-
-    for _ in range(3):
-        assert inbox.handle(handler, 1) == [b"0"]
-
-
 def test_without_an_application_a_handler_runs_without_a_context(
     scripted: ScriptedBroker,
 ) -> None:

@@ -245,6 +245,7 @@ class Callbacks:
 
     def _handlers_changed(self) -> None:
         self._listen()
+        self._dispatcher.look_closely()
         # An `on_connect` that came late has something to catch up with.
         self._core.wake()
 

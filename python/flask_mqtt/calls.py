@@ -28,6 +28,9 @@ logger = logging.getLogger("flask_mqtt")
 #: Seconds up to which a call is a quick one.
 _QUICK = 20e-6
 
+#: So many calls of a handler that may be a new one are looked at one by one.
+_FIRST = 256
+
 
 class Caller:
     """Calls the handlers that one thread is to call, in contexts of its own, and measures them.
@@ -39,6 +42,7 @@ class Caller:
     #: What is read and written at each call is reached in a third of the time this way.
     __slots__ = (
         "_app",
+        "_closely",
         "_context",
         "_core",
         "_left",
@@ -73,6 +77,8 @@ class Caller:
         #: How many calls are measured at once now, how many of them are left, and since when.
         self._stretch = self._left = 1
         self._since = 0.0
+        #: How many are measured one by one still.
+        self._closely = _FIRST
         self.bind(app)
 
     def bind(self, app: Flask | None) -> None:
@@ -84,15 +90,23 @@ class Caller:
         """Call handlers of this client from now on."""
         self._core = core
 
+    def look_closely(self) -> None:
+        """Look at the next calls one by one: a handler may be another one, and leave contexts."""
+        self._closely = _FIRST
+
     def begin(self) -> None:
         """Take the time: what was before belongs to no handler."""
         self._since = perf_counter()
+        if self._closely > 0 and self._left == self._stretch:
+            self._stretch = self._left = 1
 
     def measure(self) -> None:
         """Take the time of the calls since it was taken the last time, if there were any."""
         count = self._stretch - self._left
         if not count:
             return
+        if self._context.is_left_behind():
+            self._leave(None)
         now = perf_counter()
         took = now - self._since
         self._since = now
@@ -101,7 +115,11 @@ class Caller:
         # Of several, one may have taken all of it.
         if took > self.longest:  # noqa: PLR1730 - max() takes longer
             self.longest = took
-        self._stretch = self._left = self._together if took < count * _QUICK else 1
+        if self._closely > 0:
+            self._closely -= count
+            self._stretch = self._left = 1
+        else:
+            self._stretch = self._left = self._together if took < count * _QUICK else 1
 
     def call(self, handler: Handler, client: Any, userdata: Any, subject: Any) -> None:
         """Call a handler. What it raises is logged, and nothing else.
@@ -157,7 +175,7 @@ class Caller:
             raise error
 
     def _leave(self, failure: BaseException | None) -> None:
-        """End a context. A teardown function may fail, or the handler have left another one."""
+        """End a context. A teardown function may fail."""
         try:
             self._context.leave(failure)
         except BaseException:  # noqa: BLE001 - the application's, as above

@@ -111,6 +111,15 @@ class Dispatcher(Messages):
         for caller in list(self._all_callers):
             caller.bind(app)
 
+    def look_closely(self) -> None:
+        """Look at the next calls one by one, since a handler may be another one."""
+        for caller in list(self._all_callers):
+            caller.look_closely()
+
+    def _routes_changed(self) -> None:
+        super()._routes_changed()
+        self.look_closely()
+
     def call(self, handler: Handler, *arguments: Any) -> None:
         """Call a handler in the thread that this is. What it raises is logged.
 
