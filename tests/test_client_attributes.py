@@ -229,6 +229,30 @@ def test_the_constructor_refuses(
         Client(**arguments)
 
 
+def test_a_client_id_may_be_bytes(scripted: ScriptedBroker) -> None:
+    client = Client(client_id="ümläut".encode())
+    client.connect("127.0.0.1", scripted.port)
+    connect = scripted.wait_for("CONNECT").connect
+    client.close()
+    assert connect is not None
+    assert connect.client_id == "ümläut"
+
+
+@pytest.mark.parametrize("attempt", range(20))
+def test_the_host_is_assigned_right_after_disconnect(
+    scripted: ScriptedBroker, attempt: int
+) -> None:
+    client = Client()
+    client.connect("127.0.0.1", scripted.port)
+    client.loop_start()
+    if attempt % 2:
+        wait_until(client.is_connected)
+    client.disconnect()
+    client.host = "elsewhere"
+    assert client.host == "elsewhere"
+    client.loop_stop()
+
+
 def test_no_client_id_is_an_empty_one(scripted: ScriptedBroker) -> None:
     client = Client(client_id=None)
     client.connect("127.0.0.1", scripted.port)

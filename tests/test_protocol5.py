@@ -172,7 +172,7 @@ def test_a_handler_gets_the_properties_if_it_takes_them(broker: Mosquitto) -> No
     assert calls["publish"][0] == published
     assert str(calls["publish"][2]) == "Success"
     assert calls["unsubscribe"] == (unsubscribed, Properties(), (0,))
-    assert calls["disconnect"] == (0, Properties())
+    assert calls["disconnect"] == (0, None)
 
 
 @pytest.mark.parametrize("version", [4, 5])

@@ -9,6 +9,7 @@ import pytest
 
 from flask_mqtt import (
     MQTT_ERR_PROTOCOL,
+    CallbackAPIVersion,
     Client,
     MQTTv5,
     PacketTypes,
@@ -18,7 +19,7 @@ from flask_mqtt import (
 )
 from support import codec, codec5
 from support.apps import make_app
-from support.running import connected
+from support.running import closing, connected
 from support.scripted import ScriptedBroker
 from support.wait import wait_until
 
@@ -115,13 +116,73 @@ def test_a_disconnect_of_the_broker_reaches_on_disconnect(
     assert properties is None if late else properties.ReasonString == "another one came"
 
 
+@pytest.mark.parametrize(
+    ("packet", "version_1"),
+    [
+        (b"\xe0\x00", (0, None)),
+        (b"\xe0\x01\x8e", (142, None)),
+        (b"\xe0\x02\x8e\x00", (142, Properties())),
+        (codec5.disconnect(142, {"ReasonString": "no"}), (142, Properties(ReasonString="no"))),
+        (None, (7, None)),
+    ],
+)
+@pytest.mark.parametrize("version", CallbackAPIVersion)
+def test_on_disconnect_gets_the_properties_that_there_are(
+    scripted5: ScriptedBroker,
+    version: CallbackAPIVersion,
+    packet: bytes | None,
+    version_1: tuple[int, Any],
+) -> None:
+    ends: list[Any] = []
+    client = Client(version, protocol=MQTTv5, reconnect_on_failure=False)
+    client.on_disconnect = lambda *arguments: ends.append(arguments[2:])
+    client.connect("127.0.0.1", scripted5.port)
+    with closing(client):
+        client.loop_start()
+        wait_until(client.is_connected)
+        if packet is None:
+            scripted5.drop()
+        else:
+            scripted5.send(packet)
+        wait_until(lambda: ends)
+    if version is CallbackAPIVersion.VERSION1:
+        assert ends[0] == version_1
+    else:
+        # Here there always are some.
+        assert ends[0][2] == (version_1[1] or Properties())
+
+
+def test_the_keep_alive_is_what_the_broker_has_chosen(scripted5: ScriptedBroker) -> None:
+    scripted5.connack = codec5.connack(given={"ServerKeepAlive": 42})
+    client: Any = Client(protocol=MQTTv5)
+    with closing(client):
+        client.connect("127.0.0.1", scripted5.port, keepalive=7)
+        assert client.keepalive == 7
+        client.loop_start()
+        wait_until(client.is_connected)
+        wait_until(lambda: client.keepalive == 42)
+        assert client._keepalive == 42
+        client.disconnect()
+        client.loop_stop()
+        scripted5.connack = 0
+        client.reconnect()
+        packet: Any = scripted5.wait_for("CONNECT", 2)
+        assert packet.connect.keepalive == 7
+        client.loop_start()
+        wait_until(client.is_connected)
+        assert client.keepalive == 7
+        client.disconnect()
+        client.keepalive = 9
+        assert client.keepalive == 9
+
+
 def test_a_lost_connection_keeps_its_return_code(scripted5: ScriptedBroker) -> None:
     ends: list[Any] = []
     with connected(_app(scripted5)) as mqtt:
         mqtt.on_disconnect()(lambda _c, _u, rc, properties: ends.append((rc, properties)))
         scripted5.drop()
         wait_until(lambda: ends)
-    assert ends[0] == (7, Properties())
+    assert ends[0] == (7, None)
 
 
 def test_a_packet_larger_than_what_was_announced_ends_the_connection(

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flask_mqtt import Mqtt
-from support.apps import app_for
+from flask_mqtt import Client, Mqtt
+from support.apps import app_for, make_app
 from support.exchange import new_topic, receive, round_trip
 from support.mosquitto import Listener
-from support.running import connected
+from support.running import closing, connected
 from support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -26,6 +26,28 @@ def test_messages_go_both_ways_with_every_qos(tls_broker: Mosquitto) -> None:
     path = tls_broker.listeners["unix"].path
     with connected(app_for(str(path), transport="unix")) as mqtt:
         round_trip(mqtt)
+
+
+def test_the_path_may_be_a_name_in_the_working_directory(
+    tls_broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tls_broker.listeners["unix"].path
+    assert path is not None
+    monkeypatch.chdir(path.parent)
+    with connected(app_for(path.name, transport="unix")) as mqtt:
+        round_trip(mqtt)
+    client = Client(transport="unix")
+    with closing(client):
+        client.connect(path.name)
+        client.loop_start()
+        wait_until(client.is_connected)
+
+
+def test_the_default_is_the_name_of_no_socket() -> None:
+    app = make_app(1883, transport="unix")
+    del app.config["MQTT_BROKER_URL"]
+    with pytest.raises(ValueError, match="it must be the path of the socket"):
+        Mqtt(app)
 
 
 def test_a_url_says_the_same(tls_broker: Mosquitto) -> None:

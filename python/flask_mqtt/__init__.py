@@ -36,6 +36,7 @@ from .callback_types import (
     CallbackOnUnsubscribe_v1_mqtt3,
     CallbackOnUnsubscribe_v1_mqtt5,
     CallbackOnUnsubscribe_v2,
+    PayloadType,
 )
 from .client import Client
 from .constants import (
@@ -91,12 +92,14 @@ from .enums import (
     MQTTErrorCode,
     MQTTProtocolVersion,
 )
+from .errors import WebsocketConnectionError
 from .extension import Mqtt
 from .message import ConnectFlags, DisconnectFlags, MQTTMessage, TopicQos
 from .messageinfo import MQTTMessageInfo
 from .reasoncodes import (
     PacketTypes,
     ReasonCode,
+    ReasonCodes,
     convert_connack_rc_to_reason_code,
     convert_disconnect_error_code_to_reason_code,
 )
@@ -184,11 +187,14 @@ __all__ = [
     "MessageState",
     "Mqtt",
     "PacketTypes",
+    "PayloadType",
     "Properties",
     "ReasonCode",
+    "ReasonCodes",
     "Stats",
     "SubscribeOptions",
     "TopicQos",
+    "WebsocketConnectionError",
     "__version__",
     "connack_string",
     "convert_connack_rc_to_reason_code",

@@ -70,6 +70,7 @@ class Attempts(ClientSettings, Callbacks):
         settings, spoke_5 = self._connection_settings, self._speaks_5
         options = settings.connect_options(make_headers=report_first)
         self._settings_changed = False
+        self._server_keepalive = None
         self._speaks_5 = settings.protocol_version == MQTTv5
         # The connection's thread may ask as soon as it runs.
         self._ask()

@@ -158,7 +158,8 @@ class BrokerSettings(Settings):
         return name
 
     def _socket(self, text: str) -> str:
-        if "/" in text:
+        # A name alone is one in the working directory, but nobody means the default.
+        if "/" in text or (text and (self.prefix is None or self.is_set("broker_url"))):
             return text
         needed = f"with {self.key('transport')} = 'unix' it must be the path of the socket"
         raise self._refused(text, f"{needed}, as in /run/broker.sock")

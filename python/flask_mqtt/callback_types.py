@@ -19,6 +19,9 @@ else:
     # The class comes after these types. `typing.get_type_hints` looks it up where it is.
     Client = ForwardRef("Client", module="flask_mqtt.client")
 
+#: What `publish` and `will_set` take; a number becomes its text, and None nothing.
+PayloadType = str | bytes | bytearray | int | float | None
+
 CallbackOnConnect_v1_mqtt3 = Callable[[Client, Any, dict[str, Any], int], Any]
 CallbackOnConnect_v1_mqtt5 = Callable[
     [Client, Any, dict[str, Any], ReasonCode, Properties | None], Any

@@ -146,6 +146,8 @@ class Callbacks:
         #: the same arguments, and expected to call `_call_on_connect` and `_call_on_disconnect`.
         self._connect_hook: Handler = self._call_on_connect
         self._disconnect_hook: Handler = self._call_on_disconnect
+        #: The keep alive that the broker chose with the last CONNACK, if it did.
+        self._server_keepalive: int | None = None
         #: Of the event that a hook is being called for: the handler's name, and the thread.
         self._told: tuple[str, int] | None = None
         #: The handlers that a subclass has as methods, which paho's calls too.
@@ -301,6 +303,7 @@ class Callbacks:
         rc = ReasonCode(PacketTypes.CONNACK, identifier=code) if self._speaks_5 else code
         self._unseen = (flags, rc, properties)
         if code == 0:
+            self._server_keepalive = getattr(properties, "ServerKeepAlive", None)
             self._log_change("connected", "Connected to", session_present=bool(session_present))
         self._told = ("on_connect", threading.get_ident())
         self._guarded(self._connect_hook, self, self._dispatcher.userdata, flags, rc)
@@ -347,8 +350,8 @@ class Callbacks:
         if code == MQTT_ERR_SUCCESS:
             # Of any other end the core tells, with what it does next.
             self._log_change("disconnected", "Disconnected from", rc=reason or 0)
-        # A connection that ended without a DISCONNECT of the broker's has none to show.
-        self._last_properties = properties or (Properties() if self._speaks_5 else None)
+        # None also where the broker's DISCONNECT has none, or there was no such packet.
+        self._last_properties = properties
         rc = code if reason is None else ReasonCode(PacketTypes.DISCONNECT, identifier=reason)
         self._told = ("on_disconnect", threading.get_ident())
         self._guarded(self._disconnect_hook, self, self._dispatcher.userdata, rc)

@@ -267,7 +267,9 @@ def proxy(key: str, value: object) -> str | None:
 
 
 def websocket_path(key: str, value: object) -> str:
-    """Check the path of a websocket."""
+    """Check the path of a websocket; None is the usual one."""
+    if value is None:
+        return "/mqtt"
     if not isinstance(value, str):
         raise wrong_type(key, value, "a string")
     if not re.fullmatch(r"/[!-\"$-~]*", value):

@@ -19,7 +19,7 @@ from .constants import (
 from .decorators import Decorators
 from .enums import CallbackAPIVersion, MQTTErrorCode
 from .handling import is_handler
-from .kept_names import KeptNames
+from .kept_names import KeptNames, as_text
 from .messageinfo import MQTTMessageInfo
 from .records import fields
 from .stats import Stats, collect
@@ -53,7 +53,7 @@ class Client(KeptNames, Decorators, Unsupported):
     def __init__(
         self,
         callback_api_version: CallbackAPIVersion = CallbackAPIVersion.VERSION1,
-        client_id: str | None = "",
+        client_id: str | bytes | None = "",
         clean_session: bool | None = None,
         userdata: Any = None,
         protocol: int = MQTTv311,
@@ -83,7 +83,7 @@ class Client(KeptNames, Decorators, Unsupported):
         self._connection_settings = self._adopted = Config()
         _check_session(clean_session, client_id, protocol)
         self._change_settings(
-            client_id=client_id,
+            client_id=as_text(client_id),
             clean_session=clean_session is None or clean_session,
             protocol_version=protocol,
             transport=transport,
@@ -337,7 +337,9 @@ def _checked_version(version: Any) -> CallbackAPIVersion:
         raise ValueError(f"callback_api_version {version!r}: {reason}") from None
 
 
-def _check_session(clean_session: bool | None, client_id: str | None, protocol: int) -> None:
+def _check_session(
+    clean_session: bool | None, client_id: str | bytes | None, protocol: int
+) -> None:
     if protocol == MQTTv5 and clean_session is not None:
         raise ValueError(
             f"clean_session {clean_session!r}: MQTT 5 has clean_start in its place, an argument of "

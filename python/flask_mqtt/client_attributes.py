@@ -49,12 +49,19 @@ class ClientAttributes(Attempts):
 
     @property
     def keepalive(self) -> int:
-        """Seconds between packets before a PINGREQ; 0 switches that off (3.1.1, 3.1.2.10)."""
+        """Seconds between packets before a PINGREQ; 0 switches that off (3.1.1, 3.1.2.10).
+
+        With MQTT 5 the broker may choose another number for its connection, which is read then
+        (MQTT 5.0, 3.2.2.3.14).
+        """
+        if self._server_keepalive is not None:
+            return self._server_keepalive
         return self._connection_settings.keepalive
 
     @keepalive.setter
     def keepalive(self, value: int) -> None:
         self._assign_setting("keepalive", keepalive=value)
+        self._server_keepalive = None
 
     @property
     def transport(self) -> Literal["tcp", "websockets", "unix"]:

@@ -41,7 +41,7 @@ class _Binary(_Setting):
         return value.encode() if isinstance(value, str) else value
 
     def __set__(self, instance: Any, value: Any) -> None:
-        super().__set__(instance, _text(value))
+        super().__set__(instance, as_text(value))
 
 
 class _HandlerName:
@@ -62,7 +62,6 @@ class KeptNames(Loops):
 
     _client_id = _Binary("client_id")
     _clean_session = _Setting("clean_session")
-    _keepalive = _Setting("keepalive")
     _connect_timeout = _Setting("connection_timeout")
     _connect_properties = _Setting("connect_properties")
     _reconnect_on_failure = _Setting("reconnect_on_failure")
@@ -105,6 +104,15 @@ class KeptNames(Loops):
         self._change_settings(broker_port=value)
 
     @property
+    def _keepalive(self) -> int:
+        return self.keepalive
+
+    @_keepalive.setter
+    def _keepalive(self, value: int) -> None:
+        self._change_settings(keepalive=value)
+        self._server_keepalive = None
+
+    @property
     def _bind_address(self) -> str:
         return self._connection_settings.bind_address or ""
 
@@ -134,7 +142,7 @@ class KeptNames(Loops):
 
     @_username.setter
     def _username(self, value: str | bytes | None) -> None:
-        self._change_settings(username=_text(value))
+        self._change_settings(username=as_text(value))
 
     @property
     def _password(self) -> bytes | None:
@@ -142,7 +150,7 @@ class KeptNames(Loops):
 
     @_password.setter
     def _password(self, value: str | bytes | None) -> None:
-        self._change_settings(password=_text(value))
+        self._change_settings(password=as_text(value))
 
     @property
     def _userdata(self) -> Any:
@@ -185,7 +193,7 @@ class KeptNames(Loops):
         return payload_bytes(self._connection_settings.last_will_message)
 
 
-def _text(value: Any) -> Any:
+def as_text(value: Any) -> Any:
     """Return bytes of UTF-8 as text, and everything else as it is."""
     if not isinstance(value, (bytes, bytearray)):
         return value

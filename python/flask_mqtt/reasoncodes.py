@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from ._core import reason_name
 from .enums import ConnackCode, MQTTErrorCode
@@ -136,6 +137,24 @@ class ReasonCode(int):
     def __hash__(self) -> int:
         """Return the hash of the number."""
         return super().__hash__()
+
+
+class _AlsoTheNewName(type):
+    """`isinstance` asks with the old name for what has the new one."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, ReasonCode)
+
+
+class ReasonCodes(ReasonCode, metaclass=_AlsoTheNewName):
+    """The old name of :class:`ReasonCode`, deprecated in paho 2."""
+
+    def __new__(cls: type[CodeT], *args: Any, **kwargs: Any) -> CodeT:
+        """Make a reason code as :class:`ReasonCode` does, with a ``DeprecationWarning``."""
+        warnings.warn(
+            "ReasonCodes is an old name: use ReasonCode", DeprecationWarning, stacklevel=2
+        )
+        return ReasonCode.__new__(cls, *args, **kwargs)
 
 
 def reason_codes(packet_type: int, numbers: Iterable[int]) -> list[ReasonCode]:

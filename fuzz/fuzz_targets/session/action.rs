@@ -232,7 +232,7 @@ impl Packet {
                 Incoming::UnsubAck { mid: identifier(mid), codes: Vec::new(), properties }
             }
             Self::Disconnect { code, text } if v5 => {
-                Incoming::Disconnect { code, properties: reason(text) }
+                Incoming::Disconnect { code, properties: Some(reason(text)) }
             }
             Self::PingResp | Self::Disconnect { .. } => Incoming::PingResp,
         }

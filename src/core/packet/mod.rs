@@ -107,8 +107,8 @@ pub enum Incoming {
     Disconnect {
         /// Why.
         code: u8,
-        /// Properties.
-        properties: Properties,
+        /// Properties, where there is a list of them.
+        properties: Option<Properties>,
     },
 }
 

@@ -127,11 +127,8 @@ fn ack(body: &mut Bytes) -> Result<Ack, Error> {
 /// Reads a DISCONNECT, whose reason code and properties may be left out (section 3.14.2.1).
 fn disconnect(body: &mut Bytes) -> Result<Incoming, Error> {
     let code = if body.is_empty() { 0 } else { byte(body)? };
-    let properties = if body.is_empty() {
-        Properties::default()
-    } else {
-        Properties::read(body, Place::Disconnect)?
-    };
+    let properties =
+        if body.is_empty() { None } else { Some(Properties::read(body, Place::Disconnect)?) };
     Ok(Incoming::Disconnect { code, properties })
 }
 

@@ -79,7 +79,7 @@ pub struct Session {
     /// Topics of aliases that the application named itself; they do not go over the wire.
     named_aliases: HashMap<u32, String>,
     /// What the broker said with its DISCONNECT.
-    farewell: Option<(u8, Properties)>,
+    farewell: Option<(u8, Option<Properties>)>,
     /// What to say with ours.
     goodbye: (u8, Properties),
     connection: u32,
@@ -242,6 +242,7 @@ impl Session {
     /// Says that the connection has ended, for `on_disconnect`.
     pub fn report_end(&mut self, code: ReturnCode) {
         let (reason, properties) = self.farewell.take().unzip();
+        let properties = properties.flatten();
         self.report(Event::Disconnected(End { code, reason, properties }));
     }
 

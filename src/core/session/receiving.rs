@@ -121,7 +121,8 @@ impl Session {
                 }
             }
             Incoming::Disconnect { code, properties } => {
-                let text = properties.text(Property::ReasonString).map(str::to_owned);
+                let text = properties.as_ref().and_then(|some| some.text(Property::ReasonString));
+                let text = text.map(str::to_owned);
                 self.farewell = Some((code, properties));
                 return Err(Error::Disconnected { code, text });
             }

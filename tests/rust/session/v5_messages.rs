@@ -24,7 +24,7 @@ fn refused(mid: u16, code: u8) -> Ack {
 }
 
 fn disconnect(code: u8, properties: Properties) -> Incoming {
-    Incoming::Disconnect { code, properties }
+    Incoming::Disconnect { code, properties: Some(properties) }
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn read(packet: &oracle::Packet) -> Incoming {
         Incoming::ConnAck { properties: Some(list), .. }
         | Incoming::SubAck { properties: Some(list), .. }
         | Incoming::UnsubAck { properties: Some(list), .. }
-        | Incoming::Disconnect { properties: list, .. }
+        | Incoming::Disconnect { properties: Some(list), .. }
         | Incoming::Publish(Publish { properties: Some(list), .. })
         | Incoming::PubAck(Ack { properties: Some(list), .. })
         | Incoming::PubRec(Ack { properties: Some(list), .. })
@@ -319,7 +319,7 @@ proptest! {
         let packet = oracle::Packet::Disconnect(oracle::Disconnect {
             reason_code: oracle::DisconnectReasonCode::ServerBusy, properties,
         });
-        let expected = Incoming::Disconnect { code: 0x89, properties: sorted(&list) };
+        let expected = Incoming::Disconnect { code: 0x89, properties: Some(sorted(&list)) };
         prop_assert_eq!(read(&packet), expected);
         let control = Control::Disconnect { code: 0x89, properties: list };
         prop_assert_eq!(written(|out| control.encode(Protocol::V5, out).unwrap()), packet);

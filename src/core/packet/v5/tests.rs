@@ -80,10 +80,10 @@ fn what_is_left_out_is_success_without_properties() {
     assert_eq!(packet(b"\x40\x02\0\x01"), Incoming::PubAck(ack(0)));
     assert_eq!(packet(b"\x50\x03\0\x01\x10"), Incoming::PubRec(ack(16)));
     assert_eq!(packet(b"\x62\x04\0\x01\x92\0"), Incoming::PubRel(ack(0x92)));
-    let disconnect = |code| Incoming::Disconnect { code, properties: Properties::default() };
-    assert_eq!(packet(b"\xe0\x00"), disconnect(0));
-    assert_eq!(packet(b"\xe0\x01\x8b"), disconnect(0x8b));
-    assert_eq!(packet(b"\xe0\x02\x8b\0"), disconnect(0x8b));
+    let disconnect = |code, properties| Incoming::Disconnect { code, properties };
+    assert_eq!(packet(b"\xe0\x00"), disconnect(0, None));
+    assert_eq!(packet(b"\xe0\x01\x8b"), disconnect(0x8b, None));
+    assert_eq!(packet(b"\xe0\x02\x8b\0"), disconnect(0x8b, Some(Properties::default())));
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn a_packet_over_the_limit_is_refused_before_it_is_read() {
 
 #[test]
 fn a_disconnect_of_length_0_is_read_while_rumqttc_refuses_it() {
-    let expected = Incoming::Disconnect { code: 0, properties: Properties::default() };
+    let expected = Incoming::Disconnect { code: 0, properties: None };
     assert_eq!(packet(b"\xe0\0"), expected);
     assert!(matches!(oracle(b"\xe0\0"), Err(OracleError::PayloadRequired)));
 }
