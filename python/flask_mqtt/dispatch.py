@@ -116,10 +116,6 @@ class Dispatcher(Messages):
         for caller in list(self._all_callers):
             caller.look_closely()
 
-    def _routes_changed(self) -> None:
-        super()._routes_changed()
-        self.look_closely()
-
     def call(self, handler: Handler, *arguments: Any) -> None:
         """Call a handler in the thread that this is. What it raises is logged.
 
@@ -554,6 +550,7 @@ class Dispatcher(Messages):
 
     def _routes_changed(self) -> None:
         super()._routes_changed()
+        self.look_closely()
         if self._kept:
             self._resume()
 
