@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tarfile
 from importlib import metadata
 from pathlib import Path
 
@@ -100,3 +101,17 @@ def test_the_notices_are_those_of_the_lock_file() -> None:
     subprocess.run(
         [sys.executable, "scripts/notices.py", "--check"], cwd=ROOT, timeout=120, check=True
     )
+
+
+def test_a_source_distribution_has_the_licences_too(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "maturin", "sdist", "--out", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=120,
+        check=True,
+    )
+    [path] = tmp_path.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"LICENSE", NOTICES} <= names
