@@ -186,7 +186,9 @@ def test_a_client_can_be_started_once_its_file_is_there(
     servers: BadServers, certificates: Certificates, tmp_path: Path
 ) -> None:
     client = Client()
+    shutil.copy(certificates.ca, tmp_path / "ca.pem")
     client.tls_set(tmp_path / "ca.pem")
+    (tmp_path / "ca.pem").unlink()
     client.connect_async("127.0.0.1", servers.port("tls"))
     with pytest.raises(FileNotFoundError, match="tls_ca_certs"):
         client.loop_start()

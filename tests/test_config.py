@@ -132,7 +132,7 @@ def test_a_number_out_of_bounds_is_refused_with_the_bounds(
     key: str, bounds: tuple[int, int]
 ) -> None:
     low, high = bounds
-    wrong = [low - 1, high + 1, str(high + 1), "abc", "", "1.5", "-1", "0x10", "²", "1_0"]
+    wrong = [low - 1, high + 1, str(high + 1), "abc", "1.5", "-1", "0x10", "²", "1_0"]
     for value in wrong:
         message = refusal(ValueError, key, value)
         assert f"from {low} to {high}" in message
@@ -153,7 +153,7 @@ def test_the_connection_timeout_may_be_a_fraction(value: object, seconds: float)
     assert read_one("CONNECTION_TIMEOUT", value) == seconds
 
 
-@pytest.mark.parametrize("value", [0, -1, "0", "soon", "", 3601, float("nan"), float("inf"), "nan"])
+@pytest.mark.parametrize("value", [0, -1, "0", "soon", 3601, float("nan"), float("inf"), "nan"])
 def test_a_connection_timeout_that_makes_no_sense_is_refused(value: object) -> None:
     message = refusal(ValueError, "CONNECTION_TIMEOUT", value)
     assert "seconds above 0" in message
@@ -192,7 +192,7 @@ def test_what_is_neither_true_nor_false_is_refused(
 
 @pytest.mark.parametrize("key", ["CLIENT_ID", "BROKER_URL", "USERNAME", "LAST_WILL_TOPIC"])
 def test_a_text_of_another_type_is_refused(key: str) -> None:
-    for value in (5, b"bytes", {"a": "dict"}):
+    for value in (True, 1.5, {"a": "dict"}):
         message = refusal(TypeError, key, value)
         assert repr(value) in message
         assert "a string" in message
@@ -209,8 +209,8 @@ def test_a_client_id_of_none_is_an_empty_one() -> None:
     assert read_one("CLIENT_ID", None) == ""
 
 
-@pytest.mark.parametrize("value", ["a/#", "a/+/b", ""])
-def test_a_last_will_topic_with_a_wildcard_or_nothing_is_refused(value: str) -> None:
+@pytest.mark.parametrize("value", ["a/#", "a/+/b"])
+def test_a_last_will_topic_with_a_wildcard_is_refused(value: str) -> None:
     assert repr(value).strip("'") in refusal(ValueError, "LAST_WILL_TOPIC", value)
 
 
@@ -233,7 +233,7 @@ def test_a_last_will_message_without_a_topic_is_warned_of(caplog: pytest.LogCapt
 @pytest.mark.parametrize(
     ("value", "error"),
     [
-        (12345678, TypeError),
+        (1234567.8, TypeError),
         ("hunter2\0", ValueError),
         ("hunter2\udcff", ValueError),
         ("hunter2" * 10_000, ValueError),
@@ -242,7 +242,7 @@ def test_a_last_will_message_without_a_topic_is_warned_of(caplog: pytest.LogCapt
 def test_a_bad_password_is_never_shown(value: object, error: type[Exception]) -> None:
     message = refusal(error, "PASSWORD", value)
     assert "hunter2" not in message
-    assert "12345678" not in message
+    assert "1234567" not in message
 
 
 def test_the_password_is_not_in_the_representation_of_the_configuration() -> None:
@@ -256,7 +256,14 @@ def test_the_protocol_version_is_one_of_three(value: int | str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "error"),
-    [(2, ValueError), (6, ValueError), ("3.1.1", ValueError), (None, TypeError), (True, TypeError)],
+    [
+        (2, ValueError),
+        (6, ValueError),
+        ("3.1.2", ValueError),
+        (4.0, TypeError),
+        (None, TypeError),
+        (True, TypeError),
+    ],
 )
 def test_another_protocol_version_is_refused_with_the_three(
     value: object, error: type[Exception]

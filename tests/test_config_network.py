@@ -126,7 +126,7 @@ def test_the_path_of_a_websocket_may_have_a_query(path: str) -> None:
     assert options(transport="websockets", ws_path=path).brokers[0].path == path
 
 
-@pytest.mark.parametrize("path", ["", "mqtt", "/a b", "/a#b", "/é", "/a\n", "ws://broker/"])
+@pytest.mark.parametrize("path", ["mqtt", "/a b", "/a#b", "/é", "/a\n", "ws://broker/"])
 def test_what_is_no_path_is_refused(path: str) -> None:
     assert "MQTT_WS_PATH = " in refusal(ValueError, ws_path=path)
 
@@ -237,7 +237,6 @@ def test_a_proxy_is_a_url(proxy: str | None) -> None:
         ("proxy:1080", ValueError),
         ("https://me:hunter2@proxy", ValueError),
         ("http://me:hunter2@proxy/path", ValueError),
-        ("", ValueError),
         (b"http://me:hunter2@proxy", TypeError),
         (["http://me:hunter2@proxy"], TypeError),
         (5, TypeError),
@@ -268,7 +267,7 @@ def test_a_local_address_is_ipv4_or_ipv6(address: Any) -> None:
     assert options(bind_address=address).bind_address == expected
 
 
-@pytest.mark.parametrize("address", ["", "localhost", "127.0.0.1:80", "[::1]", "fe80::1%eth0", "1"])
+@pytest.mark.parametrize("address", ["localhost", "127.0.0.1:80", "[::1]", "fe80::1%eth0", "1"])
 def test_what_is_no_local_address_is_refused(address: str) -> None:
     assert f"MQTT_BIND_ADDRESS = {address!r}" in refusal(ValueError, bind_address=address)
 
@@ -357,5 +356,5 @@ def test_an_assigned_attribute_wins_over_a_url_as_its_key_does() -> None:
 def test_values_without_a_prefix_are_named_as_arguments() -> None:
     with pytest.raises(ValueError, match=r"^tls_keyfile is set and tls_certfile is not"):
         Config(tls_enabled=True, tls_keyfile="key").connect_options()
-    with pytest.raises(TypeError, match=r"^password = <hidden> is of type int"):
-        Config().updated({"password": 5})
+    with pytest.raises(TypeError, match=r"^password = <hidden> is of type float"):
+        Config().updated({"password": 1.5})

@@ -138,7 +138,7 @@ def test_a_value_that_a_property_cannot_have_is_a_value_error(
         ("UserProperty", "ab", "a pair"),
         ("UserProperty", ("a", "b", "c"), "a pair"),
         ("UserProperty", ("a", 1), "of type int: it must be a pair"),
-        ("UserProperty", ["a", "b"], "a pair"),
+        ("UserProperty", ["a", "b", "c"], "a pair"),
         ("UserProperty", [("a", "b"), ("c", None)], "of type NoneType"),
     ],
 )

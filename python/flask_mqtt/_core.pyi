@@ -5,7 +5,7 @@ from typing_extensions import Self, disjoint_base
 
 from .enums import MessageState, MQTTErrorCode
 from .messageinfo import MQTTMessageInfo
-from .options import ConnectOptions
+from .options import ConnectOptions, TlsOptions
 from .stats import CoreStats
 from .subscribeoptions import Wanted
 
@@ -27,6 +27,7 @@ __all__ = [
     "MQTTMessage",
     "Properties",
     "Routes",
+    "check_tls",
     "forked",
     "parse_broker_url",
     "reason_name",
@@ -187,8 +188,9 @@ def parse_broker_url(
     int | None,
     str | None,
     str | None,
-    str | None,
+    bytes | None,
 ]: ...
+def check_tls(options: TlsOptions, key_prefix: str | None) -> None: ...
 def forked() -> None: ...
 def reason_name(code: int) -> str: ...
 def topic_matches_sub(sub: str, topic: str) -> bool: ...

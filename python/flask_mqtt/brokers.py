@@ -43,7 +43,7 @@ class BrokerSettings(Settings):
     broker_url: str | list[str] = field(default="localhost", repr=False)
     broker_port: int = 1883
     username: str | None = field(default=None, repr=False)  # often a token
-    password: str | None = field(default=None, repr=False)
+    password: str | bytes | None = field(default=None, repr=False)
     transport: str = "tcp"
     tls_enabled: bool = False
     ws_path: str = field(default="/mqtt", repr=False)
@@ -63,7 +63,7 @@ class BrokerSettings(Settings):
             mine = getattr(self, name)
             theirs = [item.url.part(name) for item in self._items if item.url]
             others = list(dict.fromkeys(part for part in theirs if part not in (None, mine)))
-            if not (self.is_set(name) and mine is not None and others):
+            if not (self.is_set(name) and mine not in (None, "") and others):
                 continue
             key, what = self.key(name), one if len(others) == 1 else several
             if name in _SECRETS:
@@ -86,7 +86,8 @@ class BrokerSettings(Settings):
         if "://" not in text:
             return None
         try:
-            return _Url(*parse_broker_url(text))
+            url = _Url(*parse_broker_url(text))
+            return url._replace(password=checks.password("password", url.password))
         except ValueError as error:
             raise ValueError(f"{self.key('broker_url')}: {error}") from None
 
@@ -105,8 +106,8 @@ class BrokerSettings(Settings):
             host=url.host,
             port=self.broker_port if self.is_set("broker_port") else url.port or usual,
             path=self.ws_path if self.is_set("ws_path") else url.path or self.ws_path,
-            username=url.username if self.username is None else self.username,
-            password=url.password if self.password is None else self.password,
+            username=self.username or url.username or self.username,
+            password=self.password or url.password or self.password,
         )
 
     def _from_host(self, item: _Item) -> Endpoint:
@@ -186,7 +187,7 @@ class _Url(NamedTuple):
     port: int | None
     path: str | None
     username: str | None
-    password: str | None
+    password: str | bytes | None
 
     def part(self, name: str) -> Any:
         """Return what the URL has for a setting, or None."""
@@ -224,8 +225,14 @@ def usual_headers(broker: Endpoint) -> dict[str, str]:
     }
 
 
+def _is_list(value: object) -> bool:
+    # An IPv6 address in brackets is none.
+    return isinstance(value, str) and re.match(r"\s*\[\s*(\"|\])", value) is not None
+
+
 def broker_url(key: str, value: object) -> str | list[str]:
     """Check the type of `MQTT_BROKER_URL`; what it says is looked at with the other keys."""
+    value = checks.from_json(key, value) if _is_list(value) else value
     if isinstance(value, str):
         return checks.text(key, value).strip()
     if not isinstance(value, (list, tuple)):
@@ -244,7 +251,7 @@ CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "broker_url": broker_url,
     "broker_port": checks.integer(1, 65_535),
     "username": checks.text_or_none,
-    "password": checks.text_or_none,
+    "password": checks.password,
     "transport": checks.choice("tcp", "websockets", "unix"),
     "tls_enabled": checks.boolean,
     "ws_path": checks.websocket_path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import re
 from typing import TYPE_CHECKING, Any
@@ -104,14 +105,55 @@ def _utf8_size(key: str, value: str) -> int:
     raise wrong_value(key, value, "it must be text that UTF-8 can express, without surrogates")
 
 
+#: How to write what `from_prefixed_env` would take for something else.
+_QUOTED = "a string (in an environment variable, with double quotes: '\"1.50\"')"
+
+_Binary = bytes | bytearray | memoryview
+
+
+def written(key: str, value: object) -> str:
+    """Check a string of MQTT, which may be its bytes in UTF-8, or an int as its text.
+
+    A variable of the environment is read as JSON by `from_prefixed_env`. Of an int that is the text
+    again; of other values it is not.
+    """
+    if isinstance(value, _Binary):
+        try:
+            value = bytes(value).decode()
+        except UnicodeDecodeError:
+            # Not raised from here: that exception shows the value.
+            value = None
+        if value is None:
+            raise ValueError(f"{key} is of bytes that are no UTF-8, as MQTT wants it")
+    elif isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise wrong_type(key, value, _QUOTED)
+    return text(key, value)
+
+
 def text_or_none(key: str, value: object) -> str | None:
     """Check a string of MQTT that may be absent."""
-    return None if value is None else text(key, value)
+    return None if value is None else written(key, value)
 
 
 def client_id(key: str, value: object) -> str:
     """Check a client identifier."""
-    return "" if value is None else text(key, value)
+    return "" if value is None else written(key, value)
+
+
+def password(key: str, value: object) -> str | bytes | None:
+    """Check a password: text, or any bytes (MQTT 3.1.1, 3.1.3.5). Bytes of a text become it."""
+    if not isinstance(value, _Binary):
+        return text_or_none(key, value)
+    raw = bytes(value)
+    if len(raw) > 65_535:  # noqa: PLR2004 - MQTT 3.1.1, 1.5.3
+        raise ValueError(f"{key} is longer than 65535 bytes, which is the most that MQTT allows")
+    try:
+        found = raw.decode()
+    except UnicodeDecodeError:
+        return raw
+    return raw if "\0" in found else found
 
 
 def integer(low: int, high: int, unit: str = "") -> Callable[[str, object], int]:
@@ -185,9 +227,10 @@ def choice(*words: str) -> Callable[[str, object], str]:
     def check(key: str, value: object) -> str:
         if not isinstance(value, str):
             raise wrong_type(key, value, wanted)
-        if value.strip().lower() not in words:
+        word = value.strip().lower().replace("_", "-")
+        if word not in words:
             raise wrong_value(key, value, f"it must be {wanted}")
-        return value.strip().lower()
+        return word
 
     return check
 
@@ -219,8 +262,13 @@ def will_topic(key: str, value: object) -> str | None:
 
 def will_message(key: str, value: object) -> str | bytes | bytearray | float | None:
     """Check the payload of a will."""
+    if isinstance(value, memoryview):
+        value = bytes(value)
     if value is not None and not isinstance(value, (str, bytes, bytearray, int, float)):
-        raise wrong_type(key, value, "a string, bytes, bytearray, int, float or None")
+        wanted = "a string, bytes, bytearray, int, float or None"
+        if isinstance(value, (dict, list)):
+            wanted += "; in an environment variable write JSON as a string, in double quotes"
+        raise wrong_type(key, value, wanted)
     size = _utf8_size(key, value) if isinstance(value, str) else len(payload_bytes(value))
     if size > 65_535:  # noqa: PLR2004 - MQTT 3.1.1, 3.1.3.3
         raise ValueError(f"{key} has {size} bytes: a last will has at most 65535")
@@ -282,11 +330,39 @@ def websocket_headers(key: str, value: object) -> Any:
     """Check the headers for the request of a websocket: a dict, or a callable that returns one."""
     if value is None or callable(value):
         return value
+    value = from_json(key, value)
+    if isinstance(value, (list, tuple)):
+        value = _pairs(key, value)
     if not isinstance(value, dict):
         raise wrong_type(key, value, "a dict, a callable that takes and returns one, or None")
     for name, content in value.items():
         _header(key, name, content)
     return value
+
+
+def _pairs(key: str, value: list[Any] | tuple[Any, ...]) -> dict[Any, Any]:
+    """Make a dict of pairs ``(name, value)``, which are lists where they come from JSON."""
+    found: dict[Any, Any] = {}
+    for pair in value:
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2:  # noqa: PLR2004 - a pair
+            raise wrong_type(key, value, "a dict, or a list of pairs of a name and a value")
+        name, content = pair
+        if isinstance(name, str) and name in found:
+            raise ValueError(f"{key} has {name!r} twice: each header may be there once")
+        found[str(name)] = content
+    return found
+
+
+def from_json(key: str, value: object) -> Any:
+    """Return what a string of JSON stands for: a dict or a list; everything else as it is."""
+    if not isinstance(value, str) or not value.strip().startswith(("{", "[")):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        # Not raised from here: that exception has the text in it.
+        pass
+    raise wrong_value(key, value, "it begins as JSON does, and is none")
 
 
 def _header(key: str, name: object, content: object) -> None:
@@ -306,6 +382,7 @@ def properties(packet_type: int) -> Callable[[str, object], Any]:
     """Return the check of the properties of a packet of MQTT 5, by the packet's number."""
 
     def check(key: str, value: object) -> Any:
+        value = from_json(key, value)
         given = value
         if isinstance(value, dict):
             try:

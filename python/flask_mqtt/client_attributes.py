@@ -96,12 +96,12 @@ class ClientAttributes(Attempts):
         self._assign_setting("username", username=value)
 
     @property
-    def password(self) -> str | None:
-        """Password, or None."""
+    def password(self) -> str | bytes | None:
+        """Password, or None; bytes where it is no text."""
         return self._first_broker.password
 
     @password.setter
-    def password(self, value: str | None) -> None:
+    def password(self, value: str | bytes | None) -> None:
         self._assign_setting("password", password=value)
 
     @property

@@ -10,6 +10,7 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any
 
+from ._core import check_tls
 from .config import Config
 from .constants import MQTT_CLEAN_START_FIRST_ONLY, MQTTv5
 from .options import Pem
@@ -31,8 +32,21 @@ class ClientSettings:
         """Change settings, by the names of the keys in lower case and without their prefix."""
         self._connection_settings = self._connection_settings.updated(values)
 
-    def username_pw_set(self, username: str | None, password: str | None = None) -> None:
-        """Set the user name and password of the next CONNECT; None for no authentication."""
+    def username_pw_set(
+        self,
+        username: str | bytes | None,
+        password: str | bytes | bytearray | memoryview | None = None,
+    ) -> None:
+        """Set the user name and password of the next CONNECT; None for no authentication.
+
+        Args:
+            username: User name.
+            password: Text is sent as UTF-8; bytes are sent as they are (3.1.1, 3.1.3.5).
+
+        Raises:
+            TypeError: A value has the wrong type.
+            ValueError: A value is not allowed.
+        """
         self._change_settings(username=username, password=password)
 
     def will_set(
@@ -88,7 +102,9 @@ class ClientSettings:
         keyfile_password: str | None = None,
         alpn_protocols: list[str] | None = None,
     ) -> None:
-        """Use TLS. The arguments are the values of ``MQTT_TLS_*``; files are read by `connect`.
+        """Use TLS. The arguments are the values of ``MQTT_TLS_*``.
+
+        Files are read here, to find mistakes, and again for each connection.
 
         Args:
             ca_certs: File or directory with CA certificates, or PEM text; the system's without.
@@ -101,10 +117,12 @@ class ClientSettings:
             alpn_protocols: Names to offer with ALPN.
 
         Raises:
+            OSError: A file cannot be read: ``FileNotFoundError`` and so on; or used:
+                ``ssl.SSLError``.
             TypeError: A value has the wrong type.
             ValueError: A value is not allowed.
         """
-        self._change_settings(
+        self._set_tls(
             tls_enabled=True,
             tls_ca_certs=ca_certs,
             tls_certfile=certfile,
@@ -115,6 +133,13 @@ class ClientSettings:
             tls_keyfile_password=keyfile_password,
             tls_alpn=alpn_protocols,
         )
+
+    def _set_tls(self, **values: Any) -> None:
+        """Change settings of TLS, where the files can be read."""
+        settings = self._connection_settings.updated(values)
+        if settings.tls_context is None:
+            check_tls(settings.tls_options(), settings.prefix)
+        self._change_settings(**values)
 
     def tls_set_context(self, context: ssl.SSLContext | None = None) -> None:
         """Use TLS with what can be read from a context, or with the defaults."""

@@ -26,6 +26,15 @@ _MANY = 2_147_483_647
 _CONNECT = 1
 _WILL = 99
 
+#: Of these an empty text is a value; the same goes for booleans, where it is False.
+_EMPTY_TEXTS = {"client_id", "username", "password", "last_will_message"}
+
+#: What is trusted, and what holds without the key.
+_TRUST = {
+    "tls_ca_certs": "the system's CA certificates are trusted",
+    "tls_ciphers": "OpenSSL's usual ciphers are allowed",
+}
+
 #: What a client is told by every call of `connect`.
 _ARGUMENTS = {
     "broker_url", "broker_port", "keepalive", "bind_address", "clean_session", "connect_properties",
@@ -263,7 +272,7 @@ class Config(BrokerSettings, TlsSettings):
 
     def _without(self, needed: str, *names: str) -> None:
         for name in names:
-            if self.is_changed(name):
+            if self.is_changed(name) and getattr(self, name) != "":
                 logger.warning("%s has no effect without %s", self.key(name), needed)
 
 
@@ -283,14 +292,21 @@ def read(config: Mapping[str, Any], prefix: str) -> Config:
         ValueError: A value is not allowed. The message names the key, the value and what is.
     """
     given = _given(config, prefix)
+    empty = [name for name, value in given.items() if _is_unset(name, value)]
+    for name in empty:
+        del given[name]
     _warn_of_unknown_keys(config, prefix)
     values = {
         name: _CHECKS[name](f"{prefix}_{name.upper()}", value) for name, value in given.items()
     }
     # A variable of the environment that is not there often becomes None.
-    names = frozenset(name for name, value in given.items() if value is not None)
+    names = frozenset(
+        name for name, value in given.items() if value is not None and not _is_blank(value)
+    )
     result = Config(prefix=prefix, given=names, **values)
-    result.check()
+    endpoints = result.check()
+    if _any_tls(endpoints) and result.tls_context is None:
+        _refuse_lost_trust(empty, result)
     result.log_remarks()
     return result
 
@@ -311,6 +327,25 @@ def _given(config: Mapping[str, Any], prefix: str) -> dict[str, Any]:
             )
             given[name] = value
     return given
+
+
+def _is_unset(name: str, value: object) -> bool:
+    """Whether a value is an empty text that stands for none, as in an environment file."""
+    if name == "broker_url" or name in _EMPTY_TEXTS or _CHECKS[name] is checks.boolean:
+        return False
+    return _is_blank(value)
+
+
+def _is_blank(value: object) -> bool:
+    return isinstance(value, str) and not value.strip()
+
+
+def _refuse_lost_trust(empty: list[str], config: Config) -> None:
+    # Otherwise a variable that got lost would widen what is trusted, without a word.
+    for name, usual in _TRUST.items():
+        if name in empty:
+            key = config.key(name)
+            raise checks.wrong_value(key, "", f"it must not be empty with TLS; without it {usual}")
 
 
 def _warn_of_unknown_keys(config: Mapping[str, Any], prefix: str) -> None:
@@ -344,6 +379,22 @@ def _any_tls(endpoints: list[Endpoint]) -> bool:
     return any(endpoint.tls for endpoint in endpoints)
 
 
+_PROTOCOLS = {
+    "mqttv31": 3, "mqttv311": 4, "mqttv5": 5, "3.1": 3, "3.1.1": 4, "5.0": 5,
+}  # fmt: skip
+
+_protocol_number = checks.number(
+    range(MQTTv31, MQTTv5 + 1), "3 (MQTTv31), 4 (MQTTv311) or 5 (MQTTv5)"
+)
+
+
+def _protocol_version(key: str, value: object) -> int:
+    """Check a version of MQTT, which may be its name or that of its constant."""
+    if isinstance(value, (str, float)):
+        value = _PROTOCOLS.get(str(value).strip().lower(), value)
+    return _protocol_number(key, value)
+
+
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     **brokers.CHECKS,
     **tls.CHECKS,
@@ -370,9 +421,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "handler_threads": checks.integer(1, 1_000, " threads"),
     "persistence": checks.path,
     "persistence_fsync": checks.choice("normal", "always"),
-    "protocol_version": checks.number(
-        range(MQTTv31, MQTTv5 + 1), "3 (MQTTv31), 4 (MQTTv311) or 5 (MQTTv5)"
-    ),
+    "protocol_version": _protocol_version,
     "connect_properties": checks.properties(_CONNECT),
     "ws_headers": checks.websocket_headers,
     "proxy": checks.proxy,

@@ -53,7 +53,7 @@ class Mqtt:
     client_id: str
     clean_session: bool
     username: str | None
-    password: str | None
+    password: str | bytes | None
     broker_url: str | list[str]
     broker_port: int
     tls_enabled: bool

@@ -25,7 +25,7 @@ class Endpoint:
     #: Path of the websocket, with its query.
     path: str = field(default="/mqtt", repr=False)
     username: str | None = field(default=None, repr=False)
-    password: str | None = field(default=None, repr=False)
+    password: str | bytes | None = field(default=None, repr=False)
 
 
 @dataclass

@@ -92,6 +92,7 @@ def wanted(topic: Any, qos: int, options: Any) -> list[Wanted]:
     """
     if options is not None and qos != 0:
         raise ValueError(f"qos {qos} and options are both given: name the QoS in the options")
+    topic = _pair(topic)
     items = topic if isinstance(topic, list) else [topic]
     if not items:
         raise ValueError("the list of topics is empty")
@@ -99,7 +100,19 @@ def wanted(topic: Any, qos: int, options: Any) -> list[Wanted]:
     return [_wanted((item, alone) if isinstance(item, str) else item) for item in items]
 
 
+def _pair(topic: Any) -> Any:
+    """Return a pair of a filter and its QoS as a tuple: a list where it comes from JSON."""
+    is_pair = isinstance(topic, list) and len(topic) == _PAIR
+    return tuple(topic) if is_pair and _is_level(topic[1]) else topic
+
+
+def _is_level(value: Any) -> bool:
+    return isinstance(value, int) or hasattr(value, "retainHandling")
+
+
 def _wanted(pair: Any) -> Wanted:
+    if isinstance(pair, list):
+        pair = tuple(pair)
     if not isinstance(pair, tuple) or len(pair) != _PAIR or not isinstance(pair[0], str):
         raise ValueError(
             f"invalid topic {pair!r}: it must be a filter, a tuple (filter, qos) or (filter, "
@@ -122,8 +135,9 @@ def _wanted(pair: Any) -> Wanted:
 
 def uses_options(topic: Any, options: Any) -> bool:
     """Return whether there is something in it that only MQTT 5 has."""
+    topic = _pair(topic)
     items = topic if isinstance(topic, list) else [topic]
-    own = (item[1] for item in items if isinstance(item, tuple) and len(item) == _PAIR)
+    own = (item[1] for item in items if isinstance(item, (tuple, list)) and len(item) == _PAIR)
     return options is not None or any(hasattr(how, "retainHandling") for how in own)
 
 

@@ -45,6 +45,21 @@ _REFUSED_VERSIONS = {
     17: "it is for servers",
 }
 
+#: The same by name, as text of the environment has it.
+_VERSION_WORDS = {
+    "tls": 2, "tls.client": 16, "tls.server": 17, "sslv2": 0, "sslv3": 768, "sslv23": 2,
+    "minimum.supported": -2, "maximum.supported": -1,
+    **{f"{start}{end}": version
+       for start in ("tlsv", "tls", "tls ", "")
+       for end, version in (("1", 769), ("1.0", 769), ("1.1", 770), ("1.2", 771), ("1.3", 772))
+       if start or "." in end},
+}  # fmt: skip
+
+_CERT_REQS_WORDS = {
+    "none": 0, "optional": 1, "required": 2, "false": 0, "no": 0, "off": 0, "true": 1, "yes": 1,
+    "on": 1,
+}  # fmt: skip
+
 _NO_VERSION = {
     768: ssl.OP_NO_SSLv3,
     769: ssl.OP_NO_TLSv1,
@@ -220,9 +235,9 @@ def _key_password(key: str, value: object) -> str | None:
             raise wrong_value(key, value, "it must be UTF-8")
     if value is None:
         return None
-    if not isinstance(value, str):
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise wrong_type(key, value, "a string, bytes or None")
-    return checks.text(key, value)
+    return checks.written(key, value)
 
 
 def _cert_reqs(key: str, value: object) -> int:
@@ -232,6 +247,9 @@ def _cert_reqs(key: str, value: object) -> int:
         # The example of Flask-MQTT has True, which is 1.
         value = int(value)
     wanted = "ssl.CERT_NONE (0), ssl.CERT_OPTIONAL (1) or ssl.CERT_REQUIRED (2)"
+    # None as text is a mistake, and it must not switch verification off.
+    if isinstance(value, str) and value.strip() != str(None):
+        value = _CERT_REQS_WORDS.get(_bare(value), value)
     return ssl.VerifyMode(checks.number(range(3), wanted)(key, value))
 
 
@@ -239,6 +257,11 @@ def _version(key: str, value: object) -> int:
     if value is None:
         return ssl.PROTOCOL_TLS_CLIENT
     wanted = "ssl.PROTOCOL_TLS_CLIENT or another PROTOCOL_TLS constant of ssl, or an ssl.TLSVersion"
+    if isinstance(value, float):
+        # From the environment.
+        value = _VERSION_WORDS.get(str(value), value)
+    if isinstance(value, str):
+        value = _VERSION_WORDS.get(_bare(value), value)
     if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
         value = int(value.strip())
     if isinstance(value, bool) or not isinstance(value, (int, str)):
@@ -249,6 +272,14 @@ def _version(key: str, value: object) -> int:
     if isinstance(value, str) or value not in _VERSIONS:
         raise wrong_value(key, value, f"it must be {wanted}")
     return value
+
+
+def _bare(text: str) -> str:
+    """Return a name of `ssl` as it is in the tables here: ``ssl.PROTOCOL_TLSv1_2`` as tlsv1.2."""
+    bare = text.strip().lower().removeprefix("ssl.")
+    for prefix in ("tlsversion.", "verifymode.", "_sslmethod.", "protocol_", "cert_"):
+        bare = bare.removeprefix(prefix)
+    return bare.replace("_", ".")
 
 
 def _ciphers(key: str, value: object) -> str | None:
@@ -264,6 +295,7 @@ def _alpn(key: str, value: object) -> list[str] | None:
     if value is None:
         return None
     wanted = "a list of strings, a string with commas, or None"
+    value = checks.from_json(key, value)
     names = value.split(",") if isinstance(value, str) else value
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
         raise wrong_type(key, value, wanted)

@@ -59,6 +59,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(validate_filter, module)?)?;
     module.add_function(wrap_pyfunction!(validate_topic, module)?)?;
     module.add_function(wrap_pyfunction!(url::parse_broker_url, module)?)?;
+    module.add_function(wrap_pyfunction!(options::check_tls, module)?)?;
     module.add_function(wrap_pyfunction!(url::validate_proxy, module)?)?;
     events::add_constants(module)?;
     message::start_clock(module.py())

@@ -11,6 +11,7 @@ use pyo3::pybacked::PyBackedBytes;
 
 use super::error::to_python;
 use super::properties;
+use crate::core::client::check_files;
 use crate::core::options as core;
 use crate::core::options::{
     Credentials, Fsync, Limits, Overflow, Persistence, Secret, TlsVersion, Transport,
@@ -27,7 +28,16 @@ struct Endpoint {
     port: u16,
     path: String,
     username: Option<String>,
-    password: Option<String>,
+    password: Option<Password>,
+}
+
+/// Text is sent as UTF-8.
+#[derive(FromPyObject)]
+enum Password {
+    #[pyo3(transparent, annotation = "str")]
+    Text(String),
+    #[pyo3(transparent, annotation = "bytes")]
+    Binary(PyBackedBytes),
 }
 
 #[derive(FromPyObject)]
@@ -38,8 +48,9 @@ enum Pem {
     Path(PathBuf),
 }
 
+/// `flask_mqtt.options.TlsOptions`.
 #[derive(FromPyObject)]
-struct TlsOptions {
+pub struct TlsOptions {
     ca_certs: Option<Pem>,
     certfile: Option<Pem>,
     keyfile: Option<Pem>,
@@ -145,7 +156,10 @@ fn endpoint(from: Endpoint) -> PyResult<core::Endpoint> {
             return Err(PyValueError::new_err(text));
         }
     };
-    let password = from.password;
+    let password = from.password.map(|password| match password {
+        Password::Text(text) => text.into_bytes(),
+        Password::Binary(bytes) => bytes.to_vec(),
+    });
     Ok(core::Endpoint {
         transport,
         tls: from.tls,
@@ -244,6 +258,16 @@ fn tls(from: TlsOptions) -> PyResult<core::TlsOptions> {
         ciphers: from.ciphers,
         alpn: from.alpn,
     })
+}
+
+/// Reads the certificates and keys that TLS is asked for, as a connection does. Raises what it would.
+#[pyfunction]
+pub fn check_tls(py: Python<'_>, options: TlsOptions, key_prefix: Option<String>) -> PyResult<()> {
+    let mut all = core::ConnectOptions::new("", 0);
+    all.brokers[0].tls = true;
+    all.tls = tls(options)?;
+    all.key_prefix = key_prefix;
+    py.detach(|| check_files(&all)).map_err(to_python)
 }
 
 /// A number of `ssl.TLSVersion`.

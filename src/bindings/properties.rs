@@ -292,7 +292,14 @@ fn to_object<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>>
 /// The values that an object stands for: more than one only where the property repeats.
 fn to_values(property: Property, given: &Bound<'_, PyAny>) -> PyResult<Vec<Value>> {
     if property.repeats() {
-        if let Ok(list) = given.cast::<PyList>() {
+        // A pair from JSON is a list of two strings.
+        let is_pair = |list: &Bound<'_, PyList>| {
+            let is_text = |item: Bound<'_, PyAny>| item.is_instance_of::<PyString>();
+            list.len() == 2 && property.kind() == Kind::Pair && list.iter().all(is_text)
+        };
+        if let Ok(list) = given.cast::<PyList>()
+            && !is_pair(list)
+        {
             return list.iter().map(|item| to_value(property, &item)).collect();
         }
         if let Ok(dict) = given.cast::<PyDict>()
@@ -323,13 +330,18 @@ fn to_value(property: Property, given: &Bound<'_, PyAny>) -> PyResult<Value> {
         }
         Kind::Pair => {
             let wanted = "a pair (name, value) of strings, a list of pairs or a dict";
-            match given.cast::<PyTuple>() {
-                Ok(pair) if pair.len() == 2 => Ok(Value::Pair(
-                    text(property, &pair.get_item(0)?, wanted)?,
-                    text(property, &pair.get_item(1)?, wanted)?,
-                )),
-                _ => Err(wrong_type(property, given, wanted)),
+            let items = match (given.cast::<PyTuple>(), given.cast::<PyList>()) {
+                (Ok(pair), _) => pair.clone(),
+                (_, Ok(pair)) => pair.to_tuple(),
+                _ => return Err(wrong_type(property, given, wanted)),
+            };
+            if items.len() != 2 {
+                return Err(wrong_type(property, given, wanted));
             }
+            Ok(Value::Pair(
+                text(property, &items.get_item(0)?, wanted)?,
+                text(property, &items.get_item(1)?, wanted)?,
+            ))
         }
     }
 }

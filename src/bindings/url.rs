@@ -1,16 +1,25 @@
 //! URLs of brokers and proxies.
 
+use std::borrow::Cow;
+
 use pyo3::prelude::*;
 
 use super::error::to_python;
 use crate::core::options::{Credentials, Transport};
 use crate::core::url::{parse_broker, parse_proxy};
 
-type BrokerTuple =
-    (&'static str, bool, String, Option<u16>, Option<String>, Option<String>, Option<String>);
+type BrokerTuple = (
+    &'static str,
+    bool,
+    String,
+    Option<u16>,
+    Option<String>,
+    Option<String>,
+    Option<Cow<'static, [u8]>>,
+);
 
-/// The parts of a broker's URL: `(transport, tls, host, port, path, username, password)`. Raises
-/// `ValueError`.
+/// The parts of a broker's URL: `(transport, tls, host, port, path, username, password)`, the password
+/// as bytes. Raises `ValueError`.
 #[pyfunction]
 pub fn parse_broker_url(text: &str) -> PyResult<BrokerTuple> {
     let url = parse_broker(text).map_err(to_python)?;
@@ -20,7 +29,7 @@ pub fn parse_broker_url(text: &str) -> PyResult<BrokerTuple> {
         Transport::Unix => "unix",
     };
     let (username, password) = match url.credentials {
-        Some(Credentials { username, password }) => (Some(username), password),
+        Some(Credentials { username, password }) => (Some(username), password.map(Cow::Owned)),
         None => (None, None),
     };
     Ok((transport, url.tls, url.host, url.port, url.path, username, password))

@@ -30,6 +30,14 @@ use super::unanswered::advise;
 /// How long a file that is being closed is waited for where it is to be opened again.
 const CLOSING: Duration = Duration::from_secs(5);
 
+/// Reads the certificates and keys, as a connection does, and says what that would fail with.
+///
+/// # Errors
+/// [`Error::File`], [`Error::Tls`] and the like.
+pub fn check_files(options: &ConnectOptions) -> Result<(), Error> {
+    check(options)
+}
+
 struct Running {
     /// The process that has the thread.
     process: u32,

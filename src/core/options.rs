@@ -212,8 +212,8 @@ pub struct Proxy {
 pub struct Credentials {
     /// The user name, possibly empty.
     pub username: String,
-    /// The password, if there is one.
-    pub password: Option<String>,
+    /// The password, if there is one: any bytes (MQTT 3.1.1, section 3.1.3.5).
+    pub password: Option<Vec<u8>>,
 }
 
 impl std::fmt::Debug for Credentials {
@@ -392,7 +392,7 @@ impl ConnectOptions {
         }
         for credentials in self.brokers.iter().filter_map(|broker| broker.credentials.as_ref()) {
             fits("username", credentials.username.len())?;
-            fits("password", credentials.password.as_ref().map_or(0, String::len))?;
+            fits("password", credentials.password.as_ref().map_or(0, Vec::len))?;
         }
         if let Some(will) = &self.will {
             validate_topic(&will.topic)?;

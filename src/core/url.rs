@@ -134,10 +134,13 @@ fn proxy(text: &str) -> Result<Proxy, String> {
 fn check_login(kind: ProxyKind, credentials: Option<&Credentials>) -> Result<(), &'static str> {
     let Some(Credentials { username, password }) = credentials else { return Ok(()) };
     let password = password.as_deref().unwrap_or_default();
-    let fits = |text: &str| (1..=255).contains(&text.len());
+    let fits = |text: &[u8]| (1..=255).contains(&text.len());
     match kind {
-        ProxyKind::Socks5 if !fits(username) || !fits(password) => {
+        ProxyKind::Socks5 if !fits(username.as_bytes()) || !fits(password) => {
             Err("SOCKS 5 takes a user name and a password of 1 to 255 bytes each")
+        }
+        ProxyKind::Socks5 if std::str::from_utf8(password).is_err() => {
+            Err("the password of a SOCKS 5 proxy must be percent-encoded UTF-8")
         }
         ProxyKind::Http if username.contains(':') => {
             Err("HTTP takes no user name with a colon in it")
@@ -200,9 +203,9 @@ fn is_number(text: &str) -> bool {
 }
 
 fn credentials(url: &Url) -> Result<Option<Credentials>, String> {
-    let invalid = "the user name and the password must be percent-encoded UTF-8";
+    let invalid = "the user name must be percent-encoded UTF-8";
     let username = decode(url.username()).ok_or(invalid)?;
-    let password = url.password().map(|text| decode(text).ok_or(invalid)).transpose()?;
+    let password = url.password().map(|text| percent_decode_str(text).collect());
     match (username.is_empty(), password) {
         (true, None) => Ok(None),
         (true, Some(_)) => Err("it has a password without a user name".to_owned()),

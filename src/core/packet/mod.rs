@@ -198,7 +198,7 @@ pub fn encode_connect(options: &ConnectOptions, out: &mut BytesMut) {
     if let Some(credentials) = &options.broker().credentials {
         put_binary(&mut body, credentials.username.as_bytes());
         if let Some(password) = &credentials.password {
-            put_binary(&mut body, password.as_bytes());
+            put_binary(&mut body, password);
         }
     }
     out.put_u8(0x10);

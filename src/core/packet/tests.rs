@@ -28,7 +28,7 @@ fn a_plain_connect_is_written_as_the_specification_says() {
 fn an_empty_user_name_and_password_are_sent_and_a_missing_password_is_not() {
     let credentials = |password: Option<&str>| Credentials {
         username: String::new(),
-        password: password.map(str::to_owned),
+        password: password.map(Into::into),
     };
     let both = connect(|options| options.brokers[0].credentials = Some(credentials(Some(""))));
     assert_eq!(both[9], 0xc2);

@@ -55,7 +55,10 @@ async fn socks5(
     let connected = match &proxy.credentials {
         None => Socks5Stream::connect_with_socket(stream, target).await,
         Some(Credentials { username, password }) => {
-            let password = password.as_deref().unwrap_or_default();
+            let password = std::str::from_utf8(password.as_deref().unwrap_or_default());
+            let Ok(password) = password else {
+                return Err(failed(proxy, "SOCKS 5 takes a password in UTF-8".to_owned()));
+            };
             Socks5Stream::connect_with_password_and_socket(stream, target, username, password).await
         }
     };
@@ -134,8 +137,9 @@ fn connect_request(proxy: &Proxy, broker: &Endpoint) -> Result<Request<String>, 
         .body(String::new())
         .map_err(|_| invalid())?;
     if let Some(Credentials { username, password }) = &proxy.credentials {
-        let pair = format!("{username}:{}", password.as_deref().unwrap_or_default());
-        let text = format!("Basic {}", encode_block(pair.as_bytes()));
+        let password = password.as_deref().unwrap_or_default();
+        let pair = [username.as_bytes(), b":", password].concat();
+        let text = format!("Basic {}", encode_block(&pair));
         let mut value = HeaderValue::try_from(text).map_err(|_| invalid())?;
         value.set_sensitive(true);
         request.headers_mut().insert(PROXY_AUTHORIZATION, value);

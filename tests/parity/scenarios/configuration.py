@@ -14,11 +14,10 @@ BAD: dict[str, dict[str, Any]] = {
     "KEEPALIVE": {"keepalive": -1},
     "BROKER_PORT": {"broker_port": 0},
     "BROKER_URL": {"broker_url": ""},
-    "LAST_WILL_TOPIC": {"last_will_topic": ""},
     "LAST_WILL_QOS": {"last_will_topic": "w", "last_will_qos": 3},
     "LAST_WILL_MESSAGE": {"last_will_topic": "w", "last_will_message": [1]},
-    "CLIENT_ID": {"client_id": 5},
-    "PASSWORD": {"username": "u", "password": 5},
+    "CLIENT_ID": {"client_id": 1.5},
+    "PASSWORD": {"username": "u", "password": 1.5},
 }
 
 
@@ -50,7 +49,7 @@ def a_bad_value_raises(run: Run) -> None:
 )
 def a_bad_value_that_the_original_finds_too_late(run: Run) -> None:
     run.call("keepalive", Mqtt, run.app(keepalive=70_000))
-    run.call("username", Mqtt, run.app(username=5))
+    run.call("username", Mqtt, run.app(username=1.5))
     run.call("port", Mqtt, run.app(broker_port=70_000))
     run.only("DISCONNECT")
 
@@ -66,6 +65,29 @@ def numbers_given_as_text(run: Run) -> None:
     run.settle(0.3)
     packets = run.broker.packets
     run.fact("sent", [packet.connect.keepalive for packet in packets if packet.connect])
+    run.only("DISCONNECT")
+
+
+@scenario()
+def a_password_and_a_client_identifier_may_be_bytes(run: Run) -> None:
+    config = {"client_id": b"me", "username": "u", "password": b"\xff\x00p"}
+    run.connected(Mqtt(run.app(**config)))
+    [connect] = [packet.connect for packet in run.broker.packets if packet.connect]
+    run.fact("sent", [connect.client_id, connect.username, repr(connect.password)])
+
+
+@scenario(
+    Difference("client id", "raises TypeError", "Mqtt", "the environment has digits as ints"),
+    Difference("password", "raises TypeError", "Mqtt", "the environment has digits as ints"),
+    Difference("will", "raises ValueError", "Mqtt", "an environment file has it without a value"),
+    Difference("sent", 0, 3, "all connect"),
+)
+def values_of_an_environment_file(run: Run) -> None:
+    run.call("client id", Mqtt, run.app(client_id=5))
+    run.call("password", Mqtt, run.app(username="u", password=123456))
+    run.call("will", Mqtt, run.app(last_will_topic=""))
+    run.settle(0.3)
+    run.fact("sent", len([packet for packet in run.broker.packets if packet.connect]))
     run.only("DISCONNECT")
 
 

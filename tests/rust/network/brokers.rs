@@ -91,7 +91,7 @@ fn a_delay_comes_after_each_round() {
 fn a_broker_that_refuses_is_followed_by_the_next_one_at_once_with_its_own_password() {
     let (first, second) = (Broker::new(), Broker::new());
     let mut brokers = vec![endpoint(&first), endpoint(&second)];
-    let credentials = Credentials { username: "u".to_owned(), password: Some("p".to_owned()) };
+    let credentials = Credentials { username: "u".to_owned(), password: Some("p".into()) };
     brokers[1].credentials = Some(credentials);
     let app = App::new();
     app.connect(options(brokers)).unwrap();

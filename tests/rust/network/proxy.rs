@@ -25,7 +25,7 @@ fn proxy(kind: ProxyKind, port: u16) -> Proxy {
 }
 
 fn with_password(mut proxy: Proxy) -> Proxy {
-    let (username, password) = ("user".to_owned(), Some("secret".to_owned()));
+    let (username, password) = ("user".to_owned(), Some("secret".into()));
     proxy.credentials = Some(Credentials { username, password });
     proxy
 }

@@ -35,7 +35,7 @@ fn a_connect_carries_the_options() {
         options.clean_session = false;
         options.keep_alive = 7;
         options.brokers[0].credentials =
-            Some(Credentials { username: "user".to_owned(), password: Some("pass".to_owned()) });
+            Some(Credentials { username: "user".to_owned(), password: Some("pass".into()) });
         options.will = Some(Will {
             topic: "gone".to_owned(),
             payload: Bytes::from_static(b"bye"),

@@ -156,7 +156,7 @@ fn a_connect_with_everything_is_logged_with_its_flags_and_without_its_password()
         options.client_id = "ü".to_owned();
         options.clean_session = false;
         options.brokers[0].credentials =
-            Some(Credentials { username: "u".to_owned(), password: Some("secret".to_owned()) });
+            Some(Credentials { username: "u".to_owned(), password: Some("secret".into()) });
         options.will = Some(Will {
             topic: "w".to_owned(),
             payload: bytes::Bytes::new(),
@@ -310,8 +310,9 @@ fn options_that_no_connect_can_carry_are_errors_that_name_them() {
         error(&|options| options.brokers[0].credentials = credentials(long(), None))
             .contains("username")
     );
-    let password =
-        error(&|options| options.brokers[0].credentials = credentials(String::new(), Some(long())));
+    let password = error(&|options| {
+        options.brokers[0].credentials = credentials(String::new(), Some(long().into()));
+    });
     assert!(password.contains("password") && !password.contains("xxx"));
     assert!(error(&|options| options.will = will("t", long())).contains("will payload"));
     assert!(error(&|options| options.will = will("a/#", String::new())).contains("a/#"));

@@ -341,7 +341,7 @@ proptest! {
         }
         options.properties = own;
         options.properties.remove(Property::AuthenticationMethod); // refused: there is no AUTH
-        options.brokers[0].credentials = login.clone().map(|(username, password)| Credentials { username, password });
+        options.brokers[0].credentials = login.clone().map(|(username, password)| Credentials { username, password: password.map(String::into_bytes) });
         options.will = will.clone().map(|Publish { topic, payload, qos, retain, properties, .. }| {
             Will { topic, payload, qos, retain, properties: properties.unwrap() }
         });
