@@ -109,8 +109,8 @@ SETUPS = [
         "a host with its port",
         {"BROKER_URL": "broker:8883"},
         ValueError,
-        "MQTT_BROKER_URL = 'broker:8883': a host goes without its port, which is "
-        "MQTT_BROKER_PORT's; together they are a URL, as in mqtt://host:1883",
+        "MQTT_BROKER_URL = 'broker:8883': the host must not include a port; set "
+        "MQTT_BROKER_PORT, or write a URL, as in mqtt://host:1883",
     ),
     BadSetup(
         "a broken one in a list",

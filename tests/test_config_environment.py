@@ -203,3 +203,40 @@ def test_properties_may_be_json_with_pairs_as_lists(
     else:
         keys = {f"MQTT_{key.upper()}": text for key, text in variables.items()}
         read(keys, "MQTT").connect_options()
+
+
+#: One of each kind that JSON has.
+JSON = ["true", "false", "5", "0", "-1", "1.5", "1e400", "NaN", '"text"', '["a", 1]', '{"a": [1]}']
+
+
+@pytest.mark.parametrize("name", sorted(config.NAMES))
+@pytest.mark.parametrize("text", JSON)
+def test_whatever_json_makes_of_a_variable_is_used_or_refused_by_its_key(
+    name: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = f"MQTT_{name.upper()}"
+    try:
+        from_environment(monkeypatch, **{name: text})
+    except (TypeError, ValueError) as error:
+        said = str(error)
+    assert f"MQTT_{name.upper()}" in said
+
+
+@pytest.mark.parametrize("name", sorted(config.NAMES))
+def test_a_number_may_be_written_as_digits(name: str) -> None:
+    default = getattr(Config(), name)
+    if isinstance(default, (int, float)) and not isinstance(default, bool):
+        key = f"MQTT_{name.upper()}"
+        values = [read({key: value}, "MQTT") for value in (default, str(int(default)))]
+        assert getattr(values[0], name) == getattr(values[1], name)
+
+
+def test_two_underscores_make_a_dict_which_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("FLASK_MQTT__TLS_ENABLED", "true")
+    monkeypatch.setenv("FLASK_MQTT__TOPIC", "mine")
+    from_environment(monkeypatch)
+    assert caplog.messages == [
+        "MQTT['TLS_ENABLED'] is not read; did you mean MQTT_TLS_ENABLED, with one underscore?"
+    ]

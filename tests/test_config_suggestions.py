@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flask_mqtt import Mqtt
+from flask_mqtt import Client, Mqtt
 from flask_mqtt.config import _CHECKS, read
 from flask_mqtt.suggestions import meant
 from support.apps import make_app
@@ -113,13 +113,21 @@ def test_the_prefix_is_that_of_the_extension(caplog: pytest.LogCaptureFixture) -
     assert said.endswith("did you mean SENSORS_TLS_ENABLED?")
 
 
-def test_it_is_told_once_for_each_init_app_and_changes_nothing(
+def test_it_is_told_once_and_changes_nothing(
     scripted: ScriptedBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = make_app(scripted.port, host="elsewhere.invalid", tls_enable=True)
-    with caplog.at_level(logging.WARNING, "flask_mqtt"), Mqtt(app) as mqtt:
-        mqtt.init_app(app)
+    with caplog.at_level(logging.WARNING, "flask_mqtt"), Mqtt(app):
+        scripted.wait_for("CONNECT")
     said = [record.getMessage() for record in caplog.records]
     assert sum("did you mean MQTT_BROKER_URL?" in line for line in said) == 1
     assert sum("did you mean MQTT_TLS_ENABLED?" in line for line in said) == 1
     assert "elsewhere" not in " ".join(said)
+
+
+@pytest.mark.parametrize(
+    ("name", "rest"), [("tls_enable", "; did you mean tls_enabled"), ("colour", "$")]
+)
+def test_configure_refuses_a_setting_that_there_is_not(name: str, rest: str) -> None:
+    with pytest.raises(TypeError, match=f"no setting '{name}'{rest}"):
+        Client().configure(**{name: True})

@@ -7,9 +7,10 @@ from typing import Any
 
 from .callbacks import Callbacks
 from .client_settings import ClientSettings
-from .config import Config
+from .config import NAMES, Config
 from .constants import MQTTv5
 from .records import fields
+from .suggestions import meant
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -34,9 +35,13 @@ class Attempts(ClientSettings, Callbacks):
                 ``handler_threads`` holds from the next `loop_start` on.
 
         Raises:
-            TypeError: A value has the wrong type.
+            TypeError: A value has the wrong type, or there is no such setting.
             ValueError: A value is not allowed.
         """
+        for name in values.keys() - NAMES:
+            right = meant(name, NAMES)
+            hint = f"; did you mean {right}?" if right else ""
+            raise TypeError(f"configure() has no setting {name!r}{hint}")
         self._change_settings(**values)
 
     def _change_settings(self, **values: Any) -> None:

@@ -153,8 +153,8 @@ class BrokerSettings(Settings):
         if ":" in name and not _is_ipv6(name):
             raise self._refused(
                 text,
-                f"a host goes without its port, which is {self.key('broker_port')}'s; "
-                "together they are a URL, as in mqtt://host:1883",
+                f"the host must not include a port; set {self.key('broker_port')}, or write a URL, "
+                "as in mqtt://host:1883",
             )
         return name
 

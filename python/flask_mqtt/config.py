@@ -350,6 +350,18 @@ def _refuse_lost_trust(empty: list[str], config: Config) -> None:
 
 def _warn_of_unknown_keys(config: Mapping[str, Any], prefix: str) -> None:
     """Say which key was meant: with ``MQTT_TLS_ENABLE`` alone the connection is in plaintext."""
+    nested = config.get(prefix)
+    if isinstance(nested, dict):
+        # `from_prefixed_env` makes one of two underscores.
+        for entry in nested:
+            if isinstance(entry, str) and entry.lower() in _CHECKS:
+                logger.warning(
+                    "%s[%r] is not read; did you mean %s_%s, with one underscore?",
+                    prefix,
+                    entry,
+                    prefix,
+                    entry.upper(),
+                )
     for key in config:
         name = _name(key, prefix)
         right = suggestions.meant(name, _CHECKS) if name and name not in _CHECKS else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ssl
 from typing import Any, NamedTuple
 
+from flask_mqtt import WebsocketConnectionError
+
 #: A wrong password, where there is one.
 SECRET = "hunter2"
 
@@ -172,7 +174,7 @@ DISAGREED = [
         "another path of a websocket",
         "http",
         {"TRANSPORT": "websockets", "WS_PATH": "/nothing"},
-        ConnectionError,
+        WebsocketConnectionError,
         "no websocket at 127.0.0.1:{port}: the server answered 404 Not Found; "
         "look at MQTT_WS_PATH",
     ),
@@ -180,7 +182,7 @@ DISAGREED = [
         "a websocket where there is none",
         "tls",
         {"TRANSPORT": "websockets"},
-        ConnectionError,
+        WebsocketConnectionError,
         "no websocket at 127.0.0.1:{port}: the connection was closed before an answer; look at the "
         "port, MQTT_TRANSPORT and MQTT_TLS_ENABLED",
     ),
@@ -188,7 +190,7 @@ DISAGREED = [
         "a websocket without TLS",
         "wss",
         {"TRANSPORT": "websockets", "TLS_ENABLED": False},
-        ConnectionError,
+        WebsocketConnectionError,
         "no websocket at 127.0.0.1:{port}: the connection was closed before an answer; look at the "
         "port, MQTT_TRANSPORT and MQTT_TLS_ENABLED",
     ),
