@@ -69,6 +69,13 @@ def test_what_is_trusted_must_not_get_lost(name: str, monkeypatch: pytest.Monkey
     from_environment(monkeypatch, **{name: ""})
 
 
+def test_without_verification_nothing_is_trusted_that_could_get_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    variables = {"tls_enabled": "true", "tls_cert_reqs": "CERT_NONE", "tls_ca_certs": ""}
+    assert from_environment(monkeypatch, **variables).tls_ca_certs is None
+
+
 def test_an_empty_argument_of_a_client_is_no_unset_one() -> None:
     with pytest.raises(ValueError, match="topic"):
         Client().will_set("")

@@ -343,7 +343,8 @@ def _is_blank(value: object) -> bool:
 def _refuse_lost_trust(empty: list[str], config: Config) -> None:
     # Otherwise a variable that got lost would widen what is trusted, without a word.
     for name, usual in _TRUST.items():
-        if name in empty:
+        counts = name != "tls_ca_certs" or config.verifies
+        if name in empty and counts:
             key = config.key(name)
             raise checks.wrong_value(key, "", f"it must not be empty with TLS; without it {usual}")
 

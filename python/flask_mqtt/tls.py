@@ -109,9 +109,14 @@ class TlsSettings(Settings):
         options.alpn = list(self.tls_alpn or [])
         return options
 
+    @property
+    def verifies(self) -> bool:
+        """Whether the broker's certificate is verified, by the keys."""
+        return self.tls_cert_reqs != ssl.CERT_NONE
+
     def _from_keys(self) -> TlsOptions:
         lowest, highest = _VERSIONS[self.tls_version]
-        verify = self.tls_cert_reqs != ssl.CERT_NONE
+        verify = self.verifies
         return TlsOptions(
             ca_certs=self.tls_ca_certs,
             verify=verify,
