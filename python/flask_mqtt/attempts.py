@@ -10,6 +10,7 @@ from .client_settings import ClientSettings
 from .config import NAMES, Config
 from .constants import MQTTv5
 from .records import fields
+from .replaced import passed_by
 from .suggestions import meant
 
 logger = logging.getLogger("flask_mqtt")
@@ -26,6 +27,8 @@ class Attempts(ClientSettings, Callbacks):
     _settings_changed = False
     #: What the last attempt was made with.
     _used_settings: Config | None = None
+    #: What the log has been told of that the application has done in vain.
+    _passed_by: frozenset[str] = frozenset()
 
     def configure(self, **values: Any) -> None:
         """Change settings for the next attempt to connect, also an automatic one.
@@ -74,6 +77,8 @@ class Attempts(ClientSettings, Callbacks):
             self._call_on_pre_connect(self._dispatcher.call_elsewhere)
         settings, spoke_5 = self._connection_settings, self._speaks_5
         options = settings.connect_options(make_headers=report_first)
+        if settings.proxy is None and any(one.transport != "unix" for one in options.brokers):
+            self._tell_what_is_passed_by()
         self._settings_changed = False
         self._server_keepalive = None
         self._speaks_5 = settings.protocol_version == MQTTv5
@@ -89,6 +94,15 @@ class Attempts(ClientSettings, Callbacks):
             raise
         self._used_settings = settings
         return descriptor
+
+    def _tell_what_is_passed_by(self) -> None:
+        """Log what the application has done for sockets, and this connection does not use."""
+        settings = self._connection_settings
+        bare = settings.prefix is None
+        for text in passed_by("proxy_set()" if bare else settings.key("proxy")):
+            if text not in self._passed_by:
+                self._passed_by |= {text}
+                logger.warning(text, extra=fields(self._core, "passed_by"))
 
     def _attempt_event(self) -> None:
         if not self._core.is_asking():

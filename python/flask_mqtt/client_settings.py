@@ -15,6 +15,7 @@ from .config import Config
 from .constants import MQTT_CLEAN_START_FIRST_ONLY, MQTTv5
 from .options import Pem
 from .proxies import PROXY_ARGUMENTS, proxy_url
+from .tls import tell_of_certificate
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -144,6 +145,9 @@ class ClientSettings:
     def tls_set_context(self, context: ssl.SSLContext | None = None) -> None:
         """Use TLS with what can be read from a context, or with the defaults."""
         self._change_settings(tls_enabled=True, tls_context=context)
+        settings = self._connection_settings
+        if context is not None and settings.prefix is None and settings.tls_certfile is None:
+            tell_of_certificate(context, "tls_certfile", "tls_keyfile with configure()")
 
     def tls_insecure_set(self, value: bool) -> None:
         """Choose that the broker's certificate may be for another host.

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
+import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import checks
 from .checks import wrong_type, wrong_value
 from .options import TlsOptions
+from .own_certificate import has_certificate
 from .settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .options import Pem
+
+logger = logging.getLogger("flask_mqtt")
+
+#: The contexts whose certificate was told of.
+_told: weakref.WeakSet[ssl.SSLContext] = weakref.WeakSet()
 
 _BEGIN = "-----BEGIN"
 
@@ -134,10 +142,31 @@ class TlsSettings(Settings):
                     f"{key} and {self.key(name)} are both set: leave one out, "
                     "the context says this itself"
                 )
+        if self.tls_certfile is None and self.tls_context is not None:
+            tell_of_certificate(self.tls_context, self.key("tls_certfile"), self.key("tls_keyfile"))
         try:
             return read_context(self.tls_context)
         except ValueError as error:
             raise ValueError(f"{key}: {error}") from None
+
+
+def tell_of_certificate(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    """Log a warning, once, where a context has a client certificate, since that cannot be read.
+
+    Args:
+        context: The context.
+        certificate: What is to be set in its place.
+        key: So with the private key.
+    """
+    if context in _told or not has_certificate(context):
+        return
+    _told.add(context)
+    logger.warning(
+        "The ssl.SSLContext has a client certificate, which cannot be read from it, so the broker "
+        "does not get it: set %s and %s too",
+        certificate,
+        key,
+    )
 
 
 def read_context(context: ssl.SSLContext | None) -> TlsOptions:
