@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import select
-import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from flask_mqtt.dispatch import Dispatcher
+from flask_mqtt import dispatch
+from flask_mqtt.waiting import WakeUps
 from support.apps import make_app
 from support.running import connected
 from support.wait import wait_until
@@ -27,19 +26,16 @@ def test_what_wakes_a_thread_that_is_to_end_is_not_taken_by_the_next(
     handled = threading.Event()
     before: list[threading.Thread] = []
 
-    class Late(socket.socket):
-        """Takes a byte so long after it has come that another thread could have taken it."""
+    class Late(WakeUps):
+        """Takes a wake-up so long after it has come that another thread could have taken it."""
 
-        def recv(self, *arguments: Any) -> bytes:
-            is_first = threading.current_thread() in before
-            if is_first:
+        def wait(self, timeout: float | None) -> bool:
+            if threading.current_thread() in before:
                 waits.set()
-            select.select([self], [], [])
-            if is_first:
                 time.sleep(0.2)
-            return super().recv(*arguments)
+            return super().wait(timeout)
 
-    monkeypatch.setattr(Dispatcher, "_wake_socket", lambda self: Late(fileno=self._core.wake_fd()))
+    monkeypatch.setattr(dispatch, "WakeUps", Late)
 
     with connected(make_app(scripted.port, handler_threads=2)) as mqtt:
 

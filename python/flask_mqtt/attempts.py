@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from ._core import Waiter
 from .callbacks import Callbacks
 from .client_settings import ClientSettings
 from .config import NAMES, Config
@@ -71,7 +72,7 @@ class Attempts(ClientSettings, Callbacks):
         hook = self._current_handler("on_pre_connect") is not None
         return hook or self._settings_changed or callable(self._connection_settings.ws_headers)
 
-    def _start_connecting(self, *, report_first: bool) -> int:
+    def _start_connecting(self, *, report_first: bool) -> Waiter:
         if report_first:
             # A handler that connects has a context of its own.
             self._call_on_pre_connect(self._dispatcher.call_elsewhere)
@@ -86,14 +87,14 @@ class Attempts(ClientSettings, Callbacks):
         self._ask()
         try:
             with self._dispatcher.connecting():
-                descriptor = self._core.connect(options, report_first, self._dispatcher.running)
+                waiter = self._core.connect(options, report_first, self._dispatcher.running)
         except BaseException:
             # A connection that there is goes on, and its next attempt is made with these.
             self._settings_changed, self._speaks_5 = True, spoke_5
             self._ask()
             raise
         self._used_settings = settings
-        return descriptor
+        return waiter
 
     def _tell_what_is_passed_by(self) -> None:
         """Log what the application has done for sockets, and this connection does not use."""

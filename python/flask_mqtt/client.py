@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from typing import Any, Literal
 
@@ -212,11 +211,9 @@ class Client(KeptNames, Decorators, Unsupported):
             info = self._core.publish(*message)
             left = deadline - time.monotonic()
             if info is not None:
-                os.close(waiter)
                 return info
             in_vain = self._core.is_stuck() and is_handler(self._core)
             if left <= 0 or in_vain or not self._core.is_open():
-                os.close(waiter)
                 self._core.turn_away()
                 return MQTTMessageInfo((MQTT_ERR_QUEUE_SIZE, 0))
             wait_for(waiter, left)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import logging
 import os
 import threading
@@ -13,6 +12,7 @@ from typing import Any, cast
 
 from . import _core
 from ._core import Client as CoreClient
+from ._core import Waiter
 from .client_attributes import ClientAttributes
 from .constants import (
     MQTT_CLEAN_START_FIRST_ONLY,
@@ -154,7 +154,7 @@ class Connection(ClientAttributes):
             self._connect_now()
 
     def _connect_now(self) -> None:
-        os.close(self._start_connecting(report_first=False))
+        self._start_connecting(report_first=False)
         self._connect_with_loop = self._retry_with_loop = False
 
     def disconnect(self, reasoncode: int | None = None, properties: Any = None) -> MQTTErrorCode:
@@ -190,9 +190,7 @@ class Connection(ClientAttributes):
         was_open = self._core.is_open()
         if self._dispatcher.running:
             self._is_ending = self._is_ending or was_open
-            self._close_unused(
-                self._core.disconnect(report=True, reason=reason, properties=properties)
-            )
+            self._core.disconnect(report=True, reason=reason, properties=properties)
         else:
             if was_open:
                 self._log_event(MQTT_LOG_DEBUG, "Sending DISCONNECT")
@@ -224,32 +222,28 @@ class Connection(ClientAttributes):
         self._close_file()
 
     def _close_file(self) -> None:
-        descriptor = self._core.close_file()
-        if descriptor is not None and not wait_for(descriptor, FILE_TIMEOUT):
+        waiter = self._core.close_file()
+        if waiter is not None and not wait_for(waiter, FILE_TIMEOUT):
             logger.error(
                 "What is to be kept was not written within %s s",
                 FILE_TIMEOUT,
                 extra=fields(self._core, "not_stored", seconds=FILE_TIMEOUT),
             )
 
-    def _wait_for_end(self, descriptor: int | None) -> None:
-        if descriptor is not None and not wait_for(descriptor, GOODBYE_TIMEOUT):
+    def _wait_for_end(self, waiter: Waiter | None) -> None:
+        if waiter is not None and not wait_for(waiter, GOODBYE_TIMEOUT):
             extra = fields(self._core, "not_ended", seconds=GOODBYE_TIMEOUT)
             logger.warning(
                 "The MQTT connection did not end within %s s", GOODBYE_TIMEOUT, extra=extra
             )
 
-    def _close_unused(self, descriptor: int | None) -> None:
-        if descriptor is not None:
-            os.close(descriptor)
-
     # -- forks ------------------------------------------------------------------------------------
 
-    def _start_connecting(self, *, report_first: bool) -> int:
-        descriptor = super()._start_connecting(report_first=report_first)
+    def _start_connecting(self, *, report_first: bool) -> Waiter:
+        waiter = super()._start_connecting(report_first=report_first)
         if self._inherited is not None:
             self._core, self._inherited = self._inherited, None
-        return descriptor
+        return waiter
 
     def _heir(self) -> Heir:
         """Make a core for a child that is about to be forked. What it needs may be locked there."""
@@ -288,10 +282,8 @@ def _living_clients() -> list[Connection]:
 
 
 def _before_fork() -> None:
-    heirs = _heirs[threading.get_ident()] = []
-    # Without descriptors the child tries for itself.
-    with contextlib.suppress(OSError):
-        heirs.extend((client, client._heir()) for client in _living_clients())  # noqa: SLF001
+    heirs = [(client, client._heir()) for client in _living_clients()]  # noqa: SLF001
+    _heirs[threading.get_ident()] = heirs
 
 
 def _after_fork_in_parent() -> None:
@@ -302,11 +294,8 @@ def _after_fork_in_child() -> None:
     _core.forked()
     heirs = {id(client): heir for client, heir in _heirs.pop(threading.get_ident(), ())}
     _heirs.clear()
-    try:
-        for client in _living_clients():
-            client._forked(heirs.get(id(client)))  # noqa: SLF001
-    except OSError:
-        logger.exception("MQTT clients cannot be used in this forked process")
+    for client in _living_clients():
+        client._forked(heirs.get(id(client)))  # noqa: SLF001
 
 
 os.register_at_fork(

@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import logging
 import operator
-import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from .handling import handling
 from .messages import Messages
 from .pool import HandlerPool
 from .records import fields
-from .waiting import wait_until_settled
+from .waiting import WakeUps, wait_until_settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -37,7 +36,6 @@ _NAME = "mqtt-dispatch"
 _LOOK_SECONDS = 1.0
 
 _BATCH = 512
-_WAKE_BYTES = 4096
 
 #: So many calls of quick handlers are measured at once: it costs nothing to speak of then.
 _TOGETHER = 16
@@ -49,10 +47,10 @@ _STORING_TIMEOUT = 1.0
 class Dispatcher(Messages):
     """Fetches events from the core and calls handlers, one at a time, in the order of arrival.
 
-    The thread is a ``threading.Thread`` that waits in ``socket.recv``. Under eventlet or gevent
-    both are the patched ones, looked up when they are used, and the same code runs as a green
-    thread. Where there is to be more than one thread, the others handle messages in its place, and
-    it does the rest. Without `start`, somebody's own thread can do the same in `run_here`.
+    The thread is a ``threading.Thread``. Under eventlet or gevent that is the patched one, looked
+    up when it is used, and the same code runs as a green thread; see `WakeUps`. Where there is to
+    be more than one thread, the others handle messages in its place, and it does the rest. Without
+    `start`, somebody's own thread can do the same in `run_here`.
     """
 
     def __init__(
@@ -191,7 +189,7 @@ class Dispatcher(Messages):
             OSError: The process has no descriptors left.
             RuntimeError: The system starts no other thread.
         """
-        wake = self._wake_socket()
+        wake_ups = WakeUps(self._core)
         before = self._token, self._resting
         self._resting = []
         self.handler_threads = threads
@@ -205,11 +203,11 @@ class Dispatcher(Messages):
             self._wake_all()
         self._settle()
         self._threads = [thread for thread in self._threads if thread.is_alive()]
-        arguments = (token, wake, predecessors, threads)
+        arguments = (token, wake_ups, predecessors, threads)
         try:
             self._start_thread(_NAME, self.caller, self._run, *arguments)
         except RuntimeError:
-            wake.close()
+            wake_ups.close()
             self._token, self._resting = before
             raise
 
@@ -398,17 +396,17 @@ class Dispatcher(Messages):
         self._settle()
         self.caller.passes_on = True
         try:
-            with self._wake_socket() as wake, self._calling(self.caller):
-                found = self._round(token, wake, timeout)
+            with WakeUps(self._core) as wake_ups, self._calling(self.caller):
+                found = self._round(token, wake_ups, timeout)
                 while goes_on is not None and goes_on():
-                    found = self._round(token, wake, timeout)
+                    found = self._round(token, wake_ups, timeout)
                 return found
         finally:
             self.caller.passes_on = False
             self._token = None
             self._borrowed = False
 
-    def _round(self, token: object, wake: socket.socket, timeout: float) -> bool:
+    def _round(self, token: object, wake_ups: WakeUps, timeout: float) -> bool:
         """Call the handlers of what there is, or comes within a time. Returns whether any did.
 
         A wake-up without an event, as after a handler was assigned, does not end the wait.
@@ -419,28 +417,22 @@ class Dispatcher(Messages):
             self.caller.rest()
             # Without a connection's thread nothing can come that is worth waiting for.
             goes_on = self._token is token and self._core.is_running()
-            if left is None or not goes_on or not _woken(wake, left):
+            if left is None or not goes_on or not wake_ups.wait(left):
                 return False
             left = max(0.0, deadline - time.monotonic()) or None
         return True
 
-    def _wake_socket(self) -> socket.socket:
-        # Made by who uses it, so that it is the patched one where the application patched before.
-        descriptor = self._core.wake_fd()
-        return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
-
     def _run(
         self,
         token: object,
-        wake: socket.socket,
+        wake_ups: WakeUps,
         predecessors: tuple[threading.Thread, ...],
         threads: int,
     ) -> None:
-        with wake:
-            wake.settimeout(None)
+        with wake_ups:
 
             def wait() -> bool:
-                return self._token is token and bool(wake.recv(_WAKE_BYTES))
+                return self._token is token and wake_ups.wait(None)
 
             self._wait_for_turn(token, predecessors)
             if self._token is not token:
@@ -448,7 +440,7 @@ class Dispatcher(Messages):
             with self._pooled(threads, wait):
                 while True:
                     # Looked for before the last events are fetched. A predecessor may have taken
-                    # the byte for what is there.
+                    # the wake-up for what is there.
                     may_rest = self._may_rest()
                     self._work_on(token)
                     if (may_rest and self._rest(token)) or not wait():
@@ -457,7 +449,7 @@ class Dispatcher(Messages):
     def _wait_for_turn(self, token: object, predecessors: tuple[threading.Thread, ...]) -> None:
         """Wait for threads that were stopped in the middle of a handler.
 
-        Their messages come before ours, and the bytes that come until then are for them.
+        Their messages come before ours, and the wake-ups that come until then are for them.
         """
         with self._turn:
             while self._token is token and any(each in self._callers for each in predecessors):
@@ -578,13 +570,3 @@ class Dispatcher(Messages):
         with contextlib.suppress(OSError):
             wait_until_settled(storing, _STORING_TIMEOUT)
         caller.begin()
-
-
-def _woken(wake: socket.socket, timeout: float) -> bool:
-    wake.settimeout(timeout)
-    try:
-        wake.recv(_WAKE_BYTES)
-    except (TimeoutError, BlockingIOError):
-        # The second one is that of no time at all.
-        return False
-    return True

@@ -27,7 +27,9 @@ def passed_by(proxy_key: str) -> list[str]:
     """
     found = []
     if _is_foreign(socket.socket):
-        name = f"{socket.socket.__module__}.{socket.socket.__qualname__}"
+        # What is no class, such as a partial or a mock, has no name of its own.
+        kind = socket.socket if hasattr(socket.socket, "__qualname__") else type(socket.socket)
+        name = f"{kind.__module__}.{kind.__qualname__}"
         found.append(
             f"socket.socket was replaced by {name}: {_BESIDE}. For a proxy set {proxy_key}"
         )

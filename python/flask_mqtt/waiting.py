@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import _socket as _socket_module
 import asyncio
 import itertools
-import os
 import socket
 import threading
 import weakref
@@ -13,24 +13,30 @@ from typing import TYPE_CHECKING
 from ._core import Completions
 
 if TYPE_CHECKING:
-    from ._core import Delivery
+    from typing_extensions import Self
+
+    from ._core import Client as CoreClient
+    from ._core import Delivery, Waiter
+
+_WAKE_BYTES = 4096
 
 
-def wait_for(descriptor: int, timeout: float | None = None) -> bool:
-    """Wait until a descriptor of the core's is readable. A green thread waits as one.
+def wait_for(waiter: Waiter, timeout: float | None = None) -> bool:
+    """Wait until something has happened. A green thread waits as one.
 
     Args:
-        descriptor: It is closed at the end.
+        waiter: What the core gave for it.
         timeout: Seconds to wait; None for as long as it takes.
 
     Returns:
-        Whether it was readable in time.
+        Whether it has happened in time.
     """
-    waiter = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
-    with waiter:
-        waiter.settimeout(timeout)
+    if not _are_threads_green():
+        return waiter.wait(timeout, _handles_signals())
+    with _socket(waiter.descriptor()) as end:
+        end.settimeout(timeout)
         try:
-            waiter.recv(1)
+            end.recv(1)
         except (TimeoutError, BlockingIOError):
             return False
     return True
@@ -46,14 +52,75 @@ def wait_until_settled(delivery: Delivery, timeout: float | None) -> bool:
     Returns:
         Whether that was in time.
     """
-    completions = Completions()
-    if not delivery.listen(completions, 0):
-        return True
     try:
-        return wait_for(os.dup(completions.fileno()), timeout)
+        return wait_for(delivery.waiter(), timeout)
     finally:
-        delivery.forget(completions, 0)
         _end_with_process()
+
+
+class WakeUps:
+    """The wake-ups of a core, for the thread that calls its handlers, of whatever kind that is."""
+
+    def __init__(self, core: CoreClient) -> None:
+        """Begin. There is one for a core at a time.
+
+        Args:
+            core: What wakes.
+        """
+        self._core = core
+        # Looked up now, so that it is the patched one where the application patched before.
+        self._end = _socket(core.wake_fd()) if _are_threads_green() else None
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait for one.
+
+        Args:
+            timeout: Seconds to wait; None for as long as it takes.
+
+        Returns:
+            Whether it came in time.
+        """
+        if self._end is None:
+            return self._core.wait(timeout, _handles_signals())
+        self._end.settimeout(timeout)
+        try:
+            return bool(self._end.recv(_WAKE_BYTES))
+        except (TimeoutError, BlockingIOError):
+            # The second one is that of no time at all.
+            return False
+
+    def __enter__(self) -> Self:
+        """Use it for a while."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Do as `close`."""
+        self.close()
+
+    def close(self) -> None:
+        """Give back what it has."""
+        if self._end is not None:
+            self._end.close()
+
+
+def _are_threads_green() -> bool:
+    """Whether threads are those of eventlet, gevent or the like, which wait at a patched socket.
+
+    An ordinary thread waits in the core, which takes no descriptor, and would hold up green ones.
+    """
+    kind = socket.socket
+    # Not so is what a test puts in its place, and what PySocks does.
+    return isinstance(kind, type) and not issubclass(kind, _socket_module.socket)
+
+
+def _handles_signals() -> bool:
+    """Whether this is the thread in which Python calls the handlers of signals."""
+    main = threading.main_thread()
+    return threading.get_ident() == main.ident or threading.get_native_id() == main.native_id
+
+
+def _socket(descriptor: int) -> socket.socket:
+    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
 
 
 def process_ends() -> None:

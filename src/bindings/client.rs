@@ -1,6 +1,6 @@
 //! `_core.Client`: the handle of a client.
 
-use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{IntoRawFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -17,6 +17,7 @@ use super::message::MQTTMessage;
 use super::options::{ConnectOptions, limit};
 use super::properties::from_python;
 use super::stats;
+use super::waiter::{Waiter, wait};
 use crate::core::client::Client as CoreClient;
 use crate::core::delivery::Delivery as CoreDelivery;
 use crate::core::error::{Error, ReturnCode};
@@ -26,11 +27,10 @@ use crate::core::qos::Qos;
 
 static CLIENTS: AtomicU64 = AtomicU64::new(0);
 
-/// An MQTT client. No call waits.
+/// An MQTT client. No call waits but `wait`, and `connect` while a file is opened.
 #[pyclass(module = "flask_mqtt._core", frozen, weakref)]
 pub struct Client {
     core: CoreClient,
-    wake: OwnedFd,
     /// Tells clients apart.
     number: u64,
     /// [`forks`] of the process that may use it.
@@ -66,31 +66,38 @@ type Requested<'py> = (Bound<'py, PyAny>, Option<u16>);
 #[pymethods]
 impl Client {
     #[new]
-    fn new() -> PyResult<Self> {
-        Ok(Self::of(CoreClient::new().map_err(system)?, forks()))
+    fn new() -> Self {
+        Self::of(CoreClient::new(), forks())
     }
 
     /// A client for a process that is about to be forked: with the same subscriptions, and without a
     /// connection or messages.
-    fn heir(&self) -> PyResult<Self> {
-        Ok(Self::of(self.core.heir().map_err(system)?, forks() + 1))
+    fn heir(&self) -> Self {
+        Self::of(self.core.heir(), forks() + 1)
     }
 
-    /// A descriptor that becomes readable when there are events. It belongs to the caller.
+    /// Waits for events as a thread, for so many seconds at most where there is a number. Returns
+    /// whether there may be some. `signals` is that of `Waiter.wait`.
+    fn wait(&self, py: Python<'_>, timeout: Option<f64>, signals: bool) -> PyResult<bool> {
+        wait(py, timeout, signals, |timeout| self.core.wait(timeout))
+    }
+
+    /// A descriptor from which a byte can be read when there may be events. It belongs to the caller;
+    /// one that was given out before reads as closed.
     fn wake_fd(&self) -> PyResult<RawFd> {
-        Ok(self.wake.try_clone().map_err(system)?.into_raw_fd())
+        Ok(self.core.wake_descriptor().map_err(system)?.into_raw_fd())
     }
 
-    /// Starts connecting, and returns a descriptor that reads as closed when the first attempt is
-    /// over, if `report_first`. With `for_good` others follow that one if it fails; without, they do
-    /// where there was a connection, or one was tried.
+    /// Starts connecting, and returns a wait that is over when the first attempt is, if
+    /// `report_first`. With `for_good` others follow that one if it fails; without, they do where there
+    /// was a connection, or one was tried.
     fn connect(
         &self,
         py: Python<'_>,
         options: ConnectOptions<'_>,
         report_first: bool,
         for_good: bool,
-    ) -> PyResult<RawFd> {
+    ) -> PyResult<Waiter> {
         let options = options.into_core()?;
         // Opening the file that messages are kept in may take a moment.
         let connect = || {
@@ -100,13 +107,13 @@ impl Client {
                 self.core.connect(options, report_first)
             }
         };
-        Ok(py.detach(connect).map_err(to_python)?.into_raw_fd())
+        py.detach(connect).map(Waiter::new).map_err(to_python)
     }
 
-    /// Has the file that messages are kept in written and closed. Returns a descriptor that reads as
-    /// closed when that is done, or `None` where there is no file.
-    fn close_file(&self) -> PyResult<Option<RawFd>> {
-        Ok(self.core.close_file().map_err(system)?.map(IntoRawFd::into_raw_fd))
+    /// Has the file that messages are kept in written and closed. Returns a wait that is over
+    /// when that is done, or `None` where there is no file.
+    fn close_file(&self) -> Option<Waiter> {
+        self.core.close_file().map(Waiter::new)
     }
 
     /// Whether messages are kept in a file.
@@ -125,17 +132,16 @@ impl Client {
         self.core.outcome().transpose().map(|outcome| outcome.is_some()).map_err(failed)
     }
 
-    /// Ends the connection with a DISCONNECT. Returns a descriptor that reads as closed when that is
-    /// done, or `None` where there was nothing to end.
+    /// Ends the connection with a DISCONNECT. Returns a wait that is over when that is done, or `None`
+    /// where there was nothing to end.
     fn disconnect(
         &self,
         report: bool,
         reason: u8,
         properties: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Option<RawFd>> {
+    ) -> PyResult<Option<Waiter>> {
         let properties = from_python(properties, Place::Disconnect)?;
-        let ended = self.core.disconnect(report, reason, properties).map_err(system)?;
-        Ok(ended.map(IntoRawFd::into_raw_fd))
+        Ok(self.core.disconnect(report, reason, properties).map(Waiter::new))
     }
 
     /// Chooses whether `EVENT_ATTEMPT` comes before each attempt to connect, except the one that
@@ -272,14 +278,14 @@ impl Client {
         events::to_list(py, self.core.take(most))
     }
 
-    /// Makes the descriptor of `wake_fd` readable.
+    /// Ends a wait for events.
     fn wake(&self) {
         self.core.wake();
     }
 
-    /// A descriptor that reads as closed when what waits for the broker got less.
-    fn room(&self) -> PyResult<RawFd> {
-        Ok(self.core.room().map_err(system)?.into_raw_fd())
+    /// A wait that is over when what waits for the broker got less.
+    fn room(&self) -> Waiter {
+        Waiter::new(self.core.room())
     }
 
     /// Whether nothing can come of waiting for room before handlers go on.
@@ -314,9 +320,9 @@ impl Client {
 }
 
 impl Client {
-    fn of((core, wake): (CoreClient, OwnedFd), forks: u32) -> Self {
+    fn of(core: CoreClient, forks: u32) -> Self {
         let number = CLIENTS.fetch_add(1, Ordering::Relaxed);
-        Self { core, wake, number, forks, infos: PyOnceLock::new() }
+        Self { core, number, forks, infos: PyOnceLock::new() }
     }
 
     fn info<'py>(

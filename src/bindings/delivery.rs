@@ -11,6 +11,7 @@ use pyo3::types::PyType;
 
 use super::codes::member;
 use super::error::system;
+use super::waiter::Waiter;
 use crate::core::completions::Completions as CoreCompletions;
 use crate::core::delivery::{Delivery as CoreDelivery, State};
 use crate::core::error::ReturnCode;
@@ -19,7 +20,7 @@ static FORKS: AtomicU32 = AtomicU32::new(0);
 
 static MESSAGE_INFO: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
-/// The waits of an event loop or of a thread.
+/// The waits of an event loop.
 #[pyclass(module = "flask_mqtt._core", frozen)]
 pub struct Completions(Arc<CoreCompletions>);
 
@@ -98,6 +99,12 @@ impl Delivery {
     fn listen(&self, completions: &Completions, number: u64) -> PyResult<bool> {
         self.check_process()?;
         Ok(self.core.listen(&completions.0, number))
+    }
+
+    /// A thread's wait for the same.
+    fn waiter(&self) -> PyResult<Waiter> {
+        self.check_process()?;
+        Ok(Waiter::new(self.core.waiter()))
     }
 
     /// Undoes `listen`.

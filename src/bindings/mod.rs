@@ -1,7 +1,7 @@
 //! The module `flask_mqtt._core`: signatures, conversions and calls. Nothing is decided here.
 //!
-//! No function releases the GIL, because none waits: what has to be waited for is a descriptor that
-//! Python reads from. The core's locks are held for bounded work by threads that never need the GIL.
+//! The GIL is released by what waits: `wait` of a client and of a waiter, and by what opens a file. The
+//! core's locks are held for bounded work by threads that never need the GIL.
 
 mod client;
 mod codes;
@@ -14,6 +14,7 @@ mod options;
 mod properties;
 mod stats;
 mod url;
+mod waiter;
 
 use pyo3::prelude::*;
 
@@ -53,6 +54,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<matcher::Routes>()?;
     module.add_class::<message::MQTTMessage>()?;
     module.add_class::<properties::Properties>()?;
+    module.add_class::<waiter::Waiter>()?;
     module.add_function(wrap_pyfunction!(delivery::forked, module)?)?;
     module.add_function(wrap_pyfunction!(reason_name, module)?)?;
     module.add_function(wrap_pyfunction!(topic_matches_sub, module)?)?;

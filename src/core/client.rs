@@ -1,5 +1,5 @@
-//! The handle that the bindings hold. Every call returns at once: what has to be waited for is a
-//! descriptor to read from (see [`super::signal`]).
+//! The handle that the bindings hold. Every call returns at once, but for [`Client::wait`]: what has to
+//! be waited for is a [waiter](super::waiter).
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,7 +13,6 @@ use tokio::sync::watch;
 use super::connection::run;
 use super::delivery::Delivery;
 use super::error::{Error, ReturnCode};
-use super::inbox::Inbox;
 use super::options::ConnectOptions;
 use super::packet::Subscription;
 use super::property::Properties;
@@ -26,6 +25,7 @@ use super::store::Store;
 use super::task::{First, Stop, Task};
 use super::transport::check;
 use super::unanswered::advise;
+use super::waiter::Waiter;
 
 /// How long a file that is being closed is waited for where it is to be opened again.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -69,12 +69,16 @@ pub struct Client {
     store: Mutex<Option<Store>>,
 }
 
+impl Default for Client {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Client {
-    /// A client without a connection, and the descriptor that becomes readable when there are events.
-    ///
-    /// # Errors
-    /// The process has no descriptors left.
-    pub fn new() -> io::Result<(Self, OwnedFd)> {
+    /// A client without a connection.
+    #[must_use]
+    pub fn new() -> Self {
         let options = Arc::new(ConnectOptions::new("localhost", 1883));
         Self::with_session(Session::new(options, Instant::now()))
     }
@@ -82,25 +86,21 @@ impl Client {
     /// A client for a process that is about to be forked, made before: in the child, what this one
     /// shares with its I/O thread may be locked for ever. It has what is subscribed to; the connection
     /// and the messages stay here.
-    ///
-    /// # Errors
-    /// The process has no descriptors left.
-    pub fn heir(&self) -> io::Result<(Self, OwnedFd)> {
+    #[must_use]
+    pub fn heir(&self) -> Self {
         let session = self.shared.lock().heir(Instant::now());
         Self::with_session(session)
     }
 
-    fn with_session(session: Session) -> io::Result<(Self, OwnedFd)> {
-        let (inbox, wake) = Inbox::new()?;
-        let shared = Shared::new(session, inbox);
-        let shared = Arc::new(shared);
-        Ok((Self { shared, running: Mutex::new(None), store: Mutex::new(None) }, wake))
+    fn with_session(session: Session) -> Self {
+        let shared = Arc::new(Shared::new(session));
+        Self { shared, running: Mutex::new(None), store: Mutex::new(None) }
     }
 
     /// Starts the I/O thread, which connects and stays connected until [`Self::disconnect`]. A
     /// connection that there is ends first.
     ///
-    /// With `report_first`, the returned descriptor reads as closed when the transport is open or the
+    /// With `report_first`, the returned wait is over when the transport is open or the
     /// attempt failed; [`Self::outcome`] says which. There is no second attempt then, unless a connection
     /// was wanted already: an attempt that fails does not end what makes that again. Without, the thread
     /// goes on trying.
@@ -110,7 +110,11 @@ impl Client {
     /// [`Error::Tls`] for certificates and keys, [`Error::Persistence`] for the file that messages are kept
     /// in, which is opened here, [`Error::Io`] when no thread or descriptor can be had. A connection that
     /// there is goes on then.
-    pub fn connect(&self, options: ConnectOptions, report_first: bool) -> Result<OwnedFd, Error> {
+    pub fn connect(
+        &self,
+        options: ConnectOptions,
+        report_first: bool,
+    ) -> Result<Arc<Waiter>, Error> {
         let first = if report_first { First::Reported } else { First::Automatic };
         self.start(options, first)
     }
@@ -119,17 +123,17 @@ impl Client {
     ///
     /// # Errors
     /// Those of [`Self::connect`].
-    pub fn connect_for_good(&self, options: ConnectOptions) -> Result<OwnedFd, Error> {
+    pub fn connect_for_good(&self, options: ConnectOptions) -> Result<Arc<Waiter>, Error> {
         self.start(options, First::ReportedOfMany)
     }
 
-    fn start(&self, options: ConnectOptions, first: First) -> Result<OwnedFd, Error> {
+    fn start(&self, options: ConnectOptions, first: First) -> Result<Arc<Waiter>, Error> {
         options.validate()?;
         check(&options)?;
         self.open_file(&options)?;
         // Everything that may fail comes before the connection that there is.
         let opened = Arc::new(Outcome::default());
-        let waiter = opened.waiter()?;
+        let waiter = opened.waiter();
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let (stop, stopped) = watch::channel(Stop::No);
         let done = Arc::new(Signal::default());
@@ -194,7 +198,7 @@ impl Client {
             Err(Error::Persistence { key, path, reason, errno: None })
         };
         if let Some(closing) = closing
-            && !closing.wait(CLOSING)?
+            && !closing.wait(CLOSING)
         {
             *self.lock_store() = Some(closing);
             return refused(key, "the client still writes what is to be kept: try again later");
@@ -208,13 +212,10 @@ impl Client {
     }
 
     /// Has the file written and closed that messages are kept in, when the connection has ended. It is
-    /// opened again by [`Self::connect`]. Returns a descriptor that reads as closed then, or `None` where
-    /// there is no file.
-    ///
-    /// # Errors
-    /// The process has no descriptors left; the file is closed all the same.
-    pub fn close_file(&self) -> io::Result<Option<OwnedFd>> {
-        self.lock_store().as_mut().map(Store::close).transpose()
+    /// opened again by [`Self::connect`]. Returns a wait that is over then, or `None` where there is no
+    /// file.
+    pub fn close_file(&self) -> Option<Arc<Waiter>> {
+        self.lock_store().as_mut().map(Store::close)
     }
 
     /// Whether messages are kept in a file: those of QoS 1 and 2 are not sent before.
@@ -244,22 +245,17 @@ impl Client {
 
     /// Sends DISCONNECT, closes the connection and stops trying.
     ///
-    /// Returns a descriptor that reads as closed when the I/O thread has ended, or `None` where there
-    /// is no I/O thread. With `report`, [`Event::Disconnected`] follows if there was a connection. The
+    /// Returns a wait that is over when the I/O thread has ended, or `None` where there is no I/O
+    /// thread. With `report`, [`Event::Disconnected`] follows if there was a connection. The
     /// reason code and the properties are for MQTT 5.
-    ///
-    /// # Errors
-    /// The process has no descriptors left; the connection ends all the same.
     pub fn disconnect(
         &self,
         report: bool,
         code: u8,
         properties: Properties,
-    ) -> io::Result<Option<OwnedFd>> {
+    ) -> Option<Arc<Waiter>> {
         let running = self.lock_running();
-        let Some(running) = running.as_ref().filter(|running| !running.thread.is_finished()) else {
-            return Ok(None);
-        };
+        let running = running.as_ref().filter(|running| !running.thread.is_finished())?;
         let waiter = running.done.waiter();
         // What the first one says may not be written yet, and holds.
         if *running.stop.borrow() == Stop::No {
@@ -268,7 +264,7 @@ impl Client {
             session.finish();
         }
         running.stop.send_replace(if report { Stop::Reported } else { Stop::Silent });
-        waiter.map(Some)
+        Some(waiter)
     }
 
     /// Chooses whether the application is asked before each attempt to connect: [`Event::Attempt`] says
@@ -360,16 +356,27 @@ impl Client {
         events
     }
 
-    /// Wakes the dispatcher.
-    pub fn wake(&self) {
-        self.shared.inbox.wake();
+    /// Waits for events, as a thread, for so long at most where there is a time. Returns whether there
+    /// may be some.
+    pub fn wait(&self, timeout: Option<Duration>) -> bool {
+        self.shared.inbox.wakeup.wait(timeout)
     }
 
-    /// A descriptor that reads as closed when what waits for the broker got less.
+    /// A descriptor from which a byte can be read when there may be events. The caller owns it.
     ///
     /// # Errors
     /// The process has no descriptors left.
-    pub fn room(&self) -> io::Result<OwnedFd> {
+    pub fn wake_descriptor(&self) -> io::Result<OwnedFd> {
+        self.shared.inbox.wakeup.descriptor()
+    }
+
+    /// Wakes the dispatcher.
+    pub fn wake(&self) {
+        self.shared.inbox.wakeup.give();
+    }
+
+    /// A wait that is over when what waits for the broker got less.
+    pub fn room(&self) -> Arc<Waiter> {
         self.shared.room.waiter()
     }
 
@@ -499,7 +506,7 @@ impl Drop for End {
         // The file may have waited for the end of the connection.
         self.shared.bell.ring();
         self.done.give_for_good();
-        self.shared.inbox.wake();
+        self.shared.inbox.wakeup.give();
         // Who hears of the last attempt finds no thread any more.
         self.opened.give_up();
     }

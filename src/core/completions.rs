@@ -1,7 +1,7 @@
 //! What somebody waits for in many places at once, as a list of what is over.
 //!
-//! As with a [signal](super::signal), who waits reads from a socket. One pair of sockets serves any number
-//! of waits, so that a thousand of an event loop's cost no thread and no more descriptors.
+//! Who waits reads from a socket, as an event loop can watch nothing else. One pair of sockets serves any
+//! number of waits, so that a thousand of them cost no thread and no more descriptors.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};

@@ -5,11 +5,12 @@
 //! each of them ends is known until then.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::completions::Completions;
 use super::error::ReturnCode;
 use super::reason::{NOT_AUTHORIZED, PACKET_TOO_LARGE, QOS_NOT_SUPPORTED, RETAIN_NOT_SUPPORTED};
+use super::waiter::Waiter;
 
 /// The steps of a message with a progress of its own.
 const STORED: u64 = 1;
@@ -54,13 +55,31 @@ struct Inner {
     /// What became of everything that was not reached.
     end: Option<State>,
     /// Who waits, by the position that is waited for.
-    waiting: BTreeMap<u64, Vec<Waiter>>,
+    waiting: BTreeMap<u64, Vec<Waiting>>,
 }
 
+/// Who waits: one of the waits of an event loop, or a thread that may have given up.
 #[derive(Debug)]
-struct Waiter {
-    completions: Arc<Completions>,
-    number: u64,
+enum Waiting {
+    Loop { completions: Arc<Completions>, number: u64 },
+    Thread(Weak<Waiter>),
+}
+
+impl Waiting {
+    fn wake(&self) {
+        match self {
+            Self::Loop { completions, number } => completions.push(*number),
+            Self::Thread(waiter) => {
+                if let Some(waiter) = waiter.upgrade() {
+                    waiter.wake();
+                }
+            }
+        }
+    }
+
+    fn is_given_up(&self) -> bool {
+        matches!(self, Self::Thread(waiter) if waiter.strong_count() == 0)
+    }
 }
 
 impl Inner {
@@ -93,10 +112,8 @@ impl Record {
     }
 }
 
-fn wake(waiting: BTreeMap<u64, Vec<Waiter>>) {
-    for waiter in waiting.into_values().flatten() {
-        waiter.completions.push(waiter.number);
-    }
+fn wake(waiting: BTreeMap<u64, Vec<Waiting>>) {
+    waiting.into_values().flatten().for_each(|waiting| waiting.wake());
 }
 
 /// How far messages have come, told by the session. What is not reached when it is dropped is lost.
@@ -191,21 +208,39 @@ impl Delivery {
         if inner.state(self.position) != State::Pending {
             return false;
         }
-        let waiter = Waiter { completions: completions.clone(), number };
-        inner.waiting.entry(self.position).or_default().push(waiter);
+        let waiting = Waiting::Loop { completions: completions.clone(), number };
+        inner.waiting.entry(self.position).or_default().push(waiting);
         true
     }
 
     /// Undoes [`Self::listen`], for who gave up.
     pub fn forget(&self, completions: &Arc<Completions>, number: u64) {
         let mut inner = self.record.lock();
-        if let Some(waiters) = inner.waiting.get_mut(&self.position) {
-            waiters.retain(|waiter| {
-                waiter.number != number || !Arc::ptr_eq(&waiter.completions, completions)
+        if let Some(waiting) = inner.waiting.get_mut(&self.position) {
+            waiting.retain(|each| match each {
+                Waiting::Loop { completions: others, number: other } => {
+                    *other != number || !Arc::ptr_eq(others, completions)
+                }
+                Waiting::Thread(_) => true,
             });
-            if waiters.is_empty() {
+            if waiting.is_empty() {
                 inner.waiting.remove(&self.position);
             }
         }
+    }
+
+    /// A wait that is over when there is nothing more to wait for, as with [`Self::listen`]. Who drops
+    /// it has given up.
+    pub fn waiter(&self) -> Arc<Waiter> {
+        let waiter = Arc::new(Waiter::default());
+        let mut inner = self.record.lock();
+        if inner.state(self.position) == State::Pending {
+            let waiting = inner.waiting.entry(self.position).or_default();
+            waiting.retain(|each| !each.is_given_up());
+            waiting.push(Waiting::Thread(Arc::downgrade(&waiter)));
+        } else {
+            waiter.wake();
+        }
+        waiter
     }
 }

@@ -1,8 +1,8 @@
 //! The MQTT client without Python.
 //!
 //! Imports run one way: `reason` ← `error` ← `topic`, `qos`, `property` ← `options` ← `packet`; `error`,
-//! `completions` ← `delivery`; `qos` ← `stats`; `packet`, `delivery`, `stats` ← `session` ← `bell`, `inbox`,
-//! `inquiry`, `signal` ← `shared` ← `task`, `store`; `session` ← `failure`; `inbox` ← `pause`; `options` ← `url`,
+//! `completions`, `waiter` ← `delivery`; `waiter` ← `signal`; `wakeup` ← `inbox`; `qos` ← `stats`; `packet`,
+//! `delivery`, `stats` ← `session` ← `bell`, `inbox`, `inquiry`, `signal` ← `shared` ← `task`, `store`; `session` ← `failure`; `inbox` ← `pause`; `options` ← `url`,
 //! `unanswered` ← `transport`; `pause`, `shared`, `transport` ← `link`; `failure`, `link`, `task` ← `connection`;
 //! `connection`, `store` ← `client`.
 #![forbid(unsafe_code)]
@@ -33,3 +33,5 @@ pub mod topic;
 mod transport;
 mod unanswered;
 pub mod url;
+pub mod waiter;
+pub mod wakeup;

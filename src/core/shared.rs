@@ -1,9 +1,7 @@
 //! What the application's threads and the I/O thread share.
 
 use std::collections::VecDeque;
-use std::io;
-use std::os::fd::OwnedFd;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use tokio::sync::Notify;
@@ -16,6 +14,7 @@ use super::packet::Incoming;
 use super::session::{Event, Session};
 use super::signal::Signal;
 use super::stats::Stats;
+use super::waiter::Waiter;
 
 /// Bytes of messages from which on the rest of what was read waits until there is room.
 const MOST_AT_ONCE: usize = 1024 * 1024;
@@ -39,10 +38,10 @@ pub struct Shared {
 
 impl Shared {
     /// A session and the way of its events to the dispatcher.
-    pub fn new(session: Session, inbox: Inbox) -> Self {
+    pub fn new(session: Session) -> Self {
         Self {
             session: Mutex::new(session),
-            inbox,
+            inbox: Inbox::default(),
             outgoing: Notify::new(),
             bell: Bell::default(),
             room: Signal::default(),
@@ -155,11 +154,8 @@ impl Outcome {
         *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
     }
 
-    /// A descriptor that reads as closed when it is known, or when nobody will say it any more.
-    ///
-    /// # Errors
-    /// The process has no descriptors left.
-    pub fn waiter(&self) -> io::Result<OwnedFd> {
+    /// A wait that is over when it is known, or when nobody will say it any more.
+    pub fn waiter(&self) -> Arc<Waiter> {
         self.done.waiter()
     }
 

@@ -11,7 +11,7 @@ use super::*;
 fn a_forked_child_lets_go_of_its_parents_client_without_a_lock() {
     let path = std::env::temp_dir().join(format!("mqtt-client-{}", std::process::id()));
     let persistence = Persistence { path: path.clone(), fsync: Fsync::Normal };
-    let (client, _wake) = Client::new().unwrap();
+    let client = Client::new();
     let store = Store::open(&client.shared, &persistence, "persistence").unwrap();
     *client.store.lock().unwrap() = Some(store.as_if_inherited());
     let shared = client.shared.clone();

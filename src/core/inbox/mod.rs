@@ -3,9 +3,6 @@
 mod queue;
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -16,6 +13,7 @@ use self::queue::Queue;
 use super::options::Limits;
 use super::session::Event;
 use super::stats::Waiting;
+use super::wakeup::Wakeup;
 
 /// Bytes after which a batch ends, so that what was fetched and waits for its handler is bounded too.
 const BATCH_BYTES: usize = 1024 * 1024;
@@ -43,25 +41,24 @@ pub struct Inbox {
     /// Whether so many reports wait that nothing may make more of them, until half of them are gone.
     /// Written under the lock, and read without it: `publish` looks each time.
     crowded: AtomicBool,
-    /// A byte is written when the queue was empty, so that the dispatcher wakes.
-    wake: UnixStream,
+    /// Given when the queue was empty, so that the dispatcher wakes.
+    pub wakeup: Wakeup,
     /// Given when there is room again after there was none.
     room: Notify,
 }
 
-impl Inbox {
-    /// An inbox, and the descriptor that becomes readable when there is something in it.
-    ///
-    /// # Errors
-    /// The process has no descriptors left.
-    pub fn new() -> io::Result<(Self, OwnedFd)> {
-        let (ours, theirs) = UnixStream::pair()?;
-        ours.set_nonblocking(true)?;
-        let queue = Mutex::new(Queue::new(&Limits::default()));
-        let crowded = AtomicBool::new(false);
-        Ok((Self { queue, crowded, wake: ours, room: Notify::new() }, theirs.into()))
+impl Default for Inbox {
+    fn default() -> Self {
+        Self {
+            queue: Mutex::new(Queue::new(&Limits::default())),
+            crowded: AtomicBool::new(false),
+            wakeup: Wakeup::default(),
+            room: Notify::new(),
+        }
     }
+}
 
+impl Inbox {
     /// Sets how many messages, and bytes of them, may wait, and what happens to more.
     pub fn set_limits(&self, limits: &Limits) {
         self.lock().set_limits(limits);
@@ -88,14 +85,8 @@ impl Inbox {
         }
         drop(queue);
         if was_empty {
-            self.wake();
+            self.wakeup.give();
         }
-    }
-
-    /// Wakes the dispatcher though nothing may have happened.
-    pub fn wake(&self) {
-        // A full socket buffer means that the dispatcher has been woken often enough.
-        let _ = (&self.wake).write(&[1]);
     }
 
     /// Moves out up to `most` events, the oldest first, and not much more than a mebibyte of them. A
@@ -170,7 +161,7 @@ impl Inbox {
         let told = due && queue.end_spell();
         drop(queue);
         if told {
-            self.wake();
+            self.wakeup.give();
         }
     }
 

@@ -7,9 +7,6 @@
 mod database;
 mod rows;
 
-use std::io::{self, Read};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +16,7 @@ use super::options::Persistence;
 use super::session::{Event, LogLevel, Operation, Session};
 use super::shared::Shared;
 use super::signal::Signal;
+use super::waiter::Waiter;
 
 /// When to try again what could not be stored.
 const RETRY: Duration = Duration::from_secs(1);
@@ -95,11 +93,8 @@ impl Store {
         self.closing || self.done.is_over()
     }
 
-    /// Has what is left written and the file closed. Returns a descriptor that reads as closed then.
-    ///
-    /// # Errors
-    /// The process has no descriptors left; the file is closed all the same.
-    pub fn close(&mut self) -> io::Result<OwnedFd> {
+    /// Has what is left written and the file closed. Returns a wait that is over then.
+    pub fn close(&mut self) -> Arc<Waiter> {
         self.closing = true;
         let waiter = self.done.waiter();
         self.shared.bell.finish();
@@ -107,15 +102,8 @@ impl Store {
     }
 
     /// Waits until the file is closed, but for so long at most. Returns whether it is.
-    ///
-    /// # Errors
-    /// The process has no descriptors left.
-    pub fn wait(&self, timeout: Duration) -> io::Result<bool> {
-        let mut waiter = UnixStream::from(self.done.waiter()?);
-        waiter.set_read_timeout(Some(timeout))?;
-        // It reads as closed, or the time is up.
-        let _ = waiter.read(&mut [0]);
-        Ok(self.done.is_over())
+    pub fn wait(&self, timeout: Duration) -> bool {
+        self.done.waiter().wait(Some(timeout))
     }
 }
 

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rusqlite::Connection;
 
-use super::super::inbox::Inbox;
 use super::super::options::{ConnectOptions, Fsync, Persistence};
 use super::super::packet::Publish;
 use super::super::property::{Properties, Property, Value};
@@ -65,15 +64,15 @@ fn who_waits_for_the_end_of_a_file_waits_for_a_bounded_time() {
     let place = Place::new("wait");
     let now = Instant::now();
     let session = Session::new(Arc::new(ConnectOptions::new("localhost", 1883)), now);
-    let shared = Arc::new(Shared::new(session, Inbox::new().unwrap().0));
+    let shared = Arc::new(Shared::new(session));
     let persistence = Persistence { path: place.0.clone(), fsync: Fsync::Normal };
     let mut store = Store::open(&shared, &persistence, "persistence").unwrap();
     shared.call(|session| session.opened(now, now));
-    store.close().unwrap();
-    assert!(!store.wait(Duration::from_millis(10)).unwrap(), "there is a connection");
+    store.close();
+    assert!(!store.wait(Duration::from_millis(10)), "there is a connection");
     shared.call(Session::lost);
     shared.bell.ring();
-    assert!(store.wait(Duration::from_secs(10)).unwrap());
+    assert!(store.wait(Duration::from_secs(10)));
 }
 
 #[test]

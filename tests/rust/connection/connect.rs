@@ -12,7 +12,7 @@ use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::Event;
 use rumqttc::mqttbytes::v4::Packet;
 
-use super::support::{App, Broker, wait_closed, wait_for};
+use super::support::{App, Broker, wait_for, wait_over};
 
 /// A port that nothing listens on.
 fn closed_port() -> ConnectOptions {
@@ -42,7 +42,7 @@ fn a_closed_port_is_reported_and_there_is_no_second_attempt() {
     let Error::Connect { source, .. } = &error else { panic!("{error}") };
     assert_eq!(source.kind(), ErrorKind::ConnectionRefused);
     wait_for("the thread's end", || {
-        app.client.disconnect(false, 0, Properties::default()).unwrap().is_none().then_some(())
+        app.client.disconnect(false, 0, Properties::default()).is_none().then_some(())
     });
     assert_eq!(app.client.take(10), []);
 }
@@ -127,7 +127,7 @@ fn connect_while_the_client_waits_to_try_again_does_not_wait() {
     let _waiter = app.client.connect(closed_port(), false).unwrap();
     app.wait(|event| matches!(event, Event::Notice { .. }));
     let waiter = app.client.connect(broker.options(), true).unwrap();
-    assert!(wait_closed(waiter) < Duration::from_millis(500));
+    assert!(wait_over(&waiter) < Duration::from_millis(500));
     broker.accept();
 }
 

@@ -3,6 +3,7 @@
 use super::values::ended;
 use flask_mqtt_core::core::property::Properties;
 use std::io::Read;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use flask_mqtt_core::core::error::ReturnCode;
@@ -10,7 +11,7 @@ use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::Event;
 use rumqttc::mqttbytes::v4::Packet;
 
-use super::support::{App, Broker, publish, wait_closed, wait_for};
+use super::support::{App, Broker, publish, wait_for, wait_over};
 
 const PROMPT: Duration = Duration::from_secs(1);
 
@@ -33,7 +34,7 @@ fn a_disconnect_is_the_last_packet_after_everything_that_was_published() {
 fn a_silent_disconnect_reports_nothing() {
     let broker = Broker::new();
     let (app, mut connection) = App::connected(&broker, broker.options());
-    wait_closed(app.client.disconnect(false, 0, Properties::default()).unwrap().unwrap());
+    wait_over(&app.client.disconnect(false, 0, Properties::default()).unwrap());
     assert_eq!(connection.read_to_end(), [Packet::Disconnect]);
     assert_eq!(app.client.take(10), []);
 }
@@ -44,14 +45,14 @@ fn a_second_disconnect_has_nothing_to_do() {
     let (app, _connection) = App::connected(&broker, broker.options());
     app.disconnect();
     wait_for("the thread's end", || {
-        app.client.disconnect(true, 0, Properties::default()).unwrap().is_none().then_some(())
+        app.client.disconnect(true, 0, Properties::default()).is_none().then_some(())
     });
     assert_eq!(app.client.take(10), [ended(ReturnCode::Success)]);
 }
 
 #[test]
 fn without_a_connection_there_is_nothing_to_disconnect() {
-    assert!(App::new().client.disconnect(true, 0, Properties::default()).unwrap().is_none());
+    assert!(App::new().client.disconnect(true, 0, Properties::default()).is_none());
 }
 
 #[test]
@@ -90,8 +91,8 @@ fn a_broker_that_never_stops_sending_gets_a_disconnect() {
 fn dropping_the_client_says_good_bye_and_ends_its_thread() {
     let broker = Broker::new();
     let (app, mut connection) = App::connected(&broker, broker.options());
-    let App { client, mut wake } = app;
-    drop(client);
+    let mut wake = UnixStream::from(app.client.wake_descriptor().unwrap());
+    drop(app);
     assert_eq!(connection.read_to_end(), [Packet::Disconnect]);
     // The thread holds the other end until it is over.
     wake.read_to_end(&mut Vec::new()).unwrap();
@@ -103,7 +104,7 @@ fn dropping_a_client_that_waits_to_try_again_ends_its_thread() {
     let options = Broker::new().options();
     let _waiter = app.client.connect(options, false).unwrap();
     app.wait(|event| matches!(event, Event::Notice { .. }));
-    let App { client, mut wake } = app;
-    drop(client);
+    let mut wake = UnixStream::from(app.client.wake_descriptor().unwrap());
+    drop(app);
     wake.read_to_end(&mut Vec::new()).unwrap();
 }

@@ -1,6 +1,5 @@
 //! When the I/O thread ends by itself, and what is heard of attempts that failed.
 
-use std::io::Read;
 use std::time::Duration;
 
 use super::values::ended;
@@ -55,13 +54,10 @@ fn a_client_runs_from_connect_to_the_end_of_its_thread() {
 fn the_dispatcher_is_woken_when_the_thread_has_ended() {
     let broker = Broker::new();
     let (app, _connection) = App::connected(&broker, broker.options());
-    app.wake.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-    let mut wake = &app.wake;
     // What came before.
-    while wake.read(&mut [0; 64]).is_ok() {}
+    while app.client.wait(Some(Duration::from_millis(200))) {}
     app.client.disconnect(false, 0, Properties::default()).unwrap();
-    wake.set_read_timeout(Some(super::support::PATIENCE)).unwrap();
-    assert_eq!(wake.read(&mut [0; 64]).unwrap(), 1);
+    assert!(app.client.wait(Some(super::support::PATIENCE)));
     assert!(!app.client.is_running());
 }
 

@@ -1,14 +1,14 @@
 //! Bounds and order: what happens when one side is slower than the other.
 
 use super::values::published;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 
 use flask_mqtt_core::core::error::ReturnCode;
 use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::Event;
 use rumqttc::mqttbytes::v4::Packet;
 
-use super::support::{App, Broker, Connection, PINGRESP, publish, wait_closed};
+use super::support::{App, Broker, Connection, PATIENCE, PINGRESP, publish, wait_over};
 
 /// Sends large messages until the client takes no more. Returns how many were sent, the last one
 /// perhaps in part, and the rest of that one.
@@ -78,12 +78,12 @@ fn publishing_is_bounded_and_there_is_room_again_when_the_broker_reads() {
     app.fill();
     let reader = std::thread::spawn(move || connection.read_to_end());
     let code = loop {
-        let room = app.client.room().unwrap();
+        let room = app.client.room();
         let (code, ..) = app.client.publish("t", b"x", Qos::AtMostOnce, false, None).unwrap();
         if code != ReturnCode::Again {
             break code;
         }
-        wait_closed(room);
+        wait_over(&room);
     };
     assert_eq!(code, ReturnCode::Success);
     app.disconnect();
@@ -100,22 +100,22 @@ fn a_confirmation_makes_room_too() {
     assert!(matches!(connection.read(), Some(Packet::Publish(_))));
     let (code, ..) = app.client.publish("t", b"y", Qos::AtLeastOnce, false, None).unwrap();
     assert_eq!(code, ReturnCode::Again);
-    let room = app.client.room().unwrap();
+    let room = app.client.room();
     connection.send(&[0x40, 2, 0, 1]);
-    wait_closed(room);
+    wait_over(&room);
     app.wait(|event| *event == published(1));
     let (code, ..) = app.client.publish("t", b"y", Qos::AtLeastOnce, false, None).unwrap();
     assert_eq!(code, ReturnCode::Success);
 }
 
 #[test]
-fn events_are_taken_in_order_and_a_byte_says_that_there_are_some() {
+fn events_are_taken_in_order_and_a_wake_up_says_that_there_are_some() {
     let broker = Broker::new();
-    let (mut app, mut connection) = App::connected(&broker, broker.options());
-    app.wake.read_exact(&mut [0]).unwrap();
+    let (app, mut connection) = App::connected(&broker, broker.options());
+    assert!(app.client.wait(Some(PATIENCE)));
     assert_eq!(app.client.take(10), []);
     connection.send(&[publish(b"a"), publish(b"b"), publish(b"c")].concat());
-    app.wake.read_exact(&mut [0]).unwrap();
+    assert!(app.client.wait(Some(PATIENCE)));
     assert_eq!(app.messages(3), [b"a", b"b", b"c"]);
 }
 
@@ -137,9 +137,9 @@ fn take_gives_the_oldest_and_not_more_than_asked_for() {
 
 #[test]
 fn a_wake_up_without_an_event_is_possible() {
-    let mut app = App::new();
+    let app = App::new();
     app.client.wake();
-    app.wake.read_exact(&mut [0]).unwrap();
+    assert!(app.client.wait(Some(PATIENCE)));
     assert_eq!(app.client.take(10), []);
 }
 

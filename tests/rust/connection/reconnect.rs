@@ -8,7 +8,7 @@ use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::Event;
 use rumqttc::mqttbytes::v4::Packet;
 
-use super::support::{App, Broker, ClosedPort, wait_closed};
+use super::support::{App, Broker, ClosedPort, wait_over};
 
 #[test]
 fn a_lost_connection_is_made_again_and_what_was_unconfirmed_is_sent_again() {
@@ -144,7 +144,7 @@ fn the_first_attempt_is_the_last_one_unless_others_are_wanted() {
     let app = App::new();
     app.connect(options.clone()).unwrap_err();
     assert!(!app.client.is_running());
-    wait_closed(app.client.connect_for_good(options).unwrap());
+    wait_over(&app.client.connect_for_good(options).unwrap());
     app.client.outcome().unwrap().unwrap_err();
     assert!(app.client.is_wanted());
     app.wait(|event| *event == Event::ConnectFailed);

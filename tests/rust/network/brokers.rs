@@ -9,7 +9,7 @@ use flask_mqtt_core::core::session::Event;
 use rumqttc::mqttbytes::v4::Packet;
 
 use super::servers::{MOMENT, nobody, silent, websocket};
-use super::support::{App, Broker, wait_closed};
+use super::support::{App, Broker, wait_over};
 
 /// Less than the delay after a round.
 const AT_ONCE: Duration = Duration::from_millis(700);
@@ -134,7 +134,7 @@ fn a_disconnect_ends_the_round() {
     let app = App::new();
     let _waiter = app.client.connect(options, false).unwrap();
     let start = Instant::now();
-    wait_closed(app.client.disconnect(true, 0, Properties::default()).unwrap().unwrap());
+    wait_over(&app.client.disconnect(true, 0, Properties::default()).unwrap());
     assert!(start.elapsed() < AT_ONCE);
 }
 

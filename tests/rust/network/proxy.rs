@@ -205,7 +205,7 @@ fn all_steps_share_one_timeout() {
     // So much of the time is gone when the next step begins.
     std::thread::sleep(timeout * 4 / 5);
     stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
-    super::support::wait_closed(waiter);
+    super::support::wait_over(&waiter);
     let elapsed = start.elapsed();
     assert!(elapsed < timeout * 3 / 2, "{elapsed:?}");
     let text = app.client.outcome().unwrap().unwrap_err().to_string();

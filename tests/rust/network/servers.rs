@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message, WebSocket, accept_hdr};
 
-use super::support::{ACCEPTED, App, PATIENCE, wait_closed};
+use super::support::{ACCEPTED, App, PATIENCE, wait_over};
 
 /// Options for a websocket.
 pub fn websocket(port: u16) -> ConnectOptions {
@@ -31,7 +31,7 @@ pub fn connect<T>(
 ) -> (Result<(), Error>, T) {
     let waiter = app.client.connect(options, true).unwrap();
     let served = serve();
-    wait_closed(waiter);
+    wait_over(&waiter);
     (app.client.outcome().expect("the attempt is over"), served)
 }
 

@@ -5,8 +5,6 @@
 use flask_mqtt_core::core::property::Properties;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -16,6 +14,7 @@ use flask_mqtt_core::core::options::{ConnectOptions, Protocol};
 use flask_mqtt_core::core::packet::{Alias, PublishRef, encode_publish};
 use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::{End, Event};
+use flask_mqtt_core::core::waiter::Waiter;
 use rumqttc::mqttbytes::v4::{Connect, Packet};
 use tokio::net::TcpSocket;
 
@@ -37,12 +36,10 @@ pub fn wait_for<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Waits until a descriptor reads as closed, and returns how long that took.
-pub fn wait_closed(waiter: OwnedFd) -> Duration {
+/// Waits until a wait is over, and returns how long that took.
+pub fn wait_over(waiter: &Waiter) -> Duration {
     let start = Instant::now();
-    let mut waiter = UnixStream::from(waiter);
-    waiter.set_read_timeout(Some(PATIENCE)).unwrap();
-    assert_eq!(waiter.read(&mut [0]).expect("the waiter is given in time"), 0);
+    assert!(waiter.wait(Some(PATIENCE)), "the waiter is woken in time");
     start.elapsed()
 }
 
@@ -175,20 +172,16 @@ pub fn publish(payload: &[u8]) -> BytesMut {
 /// An application with a client.
 pub struct App {
     pub client: Client,
-    pub wake: UnixStream,
 }
 
 impl App {
     pub fn new() -> Self {
-        let (client, wake) = Client::new().unwrap();
-        let wake = UnixStream::from(wake);
-        wake.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { client, wake }
+        Self { client: Client::new() }
     }
 
     /// Connects, and returns what came of the first attempt.
     pub fn connect(&self, options: ConnectOptions) -> Result<(), Error> {
-        wait_closed(self.client.connect(options, true)?);
+        wait_over(&*self.client.connect(options, true)?);
         self.client.outcome().expect("the attempt is over when its waiter is given")
     }
 
@@ -238,11 +231,7 @@ impl App {
 
     /// Disconnects, and returns how long that took.
     pub fn disconnect(&self) -> Duration {
-        wait_closed(
-            self.client
-                .disconnect(true, 0, Properties::default())
-                .unwrap()
-                .expect("there is a connection"),
-        )
+        let waiter = self.client.disconnect(true, 0, Properties::default());
+        wait_over(&waiter.expect("there is a connection"))
     }
 }

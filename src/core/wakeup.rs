@@ -1,0 +1,119 @@
+//! What wakes the thread that calls handlers, again and again.
+//!
+//! As with a [waiter](super::waiter), an ordinary thread needs no descriptor, and a green thread asks for
+//! one.
+
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// A wake-up that waits until it is taken: however often it is given, it is one.
+///
+/// The lock guards the state; it is held for a look or a change, and let go of while a thread waits.
+#[derive(Debug, Default)]
+pub struct Wakeup {
+    state: Mutex<State>,
+    given: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    given: bool,
+    /// The other end of a descriptor that was asked for. It gets a byte for each wake-up.
+    socket: Option<UnixStream>,
+}
+
+impl Wakeup {
+    /// Gives it.
+    pub fn give(&self) {
+        let mut state = self.lock();
+        let is_new = !std::mem::replace(&mut state.given, true);
+        if let Some(socket) = &state.socket {
+            // A full buffer means that the reader has been woken often enough.
+            let _ = (&*socket).write(&[1]);
+        }
+        drop(state);
+        if is_new {
+            self.given.notify_one();
+        }
+    }
+
+    /// Waits for it, as a thread, for so long at most where there is a time. Returns whether it came.
+    pub fn wait(&self, timeout: Option<Duration>) -> bool {
+        let waits = |state: &mut State| !state.given;
+        let (state, given) = (self.lock(), &self.given);
+        let mut state = match timeout {
+            None => given.wait_while(state, waits).unwrap_or_else(PoisonError::into_inner),
+            Some(timeout) => {
+                let waited = given.wait_timeout_while(state, timeout, waits);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        std::mem::take(&mut state.given)
+    }
+
+    /// A descriptor from which a byte can be read for each wake-up, also for one that waits already.
+    /// The caller owns it; one that was given out before reads as closed.
+    ///
+    /// # Errors
+    /// The process has no descriptors left.
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let mut state = self.lock();
+        if std::mem::take(&mut state.given) {
+            let _ = (&ours).write(&[1]);
+        }
+        state.socket = Some(ours);
+        Ok(theirs.into())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::io::Read;
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn it_waits_until_it_is_taken_and_is_one() {
+        let wakeup = Wakeup::default();
+        assert!(!wakeup.wait(Some(Duration::ZERO)));
+        wakeup.give();
+        wakeup.give();
+        assert!(wakeup.wait(None));
+        assert!(!wakeup.wait(Some(Duration::from_millis(5))));
+    }
+
+    #[test]
+    fn it_wakes_a_thread_that_waits() {
+        let wakeup = Arc::new(Wakeup::default());
+        let waiting = wakeup.clone();
+        let thread = thread::spawn(move || waiting.wait(None));
+        wakeup.give();
+        assert!(thread.join().unwrap());
+    }
+
+    #[test]
+    fn who_has_a_descriptor_reads_bytes_from_it() {
+        let wakeup = Wakeup::default();
+        wakeup.give();
+        let mut first = UnixStream::from(wakeup.descriptor().unwrap());
+        assert_eq!(first.read(&mut [0; 9]).unwrap(), 1);
+        let mut second = UnixStream::from(wakeup.descriptor().unwrap());
+        assert_eq!(first.read(&mut [0; 9]).unwrap(), 0);
+        wakeup.give();
+        wakeup.give();
+        assert_eq!(second.read(&mut [0; 9]).unwrap(), 2);
+    }
+}
