@@ -262,6 +262,19 @@ def test_a_class_of_the_same_name_with_properties(scripted: ScriptedBroker) -> N
         assert (mqtt.transport, mqtt.proxy, mqtt.persistence) == ("road", "mine", "mine too")
 
 
+def test_a_class_may_have_topics(scripted: ScriptedBroker) -> None:
+    class Mine(Mqtt):
+        topics: dict[str, TopicQos] = {}  # noqa: RUF012 - as applications write it
+
+    with Mine(app_of(scripted)) as mine:
+        wait_until(lambda: mine.connected)
+        mine.subscribe("a", 1)
+        assert mine.topics == {"a": ("a", 1)}
+        assert not Mine.topics
+        assert mine.unsubscribe("a") is not None
+        assert not mine.topics
+
+
 def test_a_value_can_be_read_where_a_subclass_has_nothing_of_its_name() -> None:
     mqtt: Any = Mqtt()
     assert (mqtt.transport, mqtt.max_inflight) == ("tcp", 20)

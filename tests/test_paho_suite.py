@@ -61,8 +61,6 @@ FAILING: dict[str, str] = {
         test_websocket_integration.TestValidHeaders::test_successful_connection
         test_websocket_integration.TestValidHeaders::test_correct_path
         test_websocket_integration.TestValidHeaders::test_correct_auth""",
-    "files are read by connect, not by tls_set": """
-        lib.test_08_ssl_bad_cacert::test_08_ssl_bad_cacert""",
 }  # fmt: skip
 
 #: paho skips it.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable
 from types import TracebackType
@@ -22,8 +21,8 @@ from .options import Pem
 from .records import fields
 from .refusals import Refusals
 from .stats import Stats
-from .subscribeoptions import SubscribeOptions, wanted
-from .topics import Topics
+from .subscribed import Subscribed
+from .subscribeoptions import wanted
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -98,8 +97,10 @@ class Mqtt:
         self.client: Client = driving.new_client()
         self.connected = False
         self.__refusals = Refusals()
-        self.__subscribed: dict[str, tuple[TopicQos, dict[str, Any]]] = {}
-        self.__topics: dict[str, TopicQos] = Topics(self.__edited)
+        self.__subscribed = Subscribed(self.__forget)
+        if type(self).topics is not Mqtt.topics:
+            # A subclass has the name in its class.
+            self.topics = self.__subscribed.topics
         self.config_prefix = config_prefix
         #: The configuration as it was read, without what was assigned.
         self.__read = config.Config()
@@ -215,7 +216,7 @@ class Mqtt:
         values = self.__values.updated({name: getattr(self, name) for name in MIRRORS})
         # It may also have set some on the client, as with tls_set.
         settings = driving.adopt(self.client, values)
-        self.__look_through()
+        self.__subscribed.look_through()
         try:
             driving.set_up(self.client, values, settings)
             result = driving.connect(self.client, settings, later=self._connect_async)
@@ -262,7 +263,7 @@ class Mqtt:
         if rc == MQTT_ERR_SUCCESS:
             self.connected = True
             self.__refusals.end(self.__core, "Connected")
-            self.__subscribe_again(told)
+            self.__subscribed.subscribe_again(self.client, told)
         if told:
             client._call_on_connect(client, userdata, flags, rc)
         else:
@@ -271,7 +272,7 @@ class Mqtt:
     def _handle_disconnect(self, client: Client, userdata: Any, rc: int) -> None:
         told = self.__is_told("on_disconnect")
         self.connected = False
-        self.__look_through()
+        self.__subscribed.look_through()
         if told:
             client._call_on_disconnect(client, userdata, rc)
         else:
@@ -308,46 +309,15 @@ class Mqtt:
         It is the application's own: an entry that it puts in, takes out or changes counts for the
         next connection, and so does another dict in its place.
         """
-        return self.__topics
+        return self.__subscribed.topics
 
     @topics.setter
     def topics(self, value: dict[str, TopicQos]) -> None:
-        self.__topics = value
-        self.__look_through()
+        self.__subscribed.replace(value)
 
-    def __edited(self, name: str) -> None:
-        """Have the next connection do without what the application has changed."""
-        if self.__subscribed.pop(name, None) is not None and driving.is_ours(self.client):
+    def __forget(self, name: str) -> None:
+        if driving.is_ours(self.client):
             self.client._forget([name])
-
-    def __look_through(self) -> list[str]:
-        """Find what was changed in a dict of the application's own; return what was taken out."""
-        topics = self.topics
-        changed = [
-            name
-            for name, (entry, _) in list(self.__subscribed.items())
-            if topics.get(name) != entry
-        ]
-        for name in changed:
-            self.__edited(name)
-        return [name for name in changed if name not in topics]
-
-    def __subscribe_again(self, told: bool) -> None:
-        """Subscribe to all topics, but for what the client has subscribed to again itself."""
-        for name in self.__look_through():
-            # Taken out of a dict of the application's own since the connection before ended.
-            self.client.unsubscribe(name)
-        made_again = told and driving.subscribes_itself(self.client)
-        for name, entry in list(self.topics.items()):
-            if made_again and name in self.__subscribed:
-                continue
-            try:
-                topic, qos = entry
-                _, arguments = self.__subscribed.get(name, (entry, {"qos": qos}))
-                with driving.reusing(self.client) if told else contextlib.nullcontext():
-                    self.client.subscribe(topic=topic, **arguments)
-            except (TypeError, ValueError) as error:
-                logger.error("mqtt.topics[%r] = %r: %s", name, entry, error)  # noqa: TRY400
 
     # -- subscriptions and messages ---------------------------------------------------------------
 
@@ -376,7 +346,7 @@ class Mqtt:
         result, mid = self.client.subscribe(topic=topic, qos=qos, **further)
         if result in (MQTT_ERR_SUCCESS, MQTT_ERR_NO_CONN):
             for name, level, *rest in wanted(topic, qos, options):
-                self.__record(TopicQos(name, level), rest, properties)
+                self.__subscribed.record(TopicQos(name, level), rest, properties)
         if result == MQTT_ERR_SUCCESS:
             logger.debug("Subscribing to %r, mid %s", topic, mid)
         elif result == MQTT_ERR_NO_CONN:
@@ -384,17 +354,6 @@ class Mqtt:
         else:
             self.__log_refusal("Subscribing to %r failed: %s", topic, result)
         return result, mid
-
-    def __record(self, entry: TopicQos, options: list[Any], properties: Any) -> None:
-        """Remember what was subscribed to, and how."""
-        arguments: dict[str, Any] = {"qos": entry.qos}
-        if any(options):
-            arguments = {"options": SubscribeOptions(entry.qos, *options)}
-        arguments.update(driving.given(properties=properties))
-        self.__subscribed[entry.topic] = (entry, arguments)
-        topics = self.topics
-        put = topics.record if isinstance(topics, Topics) else topics.__setitem__
-        put(entry.topic, entry)
 
     def unsubscribe(
         self, topic: str, properties: Any = None

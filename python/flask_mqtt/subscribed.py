@@ -1,0 +1,90 @@
+"""What an extension subscribes to: `topics`, which are the application's, and how each was made."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+from . import driving
+from .subscribeoptions import SubscribeOptions
+from .topics import Topics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .client import Client
+    from .message import TopicQos
+
+logger = logging.getLogger("flask_mqtt")
+
+
+class Subscribed:
+    """The owner of `topics`. What is edited there counts for the next connection."""
+
+    def __init__(self, forget: Callable[[str], None]) -> None:
+        """Start without any.
+
+        Args:
+            forget: Called with a filter that the client is not to subscribe to again by itself.
+        """
+        self._forget = forget
+        #: What the client subscribes to again by itself: as it is in `topics`, and the arguments.
+        self._made: dict[str, tuple[TopicQos, dict[str, Any]]] = {}
+        self.topics: dict[str, TopicQos] = Topics(self._edited)
+
+    def replace(self, topics: dict[str, TopicQos]) -> None:
+        """Have the application's own dict in the place of `topics`."""
+        self.topics = topics
+        self.look_through()
+
+    def record(self, entry: TopicQos, options: list[Any], properties: Any) -> None:
+        """Remember what was subscribed to, and how.
+
+        Args:
+            entry: The filter and its QoS.
+            options: No local, retain as published and retain handling.
+            properties: Properties of the SUBSCRIBE, or None.
+        """
+        arguments: dict[str, Any] = {"qos": entry.qos}
+        if any(options):
+            arguments = {"options": SubscribeOptions(entry.qos, *options)}
+        arguments.update(driving.given(properties=properties))
+        self._made[entry.topic] = (entry, arguments)
+        put = self.topics.record if isinstance(self.topics, Topics) else self.topics.__setitem__
+        put(entry.topic, entry)
+
+    def look_through(self) -> list[str]:
+        """Find what was changed in a dict of the application's own; return what was taken out."""
+        topics = self.topics
+        made = list(self._made.items())
+        changed = [name for name, (entry, _) in made if topics.get(name) != entry]
+        for name in changed:
+            self._edited(name)
+        return [name for name in changed if name not in topics]
+
+    def subscribe_again(self, client: Client, told: bool) -> None:
+        """Subscribe to all topics, but for what the client has subscribed to again itself.
+
+        Args:
+            client: The client.
+            told: Whether it has just said that it is connected.
+        """
+        for name in self.look_through():
+            # Taken out of a dict of the application's own since the connection before ended.
+            client.unsubscribe(name)
+        made_again = told and driving.subscribes_itself(client)
+        for name, entry in list(self.topics.items()):
+            if made_again and name in self._made:
+                continue
+            try:
+                topic, qos = entry
+                _, arguments = self._made.get(name, (entry, {"qos": qos}))
+                with driving.reusing(client) if told else contextlib.nullcontext():
+                    client.subscribe(topic=topic, **arguments)
+            except (TypeError, ValueError) as error:
+                logger.error("mqtt.topics[%r] = %r: %s", name, entry, error)  # noqa: TRY400
+
+    def _edited(self, name: str) -> None:
+        if self._made.pop(name, None) is not None:
+            self._forget(name)
