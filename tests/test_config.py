@@ -169,9 +169,17 @@ BOOLEANS = ["CLEAN_SESSION", "LAST_WILL_RETAIN", "TLS_ENABLED", "TLS_INSECURE", 
 
 
 @pytest.mark.parametrize("key", BOOLEANS)
-@pytest.mark.parametrize("value", [False, 0, "False", "false", "0", "no", "off", "OFF", "", None])
+@pytest.mark.parametrize("value", [False, 0, "False", "false", "0", "no", "off", "OFF"])
 def test_words_for_false_are_understood(key: str, value: object) -> None:
     assert read_one(key, value) is False
+
+
+@pytest.mark.parametrize("value", ["", None])
+def test_nothing_is_false_as_in_flask_mqtt_but_switches_nothing_else_off(value: object) -> None:
+    for key in ("CLEAN_SESSION", "LAST_WILL_RETAIN", "TLS_ENABLED", "TLS_INSECURE"):
+        assert read_one(key, value) is False
+    for key in ("TCP_NODELAY", "RECONNECT_ON_FAILURE"):
+        assert read_one(key, value) is True
 
 
 @pytest.mark.parametrize("key", BOOLEANS)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.smoke
 #: Of these an empty text is a value or an error.
 EMPTY = {
     "client_id": "", "username": "", "password": "", "last_will_message": "",
-    "clean_session": False, "reconnect_on_failure": False, "tcp_nodelay": False,
+    "clean_session": False,
 }  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def test_an_empty_variable_is_as_if_it_was_not_there(
 def test_a_whole_file_of_empty_variables_connects_to_the_broker_that_it_names(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    names = config.NAMES - {"broker_url", "clean_session", "reconnect_on_failure", "tcp_nodelay"}
+    names = config.NAMES - {"broker_url", "clean_session"}
     url = "mqtts://me:secret@broker:8884"
     del_tls = {"tls_ca_certs", "tls_ciphers"}
     variables = dict.fromkeys(sorted(names - del_tls), "")

@@ -26,8 +26,13 @@ _MANY = 2_147_483_647
 _CONNECT = 1
 _WILL = 99
 
-#: Of these an empty text is a value; the same goes for booleans, where it is False.
-_EMPTY_TEXTS = {"client_id", "username", "password", "last_will_message"}
+#: Of these an empty text counts: it is a value, False as in Flask-MQTT, or an error.
+_EMPTY_COUNTS = {
+    "client_id", "username", "password", "last_will_message", "clean_session", "broker_url",
+}  # fmt: skip
+
+#: Booleans that Flask-MQTT does not have, and that are on without the key.
+_ON = {"reconnect_on_failure", "tcp_nodelay"}
 
 #: What is trusted, and what holds without the key.
 _TRUST = {
@@ -330,10 +335,11 @@ def _given(config: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _is_unset(name: str, value: object) -> bool:
-    """Whether a value is an empty text that stands for none, as in an environment file."""
-    if name == "broker_url" or name in _EMPTY_TEXTS or _CHECKS[name] is checks.boolean:
-        return False
-    return _is_blank(value)
+    """Whether a value stands for none: an empty text mostly, as in an environment file."""
+    if value is None:
+        # A variable that is not there must not switch off what is on.
+        return name in _ON
+    return name not in _EMPTY_COUNTS and _is_blank(value)
 
 
 def _is_blank(value: object) -> bool:

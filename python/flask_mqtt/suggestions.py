@@ -39,8 +39,9 @@ _OTHER_NAMES = {
     "proxy": ("http_proxy", "https_proxy", "proxy_url", "proxy_host", "proxy_addr", "socks_proxy"),
     "bind_address": ("bind", "bind_ip", "bind_host"),
     "tls_enabled": (
-        "enable_tls", "secure", "tls", "tls_active", "tls_on", "tls_required", "use_tls",
-        "broker_tls", "is_tls",
+        "enable_tls", "encrypted", "encryption", "secure", "tls", "tls_active", "tls_on",
+        "tls_required", "use_tls",
+        "with_tls", "broker_tls", "is_tls",
     ),
     "tls_ca_certs": (
         "ca", "cacert", "cacerts", "cafile", "capath", "ca_cert", "ca_certfile", "ca_certs",
@@ -84,6 +85,8 @@ _WORDS = {
 
 _FIRST_WORDS = {"server": "broker", "will": "last_will"}
 
+_FRONTS = {"broker", "client", "connection", "mqtt"}
+
 #: From how many letters on a name may have one slip, and two.
 _LONG, _VERY_LONG = 5, 10
 
@@ -99,7 +102,7 @@ def meant(name: str, known: Collection[str]) -> str | None:
         The name, or None where the unknown one is probably the application's own.
     """
     same = _same_words(name)
-    for candidate in (name, same):
+    for candidate in (name, same, *_without_front(same, known)):
         right = _MEANT.get(candidate) or _written_otherwise(candidate, known)
         if right is not None:
             return right
@@ -113,6 +116,13 @@ def meant(name: str, known: Collection[str]) -> str | None:
 def _same_words(name: str) -> str:
     words = [_WORDS.get(word, word) for word in name.split("_")]
     return "_".join([_FIRST_WORDS.get(words[0], words[0]), *words[1:]])
+
+
+def _without_front(name: str, known: Collection[str]) -> list[str]:
+    """Return a name without a word before it that says nothing, as in ``broker_tls_enabled``."""
+    front, _, rest = name.partition("_")
+    is_key = rest in known or (front == "broker" and rest in _MEANT)
+    return [rest] if front in _FRONTS and is_key else []
 
 
 def _written_otherwise(name: str, known: Collection[str]) -> str | None:

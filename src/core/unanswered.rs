@@ -144,6 +144,8 @@ fn name(protocol: Protocol) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)] // a test that fails is to panic
+
     use super::*;
 
     fn explained(error: Error, change: impl FnOnce(&mut ConnectOptions)) -> String {
@@ -172,6 +174,27 @@ mod tests {
         assert_eq!(text, Error::Refused(5).to_string());
         let text = explained(Error::Io(io::Error::from_raw_os_error(5)), |_| {});
         assert!(!text.contains("TLS"), "{text}");
+    }
+
+    #[test]
+    fn advice_names_the_keys_or_the_arguments_and_comes_once() {
+        let refused = |kind: io::ErrorKind, address: &str| Error::Connect {
+            address: address.to_owned(),
+            source: kind.into(),
+        };
+        let mut options = ConnectOptions::new("localhost", 1883);
+        let denied = refused(io::ErrorKind::PermissionDenied, "/run/broker.sock");
+        let text = advise(&denied, &options, false).unwrap();
+        assert_eq!(text, "May this process use it? Check the host and the permissions");
+        options.key_prefix = Some("MQTT".to_owned());
+        let each = || refused(io::ErrorKind::ConnectionRefused, "localhost:1883");
+        let text = advise(&Error::Brokers(vec![each(), each()]), &options, true).unwrap();
+        assert_eq!(
+            text,
+            "Is a broker running there? Check MQTT_BROKER_URL and MQTT_BROKER_PORT; \
+             connect_async=True starts without one"
+        );
+        assert!(advise(&Error::Tls("x".to_owned()), &options, true).is_none());
     }
 
     #[test]
