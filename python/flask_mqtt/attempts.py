@@ -10,6 +10,7 @@ from .callbacks import Callbacks
 from .client_settings import ClientSettings
 from .config import NAMES, Config
 from .constants import MQTTv5
+from .handling import is_handler
 from .records import fields
 from .replaced import passed_by
 from .suggestions import meant
@@ -86,8 +87,10 @@ class Attempts(ClientSettings, Callbacks):
         # The connection's thread may ask as soon as it runs.
         self._ask()
         try:
+            by_handler = is_handler(self._core)
             with self._dispatcher.connecting():
-                waiter = self._core.connect(options, report_first, self._dispatcher.running)
+                goes_on = self._dispatcher.running
+                waiter = self._core.connect(options, report_first, goes_on, by_handler)
         except BaseException:
             # A connection that there is goes on, and its next attempt is made with these.
             self._settings_changed, self._speaks_5 = True, spoke_5

@@ -28,6 +28,7 @@ from .constants import LOGGING_LEVEL, MQTT_ERR_SUCCESS
 from .dispatch import Dispatcher
 from .enums import CallbackAPIVersion, LogLevel, MQTTErrorCode
 from .handlers import MESSAGE, Fitted, Handler, HandlerSlot, check_handler
+from .handling import is_handler
 from .reasoncodes import PacketTypes, ReasonCode, reason_codes
 from .records import fields
 
@@ -107,6 +108,9 @@ class Callbacks:
     _fitted_on_unsubscribe: Fitted | None = None
     _fitted_on_publish: Fitted | None = None
     _fitted_on_log: Fitted | None = None
+
+    #: How many calls of `on_pre_connect` are running.
+    _pre_connecting = 0
 
     def __init__(self, version: CallbackAPIVersion, userdata: Any) -> None:
         """Start without handlers; ``userdata`` is given to every one."""
@@ -439,8 +443,14 @@ class Callbacks:
 
     def _call_on_pre_connect(self, call: Handler) -> None:
         fitted = self._current_handler("on_pre_connect")
-        if fitted is not None:
+        # Where it connects itself, it is not called for that: there would be no end.
+        if fitted is None or (self._pre_connecting and is_handler(self._core)):
+            return
+        self._pre_connecting += 1
+        try:
             call(fitted.handler, self, self._dispatcher.userdata)
+        finally:
+            self._pre_connecting -= 1
 
     def _connect_failed_event(self) -> None:
         fitted = self._current_handler("on_connect_fail")

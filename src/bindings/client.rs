@@ -90,19 +90,20 @@ impl Client {
 
     /// Starts connecting, and returns a wait that is over when the first attempt is, if
     /// `report_first`. With `for_good` others follow that one if it fails; without, they do where there
-    /// was a connection, or one was tried.
+    /// was a connection, or one was tried. For a handler the attempt may be made later.
     fn connect(
         &self,
         py: Python<'_>,
         options: ConnectOptions<'_>,
         report_first: bool,
         for_good: bool,
+        by_handler: bool,
     ) -> PyResult<Waiter> {
         let options = options.into_core()?;
         // Opening the file that messages are kept in may take a moment.
         let connect = || {
-            if report_first && for_good {
-                self.core.connect_for_good(options)
+            if for_good || by_handler {
+                self.core.connect_for_good(options, report_first, by_handler)
             } else {
                 self.core.connect(options, report_first)
             }

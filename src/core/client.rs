@@ -116,18 +116,31 @@ impl Client {
         report_first: bool,
     ) -> Result<Arc<Waiter>, Error> {
         let first = if report_first { First::Reported } else { First::Automatic };
-        self.start(options, first)
+        self.start(options, first, false)
     }
 
-    /// Does as [`Self::connect`] with `report_first`, and goes on trying where the first attempt fails.
+    /// Does as [`Self::connect`], and goes on trying where a first attempt fails that is reported. For a
+    /// handler the attempt may be made later: what handlers do on the end of a connection, or on a failed
+    /// attempt, is as slow as automatic attempts. The wait is over at once then.
     ///
     /// # Errors
     /// Those of [`Self::connect`].
-    pub fn connect_for_good(&self, options: ConnectOptions) -> Result<Arc<Waiter>, Error> {
-        self.start(options, First::ReportedOfMany)
+    pub fn connect_for_good(
+        &self,
+        options: ConnectOptions,
+        report_first: bool,
+        by_handler: bool,
+    ) -> Result<Arc<Waiter>, Error> {
+        let first = if report_first { First::ReportedOfMany } else { First::Automatic };
+        self.start(options, first, by_handler)
     }
 
-    fn start(&self, options: ConnectOptions, first: First) -> Result<Arc<Waiter>, Error> {
+    fn start(
+        &self,
+        options: ConnectOptions,
+        first: First,
+        by_handler: bool,
+    ) -> Result<Arc<Waiter>, Error> {
         options.validate()?;
         check(&options)?;
         self.open_file(&options)?;
@@ -174,6 +187,7 @@ impl Client {
             stop: stopped,
             opened: opened.clone(),
             first,
+            by_handler,
             chosen_client_id: None,
         };
         // The thread takes it: it does nothing else yet.

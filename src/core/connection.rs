@@ -6,7 +6,7 @@ use super::error::{Error, ReturnCode};
 use super::failure::Failure;
 use super::link::Link;
 use super::options::{ConnectOptions, Protocol};
-use super::session::{Backoff, Event, LogLevel};
+use super::session::{Event, LogLevel, Suspect};
 use super::task::{First, Stop, Task};
 use super::transport::{Stream, open};
 use super::unanswered::explain;
@@ -16,19 +16,28 @@ const IDENTIFIER_REJECTED: u8 = 2;
 
 /// Runs until a stop is wanted, or until there is no connection any more where none is to be made again.
 pub async fn run(mut task: Task) {
-    let mut backoff = Backoff::default();
     let mut first = task.first != First::Automatic;
+    // Who calls `connect` and waits has said everything with its options.
+    let mut asks = !first;
     // What came of the brokers that were tried since the last delay.
     let mut failures = Vec::new();
     let mut is_new = true;
     task.ensure_client_id();
+    match hold(&mut task).await {
+        Hold::Stopped => return,
+        Hold::Late => (first, asks) = (false, false),
+        Hold::No => {}
+    }
     loop {
-        let (failure, accepted) = match attempt(&mut task, first).await {
+        let result = attempt(&mut task, first, asks).await;
+        asks = true;
+        let (failure, accepted, suspect) = match result {
             Attempt::Stopped => return,
-            Attempt::Failed(error) => (error, false),
-            Attempt::Ended { error, accepted } => {
+            Attempt::Failed(error) => (error, false, None),
+            Attempt::Ended { error, accepted, proved, suspect } => {
                 first = false;
-                (error, accepted)
+                let suspect = task.shared.pace().ended(proved, suspect, Instant::now());
+                (error, accepted, suspect)
             }
         };
         if matches!(failure, Error::Refused(IDENTIFIER_REJECTED))
@@ -37,12 +46,14 @@ pub async fn run(mut task: Task) {
             task.choose_client_id();
         }
         is_new = is_new && !accepted;
-        let told = Failure::new(&task.options, &failure, accepted, is_new);
+        let mut told = Failure::new(&task.options, &failure, accepted, is_new);
+        if let Some((suspect, times)) = suspect {
+            told.blame(suspect, times);
+        }
         let error = told.text.clone();
         task.shared.with_session(|session| session.counters().failed(error, accepted));
         if accepted {
             // This broker is the first one to be tried again.
-            backoff.reset();
             failures.clear();
         } else {
             task.configure(|options| options.brokers.rotate_left(1));
@@ -53,40 +64,67 @@ pub async fn run(mut task: Task) {
                 task.notice(notice.with("next_broker", next).with("delay", Duration::ZERO));
                 continue;
             }
-            if first {
-                let result = Err(only_or_all(std::mem::take(&mut failures)));
-                if task.first == First::Reported {
-                    // Who waits is woken when the thread has ended.
-                    task.opened.settle(result);
-                    return;
-                }
-                task.opened.finish(result);
-                first = false;
-            }
-            failures.clear();
         }
+        let delay = task.shared.pace().delay(&task.options, fastrand::f64(), Instant::now());
+        if first {
+            let result = Err(only_or_all(std::mem::take(&mut failures)));
+            if task.first == First::Reported {
+                // Who waits is woken when the thread has ended.
+                task.opened.settle(result);
+                return;
+            }
+            task.opened.finish(result);
+            first = false;
+        }
+        failures.clear();
         if !task.options.reconnect_on_failure {
             let key = task.options.key("RECONNECT_ON_FAILURE");
             let reason = format!("{key} is off, so there is no other attempt");
             task.notice(told.last_notice(&reason));
             return;
         }
-        if !pause(&mut task, &mut backoff, &told).await {
+        let (next, seconds) = (task.options.broker().address(), delay.as_secs_f64());
+        let notice = told.notice(&format!("next attempt to reach {next} in {seconds:.1} s"));
+        task.notice(notice.with("next_broker", next).with("delay", delay));
+        if !wait(&mut task, delay).await {
             return;
         }
     }
 }
 
-/// Says what happened and waits before the next attempt. Returns false when the connection is to end.
-async fn pause(task: &mut Task, backoff: &mut Backoff, told: &Failure) -> bool {
-    let (shortest, longest) = (task.options.reconnect_delay_min, task.options.reconnect_delay_max);
-    let delay = backoff.next(shortest, longest, fastrand::f64());
+/// Whether the first attempt has to wait for its turn.
+enum Hold {
+    No,
+    /// It did, and nobody waits for it any more.
+    Late,
+    Stopped,
+}
+
+/// Waits before the first attempt, if connections before have ended so soon that this one would be one
+/// of ever more. A handler is not held up by that: it is told that all is well, and the attempt follows.
+async fn hold(task: &mut Task) -> Hold {
+    let now = Instant::now();
+    if !task.by_handler {
+        let delay = task.shared.pace().for_others(now).unwrap_or_default();
+        return if wait(task, delay).await { Hold::No } else { Hold::Stopped };
+    }
+    let delay = task.shared.pace().for_handler(&task.options, fastrand::f64(), now);
+    let Some(delay) = delay else { return Hold::No };
     let (next, seconds) = (task.options.broker().address(), delay.as_secs_f64());
-    let notice = told.notice(&format!("next attempt to reach {next} in {seconds:.1} s"));
+    let text =
+        format!("a handler wants to connect: next attempt to reach {next} in {seconds:.1} s");
+    let notice = Event::notice(LogLevel::Info, "connect_delayed", text);
     task.notice(notice.with("next_broker", next).with("delay", delay));
+    task.opened.finish(Ok(()));
+    if wait(task, delay).await { Hold::Late } else { Hold::Stopped }
+}
+
+/// Waits, and returns false when the connection is to end.
+async fn wait(task: &mut Task, delay: Duration) -> bool {
     tokio::select! {
-        () = tokio::time::sleep(delay) => true,
+        biased;
         _ = task.stop.wait_for(|stop| *stop != Stop::No) => false,
+        () = tokio::time::sleep(delay) => true,
     }
 }
 
@@ -104,12 +142,11 @@ fn only_or_all(mut failures: Vec<Error>) -> Error {
 enum Attempt {
     Stopped,
     Failed(Error),
-    Ended { error: Error, accepted: bool },
+    Ended { error: Error, accepted: bool, proved: bool, suspect: Option<Suspect> },
 }
 
-async fn attempt(task: &mut Task, first: bool) -> Attempt {
-    // Who calls `connect` and waits has said everything with its options.
-    let may_go_on = first || spare(task).await && task.ask().await;
+async fn attempt(task: &mut Task, first: bool, asks: bool) -> Attempt {
+    let may_go_on = (first || spare(task).await) && (!asks || task.ask().await);
     if !may_go_on {
         return Attempt::Stopped;
     }
@@ -165,7 +202,11 @@ async fn serve(task: &mut Task, stream: Box<dyn Stream>) -> Attempt {
 /// Ends a connection that failed. A broker is told what it did wrong where MQTT has words for that
 /// (MQTT 5.0, section 4.13).
 async fn fail(task: &Task, mut link: Link, error: Error) -> Attempt {
-    let accepted = task.shared.lock().is_connected();
+    let (accepted, proved, suspect) = {
+        let session = task.shared.lock();
+        let (accepted, proved) = (session.is_connected(), session.has_proved(Instant::now()));
+        (accepted, proved, session.suspect().filter(|_| accepted && !proved))
+    };
     let code = error.reason_code().filter(|_| task.options.protocol == Protocol::V5);
     let told = match code {
         Some(code) => link.complain(code).await,
@@ -181,13 +222,19 @@ async fn fail(task: &Task, mut link: Link, error: Error) -> Attempt {
         link.linger().await;
     }
     let error = if accepted { error } else { explain(error, &task.options) };
-    Attempt::Ended { error, accepted }
+    Attempt::Ended { error, accepted, proved, suspect }
 }
 
 /// Ends a connection because that is wanted.
 async fn part(task: &Task, mut link: Link, stop: Stop) {
     link.drain().await;
-    let accepted = task.shared.lock().is_connected();
+    let (accepted, proved) = {
+        let session = task.shared.lock();
+        (session.is_connected(), session.has_proved(Instant::now()))
+    };
+    if !proved {
+        task.shared.pace().cut_short();
+    }
     let disconnected = link.disconnect(stop == Stop::Reported).await;
     task.shared.with_session(|session| {
         link.pause.end(session);

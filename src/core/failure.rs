@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::options::ConnectOptions;
 use super::reason::SESSION_TAKEN_OVER;
-use super::session::{Event, LogLevel};
+use super::session::{Event, LogLevel, Suspect};
 use super::unanswered::advise;
 
 /// A failure, in words and in the fields of log records.
@@ -15,6 +15,7 @@ pub struct Failure {
     broker: String,
     error: String,
     code: Option<u64>,
+    suspect: Option<Suspect>,
 }
 
 impl Failure {
@@ -36,7 +37,16 @@ impl Failure {
             broker: options.broker().address(),
             error: error.to_string(),
             code,
+            suspect: None,
         }
+    }
+
+    /// Names what was unacknowledged when so many connections in a row ended early.
+    pub fn blame(&mut self, suspect: Suspect, times: u32) {
+        let Suspect { text, .. } = &suspect;
+        let why = format!("the last {times} connections ended soon after {text} was sent");
+        self.text = format!("{}; {why}, unacknowledged: the broker may not take it", self.text);
+        self.suspect = Some(suspect);
     }
 
     /// The line of the log, with what comes next.
@@ -53,9 +63,17 @@ impl Failure {
         let text = format!("{}; {rest}", self.text);
         let notice = Event::notice(LogLevel::Warning, event, text);
         let notice = notice.with("broker", &*self.broker).with("error", &*self.error);
-        match self.code {
+        let notice = match self.code {
             Some(code) => notice.with("rc", code),
             None => notice,
+        };
+        match &self.suspect {
+            None => notice,
+            Some(Suspect { mid: None, topic, .. }) => notice.with("topic", &**topic),
+            Some(Suspect { mid: Some(mid), topic, size, .. }) => notice
+                .with("mid", u64::from(*mid))
+                .with("topic", &**topic)
+                .with("size", *size as u64),
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Imports run one way: `reason` ← `error` ← `topic`, `qos`, `property` ← `options` ← `packet`; `error`,
 //! `completions`, `waiter` ← `delivery`; `waiter` ← `signal`; `wakeup` ← `inbox`; `qos` ← `stats`; `packet`,
-//! `delivery`, `stats` ← `session` ← `bell`, `inbox`, `inquiry`, `signal` ← `shared` ← `task`, `store`; `session` ← `failure`; `inbox` ← `pause`; `options` ← `url`,
+//! `delivery`, `stats`, `text` ← `session` ← `bell`, `inbox`, `inquiry`, `pace`, `signal` ← `shared` ← `task`,
+//! `store`; `session` ← `failure`; `inbox` ← `pause`; `options`, `text` ← `url`,
 //! `unanswered` ← `transport`; `pause`, `shared`, `transport` ← `link`; `failure`, `link`, `task` ← `connection`;
 //! `connection`, `store` ← `client`.
 #![forbid(unsafe_code)]
@@ -18,6 +19,7 @@ pub mod inbox;
 mod inquiry;
 mod link;
 pub mod options;
+mod pace;
 pub mod packet;
 mod pause;
 pub mod property;
@@ -29,6 +31,7 @@ pub mod signal;
 pub mod stats;
 pub mod store;
 mod task;
+mod text;
 pub mod topic;
 mod transport;
 mod unanswered;

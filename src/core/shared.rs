@@ -10,6 +10,7 @@ use super::bell::Bell;
 use super::error::Error;
 use super::inbox::Inbox;
 use super::inquiry::Inquiry;
+use super::pace::Pace;
 use super::packet::Incoming;
 use super::session::{Event, Session};
 use super::signal::Signal;
@@ -34,6 +35,8 @@ pub struct Shared {
     pub room: Signal,
     /// What the application is asked before an attempt to connect.
     pub inquiry: Inquiry,
+    /// Guards the delays between connections. The I/O threads hold it for a look or a change.
+    pace: Mutex<Pace>,
 }
 
 impl Shared {
@@ -46,6 +49,7 @@ impl Shared {
             bell: Bell::default(),
             room: Signal::default(),
             inquiry: Inquiry::default(),
+            pace: Mutex::default(),
         }
     }
 
@@ -127,6 +131,11 @@ impl Shared {
     pub fn stats(&self) -> Stats {
         let session = self.lock();
         session.stats(self.inbox.waiting())
+    }
+
+    /// The delays between connections.
+    pub fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks at the session.

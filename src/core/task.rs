@@ -44,6 +44,8 @@ pub struct Task {
     pub opened: Arc<Outcome>,
     /// What becomes of the first attempt.
     pub first: First,
+    /// Whether a handler wants it, which can be called by what comes of it, again and again.
+    pub by_handler: bool,
     /// The identifier that was made up, where the application has none.
     pub chosen_client_id: Option<String>,
 }

@@ -4,6 +4,7 @@ use std::io;
 
 use super::error::Error;
 use super::options::{ConnectOptions, Protocol, Transport};
+use super::text::shown;
 
 /// Refuses what begins like something else than MQTT: no packet of a broker's begins so.
 pub fn look_at(beginning: &[u8], options: &ConnectOptions) -> Result<(), Error> {
@@ -41,6 +42,10 @@ pub fn explain(error: Error, options: &ConnectOptions) -> Error {
         name(options.protocol),
         options.key("PROTOCOL_VERSION")
     ));
+    if let Some(will) = &options.will {
+        let (topic, key) = (shown(&will.topic), options.key("LAST_WILL_TOPIC"));
+        guesses.push(format!("does not take the will on {topic} ({key})"));
+    }
     let login = format!("({} and {})", options.key("CLIENT_ID"), options.key("USERNAME"));
     guesses.push(format!("does not let this client in {login}; its log may say so"));
     Error::Unanswered(guesses.join(", or "))

@@ -17,7 +17,12 @@ impl Backoff {
         full.mul_f64(0.75 + 0.25 * random.clamp(0.0, 1.0))
     }
 
-    /// Starts again with the shortest: the broker accepted a connection.
+    /// How many delays there were since it started.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Starts again with the shortest: a connection has proved itself.
     pub fn reset(&mut self) {
         self.attempts = 0;
     }

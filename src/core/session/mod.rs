@@ -19,6 +19,7 @@ mod output;
 mod published;
 mod receiving;
 mod subscriptions;
+mod suspect;
 mod terms;
 
 use std::collections::{HashMap, VecDeque};
@@ -31,6 +32,7 @@ pub use backoff::Backoff;
 pub use event::{End, Event, Field, Fields, LogLevel, Receipt};
 pub use journal::{Kept, KeptIncoming, KeptOutgoing, Operation};
 pub use published::Mids;
+pub use suspect::Suspect;
 
 use self::aliases::IncomingAliases;
 use self::ids::Ids;
@@ -72,6 +74,8 @@ pub struct Session {
     /// The identifier that a broker chose where the application left it to it.
     assigned_client_id: Option<String>,
     link: Link,
+    /// When the broker accepted the present connection.
+    accepted_at: Option<Instant>,
     /// Whether the connection is to end, and takes nothing new.
     finishing: bool,
     terms: Terms,
@@ -109,6 +113,7 @@ impl Session {
             configured: false,
             assigned_client_id: None,
             link: Link::Offline,
+            accepted_at: None,
             finishing: false,
             terms: Terms::default(),
             aliases: IncomingAliases::default(),

@@ -68,6 +68,8 @@ pub struct Outgoing {
     /// While a connection ends: the last message that is for it, and how many there are after that.
     last: Option<u64>,
     later: usize,
+    /// Whether a message was acknowledged on the present connection.
+    acknowledged: bool,
 }
 
 impl Outgoing {
@@ -79,6 +81,18 @@ impl Outgoing {
     /// The connection is gone: everything is for the next one.
     pub fn lost(&mut self) {
         (self.last, self.later) = (None, 0);
+        self.acknowledged = false;
+    }
+
+    /// Whether a message was acknowledged on the present connection.
+    pub fn has_acknowledged(&self) -> bool {
+        self.acknowledged
+    }
+
+    /// The oldest message that is sent and not acknowledged.
+    pub fn oldest(&self) -> Option<(u64, &Publish)> {
+        let sent = self.entries.values().filter(|entry| entry.is_on_its_way());
+        sent.min_by_key(|entry| entry.order).map(|entry| (entry.order, &entry.publish))
     }
 
     /// Messages for the present connection that are not acknowledged.
@@ -256,7 +270,7 @@ impl Outgoing {
     /// A PUBACK came. One for a message that is not waiting for it is ignored.
     pub fn acknowledged(&mut self, ack: Ack, ids: &mut Ids, output: &mut Output) {
         if self.awaits(ack.mid, Qos::AtLeastOnce, State::Sent) {
-            self.complete(ack, ids, output);
+            self.acknowledge(ack, ids, output);
         }
     }
 
@@ -266,7 +280,7 @@ impl Outgoing {
         let mid = ack.mid;
         if ack.code >= FAILURE {
             if self.awaits(mid, Qos::ExactlyOnce, State::Sent) {
-                self.complete(ack, ids, output);
+                self.acknowledge(ack, ids, output);
             }
             return Ok(());
         }
@@ -305,12 +319,17 @@ impl Outgoing {
     /// connection, it does not know the identifier any more (MQTT 5.0, section 3.7.2.1): no refusal.
     pub fn completed(&mut self, ack: Ack, ids: &mut Ids, output: &mut Output) {
         if self.awaits(ack.mid, Qos::ExactlyOnce, State::Released) {
-            self.complete(ack, ids, output);
+            self.acknowledge(ack, ids, output);
         }
     }
 
     fn awaits(&self, mid: u16, qos: Qos, state: State) -> bool {
         self.entries.get(&mid).is_some_and(|entry| entry.publish.qos == qos && entry.state == state)
+    }
+
+    fn acknowledge(&mut self, ack: Ack, ids: &mut Ids, output: &mut Output) {
+        self.acknowledged = true;
+        self.complete(ack, ids, output);
     }
 
     fn complete(&mut self, ack: Ack, ids: &mut Ids, output: &mut Output) {

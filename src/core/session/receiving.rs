@@ -48,6 +48,7 @@ impl Session {
         if code != 0 {
             return Err(Error::Refused(code));
         }
+        self.accepted_at = Some(now);
         self.started = self.options.clean_start_once;
         self.output.counters.connected();
         let strange = self.is_strange();

@@ -80,6 +80,11 @@ impl Subscriptions {
         mids.try_fold(first, |_, mid| mid)
     }
 
+    /// The oldest request without an answer.
+    pub fn oldest_request(&self) -> Option<&Control> {
+        self.requests.front()
+    }
+
     /// Keeps a request until it is answered, and sends it if there is a connection.
     pub fn request(
         &mut self,

@@ -1,0 +1,67 @@
+//! What a broker may have ended a connection for.
+
+use std::time::{Duration, Instant};
+
+use super::super::packet::Control;
+use super::super::text::shown;
+use super::Session;
+
+/// Most characters of a topic that are told.
+const MOST_TOPIC: usize = 1000;
+
+/// A connection that lived so long has proved itself, whatever became of it.
+const PROOF: Duration = Duration::from_secs(10);
+
+/// The oldest packet of a connection that was not acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Suspect {
+    /// Position of a message in the order of acceptance; 0 for a request.
+    pub order: u64,
+    /// Packet identifier of a message; a request has another one on each connection.
+    pub mid: Option<u16>,
+    /// Topic of a message, or filters of a request, bounded.
+    pub topic: String,
+    /// Bytes of topic, payload and properties of a message.
+    pub size: usize,
+    /// In words.
+    pub text: String,
+}
+
+impl Session {
+    /// Whether the present connection has proved to be of use: the broker has acknowledged a message of
+    /// ours on it, or it has lived for some time.
+    pub fn has_proved(&self, now: Instant) -> bool {
+        self.is_connected()
+            && (self.outgoing.has_acknowledged()
+                || self.accepted_at.is_some_and(|at| now.saturating_duration_since(at) >= PROOF))
+    }
+
+    /// What the broker has not acknowledged on the present connection: the oldest message, or where
+    /// there is none the oldest request.
+    pub fn suspect(&self) -> Option<Suspect> {
+        let message = self.outgoing.oldest().map(|(order, publish)| {
+            let (mid, qos, size) = (publish.mid, publish.qos as u8, publish.size());
+            let topic = shown(&publish.topic);
+            let text = format!("message {mid} on {topic} (QoS {qos}, {size} bytes)");
+            Suspect { order, mid: Some(mid), topic: bounded(&publish.topic), size, text }
+        });
+        message.or_else(|| {
+            let (name, filters) = match self.subscriptions.oldest_request()? {
+                Control::Subscribe { filters, .. } => {
+                    ("SUBSCRIBE to", filters.iter().map(|one| one.filter.as_str()).collect())
+                }
+                Control::Unsubscribe { filters, .. } => {
+                    ("UNSUBSCRIBE from", filters.iter().map(String::as_str).collect::<Vec<_>>())
+                }
+                _ => return None,
+            };
+            let topic = bounded(&filters.join(" "));
+            let text = format!("{name} {}", shown(&topic));
+            Some(Suspect { topic, text, ..Suspect::default() })
+        })
+    }
+}
+
+fn bounded(topic: &str) -> String {
+    topic.chars().take(MOST_TOPIC).collect()
+}
