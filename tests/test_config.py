@@ -26,6 +26,7 @@ DEFAULTS: dict[str, Any] = {
     "keepalive": 60,
     "clean_session": True,
     "connection_timeout": 5,
+    "handshake_timeout": 30,
     "last_will_topic": None,
     "last_will_message": None,
     "last_will_qos": 0,

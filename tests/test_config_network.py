@@ -47,6 +47,7 @@ def test_an_empty_configuration_makes_the_options_of_the_documents() -> None:
         clean_start_once=0,
         keep_alive=60,
         connect_timeout=5,
+        handshake_timeout=30,
         reconnect_delay_min=1,
         reconnect_delay_max=120,
         reconnect_on_failure=True,
@@ -77,6 +78,7 @@ def test_every_key_gets_into_the_options() -> None:
         clean_session=False,
         keepalive=7,
         connection_timeout=2.5,
+        handshake_timeout=3.5,
         last_will_topic="gone",
         last_will_message=5,
         last_will_qos=2,
@@ -103,7 +105,8 @@ def test_every_key_gets_into_the_options() -> None:
     assert made.properties == {"ReceiveMaximum": 4}
     assert made.protocol == MQTTv5
     assert (made.client_id, made.clean_session, made.keep_alive) == ("me", False, 7)
-    assert (made.connect_timeout, made.max_packet_size) == (2.5, 1000)
+    assert (made.connect_timeout, made.handshake_timeout) == (2.5, 3.5)
+    assert made.max_packet_size == 1000
     assert (made.proxy, made.bind_address) == ("http://proxy:3128", "127.0.0.1")
     assert made.tcp_nodelay is False
     assert (made.reconnect_delay_min, made.reconnect_delay_max) == (0.5, 30)

@@ -265,12 +265,12 @@ def test_a_packet_over_the_limit_ends_the_connection_with_both_sizes_logged(
     assert "packet of 2003 bytes is over the limit of 1000 bytes" in caplog.text
 
 
-def test_silence_after_connect_ends_at_the_connection_timeout(
+def test_silence_after_connect_ends_at_the_handshake_timeout(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with (
         ScriptedBroker(connack=[None, 0]) as broker,
-        observed(make_app(broker.port, connection_timeout=0.3)) as client,
+        observed(make_app(broker.port, connection_timeout=0.3, handshake_timeout=0.3)) as client,
     ):
         assert not client.mqtt.connected
         client.assert_works_on(broker, 2)

@@ -164,6 +164,7 @@ def test_small_packets_go_out_at_once_unless_they_are_not_to(
 # -- timeouts -------------------------------------------------------------------------------------
 
 TIMEOUT = 0.4
+TIMEOUTS: dict[str, Any] = {"connection_timeout": TIMEOUT, "handshake_timeout": TIMEOUT}
 SILENT = [
     ("mqtts://{}", {}, "TLS handshake"),
     ("ws://{}", {}, "websocket handshake"),
@@ -188,7 +189,8 @@ def test_an_address_that_does_not_answer_is_named_as_the_tcp_connection(url: str
     with unanswered_port() as port:
         address = f"{HOST}:{port}"
         message = timed_out(app_for(url.format(address), connection_timeout=TIMEOUT))
-    assert message.startswith(f"no TCP connection from {address} within {TIMEOUT} s. ")
+    text = f"no TCP connection from {address} within {TIMEOUT} s (MQTT_CONNECTION_TIMEOUT). "
+    assert message.startswith(text)
 
 
 @pytest.mark.parametrize(("url", "keys", "step"), SILENT)
@@ -196,9 +198,10 @@ def test_the_step_that_is_waited_for_is_named(url: str, keys: dict[str, str], st
     with silent_port() as port:
         address = f"{HOST}:{port}"
         filled = {name: value.format(address) for name, value in keys.items()}
-        app = app_for(url.format(address), connection_timeout=TIMEOUT, **filled)
+        app = app_for(url.format(address), **TIMEOUTS, **filled)
         message = timed_out(app)
-    assert message.startswith(f"no {step} from {address} within {TIMEOUT} s. ")
+    text = f"no {step} from {address} within {TIMEOUT} s (MQTT_HANDSHAKE_TIMEOUT). "
+    assert message.startswith(text)
 
 
 def test_a_connack_that_does_not_come_is_logged_and_tried_again(
@@ -208,11 +211,12 @@ def test_a_connack_that_does_not_come_is_logged_and_tried_again(
     with ScriptedBroker(connack=None) as silent:
         mqtt = Mqtt()
         mqtt.on_disconnect()(lambda _client, _userdata, rc: ends.append(rc))
-        mqtt.init_app(make_app(silent.port, connection_timeout=TIMEOUT))
+        mqtt.init_app(make_app(silent.port, **TIMEOUTS))
         with mqtt:
             silent.wait_connected(2, 10)
             assert not mqtt.connected
-    assert f"no CONNACK from {HOST}:{silent.port} within {TIMEOUT} s. Does a broker" in caplog.text
+    text = f"no CONNACK from {HOST}:{silent.port} within {TIMEOUT} s (MQTT_HANDSHAKE_TIMEOUT). "
+    assert f"{text}Does a broker" in caplog.text
     assert "; next attempt" in caplog.text
     assert ends[0] == MQTT_ERR_CONN_LOST
 
@@ -224,13 +228,14 @@ ANSWER = b"HTTP/1.1 200 OK\r\n\r\n"
 @pytest.mark.parametrize(
     ("scheme", "step"), [("mqtts", "TLS handshake"), ("ws", "websocket handshake")]
 )
-def test_all_steps_share_one_timeout(scheme: str, step: str) -> None:
+def test_all_steps_after_tcp_share_one_timeout(scheme: str, step: str) -> None:
     timeout, taken = 1.2, 0.9
     with Relay(answer=ANSWER, delay=taken) as proxy:
         app = app_for(
             f"{scheme}://broker.example:1",
             proxy=f"http://{HOST}:{proxy.port}",
             connection_timeout=timeout,
+            handshake_timeout=timeout,
         )
         began = time.monotonic()
         with pytest.raises(TimeoutError, match=f"no {step} from broker.example:1 within 1.2 s"):
@@ -244,6 +249,7 @@ def test_the_connack_shares_the_timeout_too(caplog: pytest.LogCaptureFixture) ->
         keys: dict[str, Any] = {
             "proxy": f"http://{HOST}:{proxy.port}",
             "connection_timeout": timeout,
+            "handshake_timeout": timeout,
         }
         began = time.monotonic()
         with Mqtt(app_for("mqtt://broker.example:1", **keys)):
@@ -258,7 +264,43 @@ def test_a_list_of_silent_brokers_takes_a_timeout_for_each(
         urls = [f"mqtts://{HOST}:{one}", f"ws://{HOST}:{two}"]
         began = time.monotonic()
         with pytest.raises(TimeoutError, match="no broker could be reached: ") as caught:
-            Mqtt(app_for(urls, connection_timeout=TIMEOUT))
+            Mqtt(app_for(urls, **TIMEOUTS))
         assert 2 * TIMEOUT * 0.9 < time.monotonic() - began < 2 * TIMEOUT + 2
     assert f"no TLS handshake from {HOST}:{one}" in str(caught.value)
     assert f"no websocket handshake from {HOST}:{two}" in str(caught.value)
+
+
+#: Longer than `MQTT_CONNECTION_TIMEOUT` is by default.
+SLOW = 7.0
+
+
+def test_a_broker_that_answers_the_connect_after_seven_seconds_is_reached() -> None:
+    def answer_late(broker: ScriptedBroker, packet: Any) -> bool:
+        if packet.kind == "CONNECT":
+            time.sleep(SLOW)
+        return False
+
+    with ScriptedBroker(hook=answer_late) as broker, Mqtt(make_app(broker.port)) as mqtt:
+        wait_until(lambda: mqtt.connected, SLOW + 5)
+        assert broker.connections == 1
+
+
+def test_a_short_connection_timeout_is_not_for_what_comes_after_tcp() -> None:
+    with Relay(answer=ANSWER, delay=1.0) as proxy:
+        app = app_for(
+            "ws://broker.example:1",
+            proxy=f"http://{HOST}:{proxy.port}",
+            connection_timeout=0.3,
+            handshake_timeout=2,
+        )
+        text = r"no websocket handshake from broker.example:1 within 2 s \(MQTT_HANDSHAKE_TIMEOUT\)"
+        with pytest.raises(TimeoutError, match=text):
+            Mqtt(app)
+
+
+def test_a_longer_connection_timeout_is_for_what_comes_after_tcp_too() -> None:
+    with silent_port() as port:
+        app = app_for(f"mqtts://{HOST}:{port}", connection_timeout=0.6, handshake_timeout=0.1)
+        text = rf"no TLS handshake from {HOST}:{port} within 0.6 s \(MQTT_CONNECTION_TIMEOUT\)"
+        with pytest.raises(TimeoutError, match=text):
+            Mqtt(app)

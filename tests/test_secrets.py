@@ -103,7 +103,8 @@ def test_of_a_connection_that_cannot_be_made(
     # What it answers is neither TLS nor a websocket nor MQTT.
     with ScriptedBroker(connack=b"HTTP/1.1 401 Unauthorized\r\n\r\n") as broker:
         port = broker.port if listening else closed_port()
-        app = make_app(port, **{**SECRETS, "connection_timeout": 1, **config})
+        timeouts = {"connection_timeout": 1, "handshake_timeout": 1}
+        app = make_app(port, **{**SECRETS, **timeouts, **config})
         for wait in (True, False):
             watch.connect(app, wait=wait).close()
     watch.assert_no_secret()

@@ -54,6 +54,7 @@ class Config(BrokerSettings, TlsSettings):
     keepalive: int = 60
     clean_session: bool = True
     connection_timeout: float = 5
+    handshake_timeout: float = 30
     reconnect_delay_min: float = 1
     reconnect_delay_max: float = 120
     reconnect_on_failure: bool = True
@@ -151,6 +152,7 @@ class Config(BrokerSettings, TlsSettings):
             clean_start_once=self.clean_start_once if self.clean_session else 0,
             keep_alive=self.keepalive,
             connect_timeout=self.connection_timeout,
+            handshake_timeout=self.handshake_timeout,
             reconnect_delay_min=self.reconnect_delay_min,
             reconnect_delay_max=self.reconnect_delay_max,
             reconnect_on_failure=self.reconnect_on_failure,
@@ -421,6 +423,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "keepalive": checks.integer(0, 65_535, " seconds (0: off)"),
     "clean_session": checks.boolean,
     "connection_timeout": checks.seconds,
+    "handshake_timeout": checks.seconds,
     "reconnect_delay_min": checks.seconds,
     "reconnect_delay_max": checks.seconds,
     "reconnect_on_failure": checks.boolean,

@@ -130,7 +130,8 @@ class Mqtt:
         Raises:
             ConnectionRefusedError: Nothing listens on the broker's port.
             socket.gaierror: The broker's host name cannot be resolved.
-            TimeoutError: The broker did not answer within ``MQTT_CONNECTION_TIMEOUT``.
+            TimeoutError: The broker did not answer within ``MQTT_CONNECTION_TIMEOUT`` or
+                ``MQTT_HANDSHAKE_TIMEOUT``.
             ssl.SSLError: TLS failed; ``ssl.SSLCertVerificationError`` where the certificate of the
                 broker is not trusted.
             OSError: The network says otherwise why the broker cannot be reached.

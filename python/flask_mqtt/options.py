@@ -73,6 +73,8 @@ class ConnectOptions:
     #: Seconds.
     connect_timeout: float
     #: Seconds.
+    handshake_timeout: float
+    #: Seconds.
     reconnect_delay_min: float
     #: Seconds.
     reconnect_delay_max: float

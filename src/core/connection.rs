@@ -150,13 +150,12 @@ async fn attempt(task: &mut Task, first: bool, asks: bool) -> Attempt {
     if !may_go_on {
         return Attempt::Stopped;
     }
-    let until = Instant::now() + task.options.connect_timeout;
     let stream = tokio::select! {
-        stream = open(&task.options, task.options.broker(), until) => stream,
+        stream = open(&task.options, task.options.broker()) => stream,
         _ = task.stop.wait_for(|stop| *stop != Stop::No) => return Attempt::Stopped,
     };
     match stream {
-        Ok(stream) => {
+        Ok((stream, until)) => {
             task.shared.with_session(|session| session.opened(Instant::now(), until));
             if first {
                 task.opened.finish(Ok(()));

@@ -174,8 +174,8 @@ pub enum Error {
         /// What the operating system said.
         source: io::Error,
     },
-    /// A step of connecting took longer than the connection timeout.
-    #[error("no {step} from {address} within {seconds} s")]
+    /// A step of connecting took longer than it may.
+    #[error("no {step} from {address} within {seconds} s ({key})")]
     ConnectTimeout {
         /// `host:port`.
         address: String,
@@ -184,6 +184,8 @@ pub enum Error {
         step: &'static str,
         /// The timeout in seconds.
         seconds: f64,
+        /// Which key or argument that is.
+        key: String,
     },
     /// The broker sent something that MQTT does not allow.
     #[error("protocol error: {0}")]

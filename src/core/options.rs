@@ -284,6 +284,23 @@ impl Default for Limits {
     }
 }
 
+/// How long something may take, and what says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeout {
+    /// How long.
+    pub time: Duration,
+    /// The configuration key, or the argument.
+    pub key: String,
+}
+
+impl Timeout {
+    /// The error for a step that has taken longer.
+    pub fn error(self, step: &'static str, address: String) -> Error {
+        let Self { time, key } = self;
+        Error::ConnectTimeout { address, step, seconds: time.as_secs_f64(), key }
+    }
+}
+
 /// Everything about a connection that the application chooses.
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
@@ -300,8 +317,11 @@ pub struct ConnectOptions {
     pub clean_start_once: u32,
     /// Seconds between packets before a PINGREQ goes out; 0 switches that off.
     pub keep_alive: u16,
-    /// How long connecting to a broker may take, from the first packet to the CONNACK.
+    /// How long it may take to reach a broker, or the proxy before it: the look-up of the name, and TCP.
     pub connect_timeout: Duration,
+    /// How long everything after that may take, up to the CONNACK; as long as `connect_timeout` where that
+    /// is longer.
+    pub handshake_timeout: Duration,
     /// The shortest delay before another attempt to connect; it doubles each time.
     pub reconnect_delay_min: Duration,
     /// The longest delay before another attempt to connect.
@@ -341,6 +361,7 @@ impl ConnectOptions {
             clean_start_once: 0,
             keep_alive: 60,
             connect_timeout: Duration::from_secs(5),
+            handshake_timeout: Duration::from_secs(30),
             reconnect_delay_min: Duration::from_secs(1),
             reconnect_delay_max: Duration::from_secs(120),
             reconnect_on_failure: true,
@@ -367,6 +388,19 @@ impl ConnectOptions {
     pub fn packet_size(&self) -> usize {
         let announced = self.properties.number(Property::MaximumPacketSize).unwrap_or(u32::MAX);
         self.limits.packet_size.min(announced as usize)
+    }
+
+    /// How long reaching a broker may take, and the key that says so.
+    pub fn reaching(&self) -> Timeout {
+        Timeout { time: self.connect_timeout, key: self.key("CONNECTION_TIMEOUT") }
+    }
+
+    /// How long everything after that may take, and the key that says so.
+    pub fn handshake(&self) -> Timeout {
+        if self.handshake_timeout < self.connect_timeout {
+            return self.reaching();
+        }
+        Timeout { time: self.handshake_timeout, key: self.key("HANDSHAKE_TIMEOUT") }
     }
 
     /// The configuration key or the argument that a message tells people to look at: `key("TLS_VERSION")`

@@ -167,9 +167,10 @@ DISAGREED = [
         "speak TLS on this port (MQTT_TLS_ENABLED), or wants a client certificate "
         "(MQTT_TLS_CERTFILE and MQTT_TLS_KEYFILE)",
     ),
-    BadSetup("a handshake without an answer", "silent", {"CONNECTION_TIMEOUT": 0.3},
-             TimeoutError, "no TLS handshake from 127.0.0.1:{port} within 0.3 s. Does the broker "
-             "speak TLS on this port? Check MQTT_BROKER_PORT and MQTT_TLS_ENABLED"),
+    BadSetup("a handshake without an answer", "silent",
+             {"CONNECTION_TIMEOUT": 0.3, "HANDSHAKE_TIMEOUT": 0.3}, TimeoutError,
+             "no TLS handshake from 127.0.0.1:{port} within 0.3 s (MQTT_HANDSHAKE_TIMEOUT). "
+             "Does the broker speak TLS on this port? Check MQTT_BROKER_PORT and MQTT_TLS_ENABLED"),
     BadSetup(
         "another path of a websocket",
         "http",

@@ -316,11 +316,9 @@ impl Session {
     /// The connection has to end: the broker was silent for too long.
     pub fn tick(&mut self, now: Instant, reading: bool) -> Result<(), Error> {
         match &self.link {
-            Link::Connecting { until, .. } if now >= *until => Err(Error::ConnectTimeout {
-                address: self.options.broker().address(),
-                step: "CONNACK",
-                seconds: self.options.connect_timeout.as_secs_f64(),
-            }),
+            Link::Connecting { until, .. } if now >= *until => {
+                Err(self.options.handshake().error("CONNACK", self.options.broker().address()))
+            }
             Link::Offline | Link::Connecting { .. } | Link::Ending => Ok(()),
             Link::Connected => match self.keep_alive.check(now, self.reading(reading)) {
                 Due::Nothing => Ok(()),

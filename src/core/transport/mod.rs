@@ -13,7 +13,7 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::error::Error;
-use super::options::{ConnectOptions, Endpoint, Transport};
+use super::options::{ConnectOptions, Endpoint, Timeout, Transport};
 
 /// A connected byte stream.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -28,29 +28,44 @@ pub fn check(options: &ConnectOptions) -> Result<(), Error> {
     websocket::check(options)
 }
 
-/// Opens the way to a broker. What is not done at `until` is named in the error.
+/// Opens the way to a broker. Returns until when the broker has to have answered the CONNECT, too: what
+/// comes after the way to it, or to a proxy, has one deadline.
 pub async fn open(
     options: &ConnectOptions,
     broker: &Endpoint,
-    until: Instant,
-) -> Result<Box<dyn Stream>, Error> {
-    let deadline = Deadline { until, seconds: options.connect_timeout.as_secs_f64() };
+) -> Result<(Box<dyn Stream>, Instant), Error> {
+    let deadline = Deadline::new(options.reaching());
     let address = broker.address();
     let connecting = "TCP connection";
-    let mut stream: Box<dyn Stream> = match (&options.proxy, broker.transport) {
+    match (&options.proxy, broker.transport) {
         (_, Transport::Unix) => {
-            Box::new(deadline.keep(connecting, &address, unix::connect(&broker.host)).await?)
+            let stream = deadline.keep(connecting, &address, unix::connect(&broker.host)).await?;
+            further(options, broker, Box::new(stream), Deadline::new(options.handshake())).await
         }
         (Some(proxy), _) => {
-            let (address, connect) =
-                (proxy::address(proxy), proxy::connect(options, proxy, broker));
-            deadline.keep("proxy connection", &address, connect).await?
+            let (step, address) = ("proxy connection", proxy::address(proxy));
+            let stream = deadline.keep(step, &address, proxy::reach(options, proxy)).await?;
+            let deadline = Deadline::new(options.handshake());
+            let tunnel = proxy::connect(options, proxy, broker, stream);
+            let stream = deadline.keep(step, &address, tunnel).await?;
+            further(options, broker, stream, deadline).await
         }
         (None, _) => {
             let connect = tcp::connect(options, &broker.host, broker.port);
-            Box::new(deadline.keep(connecting, &address, connect).await?)
+            let stream = deadline.keep(connecting, &address, connect).await?;
+            further(options, broker, Box::new(stream), Deadline::new(options.handshake())).await
         }
-    };
+    }
+}
+
+/// What may go over a way to a broker.
+async fn further(
+    options: &ConnectOptions,
+    broker: &Endpoint,
+    mut stream: Box<dyn Stream>,
+    deadline: Deadline,
+) -> Result<(Box<dyn Stream>, Instant), Error> {
+    let address = broker.address();
     if broker.tls {
         let wrap = tls::wrap(stream, options, broker);
         stream = deadline.keep("TLS handshake", &address, wrap).await?;
@@ -59,25 +74,28 @@ pub async fn open(
         let upgrade = websocket::upgrade(stream, options, broker);
         stream = Box::new(deadline.keep("websocket handshake", &address, upgrade).await?);
     }
-    Ok(stream)
+    Ok((stream, deadline.until))
 }
 
-/// When all of an attempt has to be done.
+/// Until when a part of an attempt has to be done.
 struct Deadline {
     until: Instant,
-    seconds: f64,
+    timeout: Timeout,
 }
 
 impl Deadline {
+    fn new(timeout: Timeout) -> Self {
+        Self { until: Instant::now() + timeout.time, timeout }
+    }
+
+    /// Does a step. What is not done in time is named in the error.
     async fn keep<T>(
         &self,
         step: &'static str,
         address: &str,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        tokio::time::timeout_at(self.until.into(), work).await.unwrap_or_else(|_| {
-            let address = address.to_owned();
-            Err(Error::ConnectTimeout { address, step, seconds: self.seconds })
-        })
+        let late = |_| Err(self.timeout.clone().error(step, address.to_owned()));
+        tokio::time::timeout_at(self.until.into(), work).await.unwrap_or_else(late)
     }
 }

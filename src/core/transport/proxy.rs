@@ -20,21 +20,26 @@ pub fn address(proxy: &Proxy) -> String {
     Endpoint::tcp(proxy.host.as_str(), proxy.port).address()
 }
 
-/// Connects to a broker through a proxy.
+/// Connects to a proxy.
+pub async fn reach(options: &ConnectOptions, proxy: &Proxy) -> Result<TcpStream, Error> {
+    tcp::connect(options, &proxy.host, proxy.port).await.map_err(|error| match error {
+        Error::Connect { source, .. } => {
+            Error::Connect { address: format!("proxy {}", address(proxy)), source }
+        }
+        Error::Resolve { reason, .. } => {
+            failed(proxy, format!("cannot resolve its name: {reason}"))
+        }
+        other => other,
+    })
+}
+
+/// Connects to a broker through a proxy that was reached.
 pub async fn connect(
     options: &ConnectOptions,
     proxy: &Proxy,
     broker: &Endpoint,
+    stream: TcpStream,
 ) -> Result<Box<dyn Stream>, Error> {
-    let stream = match tcp::connect(options, &proxy.host, proxy.port).await {
-        Err(Error::Connect { source, .. }) => {
-            return Err(Error::Connect { address: format!("proxy {}", address(proxy)), source });
-        }
-        Err(Error::Resolve { reason, .. }) => {
-            return Err(failed(proxy, format!("cannot resolve its name: {reason}")));
-        }
-        other => other?,
-    };
     match proxy.kind {
         ProxyKind::Http => http(options, proxy, broker, stream).await,
         ProxyKind::Socks5 => socks5(options, proxy, broker, stream).await,

@@ -69,7 +69,7 @@ fn a_broker_that_does_not_accept_in_time_is_reported() {
     let mut options = ConnectOptions::new("127.0.0.1", address.port());
     options.connect_timeout = moment;
     let error = App::new().connect(options).unwrap_err();
-    let text = format!("no TCP connection from {address} within 0.1 s");
+    let text = format!("no TCP connection from {address} within 0.1 s (connection_timeout)");
     assert_eq!(error.to_string(), text);
 }
 

@@ -110,12 +110,17 @@ fn a_connack_with_too_many_properties_is_refused() {
 }
 
 #[test]
-fn a_connack_that_never_ends_is_given_up_at_the_connection_timeout() {
+fn a_connack_that_never_ends_is_given_up_at_the_handshake_timeout() {
     let broker = Broker::new();
     let app = App::new();
     let timeout = Duration::from_millis(500);
     let start = Instant::now();
-    app.connect(ConnectOptions { connect_timeout: timeout, ..v5(&broker) }).unwrap();
+    app.connect(ConnectOptions {
+        connect_timeout: timeout,
+        handshake_timeout: timeout,
+        ..v5(&broker)
+    })
+    .unwrap();
     let mut connection = wait_for("a connection", || broker.pending());
     // As long as may be, and a byte at a time.
     let sender = std::thread::spawn(move || {

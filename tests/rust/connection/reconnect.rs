@@ -97,6 +97,7 @@ fn a_broker_that_does_not_answer_the_connect_is_given_up_and_tried_again() {
     let broker = Broker::new();
     let mut options = broker.options();
     options.connect_timeout = Duration::from_millis(200);
+    options.handshake_timeout = Duration::from_millis(200);
     let app = App::new();
     app.connect(options).unwrap();
     let _silent = broker.meet();

@@ -65,6 +65,7 @@ fn each_broker_has_its_own_timeout() {
     let mut options = websocket(first);
     options.brokers.extend(websocket(second).brokers);
     options.connect_timeout = MOMENT;
+    options.handshake_timeout = MOMENT;
     let start = Instant::now();
     let text = App::new().connect(options).unwrap_err().to_string();
     assert!(start.elapsed() >= MOMENT * 2);

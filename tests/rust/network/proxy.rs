@@ -184,19 +184,23 @@ fn a_proxy_that_says_nothing_is_named_as_what_timed_out() {
         let (_listener, port) = silent();
         let mut options = options(proxy(kind, port));
         options.connect_timeout = MOMENT;
+        options.handshake_timeout = MOMENT;
         let error = App::new().connect(options).unwrap_err();
-        let text = format!("no proxy connection from 127.0.0.1:{port} within 0.3 s");
+        let text = format!(
+            "no proxy connection from 127.0.0.1:{port} within 0.3 s (MQTT_HANDSHAKE_TIMEOUT)"
+        );
         assert_eq!(error.to_string(), text);
     }
 }
 
 #[test]
-fn all_steps_share_one_timeout() {
+fn all_steps_after_tcp_share_one_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut options = options(proxy(ProxyKind::Http, listener.local_addr().unwrap().port()));
     options.brokers[0].transport = Transport::Websocket;
     let timeout = Duration::from_secs(1);
     options.connect_timeout = timeout;
+    options.handshake_timeout = timeout;
     let app = App::new();
     let start = Instant::now();
     let waiter = app.client.connect(options, true).unwrap();
@@ -209,7 +213,10 @@ fn all_steps_share_one_timeout() {
     let elapsed = start.elapsed();
     assert!(elapsed < timeout * 3 / 2, "{elapsed:?}");
     let text = app.client.outcome().unwrap().unwrap_err().to_string();
-    assert_eq!(text, "no websocket handshake from broker.example:1883 within 1 s");
+    assert_eq!(
+        text,
+        "no websocket handshake from broker.example:1883 within 1 s (MQTT_HANDSHAKE_TIMEOUT)"
+    );
 }
 
 #[test]

@@ -240,8 +240,10 @@ fn a_server_that_says_nothing_is_named_as_what_timed_out() {
     let (_listener, port) = silent();
     let mut options = websocket(port);
     options.connect_timeout = MOMENT;
+    options.handshake_timeout = MOMENT;
     let error = App::new().connect(options).unwrap_err();
-    let text = format!("no websocket handshake from 127.0.0.1:{port} within 0.3 s");
+    let text =
+        format!("no websocket handshake from 127.0.0.1:{port} within 0.3 s (handshake_timeout)");
     assert_eq!(error.to_string(), text);
 }
 
@@ -250,6 +252,7 @@ fn a_broker_behind_a_websocket_that_says_nothing_is_named_as_what_timed_out() {
     let (broker, app) = (WsBroker::new(), App::new());
     let mut options = broker.options();
     options.connect_timeout = MOMENT;
+    options.handshake_timeout = MOMENT;
     let (result, _connection) = connect(&app, options, || broker.shake_hands(Some("mqtt")));
     result.unwrap();
     assert!(app.wait_lost().1.contains("no CONNACK"));

@@ -130,18 +130,21 @@ fn any_other_packet_before_the_connack_is_a_protocol_error() {
 
 #[test]
 fn a_broker_that_does_not_answer_the_connect_in_time_is_given_up() {
-    let mut peer = Peer::with(|options| options.connect_timeout = Duration::from_millis(2500));
-    // Opening the transport took some of the time.
+    let mut peer = Peer::with(|options| {
+        options.connect_timeout = Duration::from_secs(1);
+        options.handshake_timeout = Duration::from_millis(2500);
+    });
+    // The handshakes before took some of the time.
     let due = peer.now + Duration::from_millis(1500);
     peer.session.opened(peer.now, due);
     assert_eq!(peer.session.deadline(), Some(due));
     peer.session.tick(peer.now + Duration::from_millis(1499), true).unwrap();
     let error = peer.session.tick(due, true).unwrap_err();
-    assert_eq!(error.to_string(), "no CONNACK from broker:1883 within 2.5 s");
+    assert_eq!(error.to_string(), "no CONNACK from broker:1883 within 2.5 s (handshake_timeout)");
 }
 
 #[test]
-fn the_connect_timeout_is_over_with_the_connack() {
+fn the_handshake_timeout_is_over_with_the_connack() {
     let mut peer = Peer::with(|options| options.keep_alive = 0);
     peer.connect(false);
     assert_eq!(peer.session.deadline(), None);

@@ -191,9 +191,10 @@ fn a_peer_that_hangs_up_in_the_handshake_may_not_speak_tls() {
 }
 
 #[test]
-fn a_peer_that_says_nothing_is_given_up_after_the_connection_timeout() {
+fn a_peer_that_says_nothing_is_given_up_after_the_handshake_timeout() {
     let mut options = peer(|mut stream| while stream.read(&mut [0; 4096]).unwrap_or(0) > 0 {});
     options.connect_timeout = Duration::from_millis(200);
+    options.handshake_timeout = Duration::from_millis(200);
     let error = fail(options);
     assert!(matches!(error, Error::ConnectTimeout { step: "TLS handshake", .. }), "{error:?}");
 }
