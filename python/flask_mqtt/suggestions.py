@@ -128,18 +128,29 @@ def _without_front(name: str, known: Collection[str]) -> list[str]:
 def _written_otherwise(name: str, known: Collection[str]) -> str | None:
     """Look for the same words: run together, taken apart, or in another order."""
     others = {**{key: key for key in known}, **_MEANT}
+    letters, words = _letters(name), sorted(name.split("_"))
     for other, right in others.items():
-        if _letters(other) == _letters(name) or sorted(other.split("_")) == sorted(name.split("_")):
+        if _letters(other) == letters:
+            return right
+        # Words in another order have the same number of letters.
+        if len(other) == len(name) and sorted(other.split("_")) == words:
             return right
     return None
 
 
 def _misspelled(name: str, known: Collection[str]) -> str | None:
     letters = _letters(name)
-    slips = {key: _slips(letters, _letters(key)) for key in known}
-    best = min(slips, key=lambda key: slips[key], default="")
-    allowed = (len(best) >= _LONG) + (len(best) >= _VERY_LONG)
-    return best if best and slips[best] <= allowed else None
+    slips = {}
+    for key in known:
+        right = _letters(key)
+        allowed = (len(key) >= _LONG) + (len(key) >= _VERY_LONG)
+        # A slip changes the length by one at most, and two of the letters: most are none at a look.
+        if abs(len(letters) - len(right)) > allowed or len(set(letters) ^ set(right)) > 2 * allowed:
+            continue
+        count = _slips(letters, right)
+        if count <= allowed:
+            slips[key] = count
+    return min(slips, key=lambda key: slips[key], default=None)
 
 
 def _letters(name: str) -> str:
