@@ -63,8 +63,7 @@ DIFFERENCES = (
     (
         "the socket belongs to the connection's thread, so nobody can be told to watch it",
         "settable",
-        """Client.on_socket_close Client.on_socket_open Client.on_socket_register_write
-        Client.on_socket_unregister_write""",
+        "Client.on_socket_register_write Client.on_socket_unregister_write",
     ),
     (
         "values may be given at once, and two with the same values are equal, so not hashable",

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SOCKET_HANDLERS = [
-    "on_socket_open",
-    "on_socket_close",
     "on_socket_register_write",
     "on_socket_unregister_write",
 ]

@@ -74,5 +74,4 @@ CallbackOnUnsubscribe_v1 = CallbackOnUnsubscribe_v1_mqtt3 | CallbackOnUnsubscrib
 CallbackOnUnsubscribe_v2 = Callable[[Client, Any, int, list[ReasonCode], Properties], Any]
 CallbackOnUnsubscribe = CallbackOnUnsubscribe_v1 | CallbackOnUnsubscribe_v2
 
-#: Nothing calls it: the sockets are the core's.
 CallbackOnSocket = Callable[[Client, Any, Any], Any]

@@ -21,6 +21,7 @@ from .callback_types import (
     CallbackOnMessage,
     CallbackOnPreConnect,
     CallbackOnPublish,
+    CallbackOnSocket,
     CallbackOnSubscribe,
     CallbackOnUnsubscribe,
 )
@@ -31,6 +32,7 @@ from .handlers import MESSAGE, Fitted, Handler, HandlerSlot, check_handler
 from .handling import is_handler
 from .reasoncodes import PacketTypes, ReasonCode, reason_codes
 from .records import fields
+from .sockets import Sockets
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -97,6 +99,19 @@ class Callbacks:
         "client, userdata, level, buf",
     )
 
+    on_socket_open = HandlerSlot[CallbackOnSocket](
+        "Called as ``(client, userdata, sock)`` when there is a way to the broker, with a "
+        "``socket.socket`` of it for ``setsockopt`` and the like: by `connect` before it returns, "
+        "and on the dispatcher's thread before `on_connect` for automatic attempts. The "
+        "connection's thread reads and writes, and nobody else may.",
+        "client, userdata, sock",
+    )
+    on_socket_close = HandlerSlot[CallbackOnSocket](
+        "Called as ``(client, userdata, sock)`` with the same object when that connection is "
+        "over, before `on_disconnect`. The object is closed then.",
+        "client, userdata, sock",
+    )
+
     #: The extension's bookkeeping where a connection has ended and `on_disconnect` is not called.
     _gone_hook: Callable[[], None] | None = None
 
@@ -108,6 +123,8 @@ class Callbacks:
     _fitted_on_unsubscribe: Fitted | None = None
     _fitted_on_publish: Fitted | None = None
     _fitted_on_log: Fitted | None = None
+    _fitted_on_socket_open: Fitted | None = None
+    _fitted_on_socket_close: Fitted | None = None
 
     #: How many calls of `on_pre_connect` are running.
     _pre_connecting = 0
@@ -128,12 +145,14 @@ class Callbacks:
                 _core.EVENT_NOTICE: self._notice_event,
                 _core.EVENT_ATTEMPT: self._attempt_event,
                 _core.EVENT_CONNECT_FAILED: self._connect_failed_event,
+                _core.EVENT_SOCKET_OPENED: self._socket_opened,
                 _core.EVENT_REPLACED: self._gone,
             },
             self._catch_up,
         )
         self._dispatcher.client = self
         self._dispatcher.userdata = userdata
+        self._sockets = Sockets()
         self._logger: logging.Logger | None = None
         #: Whether the connection speaks MQTT 5.
         self._speaks_5 = False
@@ -251,6 +270,7 @@ class Callbacks:
 
     def _handlers_changed(self) -> None:
         self._listen()
+        self._core.want_socket(self._has_socket_handler())
         self._dispatcher.look_closely()
         # An `on_connect` that came late has something to catch up with.
         self._core.wake()
@@ -351,6 +371,7 @@ class Callbacks:
     ) -> None:
         self._unseen = None
         self._ended_with = code
+        self._socket_closed()
         if code == MQTT_ERR_SUCCESS:
             # Of any other end the core tells, with what it does next.
             self._log_change("disconnected", "Disconnected from", rc=reason or 0)
@@ -365,6 +386,7 @@ class Callbacks:
     def _gone(self) -> None:
         """Be without a connection, of whose end `on_disconnect` does not hear."""
         self._unseen = None
+        self._socket_closed()
         if self._gone_hook is not None:
             self._gone_hook()
 
@@ -451,6 +473,30 @@ class Callbacks:
             call(fitted.handler, self, self._dispatcher.userdata)
         finally:
             self._pre_connecting -= 1
+
+    def _has_socket_handler(self) -> bool:
+        names = ("on_socket_open", "on_socket_close")
+        return any(self._current_handler(name) is not None for name in names)
+
+    def _socket_opened(self) -> None:
+        """Call `on_socket_open`, where a handler wants the socket of the present connection."""
+        # The one before may have ended a moment ago.
+        self._socket_closed()
+        if self._has_socket_handler():
+            self._sockets.opened(self._core, self._socket_handler("on_socket_open"))
+
+    def _socket_closed(self) -> None:
+        """Call `on_socket_close`, if the connection is over whose socket there is."""
+        self._sockets.closed(self._core, self._socket_handler("on_socket_close"))
+
+    def _socket_handler(self, name: str) -> Handler:
+        fitted = self._current_handler(name)
+
+        def call(sock: Any) -> None:
+            if fitted is not None:
+                self._dispatcher.call(fitted.handler, self, self._dispatcher.userdata, sock)
+
+        return call
 
     def _connect_failed_event(self) -> None:
         fitted = self._current_handler("on_connect_fail")

@@ -144,6 +144,7 @@ class Connection(ClientAttributes):
                 self._gone()
             raise
         self._retry_with_loop = False
+        self._socket_opened()
         return MQTT_ERR_SUCCESS
 
     def _open_connection_async(self) -> None:
@@ -263,6 +264,7 @@ class Connection(ClientAttributes):
         self._unseen = None
         self._in_on_connect = self._is_ending = False
         self._ended_with = 0
+        self._sockets.forked()
         # What has to be said to a new core.
         self._change_settings()
         self._handlers_changed()

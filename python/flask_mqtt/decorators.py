@@ -13,6 +13,7 @@ from .callback_types import (
     CallbackOnMessage,
     CallbackOnPreConnect,
     CallbackOnPublish,
+    CallbackOnSocket,
     CallbackOnSubscribe,
     CallbackOnUnsubscribe,
 )
@@ -26,6 +27,7 @@ LogT = TypeVar("LogT", bound="CallbackOnLog")
 MessageT = TypeVar("MessageT", bound="CallbackOnMessage")
 PreConnectT = TypeVar("PreConnectT", bound="CallbackOnPreConnect")
 PublishT = TypeVar("PublishT", bound="CallbackOnPublish")
+SocketT = TypeVar("SocketT", bound="CallbackOnSocket")
 SubscribeT = TypeVar("SubscribeT", bound="CallbackOnSubscribe")
 UnsubscribeT = TypeVar("UnsubscribeT", bound="CallbackOnUnsubscribe")
 
@@ -106,6 +108,28 @@ class Decorators(Callbacks):
         def decorator(func: PublishT) -> PublishT:
             check_decorated("publish_callback()", func)
             self.on_publish = func
+            return func
+
+        return decorator
+
+    @with_parentheses("client.socket_open_callback()")
+    def socket_open_callback(self) -> Callable[[SocketT], SocketT]:
+        """Decorate a handler: it becomes `on_socket_open`."""
+
+        def decorator(func: SocketT) -> SocketT:
+            check_decorated("socket_open_callback()", func)
+            self.on_socket_open = func
+            return func
+
+        return decorator
+
+    @with_parentheses("client.socket_close_callback()")
+    def socket_close_callback(self) -> Callable[[SocketT], SocketT]:
+        """Decorate a handler: it becomes `on_socket_close`."""
+
+        def decorator(func: SocketT) -> SocketT:
+            check_decorated("socket_close_callback()", func)
+            self.on_socket_close = func
             return func
 
         return decorator

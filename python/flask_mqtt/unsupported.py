@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _LOOP = "a thread has the connection: call loop_start(), loop_forever() or loop()"
 _SOCKET = (
     "the socket belongs to the thread that has the connection, so no event loop has to watch it: "
-    "call loop_start(), and use on_connect and on_disconnect"
+    "call loop_start(), and use on_connect and on_disconnect, or on_socket_open for its options"
 )
 
 
@@ -46,8 +46,6 @@ class _SocketHandler:
 class Unsupported:
     """Names of paho's that raise ``NotImplementedError``."""
 
-    on_socket_open = _SocketHandler()
-    on_socket_close = _SocketHandler()
     on_socket_register_write = _SocketHandler()
     on_socket_unregister_write = _SocketHandler()
 
@@ -63,14 +61,6 @@ class Unsupported:
                 "suppress_exceptions = False",
                 "what a handler raises is logged with its traceback, and the next one is called",
             )
-
-    def socket_open_callback(self) -> NoReturn:
-        """Not supported, as `on_socket_open`."""
-        _not_supported("socket_open_callback()", _SOCKET)
-
-    def socket_close_callback(self) -> NoReturn:
-        """Not supported, as `on_socket_close`."""
-        _not_supported("socket_close_callback()", _SOCKET)
 
     def socket_register_write_callback(self) -> NoReturn:
         """Not supported, as `on_socket_register_write`."""

@@ -151,6 +151,24 @@ impl Client {
         self.core.ask(wanted);
     }
 
+    /// Chooses whether there is a descriptor of the socket of each later connection, and
+    /// `EVENT_SOCKET_OPENED` comes, except for the one that `connect` reports.
+    fn want_socket(&self, wanted: bool) {
+        self.core.want_socket(wanted);
+    }
+
+    /// A descriptor of the connection's socket, and a number that no other connection has; `None` where
+    /// there is none. The caller owns the descriptor.
+    fn socket(&self) -> PyResult<Option<(RawFd, u64)>> {
+        let socket = self.core.socket().map_err(system)?;
+        Ok(socket.map(|(descriptor, number)| (descriptor.into_raw_fd(), number)))
+    }
+
+    /// That number, 0 where there is no connection or no descriptor of it.
+    fn socket_number(&self) -> u64 {
+        self.core.socket_number()
+    }
+
     /// Limits messages of QoS 1 and 2 before there is a connection: those on the way, and those that
     /// wait. 0 is no limit.
     fn limit(&self, inflight: usize, queued: usize) {

@@ -20,6 +20,7 @@ const NOTICE: u8 = 6;
 const ATTEMPT: u8 = 7;
 const CONNECT_FAILED: u8 = 8;
 const REPLACED: u8 = 9;
+const SOCKET_OPENED: u8 = 10;
 
 /// Names the kinds.
 pub fn add_constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -32,7 +33,8 @@ pub fn add_constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("EVENT_NOTICE", NOTICE)?;
     module.add("EVENT_ATTEMPT", ATTEMPT)?;
     module.add("EVENT_CONNECT_FAILED", CONNECT_FAILED)?;
-    module.add("EVENT_REPLACED", REPLACED)
+    module.add("EVENT_REPLACED", REPLACED)?;
+    module.add("EVENT_SOCKET_OPENED", SOCKET_OPENED)
 }
 
 /// A list of events for the dispatcher.
@@ -83,6 +85,7 @@ fn to_object<'py>(
         Event::Attempt => (ATTEMPT,).into_pyobject(py),
         Event::ConnectFailed => (CONNECT_FAILED,).into_pyobject(py),
         Event::Replaced => (REPLACED,).into_pyobject(py),
+        Event::SocketOpened => (SOCKET_OPENED,).into_pyobject(py),
         Event::Log { level, text } => (LOG, level as u8, text).into_pyobject(py),
         Event::Notice { level, text, fields } => {
             (NOTICE, level as u8, text, to_dict(py, fields)?).into_pyobject(py)

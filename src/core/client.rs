@@ -288,6 +288,27 @@ impl Client {
         self.shared.inquiry.want(wanted);
     }
 
+    /// Chooses whether the socket of a connection is kept for the application, from the next one on.
+    /// [`Event::SocketOpened`] says that there is one, but for the attempt that [`Self::connect`] reports.
+    pub fn want_socket(&self, wanted: bool) {
+        self.shared.socket.want(wanted);
+    }
+
+    /// A descriptor of the connection's socket, and its number; see [`Socket::give`].
+    ///
+    /// # Errors
+    /// The process has no descriptors left.
+    ///
+    /// [`Socket::give`]: super::socket::Socket::give
+    pub fn socket(&self) -> io::Result<Option<(OwnedFd, u64)>> {
+        self.shared.socket.give()
+    }
+
+    /// The number of the socket of the present connection, or 0.
+    pub fn socket_number(&self) -> u64 {
+        self.shared.socket.number()
+    }
+
     /// Whether [`Self::answer`] is waited for.
     pub fn is_asking(&self) -> bool {
         self.shared.inquiry.is_open()

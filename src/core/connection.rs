@@ -151,18 +151,28 @@ async fn attempt(task: &mut Task, first: bool, asks: bool) -> Attempt {
         return Attempt::Stopped;
     }
     let stream = tokio::select! {
-        stream = open(&task.options, task.options.broker()) => stream,
-        _ = task.stop.wait_for(|stop| *stop != Stop::No) => return Attempt::Stopped,
+        stream = open(&task.options, task.options.broker(), &task.shared.socket) => stream,
+        _ = task.stop.wait_for(|stop| *stop != Stop::No) => {
+            task.shared.socket.end();
+            return Attempt::Stopped;
+        }
     };
     match stream {
         Ok((stream, until)) => {
-            task.shared.with_session(|session| session.opened(Instant::now(), until));
+            let told = !first && task.shared.socket.is_wanted();
+            task.shared.with_session(|session| {
+                if told {
+                    session.report(Event::SocketOpened);
+                }
+                session.opened(Instant::now(), until);
+            });
             if first {
                 task.opened.finish(Ok(()));
             }
             serve(task, stream).await
         }
         Err(error) => {
+            task.shared.socket.end();
             if !first {
                 task.shared.with_session(|session| session.report(Event::ConnectFailed));
             }
@@ -189,13 +199,16 @@ async fn serve(task: &mut Task, stream: Box<dyn Stream>) -> Attempt {
         stop = task.stop.wait_for(|stop| *stop != Stop::No) => Ok(stop.map_or(Stop::Silent, |stop| *stop)),
     };
     task.shared.inbox.end_dropping(true);
-    match end {
+    task.shared.socket.retire();
+    let attempt = match end {
         Err(error) => fail(task, link, error).await,
         Ok(stop) => {
             part(task, link, stop).await;
             Attempt::Stopped
         }
-    }
+    };
+    task.shared.socket.end();
+    attempt
 }
 
 /// Ends a connection that failed. A broker is told what it did wrong where MQTT has words for that

@@ -2,9 +2,9 @@
 //!
 //! Imports run one way: `reason` ← `error` ← `topic`, `qos`, `property` ← `options` ← `packet`; `error`,
 //! `completions`, `waiter` ← `delivery`; `waiter` ← `signal`; `wakeup` ← `inbox`; `qos` ← `stats`; `packet`,
-//! `delivery`, `stats`, `text` ← `session` ← `bell`, `inbox`, `inquiry`, `pace`, `signal` ← `shared` ← `task`,
+//! `delivery`, `stats`, `text` ← `session` ← `bell`, `inbox`, `inquiry`, `pace`, `signal`, `socket` ← `shared` ← `task`,
 //! `store`; `session` ← `failure`; `inbox` ← `pause`; `options`, `text` ← `url`,
-//! `unanswered` ← `transport`; `pause`, `shared`, `transport` ← `link`; `failure`, `link`, `task` ← `connection`;
+//! `socket`, `unanswered` ← `transport`; `pause`, `shared`, `transport` ← `link`; `failure`, `link`, `task` ← `connection`;
 //! `connection`, `store` ← `client`.
 #![forbid(unsafe_code)]
 
@@ -28,6 +28,7 @@ pub mod reason;
 pub mod session;
 mod shared;
 pub mod signal;
+pub mod socket;
 pub mod stats;
 pub mod store;
 mod task;

@@ -14,6 +14,7 @@ use super::pace::Pace;
 use super::packet::Incoming;
 use super::session::{Event, Session};
 use super::signal::Signal;
+use super::socket::Socket;
 use super::stats::Stats;
 use super::waiter::Waiter;
 
@@ -37,6 +38,8 @@ pub struct Shared {
     pub inquiry: Inquiry,
     /// Guards the delays between connections. The I/O threads hold it for a look or a change.
     pace: Mutex<Pace>,
+    /// The socket of the connection, for the application.
+    pub socket: Socket,
 }
 
 impl Shared {
@@ -50,6 +53,7 @@ impl Shared {
             room: Signal::default(),
             inquiry: Inquiry::default(),
             pace: Mutex::default(),
+            socket: Socket::default(),
         }
     }
 

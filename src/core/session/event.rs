@@ -103,6 +103,8 @@ pub enum Event {
     Attempt,
     /// An attempt to connect failed before the broker could be sent anything.
     ConnectFailed,
+    /// There is a connection, of which the application wants the socket.
+    SocketOpened,
     /// A message arrived.
     Message {
         /// The message.
@@ -236,7 +238,7 @@ impl Event {
             | Self::Unsubscribed { codes, properties, .. } => {
                 codes.len() + size(properties.as_ref())
             }
-            Self::Attempt | Self::ConnectFailed | Self::Replaced => 0,
+            Self::Attempt | Self::ConnectFailed | Self::SocketOpened | Self::Replaced => 0,
         }
     }
 }

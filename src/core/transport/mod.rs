@@ -8,12 +8,14 @@ mod unix;
 mod websocket;
 
 use std::future::Future;
+use std::os::fd::AsFd;
 use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::error::Error;
 use super::options::{ConnectOptions, Endpoint, Timeout, Transport};
+use super::socket::Socket;
 
 /// A connected byte stream.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -29,10 +31,12 @@ pub fn check(options: &ConnectOptions) -> Result<(), Error> {
 }
 
 /// Opens the way to a broker. Returns until when the broker has to have answered the CONNECT, too: what
-/// comes after the way to it, or to a proxy, has one deadline.
+/// comes after the way to it, or to a proxy, has one deadline. The socket that it begins with is kept,
+/// where that is wanted.
 pub async fn open(
     options: &ConnectOptions,
     broker: &Endpoint,
+    socket: &Socket,
 ) -> Result<(Box<dyn Stream>, Instant), Error> {
     let deadline = Deadline::new(options.reaching());
     let address = broker.address();
@@ -40,11 +44,13 @@ pub async fn open(
     match (&options.proxy, broker.transport) {
         (_, Transport::Unix) => {
             let stream = deadline.keep(connecting, &address, unix::connect(&broker.host)).await?;
+            socket.keep(stream.as_fd());
             further(options, broker, Box::new(stream), Deadline::new(options.handshake())).await
         }
         (Some(proxy), _) => {
             let (step, address) = ("proxy connection", proxy::address(proxy));
             let stream = deadline.keep(step, &address, proxy::reach(options, proxy)).await?;
+            socket.keep(stream.as_fd());
             let deadline = Deadline::new(options.handshake());
             let tunnel = proxy::connect(options, proxy, broker, stream);
             let stream = deadline.keep(step, &address, tunnel).await?;
@@ -53,6 +59,7 @@ pub async fn open(
         (None, _) => {
             let connect = tcp::connect(options, &broker.host, broker.port);
             let stream = deadline.keep(connecting, &address, connect).await?;
+            socket.keep(stream.as_fd());
             further(options, broker, Box::new(stream), Deadline::new(options.handshake())).await
         }
     }

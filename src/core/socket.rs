@@ -1,0 +1,120 @@
+//! The socket of the present connection, for an application that wants to set options of it.
+
+use std::io;
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A second descriptor of the socket, where the application has asked for one; it costs nothing otherwise.
+///
+/// The lock guards the descriptor, for a look or a system call that does not wait.
+#[derive(Debug, Default)]
+pub struct Socket {
+    wanted: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    descriptor: Option<OwnedFd>,
+    /// Of the connections whose socket was kept: that of the present one, or 0 when it has ended.
+    number: u64,
+    last: u64,
+}
+
+impl Socket {
+    /// Chooses whether the sockets of later connections are kept.
+    pub fn want(&self, wanted: bool) {
+        self.wanted.store(wanted, Ordering::Release);
+    }
+
+    /// Whether they are.
+    pub fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Acquire)
+    }
+
+    /// Keeps the socket of an attempt to connect. Without descriptors there is none to give.
+    pub fn keep(&self, socket: BorrowedFd<'_>) {
+        if self.is_wanted() {
+            let descriptor = socket.try_clone_to_owned().ok();
+            let mut state = self.lock();
+            state.last += u64::from(descriptor.is_some());
+            state.number = if descriptor.is_some() { state.last } else { 0 };
+            state.descriptor = descriptor;
+        }
+    }
+
+    /// A descriptor of the present socket for the application, and the socket's number.
+    ///
+    /// # Errors
+    /// The process has no descriptors left.
+    pub fn give(&self) -> io::Result<Option<(OwnedFd, u64)>> {
+        let state = self.lock();
+        let Some(descriptor) = state.descriptor.as_ref().filter(|_| state.number > 0) else {
+            return Ok(None);
+        };
+        Ok(Some((descriptor.try_clone()?, state.number)))
+    }
+
+    /// The number of the present socket; 0 where there is none, or its connection is over.
+    pub fn number(&self) -> u64 {
+        self.lock().number
+    }
+
+    /// Says that the connection is over, before the application hears of that.
+    pub fn retire(&self) {
+        self.lock().number = 0;
+    }
+
+    /// Ends the connection of the socket: the application's descriptor would keep it open.
+    pub fn end(&self) {
+        let mut state = self.lock();
+        state.number = 0;
+        if let Some(descriptor) = state.descriptor.take() {
+            // The call is the same for every stream, and an ended one is what is wanted.
+            let _ = TcpStream::from(descriptor).shutdown(Shutdown::Both);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test that fails is to panic
+
+    use super::*;
+
+    use std::io::Read;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn a_socket_is_kept_only_where_it_is_wanted() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let socket = Socket::default();
+        socket.keep(ours.as_fd());
+        assert!(socket.give().unwrap().is_none());
+        socket.want(true);
+        socket.keep(ours.as_fd());
+        assert_eq!(socket.give().unwrap().unwrap().1, 1);
+        assert_eq!(socket.number(), 1);
+    }
+
+    #[test]
+    fn the_other_side_sees_the_end_though_the_application_has_a_descriptor() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let socket = Socket::default();
+        socket.want(true);
+        socket.keep(ours.as_fd());
+        drop(ours);
+        let _application = socket.give().unwrap();
+        socket.retire();
+        assert!(socket.give().unwrap().is_none());
+        socket.end();
+        assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
+    }
+}
