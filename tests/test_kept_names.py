@@ -16,6 +16,7 @@ from flask_mqtt import (
     CallbackAPIVersion,
     Client,
     Mqtt,
+    MQTTErrorCode,
     MQTTProtocolVersion,
     MQTTv5,
     Properties,
@@ -252,10 +253,10 @@ def test_a_handler_is_read_and_assigned(unconnected: Mqtt) -> None:
     unconnected.on_connect()(connected)
     unconnected._disconnect_handler = disconnected
     assert unconnected._connect_handler is connected
-    assert unconnected.client.on_disconnect is disconnected
+    assert unconnected.client.on_disconnect == unconnected._handle_disconnect
     client: Any = object()
     unconnected._handle_connect(client, "data", FLAGS, 0)
-    unconnected._handle_disconnect(client, "data", 7)
+    unconnected._handle_disconnect(client, "data", MQTTErrorCode(7))
     connected.assert_called_once_with(client, "data", FLAGS, 0)
     disconnected.assert_called_once_with(client, "data", 7)
 
@@ -293,6 +294,48 @@ def test_called_directly_topics_are_subscribed_to(unconnected: Mqtt) -> None:
     with mock.patch.object(Client, "subscribe", return_value=(0, 1)) as subscribe:
         unconnected._handle_connect(unconnected.client, None, FLAGS, 0)
     subscribe.assert_called_once_with(topic="a", qos=1)
+
+
+def test_the_client_shows_the_extension_as_its_handler(unconnected: Mqtt) -> None:
+    assert Mqtt().client.on_connect is None
+    client: Any = unconnected.client
+    handler = mock.Mock()
+    unconnected.on_connect()(handler)
+    for name in ("connect", "disconnect"):
+        assert getattr(client, f"on_{name}") == getattr(unconnected, f"_handle_{name}")
+        assert getattr(client, f"_on_{name}") == getattr(unconnected, f"_handle_{name}")
+    client.on_connect(client, None, FLAGS, 0)
+    handler.assert_called_once_with(client, None, FLAGS, 0)
+    assert unconnected.connected
+    client.on_connect = print
+    assert client.on_connect is print
+
+
+@pytest.mark.parametrize("decorated", [False, True])
+def test_a_handler_may_call_the_one_that_was_there(
+    scripted: ScriptedBroker, decorated: bool
+) -> None:
+    seen: list[str] = []
+    mqtt = Mqtt()
+    if decorated:
+        mqtt.on_connect()(lambda *_: seen.append("inner"))
+    with mock.patch.object(Client, "connect"):
+        mqtt.init_app(make_app(scripted.port))
+    before: Any = mqtt.client.on_connect
+
+    def outer(client: Client, userdata: Any, flags: Any, rc: int) -> None:
+        seen.append("outer")
+        before(client, userdata, flags, rc)
+
+    mqtt.client.on_connect = outer
+    mqtt.topics["a"] = TopicQos("a", 0)
+    with mqtt:
+        mqtt.client.connect("127.0.0.1", scripted.port)
+        wait_until(lambda: mqtt.connected)
+        scripted.drop()
+        wait_until(lambda: seen.count("outer") == 2)
+        wait_until(lambda: len(scripted.of("SUBSCRIBE")) == 2)
+    assert seen == (["outer", "inner"] * 2 if decorated else ["outer"] * 2)
 
 
 def test_an_assigned_handler_is_called_for_connections(scripted: ScriptedBroker) -> None:

@@ -66,6 +66,9 @@ FAILING: dict[str, str] = {
 #: paho skips it.
 SKIPPED = {"lib.test_03_publish_fill_inflight::test_03_publish_fill_inflight"}
 
+#: With more, the machine is not the reason.
+MOST_SURPRISES = 5
+
 LISTED = {name for names in FAILING.values() for name in names.split()}
 
 
@@ -75,21 +78,27 @@ def listed_as(name: str) -> set[str]:
     return LISTED & {name, without_parameters, without_parameters.partition("::")[0]}
 
 
+def failed(outcomes: dict[str, paho_suite.Outcome]) -> list[str]:
+    return [name for name, outcome in outcomes.items() if outcome.state == "failed"]
+
+
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, paho_suite.Outcome]:
     directory = tmp_path_factory.mktemp("paho")
     paho_suite.prepare(directory)
-    return paho_suite.run(directory)
+    outcomes = paho_suite.run(directory)
+    # They give processes a second to start or to end, which is short on a busy machine: what is a
+    # surprise is run once more, with nothing of theirs beside it.
+    surprises = [paho_suite.node(name) for name in failed(outcomes) if not listed_as(name)]
+    if 0 < len(surprises) <= MOST_SURPRISES:
+        outcomes.update(paho_suite.run(directory, {"again": tuple(surprises)}))
+    return outcomes
 
 
 @pytest.mark.timeout(300)
 def test_what_is_not_listed_passes(outcomes: dict[str, paho_suite.Outcome]) -> None:
-    failed = [
-        f"{name}: {outcome.text}"
-        for name, outcome in outcomes.items()
-        if outcome.state == "failed" and not listed_as(name)
-    ]
-    assert not failed, "\n\n".join(failed)
+    surprises = [name for name in failed(outcomes) if not listed_as(name)]
+    assert not surprises, "\n\n".join(f"{name}: {outcomes[name].text}" for name in surprises)
     assert {name for name, outcome in outcomes.items() if outcome.state == "skipped"} == SKIPPED
     assert sum(outcome.state == "passed" for outcome in outcomes.values()) >= 145
 

@@ -171,6 +171,8 @@ class Callbacks:
         self._disconnect_hook: Handler = self._call_on_disconnect
         #: The keep alive that the broker chose with the last CONNACK, if it did.
         self._server_keepalive: int | None = None
+        #: Of the extension, by their names: a hook, and the handler that it calls.
+        self._extension_handlers: dict[str, tuple[Handler, Handler | None]] = {}
         #: Of the event that a hook is being called for: the handler's name, and the thread.
         self._told: tuple[str, int] | None = None
         #: The handlers that a subclass has as methods, which paho's calls too.
@@ -347,6 +349,11 @@ class Callbacks:
             self._call_handler(fitted, self, userdata, *arguments)
         finally:
             self._in_on_connect = False
+
+    def _shown_handler(self, name: str, handler: Handler | None) -> Handler | None:
+        """Return what is read as a handler: the extension's own one where it has set this one."""
+        hook, own = self._extension_handlers.get(name, (handler, handler))
+        return hook if handler is own else handler
 
     def _takes_event(self, name: str) -> bool:
         """Whether a hook is called for an event, and has not passed it on: it does so now.

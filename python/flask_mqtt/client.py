@@ -18,7 +18,7 @@ from .constants import (
 from .decorators import Decorators
 from .enums import CallbackAPIVersion, MQTTErrorCode
 from .handling import is_handler
-from .kept_names import KeptNames, as_text
+from .kept_names import KeptNames
 from .messageinfo import MQTTMessageInfo
 from .records import fields
 from .stats import Stats, collect
@@ -82,7 +82,7 @@ class Client(KeptNames, Decorators, Unsupported):
         self._connection_settings = self._adopted = Config()
         _check_session(clean_session, client_id, protocol)
         self._change_settings(
-            client_id=as_text(client_id),
+            client_id=client_id,
             clean_session=clean_session is None or clean_session,
             protocol_version=protocol,
             transport=transport,

@@ -162,6 +162,10 @@ class Mqtt:
         self.__hook()
         if driving.is_ours(self.client):
             self.client._bind_app(app)
+            self.client._extension_handlers = {
+                "on_connect": (self._handle_connect, self._connect_handler),
+                "on_disconnect": (self._handle_disconnect, self._disconnect_handler),
+            }
         self.__register(app)
         if not driving.is_ours(self.client):
             driving.introduce(
@@ -551,6 +555,9 @@ class Mqtt:
         # Another client has this extension itself there.
         if driving.is_ours(self.client):
             setattr(self.client, name, handler)
+            hooks = self.client._extension_handlers
+            if name in hooks:
+                hooks[name] = (hooks[name][0], handler)
         self.__handlers[name] = handler
 
     def __registrar(self, name: str) -> Callable[[HandlerT], HandlerT]:

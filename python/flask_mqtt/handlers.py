@@ -98,7 +98,9 @@ class HandlerSlot(Generic[CallbackT]):
         if instance is None:
             return self
         fitted: Fitted | None = getattr(instance, self._kept_as)
-        return None if fitted is None else cast("CallbackT", fitted.handler)
+        handler = None if fitted is None else fitted.handler
+        shown: CallbackT | None = cast("Any", instance)._shown_handler(self._name, handler)  # noqa: SLF001
+        return shown
 
     def __set__(self, instance: Any, handler: CallbackT | None) -> None:
         """Look at a handler, and keep it."""

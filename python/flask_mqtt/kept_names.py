@@ -40,9 +40,6 @@ class _Binary(_Setting):
         value = super().__get__(instance, owner)
         return value.encode() if isinstance(value, str) else value
 
-    def __set__(self, instance: Any, value: Any) -> None:
-        super().__set__(instance, as_text(value))
-
 
 class _HandlerName:
     """A handler, as ``on_connect`` and so on have it."""
@@ -142,7 +139,7 @@ class KeptNames(Loops):
 
     @_username.setter
     def _username(self, value: str | bytes | None) -> None:
-        self._change_settings(username=as_text(value))
+        self._change_settings(username=value)
 
     @property
     def _password(self) -> bytes | None:
@@ -150,7 +147,7 @@ class KeptNames(Loops):
 
     @_password.setter
     def _password(self, value: str | bytes | None) -> None:
-        self._change_settings(password=as_text(value))
+        self._change_settings(password=value)
 
     @property
     def _userdata(self) -> Any:
@@ -191,16 +188,6 @@ class KeptNames(Loops):
     @property
     def _will_payload(self) -> bytes:
         return payload_bytes(self._connection_settings.last_will_message)
-
-
-def as_text(value: Any) -> Any:
-    """Return bytes of UTF-8 as text, and everything else as it is."""
-    if not isinstance(value, (bytes, bytearray)):
-        return value
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return bytes(value)
 
 
 def _binary(value: str | bytes | None) -> bytes | None:

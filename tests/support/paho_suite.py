@@ -157,6 +157,14 @@ def run(directory: Path, parts: dict[str, tuple[str, ...]] = PARTS) -> dict[str,
     return outcomes
 
 
+def node(name: str) -> str:
+    """Return what pytest calls a test, by its name among the outcomes."""
+    module, *rest = name.split("::")
+    parts = module.split(".")
+    end = next(number for number, part in enumerate(parts, 1) if part.startswith("test_"))
+    return "::".join(["/".join(["tests", *parts[:end]]) + ".py", *parts[end:], *rest])
+
+
 def _outcome(case: ET.Element) -> tuple[str, Outcome]:
     parts = filter(None, [case.get("classname", ""), case.get("name", "")])
     name = "::".join(parts).removeprefix("tests.")
