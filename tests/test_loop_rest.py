@@ -71,6 +71,7 @@ def test_a_hundred_clients_that_disconnect_leave_nothing(broker: Mosquitto) -> N
         mqtt.client.disconnect()
         del mqtt
     wait_until(lambda: held() == before, 20)
+    gc.collect()
     assert [client for client in clients if client() is not None] == []
     assert len(ended) >= 34
 

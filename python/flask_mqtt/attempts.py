@@ -50,6 +50,7 @@ class Attempts(ClientSettings, Callbacks):
         self._change_settings(**values)
 
     def _change_settings(self, **values: Any) -> None:
+        self._notice_fork()
         super()._change_settings(**values)
         self._settings_changed = True
         if not self._core.is_running():

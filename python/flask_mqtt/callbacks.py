@@ -201,6 +201,14 @@ class Callbacks:
             else:
                 self._method_slots[name].check(method, version_1=self._version_1)
 
+    def _notice_fork(self) -> None:
+        """Be without a connection where this process was forked, without Python's hooks too.
+
+        Every method begins with this before it asks the core for anything, as locks of the
+        parent's may be held for ever here. `publish` need not: its core tells it.
+        """
+        raise NotImplementedError
+
     def _forget_handlers(self) -> None:
         # Those of messages are the dispatcher's.
         for name in _SLOTS.keys() - self._method_slots.keys():
@@ -235,6 +243,7 @@ class Callbacks:
     def on_message(self, handler: CallbackOnMessage | None) -> None:
         if handler is not None:
             check_handler("on_message", handler, MESSAGE, [3])
+        self._notice_fork()
         self._dispatcher.on_message = handler
 
     @property
@@ -271,6 +280,7 @@ class Callbacks:
         self._core.listen(logging_wanted, self._current_handler("on_publish") is not None)
 
     def _handlers_changed(self) -> None:
+        self._notice_fork()
         self._listen()
         self._core.want_socket(self._has_socket_handler())
         self._dispatcher.look_closely()
@@ -295,6 +305,7 @@ class Callbacks:
         if not isinstance(sub, str):
             raise TypeError(f"sub {sub!r}: it must be a filter, as in 'home/#'")
         _core.validate_filter(sub)
+        self._notice_fork()
         self._dispatcher.add_route(sub, callback)
 
     def message_callback_remove(self, sub: str) -> None:
@@ -310,6 +321,7 @@ class Callbacks:
             raise ValueError("the handler of which filter is to be forgotten? sub is None")
         if not isinstance(sub, str):
             raise TypeError(f"sub {sub!r}: it must be the filter that was added")
+        self._notice_fork()
         self._dispatcher.remove_route(sub)
 
     def user_data_set(self, userdata: Any) -> None:

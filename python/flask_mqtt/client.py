@@ -113,6 +113,7 @@ class Client(KeptNames, Decorators, Unsupported):
                 "reinitialise() ends what calls the handlers: no handler can call it"
             )
         _check_session(clean_session, client_id, MQTTv311)
+        self._notice_fork()
         was_open = self._core.is_open()
         self.loop_stop()
         self._end_connection()
@@ -139,6 +140,7 @@ class Client(KeptNames, Decorators, Unsupported):
 
     def _runs_with(self, values: Config) -> bool:
         """Whether there is a connection, or one is tried, that these values would not change."""
+        self._notice_fork()
         settings = values.joined(self._connection_settings, self._adopted)
         return self._core.is_wanted() and settings == self._used_settings
 
@@ -204,6 +206,7 @@ class Client(KeptNames, Decorators, Unsupported):
         return info if storing.is_published() else MQTTMessageInfo((MQTT_ERR_ERRNO, 0))
 
     def _publish_when_there_is_room(self, *message: Any) -> MQTTMessageInfo:
+        self._notice_fork()
         deadline = time.monotonic() + self._connection_settings.publish_timeout
         while True:
             # The waiter comes first, so that no room is missed between a refusal and the wait.
@@ -227,6 +230,7 @@ class Client(KeptNames, Decorators, Unsupported):
         Returns:
             A new dict, of dicts, numbers, texts, booleans and None: `Stats`.
         """
+        self._notice_fork()
         return collect(self._core, self._dispatcher)
 
     def ack(self, mid: int, qos: int) -> MQTTErrorCode:
@@ -253,6 +257,7 @@ class Client(KeptNames, Decorators, Unsupported):
                 raise TypeError(f"{name} {value!r}: it must be a number, the message's {name}")
         if not 0 < mid <= _LAST_MID:
             return MQTT_ERR_NOT_FOUND
+        self._notice_fork()
         return self._core.acknowledge(mid, qos)
 
     def manual_ack_set(self, on: bool) -> None:
@@ -289,10 +294,12 @@ class Client(KeptNames, Decorators, Unsupported):
         if uses_options(topic, options):
             self._need_5("options")
         filters = wanted(topic, qos, options)
+        self._notice_fork()
         return self._core.subscribe(filters, properties, self._in_on_connect)
 
     def _forget(self, topics: list[str]) -> None:
         """Not subscribe to these filters any more from the next connection on."""
+        self._notice_fork()
         self._core.forget(topics)
 
     def unsubscribe(
@@ -317,6 +324,7 @@ class Client(KeptNames, Decorators, Unsupported):
         filters = topic if isinstance(topic, list) else [topic]
         if not filters or not all(isinstance(item, str) for item in filters):
             raise ValueError(f"invalid topic {topic!r}: it must be a filter or a list of filters")
+        self._notice_fork()
         return self._core.unsubscribe(filters, properties)
 
 

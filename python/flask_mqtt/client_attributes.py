@@ -147,6 +147,7 @@ class ClientAttributes(Attempts):
         return self._connection_settings.endpoints()[0]
 
     def _assign_setting(self, attribute: str, **values: Any) -> None:
+        self._notice_fork()
         if self._connect_with_loop or self._core.is_wanted():
             raise RuntimeError(
                 f"{attribute} cannot be assigned while there is a connection, or one is made: "

@@ -10,7 +10,6 @@ import weakref
 from collections.abc import Callable
 from typing import Any, cast
 
-from . import _core
 from ._core import Client as CoreClient
 from ._core import Waiter
 from .client_attributes import ClientAttributes
@@ -128,6 +127,7 @@ class Connection(ClientAttributes):
 
     def _open_connection(self) -> MQTTErrorCode:
         """Connect as `connect` does, with the present settings."""
+        self._notice_fork()
         self._connect_with_loop = False
         self._has_host = True
         had_file = self._core.is_keeping()
@@ -149,6 +149,7 @@ class Connection(ClientAttributes):
 
     def _open_connection_async(self) -> None:
         """Connect as `connect_async` does, with the present settings."""
+        self._notice_fork()
         self._has_host = True
         self._connect_with_loop = True
         if self._dispatcher.running:
@@ -175,6 +176,7 @@ class Connection(ClientAttributes):
             TypeError: A value has the wrong type.
             ValueError: A value is not allowed, or there is one before MQTT 5.
         """
+        self._notice_fork()
         self._check_properties(properties)
         reason = 0
         if reasoncode is not None:
@@ -204,6 +206,7 @@ class Connection(ClientAttributes):
 
     def is_connected(self) -> bool:
         """Whether the broker has accepted the present connection."""
+        self._notice_fork()
         return self._core.is_connected()
 
     def close(self) -> None:
@@ -211,6 +214,7 @@ class Connection(ClientAttributes):
 
         The file of ``MQTT_PERSISTENCE`` is free for another process then.
         """
+        self._notice_fork()
         was_open = self._core.is_open()
         self._end_connection()
         self._gone()
@@ -248,15 +252,25 @@ class Connection(ClientAttributes):
 
     def _heir(self) -> Heir:
         """Make a core for a child that is about to be forked. What it needs may be locked there."""
+        self._notice_fork()
         return self._core.heir(), self._inherited is not None or self._core.is_running()
+
+    def _notice_fork(self) -> None:
+        if self._core.is_foreign():
+            _after_fork_in_child()
 
     def _forked(self, heir: Heir | None) -> None:
         """Be without a connection in a forked child: threads, and what they hold, are the parent's.
 
         Args:
-            heir: What `_heir` has made, where it could.
+            heir: What `_heir` has made, where it was called.
         """
-        core, was_connected = heir or (_core.Client(), True)
+        if heir is None:
+            core, was_connected = self._core.inherit()
+            was_connected = was_connected or self._inherited is not None
+        else:
+            core, was_connected = heir
+            core.claim()
         self._dispatcher.forked(core)
         # Where there was no connection, it is no news that there is none.
         self._inherited = core if was_connected else None
@@ -293,11 +307,12 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
-    _core.forked()
     heirs = {id(client): heir for client, heir in _heirs.pop(threading.get_ident(), ())}
     _heirs.clear()
     for client in _living_clients():
-        client._forked(heirs.get(id(client)))  # noqa: SLF001
+        # Another thread was making one without settings, which nobody has here.
+        if client._core.is_foreign() and hasattr(client, "_connection_settings"):  # noqa: SLF001
+            client._forked(heirs.get(id(client)))  # noqa: SLF001
 
 
 os.register_at_fork(

@@ -33,6 +33,7 @@ class Loops(Connection):
         Returns:
             ``MQTT_ERR_SUCCESS``, or ``MQTT_ERR_INVAL`` where handlers are called already.
         """
+        self._notice_fork()
         if self._dispatcher.working:
             return MQTT_ERR_INVAL
         # A bad file is an exception here, which leaves no thread behind.
@@ -52,6 +53,7 @@ class Loops(Connection):
             ``MQTT_ERR_SUCCESS``, or ``MQTT_ERR_INVAL`` where `loop_start` was not called: `loop`
             and `loop_forever` end by themselves, or with `disconnect`.
         """
+        self._notice_fork()
         if not self._dispatcher.started:
             return MQTT_ERR_INVAL
         stopped = self._dispatcher.stop(STOP_TIMEOUT, lambda: self._is_ending)
@@ -84,6 +86,7 @@ class Loops(Connection):
             ValueError: The timeout is negative.
         """
         timeout = _checked_timeout(timeout)
+        self._notice_fork()
         if self._is_looping():
             return MQTT_ERR_INVAL
         self._ended_with = 0
@@ -120,6 +123,7 @@ class Loops(Connection):
             ValueError: The timeout is negative, or there was no `connect` before.
         """
         timeout = _checked_timeout(timeout)
+        self._notice_fork()
         if self._dispatcher.is_current_thread:
             return MQTT_ERR_INVAL
         self._ended_with = 0

@@ -10,7 +10,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyType};
 
 use super::codes::member;
-use super::delivery::{Delivery, class_of_infos, forks, message_info};
+use super::delivery::{Delivery, class_of_infos, message_info};
 use super::error::{system, to_python, with_advice};
 use super::events;
 use super::message::MQTTMessage;
@@ -33,8 +33,6 @@ pub struct Client {
     core: CoreClient,
     /// Tells clients apart.
     number: u64,
-    /// [`forks`] of the process that may use it.
-    forks: u32,
     /// The class of what `publish` returns for messages that were accepted for sending.
     infos: PyOnceLock<Py<PyType>>,
 }
@@ -67,13 +65,31 @@ type Requested<'py> = (Bound<'py, PyAny>, Option<u16>);
 impl Client {
     #[new]
     fn new() -> Self {
-        Self::of(CoreClient::new(), forks())
+        Self::of(CoreClient::new())
     }
 
     /// A client for a process that is about to be forked: with the same subscriptions, and without a
     /// connection or messages.
     fn heir(&self) -> Self {
-        Self::of(self.core.heir(), forks() + 1)
+        Self::of(self.core.heir())
+    }
+
+    /// A client for this process, which was forked without an heir, and whether the parent had a
+    /// connection. No lock is waited for.
+    fn inherit(&self) -> (Self, bool) {
+        let (core, had_connection) = self.core.inherit();
+        (Self::of(core), had_connection)
+    }
+
+    /// Has an heir belong to this process.
+    fn claim(&self) {
+        self.core.claim();
+    }
+
+    /// Whether it is another process's, of which this is a forked child: nothing else may be called
+    /// then, but for `inherit`, and `publish`, which tells nothing.
+    fn is_foreign(&self) -> bool {
+        self.core.is_foreign()
     }
 
     /// Waits for events as a thread, for so many seconds at most where there is a number. Returns
@@ -186,7 +202,8 @@ impl Client {
         self.core.answer(options).map_err(to_python)
     }
 
-    /// Publishes a message. Returns its `MQTTMessageInfo`, or `None` where there will be room later.
+    /// Publishes a message. Returns its `MQTTMessageInfo`, or `None` where there will be room later, or
+    /// `is_foreign` has more to say.
     fn publish<'py>(
         slf: &Bound<'py, Self>,
         topic: &Bound<'py, PyAny>,
@@ -196,6 +213,9 @@ impl Client {
         properties: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let client = slf.get();
+        if client.core.is_foreign() {
+            return Ok(None);
+        }
         let topic = topic_text(topic)?;
         let properties =
             properties.map(|given| from_python(Some(given), Place::Publish)).transpose()?;
@@ -236,7 +256,7 @@ impl Client {
 
     /// What becomes of a message of QoS 0; `None` in a forked child of the process that published it.
     fn delivery(&self, mid: u16) -> Option<Delivery> {
-        (self.forks == forks()).then(|| self.told(self.core.delivery(mid)))
+        if self.core.is_foreign() { None } else { self.told(self.core.delivery(mid)) }
     }
 
     /// Whether a message was published by this client.
@@ -282,7 +302,7 @@ impl Client {
     fn handled(&self, message: &MQTTMessage) -> PyResult<Option<Delivery>> {
         let handled = |receipt| self.core.handled(receipt);
         let storing = message.receipt.map_or(Ok(None), handled).map_err(to_python)?;
-        Ok(storing.map(|core| self.told(core)))
+        Ok(storing.and_then(|core| self.told(core)))
     }
 
     /// Acknowledges a message that waits for it, and returns `rc`.
@@ -339,9 +359,9 @@ impl Client {
 }
 
 impl Client {
-    fn of(core: CoreClient, forks: u32) -> Self {
+    fn of(core: CoreClient) -> Self {
         let number = CLIENTS.fetch_add(1, Ordering::Relaxed);
-        Self { core, number, forks, infos: PyOnceLock::new() }
+        Self { core, number, infos: PyOnceLock::new() }
     }
 
     fn info<'py>(
@@ -356,8 +376,9 @@ impl Client {
         class.bind(slf.py()).call1(((member(slf.py(), code)?, mid),))
     }
 
-    fn told(&self, core: CoreDelivery) -> Delivery {
-        Delivery::new(core, self.number)
+    fn told(&self, core: CoreDelivery) -> Option<Delivery> {
+        let process = self.core.process()?.clone();
+        Some(Delivery::new(core, self.number, process))
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -15,8 +14,7 @@ use super::waiter::Waiter;
 use crate::core::completions::Completions as CoreCompletions;
 use crate::core::delivery::{Delivery as CoreDelivery, State};
 use crate::core::error::ReturnCode;
-
-static FORKS: AtomicU32 = AtomicU32::new(0);
+use crate::core::process::Process;
 
 static MESSAGE_INFO: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
@@ -48,20 +46,9 @@ pub struct Delivery {
     core: CoreDelivery,
     /// The number of the client.
     client: u64,
-    /// [`forks`] of the process that published it.
-    forks: u32,
-}
-
-/// Says that this process is a forked child. What its parent's messages are told with may be locked for
-/// ever here, so it is not looked at.
-#[pyfunction]
-pub fn forked() {
-    FORKS.fetch_add(1, Ordering::Relaxed);
-}
-
-/// How often it was said so, from the first process on.
-pub fn forks() -> u32 {
-    FORKS.load(Ordering::Relaxed)
+    /// The process that published it: in a forked child, what it is told with may be locked for ever, so
+    /// it is not looked at.
+    process: Process,
 }
 
 #[pymethods]
@@ -91,7 +78,7 @@ impl Delivery {
 
     /// What becomes of storing it: published means stored.
     fn storing(&self) -> Self {
-        Self { core: self.core.storing(), ..*self }
+        Self { core: self.core.storing(), client: self.client, process: self.process.clone() }
     }
 
     /// Has `completions` filled with a number when waiting is over. Returns whether there is anything
@@ -117,12 +104,12 @@ impl Delivery {
 
 impl Delivery {
     /// What became of a message of a client's.
-    pub fn new(core: CoreDelivery, client: u64) -> Self {
-        Self { core, client, forks: forks() }
+    pub fn new(core: CoreDelivery, client: u64, process: Process) -> Self {
+        Self { core, client, process }
     }
 
     fn is_ours(&self) -> bool {
-        self.forks == forks()
+        self.process.is_current()
     }
 
     fn check_process(&self) -> PyResult<()> {

@@ -18,6 +18,7 @@ mod waiter;
 
 use pyo3::prelude::*;
 
+use crate::core::process::Process;
 use crate::core::reason;
 use crate::core::topic;
 
@@ -47,6 +48,8 @@ fn reason_name(code: u8) -> &'static str {
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    // From now on forks are counted.
+    let _ = Process::current();
     module.add_class::<client::Client>()?;
     module.add_class::<delivery::Completions>()?;
     module.add_class::<delivery::Delivery>()?;
@@ -55,7 +58,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<message::MQTTMessage>()?;
     module.add_class::<properties::Properties>()?;
     module.add_class::<waiter::Waiter>()?;
-    module.add_function(wrap_pyfunction!(delivery::forked, module)?)?;
     module.add_function(wrap_pyfunction!(reason_name, module)?)?;
     module.add_function(wrap_pyfunction!(topic_matches_sub, module)?)?;
     module.add_function(wrap_pyfunction!(validate_filter, module)?)?;

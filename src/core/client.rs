@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use super::delivery::Delivery;
 use super::error::{Error, ReturnCode};
 use super::options::ConnectOptions;
 use super::packet::Subscription;
+use super::process::Process;
 use super::property::Properties;
 use super::qos::Qos;
 use super::session::{Event, LogLevel, Receipt, Session};
@@ -67,6 +68,7 @@ pub struct Client {
     running: Mutex<Option<Running>>,
     /// Guards the handle of the file; held for a look, never while it is opened or written.
     store: Mutex<Option<Store>>,
+    process: OnceLock<Process>,
 }
 
 impl Default for Client {
@@ -79,8 +81,8 @@ impl Client {
     /// A client without a connection.
     #[must_use]
     pub fn new() -> Self {
-        let options = Arc::new(ConnectOptions::new("localhost", 1883));
-        Self::with_session(Session::new(options, Instant::now()))
+        let session = Session::new(Self::no_options(), Instant::now());
+        Self::with_session(session, OnceLock::from(Process::current()))
     }
 
     /// A client for a process that is about to be forked, made before: in the child, what this one
@@ -89,12 +91,47 @@ impl Client {
     #[must_use]
     pub fn heir(&self) -> Self {
         let session = self.shared.lock().heir(Instant::now());
-        Self::with_session(session)
+        Self::with_session(session, OnceLock::new())
     }
 
-    fn with_session(session: Session) -> Self {
+    /// A client for this process, which was forked before anybody could make it an heir: with what is
+    /// subscribed to, unless a thread of the parent's was changing that. It waits for no lock. Also
+    /// returned is whether the parent had a connection, or tried to.
+    #[must_use]
+    pub fn inherit(&self) -> (Self, bool) {
+        let now = Instant::now();
+        let inherited = self.shared.try_lock().map(|session| session.heir(now));
+        let had_connection = match self.running.try_lock() {
+            Ok(running) => running.as_ref().is_some_and(|running| !running.thread.is_finished()),
+            Err(_) => true,
+        };
+        let session = inherited.unwrap_or_else(|| Session::new(Self::no_options(), now));
+        (Self::with_session(session, OnceLock::from(Process::current())), had_connection)
+    }
+
+    fn no_options() -> Arc<ConnectOptions> {
+        Arc::new(ConnectOptions::new("localhost", 1883))
+    }
+
+    fn with_session(session: Session, process: OnceLock<Process>) -> Self {
         let shared = Arc::new(Shared::new(session));
-        Self { shared, running: Mutex::new(None), store: Mutex::new(None) }
+        let (running, store) = (Mutex::new(None), Mutex::new(None));
+        Self { shared, running, store, process }
+    }
+
+    /// Has an heir belong to this process.
+    pub fn claim(&self) {
+        let _ = self.process.set(Process::current());
+    }
+
+    /// The process that may use it; none for an heir that nobody has claimed.
+    pub fn process(&self) -> Option<&Process> {
+        self.process.get()
+    }
+
+    /// Whether it is another process's: its connection is there, and its locks may be held for ever.
+    pub fn is_foreign(&self) -> bool {
+        !self.process().is_some_and(Process::is_current)
     }
 
     /// Starts the I/O thread, which connects and stays connected until [`Self::disconnect`]. A

@@ -22,6 +22,7 @@ pub mod options;
 mod pace;
 pub mod packet;
 mod pause;
+pub mod process;
 pub mod property;
 pub mod qos;
 pub mod reason;

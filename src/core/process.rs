@@ -1,0 +1,35 @@
+//! Which process something belongs to: a forked child has a copy of everything, and may use what is its
+//! own.
+//!
+//! Python's hooks tell of forks, unless a program forks in C without calling them. The C library's hook
+//! is called all the same, and counts; so asking costs a look at a number, where `getpid` is a system call.
+
+use forkguard::atfork::Guard;
+
+/// A process.
+#[derive(Debug, Clone)]
+pub struct Process(Option<Guard>);
+
+impl Process {
+    /// This one. The first call registers the hook, which a fork meanwhile would miss: it is for the
+    /// beginning of a program.
+    pub fn current() -> Self {
+        // Only memory may lack for the hook.
+        Self(Guard::try_new().ok())
+    }
+
+    /// Whether this is the process.
+    pub fn is_current(&self) -> bool {
+        !self.0.clone().is_some_and(|mut guard| guard.detected_fork())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_knows_itself() {
+        assert!(Process::current().is_current());
+    }
+}
