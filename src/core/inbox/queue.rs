@@ -191,14 +191,13 @@ impl Queue {
             (None, Some(_)) => &mut self.droppable,
             _ => &mut self.events,
         };
-        let (number, event) = queue.pop_front()?;
+        let (number, mut event) = queue.pop_front()?;
         let size = event.size();
         self.bytes -= size;
         self.reports -= event.overhead();
         self.messages -= usize::from(matches!(event, Event::Message { .. }));
         self.lines -= usize::from(matches!(event, Event::Log { .. }));
-        let (event, left) = event.split(most);
-        if let Some(left) = left {
+        if let Some(left) = event.split_off(most) {
             self.bytes += left.size();
             self.reports += left.overhead();
             self.events.push_front((number, left));

@@ -191,15 +191,11 @@ impl Event {
         }
     }
 
-    /// Takes the first messages out of a report of more than `most`. Returns them, with the report
-    /// of the others.
-    #[must_use]
-    pub fn split(self, most: usize) -> (Self, Option<Self>) {
-        let Self::Published { mids, code, properties } = self else { return (self, None) };
-        let (mids, left) = mids.split(most);
-        let others = properties.clone();
-        let left = left.map(|mids| Self::Published { mids, code, properties: others });
-        (Self::Published { mids, code, properties }, left)
+    /// Leaves the first `most` messages in a report, and returns a report of the others.
+    pub fn split_off(&mut self, most: usize) -> Option<Self> {
+        let Self::Published { mids, code, properties } = self else { return None };
+        let mids = mids.split_off(most)?;
+        Some(Self::Published { mids, code: *code, properties: properties.clone() })
     }
 
     /// How many calls of handlers it is at most: one, but for a report of several messages.

@@ -47,9 +47,18 @@ impl Mids {
         }
     }
 
+    /// Leaves the first `most`, and returns the others, if there are any.
+    pub fn split_off(&mut self, most: usize) -> Option<Self> {
+        if self.others.is_empty() && usize::from(self.run.count) <= most {
+            return None;
+        }
+        let (taken, left) = std::mem::replace(self, Self::from(1)).split(most);
+        *self = taken;
+        left
+    }
+
     /// Takes up to `most` from the front, and returns them with what is left, if anything is.
-    #[must_use]
-    pub fn split(mut self, most: usize) -> (Self, Option<Self>) {
+    fn split(mut self, most: usize) -> (Self, Option<Self>) {
         let most = u16::try_from(most.max(1)).unwrap_or(u16::MAX);
         let mut taken = Self { run: self.run, others: VecDeque::new() };
         let mut room = most;

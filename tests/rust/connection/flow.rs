@@ -1,14 +1,16 @@
 //! Bounds and order: what happens when one side is slower than the other.
 
-use super::values::published;
+use super::values::{published, subscriptions};
 use std::io::{ErrorKind, Write};
+use std::time::Duration;
 
 use flask_mqtt_core::core::error::ReturnCode;
+use flask_mqtt_core::core::property::Properties;
 use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::Event;
 use rumqttc::mqttbytes::v4::Packet;
 
-use super::support::{App, Broker, Connection, PATIENCE, PINGRESP, publish, wait_over};
+use super::support::{App, Broker, Connection, PATIENCE, PINGRESP, publish, wait_for, wait_over};
 
 /// Sends large messages until the client takes no more. Returns how many were sent, the last one
 /// perhaps in part, and the rest of that one.
@@ -159,4 +161,48 @@ fn what_many_threads_publish_arrives_complete() {
     });
     app.disconnect();
     assert_eq!(reader.join().unwrap().len(), 4001);
+}
+
+#[test]
+fn where_reports_pile_up_nothing_is_read_and_qos_0_waits_until_half_of_them_are_told() {
+    const REQUESTS: usize = 40_000;
+    let broker = Broker::new();
+    let (app, mut connection) = App::connected(&broker, broker.options());
+    app.client.listen(false, true);
+    let answering = std::thread::spawn(move || {
+        for _ in 0..REQUESTS {
+            let Some(Packet::Subscribe(subscribe)) = connection.read() else { panic!() };
+            let [high, low] = subscribe.pkid.to_be_bytes();
+            connection.send(&[0x90, 3, high, low, 0]);
+        }
+        connection
+    });
+    for _ in 0..REQUESTS {
+        let wanted = subscriptions(vec![("a".to_owned(), Qos::AtMostOnce)]);
+        let (code, _) = app.client.subscribe(wanted, Properties::default(), false).unwrap();
+        assert_eq!(code, ReturnCode::Success);
+    }
+    let publish = |qos| app.client.publish("t", b"x", qos, false, None).unwrap().0;
+    wait_for("a refusal", || (publish(Qos::AtMostOnce) == ReturnCode::Again).then_some(()));
+    // It makes no report before something is read.
+    assert_eq!(publish(Qos::AtLeastOnce), ReturnCode::Success);
+    wait_for("its bytes to be written", || app.client.is_stuck().then_some(()));
+    // Who does not listen makes no reports.
+    app.client.listen(false, false);
+    assert_eq!(publish(Qos::AtMostOnce), ReturnCode::Success);
+    app.client.listen(false, true);
+    let room = app.client.room();
+    let mut answers = 0;
+    let mut take = || {
+        let events = app.client.take(512);
+        let is_answer = |event: &&Event| matches!(event, Event::Subscribed { .. });
+        answers += events.iter().filter(is_answer).count();
+        answers
+    };
+    while !room.wait(Some(Duration::ZERO)) {
+        assert!(take() < REQUESTS);
+    }
+    assert_eq!(publish(Qos::AtMostOnce), ReturnCode::Success);
+    wait_for("all answers", || (take() == REQUESTS).then_some(()));
+    answering.join().unwrap();
 }
