@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copy
+import json
+import pickle
+from typing import TYPE_CHECKING, Any
 
 from parity.registry import Difference, scenario
 from support import codec
@@ -89,6 +92,38 @@ def publish_returns_mids_from_1_and_sends_qos_and_retain(run: Run) -> None:
     run.call("by name", mqtt.publish, topic="a/b", payload="x", qos=0, retain=True)
     run.wait_event("publish", 5)
     run.broker.wait_for("PUBLISH", 5)
+
+
+@scenario()
+def return_codes_have_names_and_are_numbers(run: Run) -> None:
+    mqtt = run.start()
+    results: dict[str, Any] = {
+        "publish": mqtt.publish("a", "x"),
+        "subscribe": mqtt.subscribe("a"),
+        "unsubscribe": mqtt.unsubscribe("a"),
+        "client": mqtt.client.subscribe("b"),
+    }
+    for name, result in results.items():
+        rc = result[0]
+        run.fact(name, [type(rc).__name__, rc.name, repr(rc), str(rc), f"{rc}", rc + 1])
+        run.fact(f"{name} as JSON", json.dumps(list(result)))
+        twin = pickle.loads(pickle.dumps(rc))
+        run.fact(f"{name} pickled", [type(twin).__name__, twin.name, twin is rc])
+        run.fact(f"{name} copied", copy.deepcopy(rc) is rc)
+    run.wait_event("publish")
+    run.wait_event("subscribe", 2)
+    run.wait_event("unsubscribe")
+
+
+@scenario()
+def a_burst_has_a_call_of_on_publish_for_each_message(run: Run) -> None:
+    mqtt = run.start("publish", "log")
+    mids: list[int] = []
+    mqtt.on_publish()(lambda _client, _userdata, mid: mids.append(mid))
+    accepted = [mqtt.publish("burst", "x")[1] for _ in range(5_000)]
+    run.wait(lambda: len(mids) == len(accepted), "a call for each")
+    run.fact("in order", mids == accepted)
+    run.only("CONNECT")
 
 
 @scenario()
