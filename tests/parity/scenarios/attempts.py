@@ -100,3 +100,25 @@ def the_delays_between_attempts_are_set(run: Run) -> None:
     lose(run)
     # Seven seconds with the delays that are usual.
     run.wait_event("connect", 5, 4)
+
+
+@scenario()
+def an_attempt_that_raises_does_not_end_the_automatic_ones(run: Run) -> None:
+    mqtt = run.start()
+    failed = count(mqtt.client, "on_connect_fail")
+    run.broker.stop_listening()
+    lose(run)
+    run.wait(lambda: failed, "on_connect_fail")
+    run.call("reconnect", mqtt.client.reconnect)
+    run.broker.listen()
+    run.wait_event("connect", 2)
+
+
+@scenario()
+def a_loop_goes_on_after_an_attempt_that_raised(run: Run) -> None:
+    mqtt = run.mqtt()
+    run.broker.stop_listening()
+    run.call("init_app", mqtt.init_app, run.app())
+    run.broker.listen()
+    mqtt.client.loop_start()
+    run.wait_event("connect")
