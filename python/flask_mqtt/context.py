@@ -91,7 +91,10 @@ class HandlerContext:
 
     def is_left_behind(self) -> bool:
         """Whether handlers have left other contexts than the one that they were given."""
-        return self.kept and _pushed() != (self._context, self._outer[1])
+        return self.kept and (
+            _current_app_context(None) is not self._context
+            or _current_request_context(None) is not self._outer[1]
+        )
 
     def leave(self, error: BaseException | None = None) -> None:
         """End a context: after a handler that left traces or raised, or before a wait.
