@@ -201,7 +201,9 @@ def decorated() -> Client:
 
 def settings(client: Client) -> None:
     client.username_pw_set("me", "secret")
-    client.tls_set("ca.pem", cert_reqs=ssl.CERT_REQUIRED, alpn_protocols=["mqtt"])
+    client.tls_set(
+        ssl.get_default_verify_paths().cafile, cert_reqs=ssl.CERT_REQUIRED, alpn_protocols=["mqtt"]
+    )
     client.tls_insecure_set(True)
     client.tls_set_context(ssl.create_default_context())
     client.ws_set_options("/mqtt", {"X-Mine": "yes"})
