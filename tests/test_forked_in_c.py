@@ -97,6 +97,8 @@ FIRST = [
     "assert mqtt.unsubscribe_all() in (True, False)",
     "assert not mqtt.stats()['connected']",
     "assert not mqtt.client.is_connected()",
+    "assert not mqtt.connected",
+    "assert mqtt.client._thread is None",
     "assert mqtt.client.disconnect() == 4",
     "mqtt._disconnect()",
     "mqtt.close()",

@@ -95,7 +95,7 @@ class Mqtt:
         self.app = app
         self.__handlers: dict[str, Callable[..., Any] | None] = {}
         self.client: Client = driving.new_client()
-        self.connected = False
+        self.__connected = False
         self.__refusals = Refusals()
         self.__subscribed = Subscribed(self.__forget)
         if type(self).topics is not Mqtt.topics:
@@ -215,6 +215,17 @@ class Mqtt:
         return self.client._core if driving.is_ours(self.client) else None
 
     # -- the connection ---------------------------------------------------------------------------
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has accepted the present connection. It may be assigned too."""
+        if driving.is_ours(self.client):
+            self.client._notice_fork()
+        return self.__connected
+
+    @connected.setter
+    def connected(self, value: bool) -> None:
+        self.__connected = value
 
     def _connect(self) -> None:
         # An application may have assigned other values since they were read.

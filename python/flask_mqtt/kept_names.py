@@ -164,6 +164,7 @@ class KeptNames(Loops):
     @property
     def _thread(self) -> threading.Thread | None:
         """The thread of `loop_start`, or None."""
+        self._notice_fork()
         return self._dispatcher.thread
 
     @property
