@@ -15,12 +15,11 @@ import pytest
 from flask_mqtt import Client
 from support.peer import Peer
 from support.script import Script, running
-from support.scripted import unanswered_port
+from support.scripted import ScriptedBroker, unanswered_port
 from support.wait import wait_until
 
 if TYPE_CHECKING:
     from support.mosquitto import Mosquitto
-    from support.scripted import ScriptedBroker
 
 #: Under one second is what it takes; a machine with other work gets some slack.
 PROMPT = 3.0
@@ -204,6 +203,47 @@ def test_ctrl_c_in_a_publish_that_waits_ends_it(scripted: ScriptedBroker) -> Non
         print(f"exit took {took:.3f} s")
         assert took < PROMPT
         assert "KeyboardInterrupt" in script.errors
+
+
+SEVERAL = """
+    clients = []
+    for _ in range(5):
+        client = flask_mqtt.Client()
+        client.connect("127.0.0.1", int(sys.argv[1]))
+        clients.append(client)
+    until(lambda: all(client.is_connected() for client in clients))
+"""
+
+
+def test_several_clients_end_at_the_same_time() -> None:
+    with ScriptedBroker(reads_on=True) as broker:
+        with running(SEVERAL, broker.port) as script:
+            assert script.finish() == 0, script.errors
+        wait_until(lambda: len(broker.closed) == 5)
+        said = [packet.at for packet in broker.of("DISCONNECT")]
+        # The broker does not close, so each of them waits for a while after its DISCONNECT.
+        assert len(said) == 5
+        assert max(said) < min(closed.at for closed in broker.closed)
+
+
+def test_a_client_whose_end_fails_does_not_keep_the_others_from_theirs() -> None:
+    code = f"""{SEVERAL}
+    import logging
+    class Raising(logging.Handler):
+        def emit(self, record):
+            raise ValueError("no log")
+    logger = logging.getLogger("flask_mqtt")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(Raising())
+    """
+    with ScriptedBroker(reads_on=True) as broker:
+        with running(code, broker.port) as script:
+            script.finish()
+        assert "ValueError: no log" in script.errors
+        wait_until(lambda: len(broker.closed) == 5)
+        said = {packet.connection: packet.at for packet in broker.of("DISCONNECT")}
+        # Each has waited for the broker, which does not close.
+        assert all(closed.at - said[closed.connection] > 0.1 for closed in broker.closed)
 
 
 def test_what_was_published_last_is_sent_before_the_good_bye(scripted: ScriptedBroker) -> None:

@@ -214,17 +214,30 @@ class Connection(ClientAttributes):
 
         The file of ``MQTT_PERSISTENCE`` is free for another process then.
         """
+        self._part()()
+
+    def _part(self) -> Callable[[], None]:
+        """Have the connection end. Returns what waits for that and does the rest of `close`."""
         self._notice_fork()
         was_open = self._core.is_open()
-        self._end_connection()
-        self._gone()
-        if was_open:
-            self._log_change("disconnected", "Disconnected from", rc=0)
+        waiter = self._tell_end()
+
+        def finish() -> None:
+            self._wait_for_end(waiter)
+            self._close_file()
+            self._gone()
+            if was_open:
+                self._log_change("disconnected", "Disconnected from", rc=0)
+
+        return finish
 
     def _end_connection(self) -> None:
-        self._connect_with_loop = self._retry_with_loop = False
-        self._wait_for_end(self._core.disconnect(report=False, reason=0, properties=None))
+        self._wait_for_end(self._tell_end())
         self._close_file()
+
+    def _tell_end(self) -> Waiter | None:
+        self._connect_with_loop = self._retry_with_loop = False
+        return self._core.disconnect(report=False, reason=0, properties=None)
 
     def _close_file(self) -> None:
         waiter = self._core.close_file()
@@ -326,5 +339,19 @@ os.register_at_fork(
 def _close_clients() -> None:
     """Say good-bye to the brokers when the process ends, so that they publish no will."""
     process_ends()
-    for client in _living_clients():
-        Connection.close(client)
+    failures: list[Exception] = []
+
+    def attempt(step: Callable[[], Any]) -> list[Any]:
+        try:
+            return [step()]
+        except Exception as error:  # noqa: BLE001 - the other clients are to end all the same
+            failures.append(error)
+            return []
+
+    # All of them end at the same time.
+    ends = [attempt(client._part) for client in _living_clients()]  # noqa: SLF001
+    for end in ends:
+        for finish in end:
+            attempt(finish)
+    if failures:
+        raise failures[0]
