@@ -163,7 +163,7 @@ def test_every_protocol_of_the_module_is_known() -> None:
         (ssl.TLSVersion.SSLv3, "SSL 3"),
         (6, "PROTOCOL_TLS_CLIENT"),
         ("TLSv2", "PROTOCOL_TLS_CLIENT"),
-        ("SSLv3", "SSL 3"),
+        ("SSLv3", "'SSLv3': SSL 3"),
         ("PROTOCOL_TLS_SERVER", "for servers"),
     ],
 )

@@ -177,6 +177,31 @@ def test_what_is_assigned_while_connected_holds_for_the_next_connection(
     assert connect.client_id == "two"
 
 
+def test_what_is_assigned_on_the_client_outlives_another_connect_of_the_extension(
+    scripted: ScriptedBroker,
+) -> None:
+    keys: dict[str, Any] = {"client_id": "key", "last_will_topic": "will", "username": "ann"}
+    with Mqtt(make_app(scripted.port, **keys)) as mqtt:
+        client: Any = mqtt.client
+        scripted.wait_for("CONNECT")
+        mqtt._disconnect()
+        client._client_id, client._clean_session = b"assigned", False
+        client.will_set("another", "gone")
+        client.username_pw_set("bob")
+        mqtt._connect()
+        connect = scripted.wait_for("CONNECT", 2).connect
+        assert connect is not None
+        # Flask-MQTT's `_connect` sets the user name again, and nothing else of these.
+        assert (connect.client_id, connect.clean_session) == ("assigned", False)
+        assert (client._will_topic, connect.username) == (b"another", "ann")
+        mqtt._disconnect()
+        mqtt.client_id = "attribute"
+        mqtt._connect()
+        connect = scripted.wait_for("CONNECT", 3).connect
+    assert connect is not None
+    assert connect.client_id == "attribute"
+
+
 def test_the_client_of_an_extension_shows_the_configuration(scripted: ScriptedBroker) -> None:
     config: dict[str, Any] = {
         "username": "ann",

@@ -6,7 +6,7 @@ import logging
 import time
 from typing import Any, Literal
 
-from .config import Config
+from .config import SET_ONCE, Config
 from .constants import (
     MQTT_ERR_ERRNO,
     MQTT_ERR_NOT_FOUND,
@@ -128,13 +128,19 @@ class Client(KeptNames, Decorators, Unsupported):
         if app is not None:
             self._bind_app(app)
 
-    def _adopt(self, values: Config) -> Config:
+    def _adopt(self, values: Config, *, again: bool = False) -> Config:
         """Take over the values of the extension, which win over what was set on the client.
+
+        Args:
+            values: The values.
+            again: Whether they were taken over before, so that what was set here since holds, if
+                Flask-MQTT sets it once only.
 
         Returns:
             All settings: where the extension says nothing, what was set here is among them.
         """
-        settings = values.joined(self._connection_settings, self._adopted)
+        kept = SET_ONCE if again else ()
+        settings = values.joined(self._connection_settings, self._adopted, kept)
         self._connection_settings, self._adopted = settings, values
         return settings
 

@@ -40,6 +40,14 @@ _TRUST = {
     "tls_ciphers": "OpenSSL's usual ciphers are allowed",
 }
 
+#: What Flask-MQTT sets on a client in `init_app`, and no more when it connects again.
+SET_ONCE = frozenset(
+    {
+        "client_id", "clean_session", "transport", "protocol_version", "last_will_topic",
+        "last_will_message", "last_will_qos", "last_will_retain", "last_will_properties",
+    }
+)  # fmt: skip
+
 #: What a client is told by every call of `connect`.
 _ARGUMENTS = {
     "broker_url", "broker_port", "keepalive", "bind_address", "clean_session", "connect_properties",
@@ -101,12 +109,14 @@ class Config(BrokerSettings, TlsSettings):
         }
         return replace(self, **values)
 
-    def joined(self, client: Config, before: Config) -> Config:
+    def joined(self, client: Config, before: Config, kept: Collection[str] = frozenset()) -> Config:
         """Return these values, with those that were set on the client where these are the default.
 
         Args:
             client: The client's values.
             before: The values that it was given: what is another now was set on the client.
+            kept: Names for which what was set on the client holds, unless these are others than
+                those before.
 
         Raises:
             TypeError: As :func:`read`.
@@ -114,8 +124,12 @@ class Config(BrokerSettings, TlsSettings):
         """
         own = {
             name: getattr(client, name)
-            for name in _CHECKS.keys() - _ARGUMENTS
-            if getattr(client, name) != getattr(before, name) and not self.is_changed(_first(name))
+            for name in _CHECKS.keys() - (_ARGUMENTS - set(kept))
+            if getattr(client, name) != getattr(before, name)
+            and (
+                not self.is_changed(_first(name))
+                or (name in kept and getattr(self, name) == getattr(before, name))
+            )
         }
         return self.updated(own)
 
@@ -288,7 +302,7 @@ def read(config: Mapping[str, Any], prefix: str) -> Config:
 
     Args:
         config: ``app.config``. Keys that mean nothing here are ignored; a warning says where one
-            looks like a slip of the pen.
+            looks like a typo.
         prefix: ``MQTT``, or the ``config_prefix`` of one of several brokers.
 
     Returns:

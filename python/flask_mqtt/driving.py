@@ -50,10 +50,10 @@ def is_ours(client: Any) -> bool:
     return issubclass(type(client), Client)
 
 
-def adopt(client: Client, values: Config) -> Config:
+def adopt(client: Client, values: Config, *, again: bool = False) -> Config:
     """Give a client all values of the configuration, and return what it is to connect with."""
     if is_ours(client):
-        return client._adopt(values)  # noqa: SLF001 - what it has for the extension
+        return client._adopt(values, again=again)  # noqa: SLF001 - what it has for the extension
     return values
 
 

@@ -231,7 +231,7 @@ class Mqtt:
         # An application may have assigned other values since they were read.
         values = self.__values.updated({name: getattr(self, name) for name in MIRRORS})
         # It may also have set some on the client, as with tls_set.
-        settings = driving.adopt(self.client, values)
+        settings = driving.adopt(self.client, values, again=True)
         self.__subscribed.look_through()
         try:
             driving.set_up(self.client, values, settings)

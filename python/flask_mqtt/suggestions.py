@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 _OTHER_NAMES = {
     "broker_url": (
         "address", "broker", "brokers", "broker_address", "broker_addr", "broker_domain",
-        "broker_host", "broker_hostname", "broker_ip", "broker_server", "broker_uri", "endpoint",
-        "host", "hostname", "host_name", "ip", "ip_address", "server", "uri", "url",
+        "broker_host", "broker_hostname", "broker_ip", "broker_ip_address", "broker_server",
+        "broker_uri", "connection_url", "endpoint", "host", "host_ip", "hostname", "host_name",
+        "ip", "ip_address", "server", "uri", "url",
     ),
     "broker_port": ("port", "host_port", "tcp_port", "tls_port"),
     "username": (
@@ -25,23 +26,26 @@ _OTHER_NAMES = {
         "broker_password", "client_pass", "client_password", "user_password",
     ),
     "client_id": ("client_identifier", "broker_client_id"),
-    "keepalive": ("broker_keepalive", "keepalive_interval", "keepalive_seconds", "ping_interval"),
+    "keepalive": ("broker_keepalive", "keepalive_interval", "keepalive_secs", "keepalive_seconds",
+                  "keepalive_time", "ping_interval"),
     "clean_session": ("clean", "clean_start"),
     "protocol_version": ("protocol", "version", "mqtt_version", "broker_protocol"),
-    "transport": ("use_ws", "ws", "ws_enabled"),
+    "transport": ("transport_protocol", "transport_type", "use_ws", "ws", "ws_enabled"),
     "ws_path": ("broker_path",),
     "ws_headers": ("headers",),
     "connection_timeout": ("connect_timeout", "connection_time_out"),
-    "reconnect_delay_min": ("reconnect_delay", "reconnect_interval"),
+    "reconnect_delay_min": ("reconnect_delay", "reconnect_interval", "reconnect_min"),
+    "reconnect_delay_max": ("reconnect_max",),
     "max_inflight": ("max_inflight_messages",),
     "max_queued": ("max_queued_messages", "queue_size"),
     "last_will_topic": ("last_will", "last_will_and_testament"),
+    "persistence": ("persistence_file", "persistence_path"),
     "proxy": ("http_proxy", "https_proxy", "proxy_url", "proxy_host", "proxy_addr", "socks_proxy"),
     "bind_address": ("bind", "bind_ip", "bind_host"),
     "tls_enabled": (
-        "enable_tls", "encrypted", "encryption", "secure", "tls", "tls_active", "tls_on",
-        "tls_required", "use_tls",
-        "with_tls", "broker_tls", "is_tls",
+        "enable_tls", "encrypted", "encryption", "mqtts", "secure", "secure_connection",
+        "tls", "tls_active", "tls_on", "tls_required", "use_mqtts", "use_tls", "with_tls",
+        "broker_tls", "is_tls",
     ),
     "tls_ca_certs": (
         "ca", "cacert", "cacerts", "cafile", "capath", "ca_cert", "ca_certfile", "ca_certs",
@@ -62,7 +66,8 @@ _OTHER_NAMES = {
         "keyfile_password", "key_password", "tls_key_password", "tls_passphrase", "tls_password",
     ),
     "tls_cert_reqs": (
-        "cert_reqs", "reject_unauthorized", "tls_reject_unauthorized", "tls_verify", "verify",
+        "cert_reqs", "cert_required", "reject_unauthorized", "tls_cert_required",
+        "tls_require_cert", "tls_reject_unauthorized", "tls_verify", "verify",
         "verify_cert", "verify_tls", "tls_verify_mode", "tls_skip_verify", "skip_verify",
     ),
     "tls_insecure": (
@@ -79,8 +84,8 @@ _MEANT = {other: name for name, others in _OTHER_NAMES.items() for other in othe
 
 #: Words that mean the same in a name.
 _WORDS = {
-    "lastwill": "last_will", "lwt": "last_will", "payload": "message",
-    "ssl": "tls", "websocket": "ws", "websockets": "ws",
+    "addr": "address", "lastwill": "last_will", "lwt": "last_will", "msg": "message",
+    "payload": "message", "ssl": "tls", "ver": "version", "websocket": "ws", "websockets": "ws",
 }  # fmt: skip
 
 _FIRST_WORDS = {"server": "broker", "will": "last_will"}
@@ -89,6 +94,12 @@ _FRONTS = {"broker", "client", "connection", "mqtt"}
 
 #: From how many letters on a name may have one slip, and two.
 _LONG, _VERY_LONG = 5, 10
+
+#: From how many letters on a name of another package may have one.
+_OTHER_LONG = 11
+
+#: One or two letters from a key, and words of their own.
+_OWN = {"browser_url", "persistent", "transports"}
 
 
 def meant(name: str, known: Collection[str]) -> str | None:
@@ -101,6 +112,8 @@ def meant(name: str, known: Collection[str]) -> str | None:
     Returns:
         The name, or None where the unknown one is probably the application's own.
     """
+    if name in _OWN:
+        return None
     same = _same_words(name)
     for candidate in (name, same, *_without_front(same, known)):
         right = _MEANT.get(candidate) or _written_otherwise(candidate, known)
@@ -140,16 +153,18 @@ def _written_otherwise(name: str, known: Collection[str]) -> str | None:
 
 def _misspelled(name: str, known: Collection[str]) -> str | None:
     letters = _letters(name)
-    slips = {}
-    for key in known:
+    slips: dict[str, int] = {}
+    others = [other for other, key in _MEANT.items() if key in known and len(other) >= _OTHER_LONG]
+    for key in [*known, *others]:
         right = _letters(key)
-        allowed = (len(key) >= _LONG) + (len(key) >= _VERY_LONG)
+        allowed = 1 if key in _MEANT else (len(key) >= _LONG) + (len(key) >= _VERY_LONG)
         # A slip changes the length by one at most, and two of the letters: most are none at a look.
         if abs(len(letters) - len(right)) > allowed or len(set(letters) ^ set(right)) > 2 * allowed:
             continue
         count = _slips(letters, right)
         if count <= allowed:
-            slips[key] = count
+            meant_key = _MEANT.get(key, key)
+            slips[meant_key] = min(count, slips.get(meant_key, count))
     return min(slips, key=lambda key: slips[key], default=None)
 
 

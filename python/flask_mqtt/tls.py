@@ -290,6 +290,7 @@ def _cert_reqs(key: str, value: object) -> int:
 def _version(key: str, value: object) -> int:
     if value is None:
         return ssl.PROTOCOL_TLS_CLIENT
+    given = value
     wanted = "ssl.PROTOCOL_TLS_CLIENT or another PROTOCOL_TLS constant of ssl, or an ssl.TLSVersion"
     if isinstance(value, float):
         # From the environment.
@@ -302,7 +303,7 @@ def _version(key: str, value: object) -> int:
         raise wrong_type(key, value, wanted)
     if value in _REFUSED_VERSIONS:
         reason = f"{_REFUSED_VERSIONS[int(value)]}; it must be {wanted}"
-        raise wrong_value(key, value, reason)
+        raise wrong_value(key, given, reason)
     if isinstance(value, str) or value not in _VERSIONS:
         raise wrong_value(key, value, f"it must be {wanted}")
     return value

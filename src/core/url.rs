@@ -40,7 +40,7 @@ pub fn parse_proxy(text: &str) -> Result<Proxy, Error> {
 }
 
 fn broker(text: &str) -> Result<BrokerUrl, String> {
-    let (transport, tls) = match scheme(text)?.as_str() {
+    let (transport, tls) = match scheme(text, "mqtt")?.as_str() {
         "mqtt" => (Transport::Tcp, false),
         "mqtts" => (Transport::Tcp, true),
         "ws" => (Transport::Websocket, false),
@@ -111,7 +111,7 @@ fn websocket_path(url: &Url) -> Result<Option<String>, String> {
 }
 
 fn proxy(text: &str) -> Result<Proxy, String> {
-    let (kind, usual) = match scheme(text)?.as_str() {
+    let (kind, usual) = match scheme(text, "socks5")?.as_str() {
         "socks5" | "socks5h" => (ProxyKind::Socks5, 1080),
         "http" => (ProxyKind::Http, 80),
         "https" => {
@@ -150,13 +150,13 @@ fn check_login(kind: ProxyKind, credentials: Option<&Credentials>) -> Result<(),
 }
 
 /// The scheme in lower case. What follows is looked at by the parser.
-fn scheme(text: &str) -> Result<String, String> {
+fn scheme(text: &str, example: &str) -> Result<String, String> {
     if text.chars().any(|character| character.is_control() || character.is_whitespace()) {
         // The parser would drop some of them without a word.
         return Err("it has a space or control character in it; percent-encode it".to_owned());
     }
     let scheme = text.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
-    scheme.ok_or_else(|| "it has no scheme, as in mqtt://".to_owned())
+    scheme.ok_or_else(|| format!("it has no scheme, as in {example}://"))
 }
 
 fn parse(text: &str) -> Result<Url, String> {

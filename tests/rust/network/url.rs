@@ -60,6 +60,12 @@ fn a_password_may_be_any_bytes_and_that_of_a_socks_proxy_may_not() {
     assert!(text.contains("percent-encoded UTF-8") && !text.contains("%ff"), "{text}");
 }
 
+#[test]
+fn a_proxy_without_a_scheme_is_told_one_of_a_proxy() {
+    let text = parse_proxy("proxy").unwrap_err().to_string();
+    assert!(text.ends_with("it has no scheme, as in socks5://"), "{text}");
+}
+
 fn broker_error(text: &str) -> String {
     parse_broker(text).expect_err(text).to_string()
 }
