@@ -194,13 +194,17 @@ impl Queue {
         let (number, mut event) = queue.pop_front()?;
         let size = event.size();
         self.bytes -= size;
-        self.reports -= event.overhead();
-        self.messages -= usize::from(matches!(event, Event::Message { .. }));
-        self.lines -= usize::from(matches!(event, Event::Log { .. }));
-        if let Some(left) = event.split_off(most) {
-            self.bytes += left.size();
-            self.reports += left.overhead();
-            self.events.push_front((number, left));
+        match &event {
+            Event::Message { .. } => self.messages -= 1,
+            Event::Log { .. } => self.lines -= 1,
+            _ => {
+                self.reports -= event.overhead();
+                if let Some(left) = event.split_off(most) {
+                    self.bytes += left.size();
+                    self.reports += left.overhead();
+                    self.events.push_front((number, left));
+                }
+            }
         }
         Some((size, event))
     }

@@ -1,0 +1,15 @@
+"""What keeps the paths quick that every message takes."""
+
+from __future__ import annotations
+
+from flask_mqtt import Client
+
+#: CPython keeps so many attributes of an instance in places that its interpreter remembers. Those
+#: of an instance with more are looked up by a hash, again and again.
+MOST_ATTRIBUTES = 30
+
+
+def test_attributes_that_a_message_needs_are_found_without_a_hash() -> None:
+    client = Client()
+    for instance in (client, client._dispatcher):
+        assert len(vars(instance)) <= MOST_ATTRIBUTES, sorted(vars(instance))
