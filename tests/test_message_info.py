@@ -269,7 +269,7 @@ def test_the_end_of_the_connection_ends_the_wait_and_the_message_is_kept(
             waiting.join(5)
             assert len(failures) == 1
             assert failures[0].startswith(
-                "message 1 is not confirmed, and the connection was ended"
+                "message 1 is not acknowledged, and the connection was ended"
             )
             broker.withhold = set()
             mqtt.client.reconnect()
@@ -299,7 +299,7 @@ def test_where_no_connection_comes_about_the_wait_ends() -> None:
         await asyncio.sleep(0)
         with pytest.raises(ConnectionRefusedError):
             await asyncio.to_thread(client.connect, "127.0.0.1", closed_port())
-        with pytest.raises(RuntimeError, match="message 1 is not confirmed"):
+        with pytest.raises(RuntimeError, match="message 1 is not acknowledged"):
             await waiting
 
     asyncio.run(wait())

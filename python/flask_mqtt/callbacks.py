@@ -88,7 +88,7 @@ class Callbacks:
     )
     on_publish = HandlerSlot[CallbackOnPublish](
         "Called as ``(client, userdata, mid[, properties[, reasoncode]])`` when QoS 0 is "
-        "written, QoS 1 and 2 confirmed.",
+        "written, QoS 1 and 2 acknowledged.",
         "client, userdata, mid",
         more="properties, reasoncode",
         version_2="client, userdata, mid, reason_code, properties",

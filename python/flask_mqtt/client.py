@@ -173,8 +173,8 @@ class Client(KeptNames, Decorators, Unsupported):
             connected; QoS 0 is dropped, QoS 1 and 2 are sent after the next connect.
             ``MQTT_ERR_QUEUE_SIZE``: so much waits for the broker that there was no room within
             ``MQTT_PUBLISH_TIMEOUT``, or as many messages as ``max_queued`` allows. A handler does
-            not wait where it would be in vain: when nothing more is read, and so no confirmation,
-            before it has returned.
+            not wait where it would be in vain: when nothing more is read, and so no
+            acknowledgement, before it has returned.
             ``MQTT_ERR_PAYLOAD_SIZE``, ``MQTT_ERR_NOT_SUPPORTED``: the broker has said that it takes
             no packet so large, or no such QoS or retained message (MQTT 5). ``MQTT_ERR_ERRNO``: it
             could not be stored in ``MQTT_PERSISTENCE``, and is not sent.

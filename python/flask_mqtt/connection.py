@@ -30,7 +30,7 @@ Heir = tuple[CoreClient, bool]
 
 logger = logging.getLogger("flask_mqtt")
 
-#: How long the good-bye to a broker may take, in seconds.
+#: How long the end of a connection may take, in seconds.
 GOODBYE_TIMEOUT = 7.0
 
 #: How long writing and closing the file of ``MQTT_PERSISTENCE`` may take, in seconds.
@@ -337,7 +337,7 @@ os.register_at_fork(
 
 @atexit.register
 def _close_clients() -> None:
-    """Say good-bye to the brokers when the process ends, so that they publish no will."""
+    """Disconnect from the brokers when the process ends, so that they publish no will."""
     process_ends()
     failures: list[Exception] = []
 

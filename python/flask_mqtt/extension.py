@@ -525,7 +525,7 @@ class Mqtt:
     def on_publish(self) -> Callable[[HandlerT], HandlerT]:
         """Decorate a handler ``(client, userdata, mid)`` of messages that were sent.
 
-        QoS 0 counts as sent when it is written, QoS 1 and 2 when the broker has confirmed it.
+        QoS 0 counts as sent when it is written, QoS 1 and 2 when the broker has acknowledged it.
         """
         return self.__registrar("on_publish")
 

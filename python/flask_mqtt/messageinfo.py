@@ -19,12 +19,12 @@ InfoT = TypeVar("InfoT", bound="MQTTMessageInfo")
 class MQTTMessageInfo(tuple[MQTTErrorCode, int]):  # noqa: SLOT001 - a tuple can have no slots
     """The tuple ``(rc, mid)`` that `publish` returns, and what became of the message since.
 
-    ``await mqtt.publish(topic, payload, qos=1)`` goes on when the broker has confirmed the message,
-    in every event loop. ``wait_for_publish`` is the same for threads. Neither may be used in a
+    ``await mqtt.publish(topic, payload, qos=1)`` goes on when the broker has acknowledged the
+    message, in every event loop. ``wait_for_publish`` is the same for threads. Neither may be used in a
     handler of the same client.
 
-    Identifiers are used again. So one of QoS 0 tells the truth only to who first asks before 65,535
-    more messages are published; one of QoS 1 or 2 always does.
+    Identifiers are used again. So one of QoS 0 is right only if it is first asked before 65,535 more
+    messages are published; one of QoS 1 or 2 always is.
 
     As a tuple it is what `publish` found. Two of them are equal only if they are the same one.
     """
@@ -59,7 +59,7 @@ class MQTTMessageInfo(tuple[MQTTErrorCode, int]):  # noqa: SLOT001 - a tuple can
         return self[1]
 
     def is_published(self) -> bool:
-        """Whether the message is written (QoS 0) or confirmed by the broker (QoS 1 and 2).
+        """Whether the message is written (QoS 0) or acknowledged by the broker (QoS 1 and 2).
 
         Raises:
             ValueError: It was not accepted: too much waits for the broker.
@@ -71,7 +71,7 @@ class MQTTMessageInfo(tuple[MQTTErrorCode, int]):  # noqa: SLOT001 - a tuple can
         return delivery is not None and delivery.is_published()
 
     def wait_for_publish(self, timeout: float | None = None) -> None:
-        """Wait until the message is written (QoS 0) or confirmed by the broker (QoS 1 and 2).
+        """Wait until the message is written (QoS 0) or acknowledged by the broker (QoS 1 and 2).
 
         A lost connection that is made again does not end the wait, but `disconnect` does.
 
@@ -129,8 +129,8 @@ class MQTTMessageInfo(tuple[MQTTErrorCode, int]):  # noqa: SLOT001 - a tuple can
     def _raise_pending(self, delivery: Delivery) -> None:
         if delivery.is_pending():
             raise RuntimeError(
-                f"message {self.mid} is not confirmed, and the connection was ended: the message "
-                "is kept for the next one"
+                f"message {self.mid} is not acknowledged, and the connection was ended: the "
+                "message is kept for the next one"
             )
 
     def _raise_failure(self) -> None:
