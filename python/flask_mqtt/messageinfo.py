@@ -20,11 +20,11 @@ class MQTTMessageInfo(tuple[MQTTErrorCode, int]):  # noqa: SLOT001 - a tuple can
     """The tuple ``(rc, mid)`` that `publish` returns, and what became of the message since.
 
     ``await mqtt.publish(topic, payload, qos=1)`` goes on when the broker has acknowledged the
-    message, in every event loop. ``wait_for_publish`` is the same for threads. Neither may be used in a
-    handler of the same client.
+    message, in every event loop. ``wait_for_publish`` is the same for threads. Neither may be used
+    in a handler of the same client.
 
-    Identifiers are used again. So one of QoS 0 is right only if it is first asked before 65,535 more
-    messages are published; one of QoS 1 or 2 always is.
+    Identifiers are used again. So one of QoS 0 is right only if it is first asked before 65,535
+    more messages are published; one of QoS 1 or 2 always is.
 
     As a tuple it is what `publish` found. Two of them are equal only if they are the same one.
     """
