@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from flask import current_app
 
 from flask_mqtt import Mqtt
 from support.apps import make_app
@@ -18,6 +19,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from support.mosquitto import Mosquitto
+
+# -- what stands for an application ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["Mqtt", "init_app"])
+def test_current_app_is_the_application_for_handlers_too(broker: Mosquitto, later: bool) -> None:
+    app = make_app(broker.port)
+    names: list[str] = []
+    with app.app_context():
+        mqtt = Mqtt() if later else Mqtt(current_app)
+        if later:
+            mqtt.init_app(current_app)
+            mqtt.init_app(current_app)
+
+    @mqtt.on_connect()
+    def handle_connect(*_: Any) -> None:
+        names.append(current_app.name)
+
+    with mqtt:
+        wait_until(lambda: names == ["tests"])
+        assert mqtt.app is app
+
 
 # -- where it would be the same -------------------------------------------------------------------
 

@@ -262,6 +262,23 @@ def test_a_class_of_the_same_name_with_properties(scripted: ScriptedBroker) -> N
         assert (mqtt.transport, mqtt.proxy, mqtt.persistence) == ("road", "mine", "mine too")
 
 
+def test_a_class_of_the_same_name_with_private_names_of_its_own(scripted: ScriptedBroker) -> None:
+    # Python makes `_Mqtt__handlers` and so on of them, whichever class of that name it is.
+    words = "handlers values started read refusals subscribed apply hook core call register"
+
+    class Mqtt(flask_mqtt.Mqtt):
+        def __init__(self, app: Flask) -> None:
+            for word in words.split():
+                setattr(self, f"_Mqtt__{word}", word)
+            super().__init__(app)
+
+    with Mqtt(app_of(scripted)) as mqtt:
+        wait_until(lambda: mqtt.connected)
+        mqtt.subscribe("a")
+        scripted.wait_for("SUBSCRIBE")
+        assert [getattr(mqtt, f"_Mqtt__{word}") for word in words.split()] == words.split()
+
+
 def test_a_class_may_have_topics(scripted: ScriptedBroker) -> None:
     class Mine(Mqtt):
         topics: dict[str, TopicQos] = {}  # noqa: RUF012 - as applications write it

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Flask, has_app_context
+from werkzeug.local import LocalProxy
 
 from . import config, driving
 from ._core import Client as CoreClient
@@ -48,7 +49,8 @@ class Mqtt:
     """
 
     # What an application finds here, and may assign before `init_app` or `_connect`. Two
-    # underscores keep everything else apart from what a subclass has.
+    # underscores keep everything else apart from what a subclass has, and `rs` from what one has
+    # that is called Mqtt too.
     client_id: str
     clean_session: bool
     username: str | None
@@ -92,22 +94,22 @@ class Mqtt:
             ValueError: See :meth:`init_app`.
         """
         self._connect_async = connect_async
-        self.app = app
-        self.__handlers: dict[str, Callable[..., Any] | None] = {}
+        self.app = _itself(app)
+        self.__rs_handlers: dict[str, Callable[..., Any] | None] = {}
         self.client: Client = driving.new_client()
-        self.__connected = False
-        self.__refusals = Refusals()
-        self.__subscribed = Subscribed(self.__forget)
+        self.__rs_connected = False
+        self.__rs_refusals = Refusals()
+        self.__rs_subscribed = Subscribed(self.__rs_forget)
         if type(self).topics is not Mqtt.topics:
             # A subclass has the name in its class.
-            self.topics = self.__subscribed.topics
+            self.topics = self.__rs_subscribed.topics
         self.config_prefix = config_prefix
         #: The configuration as it was read, without what was assigned.
-        self.__read = config.Config()
-        self.__apply(self.__read)
+        self.__rs_read = config.Config()
+        self.__rs_apply(self.__rs_read)
         #: Whether it has connected.
-        self.__started = False
-        self.__hook()
+        self.__rs_started = False
+        self.__rs_hook()
         if mqtt_logging:
             self.client.enable_logger(logger)
         if app is not None:
@@ -139,6 +141,7 @@ class Mqtt:
                 names both.
             ValueError: A key has a value that is not allowed. The message names both.
         """
+        app = _itself(app)
         _check_app(app)
         if config_prefix is not None:
             self.config_prefix = config_prefix
@@ -146,50 +149,50 @@ class Mqtt:
         assigned = {
             name: getattr(self, name)
             for name in MIRRORS
-            if name not in read.given and getattr(self, name) != getattr(self.__read, name)
+            if name not in read.given and getattr(self, name) != getattr(self.__rs_read, name)
         }
         values = read.updated(assigned)
-        is_again = self.app is app and self.__read.prefix == read.prefix
-        stays = is_again and self.__runs_with(values)
+        is_again = self.app is app and self.__rs_read.prefix == read.prefix
+        stays = is_again and self.__rs_runs_with(values)
         self.app = app
-        self.__read = read
-        self.__apply(values)
+        self.__rs_read = read
+        self.__rs_apply(values)
         if stays:
             logger.debug("init_app again for the same application: the connection stays")
-            self.__register(app)
+            self.__rs_register(app)
             self.client.loop_start()
             return
-        self.__hook()
+        self.__rs_hook()
         if driving.is_ours(self.client):
             self.client._bind_app(app)
             self.client._extension_handlers = {
                 "on_connect": (self._handle_connect, self._connect_handler),
                 "on_disconnect": (self._handle_disconnect, self._disconnect_handler),
             }
-        self.__register(app)
+        self.__rs_register(app)
         if not driving.is_ours(self.client):
             driving.introduce(
-                self.client, self.__values, self._handle_connect, self._handle_disconnect
+                self.client, self.__rs_values, self._handle_connect, self._handle_disconnect
             )
-        driving.adopt(self.client, self.__values)
-        driving.set_will(self.client, self.__values)
+        driving.adopt(self.client, self.__rs_values)
+        driving.set_will(self.client, self.__rs_values)
         self._connect()
 
-    def __register(self, app: Flask) -> None:
+    def __rs_register(self, app: Flask) -> None:
         if not isinstance(getattr(app, "extensions", None), dict):
             app.extensions = {}
         extensions = app.extensions.setdefault("mqtt", Registry())
         if isinstance(extensions, Registry):
             extensions[self.config_prefix] = self
 
-    def __runs_with(self, values: config.Config) -> bool:
+    def __rs_runs_with(self, values: config.Config) -> bool:
         if driving.is_ours(self.client):
             return self.client._runs_with(values)
         # What stands in for a client does not say.
-        return self.__started and self.__values == values
+        return self.__rs_started and self.__rs_values == values
 
-    def __apply(self, values: config.Config) -> None:
-        self.__values = values
+    def __rs_apply(self, values: config.Config) -> None:
+        self.__rs_values = values
         for name in MIRRORS:
             setattr(self, name, getattr(values, name))
 
@@ -197,21 +200,21 @@ class Mqtt:
 
         def __getattr__(self, name: str) -> Any:
             """Return another value of the configuration, unless a subclass has the name."""
-            values = vars(self).get("_Mqtt__values")
+            values = vars(self).get("_Mqtt__rs_values")
             if name in config.NAMES and values is not None:
                 return getattr(values, name)
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    def __hook(self) -> None:
+    def __rs_hook(self) -> None:
         """Hear of connections, also of a client that the application has put here."""
         if driving.is_ours(self.client):
             self.client._connect_hook = self._handle_connect
             self.client._disconnect_hook = self._handle_disconnect
-            self.client._fork_hook = self.__forked
-            self.client._gone_hook = self.__gone
+            self.client._fork_hook = self.__rs_forked
+            self.client._gone_hook = self.__rs_gone
 
     @property
-    def __core(self) -> CoreClient | None:
+    def __rs_core(self) -> CoreClient | None:
         return self.client._core if driving.is_ours(self.client) else None
 
     # -- the connection ---------------------------------------------------------------------------
@@ -221,18 +224,18 @@ class Mqtt:
         """Whether the broker has accepted the present connection. It may be assigned too."""
         if driving.is_ours(self.client):
             self.client._notice_fork()
-        return self.__connected
+        return self.__rs_connected
 
     @connected.setter
     def connected(self, value: bool) -> None:
-        self.__connected = value
+        self.__rs_connected = value
 
     def _connect(self) -> None:
         # An application may have assigned other values since they were read.
-        values = self.__values.updated({name: getattr(self, name) for name in MIRRORS})
+        values = self.__rs_values.updated({name: getattr(self, name) for name in MIRRORS})
         # It may also have set some on the client, as with tls_set.
         settings = driving.adopt(self.client, values, again=True)
-        self.__subscribed.look_through()
+        self.__rs_subscribed.look_through()
         try:
             driving.set_up(self.client, values, settings)
             result = driving.connect(self.client, settings, later=self._connect_async)
@@ -242,14 +245,14 @@ class Mqtt:
                 logger.error("MQTT: connect() has returned %s", result)
             driving.start_loop(self.client)
         except OSError as error:
-            extra = fields(self.__core, "connect_failed", error=str(error))
+            extra = fields(self.__rs_core, "connect_failed", error=str(error))
             logger.error("MQTT: %s", error, extra=extra)  # noqa: TRY400 - the caller's traceback
             raise
-        self.__started = True
+        self.__rs_started = True
 
     def _disconnect(self) -> None:
-        self.__started = False
-        self.__refusals.end(self.__core, "Disconnecting")
+        self.__rs_started = False
+        self.__rs_refusals.end(self.__rs_core, "Disconnecting")
         self.client.loop_stop()
         self.client.disconnect()
 
@@ -275,31 +278,31 @@ class Mqtt:
     def _handle_connect(
         self, client: Client, userdata: Any, flags: dict[str, int], rc: int
     ) -> None:
-        told = self.__is_told("on_connect")
+        told = self.__rs_is_told("on_connect")
         if rc == MQTT_ERR_SUCCESS:
             self.connected = True
-            self.__refusals.end(self.__core, "Connected")
-            self.__subscribed.subscribe_again(self.client, told)
+            self.__rs_refusals.end(self.__rs_core, "Connected")
+            self.__rs_subscribed.subscribe_again(self.client, told)
         if told:
             client._call_on_connect(client, userdata, flags, rc)
         else:
-            self.__call("on_connect", client, userdata, flags, rc)
+            self.__rs_call("on_connect", client, userdata, flags, rc)
 
     def _handle_disconnect(self, client: Client, userdata: Any, rc: int) -> None:
-        told = self.__is_told("on_disconnect")
+        told = self.__rs_is_told("on_disconnect")
         self.connected = False
-        self.__subscribed.look_through()
+        self.__rs_subscribed.look_through()
         if told:
             client._call_on_disconnect(client, userdata, rc)
         else:
-            self.__call("on_disconnect", client, userdata, rc)
+            self.__rs_call("on_disconnect", client, userdata, rc)
 
-    def __is_told(self, name: str) -> bool:
+    def __rs_is_told(self, name: str) -> bool:
         """Whether the client tells of an event, and not the application, in a test for example."""
         return driving.is_ours(self.client) and self.client._takes_event(name)
 
-    def __call(self, name: str, *arguments: Any) -> None:
-        handler = self.__handlers.get(name)
+    def __rs_call(self, name: str, *arguments: Any) -> None:
+        handler = self.__rs_handlers.get(name)
         if handler is None:
             return
         if self.app is None or has_app_context():
@@ -308,13 +311,13 @@ class Mqtt:
             with self.app.app_context():
                 driving.call_directly(name, handler, *arguments)
 
-    def __gone(self) -> None:
+    def __rs_gone(self) -> None:
         self.connected = False
 
-    def __forked(self) -> None:
+    def __rs_forked(self) -> None:
         self.connected = False
         # Another thread of the parent's may have had its lock.
-        self.__refusals = Refusals()
+        self.__rs_refusals = Refusals()
 
     # -- what is subscribed to --------------------------------------------------------------------
 
@@ -325,13 +328,13 @@ class Mqtt:
         It is the application's own: an entry that it puts in, takes out or changes counts for the
         next connection, and so does another dict in its place.
         """
-        return self.__subscribed.topics
+        return self.__rs_subscribed.topics
 
     @topics.setter
     def topics(self, value: dict[str, TopicQos]) -> None:
-        self.__subscribed.replace(value)
+        self.__rs_subscribed.replace(value)
 
-    def __forget(self, name: str) -> None:
+    def __rs_forget(self, name: str) -> None:
         if driving.is_ours(self.client):
             self.client._forget([name])
 
@@ -362,13 +365,13 @@ class Mqtt:
         result, mid = self.client.subscribe(topic=topic, qos=qos, **further)
         if result in (MQTT_ERR_SUCCESS, MQTT_ERR_NO_CONN):
             for name, level, *rest in wanted(topic, qos, options):
-                self.__subscribed.record(TopicQos(name, level), rest, properties)
+                self.__rs_subscribed.record(TopicQos(name, level), rest, properties)
         if result == MQTT_ERR_SUCCESS:
             logger.debug("Subscribing to %r, mid %s", topic, mid)
         elif result == MQTT_ERR_NO_CONN:
             logger.info("%r is subscribed to with the next connection", topic)
         else:
-            self.__log_refusal("Subscribing to %r failed: %s", topic, result)
+            self.__rs_log_refusal("Subscribing to %r failed: %s", topic, result)
         return result, mid
 
     def unsubscribe(
@@ -396,7 +399,7 @@ class Mqtt:
         elif result == MQTT_ERR_NO_CONN:
             logger.info("Not connected: %r will not be subscribed on the next connection", topic)
         else:
-            self.__log_refusal("Unsubscribing from %r failed: %s", topic, result)
+            self.__rs_log_refusal("Unsubscribing from %r failed: %s", topic, result)
         return result, mid
 
     def unsubscribe_all(self) -> bool:
@@ -445,13 +448,13 @@ class Mqtt:
             result = self.client.publish(topic, payload, qos, retain, properties)
         # Only a failure has this class itself: looking into the tuple would take longer.
         if type(result) is MQTTMessageInfo:
-            self.__refusals.add(self.__core, topic, qos, result[0], result[1])
+            self.__rs_refusals.add(self.__rs_core, topic, qos, result[0], result[1])
         elif _is_enabled_for(logging.DEBUG):
             logger.debug("Publishing to %r, mid %s", topic, result[1])
         return result
 
-    def __log_refusal(self, text: str, topic: Any, rc: int) -> None:
-        extra = fields(self.__core, "call_refused", topic=topic, rc=int(rc))
+    def __rs_log_refusal(self, text: str, topic: Any, rc: int) -> None:
+        extra = fields(self.__rs_core, "call_refused", topic=topic, rc=int(rc))
         logger.error(text, topic, MQTTErrorCode(rc).name, extra=extra)
 
     def stats(self) -> Stats:
@@ -475,12 +478,12 @@ class Mqtt:
         With MQTT 5, a handler that takes one parameter more gets the properties. So it is with the
         other handlers too.
         """
-        return self.__registrar("on_connect")
+        return self.__rs_registrar("on_connect")
 
     @with_parentheses("mqtt.on_disconnect()")
     def on_disconnect(self) -> Callable[[HandlerT], HandlerT]:
         """Decorate a handler ``(client, userdata, rc)``, or ``()``, of the end of a connection."""
-        return self.__registrar("on_disconnect")
+        return self.__rs_registrar("on_disconnect")
 
     @with_parentheses("mqtt.on_message()")
     def on_message(self, topic: str | None = None) -> Callable[[HandlerT], HandlerT]:
@@ -495,7 +498,7 @@ class Mqtt:
             ValueError: The filter is malformed.
         """
         if topic is None:
-            return self.__registrar("on_message")
+            return self.__rs_registrar("on_message")
         return self.on_topic(topic)
 
     @with_parentheses("mqtt.on_topic('home/#')")
@@ -527,55 +530,55 @@ class Mqtt:
 
         QoS 0 counts as sent when it is written, QoS 1 and 2 when the broker has acknowledged it.
         """
-        return self.__registrar("on_publish")
+        return self.__rs_registrar("on_publish")
 
     @with_parentheses("mqtt.on_subscribe()")
     def on_subscribe(self) -> Callable[[HandlerT], HandlerT]:
         """Decorate a handler ``(client, userdata, mid, granted_qos)`` of answers to SUBSCRIBE."""
-        return self.__registrar("on_subscribe")
+        return self.__rs_registrar("on_subscribe")
 
     @with_parentheses("mqtt.on_unsubscribe()")
     def on_unsubscribe(self) -> Callable[[HandlerT], HandlerT]:
         """Decorate a handler ``(client, userdata, mid)`` of answers to UNSUBSCRIBE."""
-        return self.__registrar("on_unsubscribe")
+        return self.__rs_registrar("on_unsubscribe")
 
     @with_parentheses("mqtt.on_log()")
     def on_log(self) -> Callable[[HandlerT], HandlerT]:
         """Decorate a handler ``(client, userdata, level, buf)`` of a line for every packet."""
-        return self.__registrar("on_log")
+        return self.__rs_registrar("on_log")
 
     @property
     def _connect_handler(self) -> Callable[..., Any] | None:
         """The handler of `on_connect`; it may be assigned too."""
-        return self.__handlers.get("on_connect")
+        return self.__rs_handlers.get("on_connect")
 
     @_connect_handler.setter
     def _connect_handler(self, handler: Callable[..., Any] | None) -> None:
-        self.__set_handler("on_connect", handler)
+        self.__rs_set_handler("on_connect", handler)
 
     @property
     def _disconnect_handler(self) -> Callable[..., Any] | None:
         """The handler of `on_disconnect`; it may be assigned too."""
-        return self.__handlers.get("on_disconnect")
+        return self.__rs_handlers.get("on_disconnect")
 
     @_disconnect_handler.setter
     def _disconnect_handler(self, handler: Callable[..., Any] | None) -> None:
-        self.__set_handler("on_disconnect", handler)
+        self.__rs_set_handler("on_disconnect", handler)
 
-    def __set_handler(self, name: str, handler: Callable[..., Any] | None) -> None:
+    def __rs_set_handler(self, name: str, handler: Callable[..., Any] | None) -> None:
         # Another client has this extension itself there.
         if driving.is_ours(self.client):
             setattr(self.client, name, handler)
             hooks = self.client._extension_handlers
             if name in hooks:
                 hooks[name] = (hooks[name][0], handler)
-        self.__handlers[name] = handler
+        self.__rs_handlers[name] = handler
 
-    def __registrar(self, name: str) -> Callable[[HandlerT], HandlerT]:
+    def __rs_registrar(self, name: str) -> Callable[[HandlerT], HandlerT]:
         def decorator(handler: HandlerT) -> HandlerT:
             check_decorated(name, handler)
             if name in ("on_connect", "on_disconnect"):
-                self.__set_handler(name, handler)
+                self.__rs_set_handler(name, handler)
             else:
                 setattr(self.client, name, handler)
             return handler
@@ -585,6 +588,11 @@ class Mqtt:
 
 #: The names of those attributes.
 MIRRORS = tuple(Mqtt.__annotations__)
+
+
+def _itself(app: Any) -> Any:
+    """Return the application that `current_app` stands for: other threads have no such thing."""
+    return app._get_current_object() if isinstance(app, LocalProxy) else app
 
 
 def _check_app(app: Any) -> None:
