@@ -191,7 +191,6 @@ fn where_reports_pile_up_nothing_is_read_and_qos_0_waits_until_half_of_them_are_
     app.client.listen(false, false);
     assert_eq!(publish(Qos::AtMostOnce), ReturnCode::Success);
     app.client.listen(false, true);
-    let room = app.client.room();
     let mut answers = 0;
     let mut take = || {
         let events = app.client.take(512);
@@ -199,10 +198,14 @@ fn where_reports_pile_up_nothing_is_read_and_qos_0_waits_until_half_of_them_are_
         answers += events.iter().filter(is_answer).count();
         answers
     };
-    while !room.wait(Some(Duration::ZERO)) {
-        assert!(take() < REQUESTS);
+    // It is given for other reasons too, so who waits looks again.
+    let mut room = app.client.room();
+    while publish(Qos::AtMostOnce) == ReturnCode::Again {
+        while !room.wait(Some(Duration::ZERO)) {
+            assert!(take() < REQUESTS);
+        }
+        room = app.client.room();
     }
-    assert_eq!(publish(Qos::AtMostOnce), ReturnCode::Success);
     wait_for("all answers", || (take() == REQUESTS).then_some(()));
     answering.join().unwrap();
 }
