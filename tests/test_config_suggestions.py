@@ -116,6 +116,25 @@ def test_every_key_is_found_from_a_swap_and_a_missing_letter(name: str) -> None:
         assert wrong in _CHECKS or meant(wrong, _CHECKS) == name
 
 
+@pytest.mark.parametrize(
+    "key", ["MQTT_TLS_ENABLED ", " MQTT_TLS_ENABLED", "MQTT-TLS-ENABLED", "MQTT.TLS_ENABLED"]
+)
+def test_a_key_with_other_signs_than_underscores_is_shown_with_them(
+    key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    [said] = warnings(caplog, {key: True}, "MQTT")
+    assert said.startswith(f"{key!r} is not a key")
+    assert said.endswith("did you mean MQTT_TLS_ENABLED?")
+
+
+def test_a_value_that_the_right_key_has_too_is_no_mistake(caplog: pytest.LogCaptureFixture) -> None:
+    keys = {"MQTT_HOST": "localhost", "MQTT_PORT": "1884", "MQTT_USE_TLS": "False"}
+    copies = {"MQTT_BROKER_URL": "localhost", "MQTT_BROKER_PORT": 1884, "MQTT_TLS_ENABLED": False}
+    assert warnings(caplog, keys | copies, "MQTT") == []
+    [said] = warnings(caplog, keys | copies | {"MQTT_HOST": "another"}, "MQTT")
+    assert said.endswith("did you mean MQTT_BROKER_URL?")
+
+
 def test_the_prefix_is_that_of_the_extension(caplog: pytest.LogCaptureFixture) -> None:
     keys = {"SENSORS_TLS_ENABLE": True, "MQTT_HOST": "x", "OTHER_TLS_ENABLE": True}
     [said] = warnings(caplog, keys, "SENSORS")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -385,16 +386,33 @@ def _warn_of_unknown_keys(config: Mapping[str, Any], prefix: str) -> None:
                     prefix,
                     entry.upper(),
                 )
+    start = f"{_plain(prefix)}_"
     for key in config:
-        name = _name(key, prefix)
-        right = suggestions.meant(name, _CHECKS) if name and name not in _CHECKS else None
-        if right is not None:
+        if not isinstance(key, str) or _name(key, prefix) in _CHECKS:
+            continue
+        name = _plain(key)
+        if not name.startswith(start):
+            continue
+        name = name[len(start) :]
+        right = name if name in _CHECKS else suggestions.meant(name, _CHECKS)
+        if right is not None and not _is_copied(config, key, f"{prefix}_{right.upper()}"):
             logger.warning(
                 "%s is not a key of Flask-MQTT and has no effect; did you mean %s_%s?",
-                key,
+                # A space at its end would not be seen.
+                key if key.isidentifier() else repr(key),
                 prefix,
                 right.upper(),
             )
+
+
+def _is_copied(config: Mapping[str, Any], key: str, right: str) -> bool:
+    """Whether an application has a value under both keys, as where one is made from the other."""
+    return right in config and str(config[right]) == str(config[key])
+
+
+def _plain(key: str) -> str:
+    """Return a key in lower case, with one underscore for all that is no letter or digit."""
+    return re.sub(r"[\W_]+", "_", key).strip("_").lower()
 
 
 def _name(key: object, prefix: str) -> str:
