@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+import pytest
+from flask import request
+
 import flask_mqtt
 from flask_mqtt import MQTT_LOG_DEBUG, Mqtt
 from support.apps import make_app
@@ -12,8 +15,6 @@ from support.running import connected
 from support.wait import wait_until
 
 if TYPE_CHECKING:
-    import pytest
-
     from support.scripted import ScriptedBroker
 
 
@@ -96,3 +97,47 @@ def test_the_password_is_in_no_log(
 
 def test_the_logger_has_the_name_of_the_module() -> None:
     assert flask_mqtt.logger is logging.getLogger("flask_mqtt")
+
+
+def needs_a_request(record: logging.LogRecord) -> bool:
+    """Be the filter of an application that notes who asked."""
+    record.path = request.path
+    return True
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("kind", ["filter", "none"])
+def test_a_logger_that_fails_ends_no_thread(
+    scripted: ScriptedBroker, capsys: pytest.CaptureFixture[str], kind: str, threads: int
+) -> None:
+    app = make_app(scripted.port, handler_threads=threads, reconnect_delay_min=0.1)
+    loggers = [logging.getLogger("flask_mqtt")]
+    if kind == "none":
+        app.logger = None  # type: ignore[assignment]
+    else:
+        loggers.append(app.logger)
+    got: list[bytes] = []
+    connections: list[int] = []
+    with connected(app) as mqtt:
+        mqtt.on_connect()(lambda *_: connections.append(1))
+
+        @mqtt.on_message()
+        def handle_message(client: Any, userdata: Any, message: Any) -> None:
+            got.append(message.payload)
+            raise ValueError(message.topic)
+
+        for logger in loggers:
+            logger.addFilter(needs_a_request)
+        try:
+            scripted.publish("a", b"1")
+            scripted.publish("a", b"2")
+            wait_until(lambda: got == [b"1", b"2"])
+            scripted.drop()
+            wait_until(lambda: len(connections) == 2)
+            scripted.publish("a", b"3")
+            wait_until(lambda: got == [b"1", b"2", b"3"])
+        finally:
+            for logger in loggers:
+                logger.removeFilter(needs_a_request)
+    # What was to be logged is not lost with it.
+    assert "ValueError: a" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import inspect
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import FunctionType
 from typing import Any
 
@@ -31,7 +32,7 @@ from .enums import CallbackAPIVersion, LogLevel, MQTTErrorCode
 from .handlers import MESSAGE, Fitted, Handler, HandlerSlot, check_handler
 from .handling import is_handler
 from .reasoncodes import PacketTypes, ReasonCode, reason_codes
-from .records import fields
+from .records import fields, write
 from .sockets import Sockets
 
 logger = logging.getLogger("flask_mqtt")
@@ -427,10 +428,10 @@ class Callbacks:
         # A hook may be a method that the application overrides: it must not end the thread.
         try:
             hook(*arguments)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the application's
             name = getattr(hook, "__qualname__", hook)
             extra = fields(self._core, "handler_failed", handler=str(name))
-            logger.exception("%s failed", name, extra=extra)
+            write(logger.exception, "%s failed", name, extra=extra)
 
     def _published_event(self, mid: int, code: int, properties: Properties | None) -> None:
         fitted = self._fitted_on_publish or self._current_handler("on_publish")
@@ -523,13 +524,14 @@ class Callbacks:
             self._call_handler(fitted, self, self._dispatcher.userdata)
 
     def _notice_event(self, level: int, text: str, values: dict[str, Any]) -> None:
-        logger.log(LOGGING_LEVEL[LogLevel(level)], text, extra=fields(self._core, **values))
+        log = partial(logger.log, LOGGING_LEVEL[LogLevel(level)])
+        write(log, text, extra=fields(self._core, **values))
 
     def _log_change(self, event: str, text: str, **values: Any) -> None:
         extra = fields(self._core, event, **values)
         client_id = extra["mqtt_client_id"]
         name = f" as {client_id!r}" if client_id else ""
-        logger.info("%s %s%s", text, extra["mqtt_broker"], name, extra=extra)
+        write(logger.info, "%s %s%s", text, extra["mqtt_broker"], name, extra=extra)
 
 
 _SLOTS = {name: slot for name, slot in vars(Callbacks).items() if isinstance(slot, HandlerSlot)}

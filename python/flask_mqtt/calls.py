@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ._core import MQTTMessage
 from .context import HandlerContext, NoContext
 from .handling import handling
-from .records import fields
+from .records import fields, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,7 +169,7 @@ class Caller:
             extra = fields(self._core, "handler_failed", handler=name)
             if isinstance(subject, MQTTMessage):
                 extra["mqtt_topic"] = subject.topic
-            self._log().exception("MQTT handler %s failed", name, extra=extra)
+            write(self._log_exception, "MQTT handler %s failed", name, extra=extra)
         self._leave(error)
         if ends:
             raise error
@@ -180,7 +180,7 @@ class Caller:
             self._context.leave(failure)
         except BaseException:  # noqa: BLE001 - the application's, as above
             text = "The application context of an MQTT handler did not end well"
-            self._log().exception(text, extra=fields(self._core, "context_failed"))
+            write(self._log_exception, text, extra=fields(self._core, "context_failed"))
 
     def _go_on_with(self, result: Any) -> None:
         """Run what the call of an ``async def`` handler has only made.
@@ -216,8 +216,9 @@ class Caller:
             # Where Flask's extra `async` is missing, it was not awaited.
             coroutine.close()
 
-    def _log(self) -> logging.Logger:
-        return logger if self._app is None else self._app.logger
+    def _log_exception(self, *arguments: Any, **options: Any) -> None:
+        log = logger if self._app is None else self._app.logger
+        log.exception(*arguments, **options)  # noqa: LOG004 - called where one is handled
 
 
 def call_elsewhere(core: CoreClient, app: Flask | None, handler: Handler, *arguments: Any) -> None:

@@ -15,7 +15,7 @@ from .calls import Caller, call_elsewhere
 from .handling import handling
 from .messages import Messages
 from .pool import HandlerPool
-from .records import fields
+from .records import fields, write
 from .resting import Rests
 from .waiting import WakeUps, wait_until_settled
 
@@ -472,7 +472,8 @@ class Dispatcher(Messages):
                 self._pool = pool
         except RuntimeError as error:
             # There is a limit on threads. Those that there are do it all, if need be this one.
-            logger.warning(
+            write(
+                logger.warning,
                 "Only %s of %s handler threads: %s",
                 number - 1,
                 threads,

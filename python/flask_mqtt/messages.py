@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ._core import Routes
-from .records import fields
+from .records import fields, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,7 +141,8 @@ class Messages:
             self._kept_bytes -= len(dropped.payload)
             self.dropped += 1
             if self.dropped == 1:
-                logger.warning(
+                write(
+                    logger.warning,
                     "No message handler is registered: dropped the oldest message, on %r; the next "
                     "oldest follow without a line",
                     dropped.topic,
@@ -153,7 +154,8 @@ class Messages:
         self._gated = False
         self._kept_bytes = 0
         if self.dropped:
-            logger.warning(
+            write(
+                logger.warning,
                 "A message handler is registered: no more messages are dropped; %s were",
                 self.dropped,
                 extra=fields(self._core, "dropping_ended", reason="no_handler", count=self.dropped),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .constants import MQTT_ERR_NO_CONN
 from .enums import MQTTErrorCode
-from .records import fields
+from .records import fields, write
 
 if TYPE_CHECKING:
     from ._core import Client as CoreClient
@@ -86,7 +86,13 @@ class Refusals:
         counts = {what: kind.count for what, kind in kinds.items()}
         parts = [f"{count} {_word(what)}" for what, count in counts.items()]
         extra = fields(core, "refusals_ended", count=sum(counts.values()))
-        logger.warning("%s: messages published before: %s", when, ", ".join(parts), extra=extra)
+        write(
+            logger.warning,
+            "%s: messages published before: %s",
+            when,
+            ", ".join(parts),
+            extra=extra,
+        )
 
 
 def _word(what: str) -> str:

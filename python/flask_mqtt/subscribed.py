@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from . import driving
+from .records import write
 from .subscribeoptions import SubscribeOptions
 from .topics import Topics
 
@@ -83,7 +84,7 @@ class Subscribed:
                 with driving.reusing(client) if told else contextlib.nullcontext():
                     client.subscribe(topic=topic, **arguments)
             except (TypeError, ValueError) as error:
-                logger.error("mqtt.topics[%r] = %r: %s", name, entry, error)  # noqa: TRY400
+                write(logger.error, "mqtt.topics[%r] = %r: %s", name, entry, error)
 
     def _edited(self, name: str) -> None:
         if self._made.pop(name, None) is not None:
