@@ -246,6 +246,25 @@ def test_a_client_whose_end_fails_does_not_keep_the_others_from_theirs() -> None
         assert all(closed.at - said[closed.connection] > 0.1 for closed in broker.closed)
 
 
+def test_the_end_of_a_client_that_was_dropped_is_waited_for() -> None:
+    code = """
+        import gc
+        for _ in range(3):
+            client = flask_mqtt.Client()
+            client.connect("127.0.0.1", int(sys.argv[1]))
+            until(client.is_connected)
+            client.publish("t", "x", 1)
+            del client
+            gc.collect()
+        end()
+    """
+    # What is not acknowledged is waited for before the DISCONNECT.
+    with ScriptedBroker(withhold={"PUBACK"}) as broker:
+        with running(code, broker.port) as script:
+            assert_prompt(script)
+        broker.wait_for("DISCONNECT", count=3)
+
+
 def test_what_was_published_last_is_sent_before_the_good_bye(scripted: ScriptedBroker) -> None:
     code = f"""{CONNECTED}
     for number in range(1000):

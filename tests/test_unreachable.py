@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import resource
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import pytest
 from flask_mqtt import Client, Mqtt
 from support.apps import app_for, make_app
 from support.running import closing, connected
+from support.script import running
 from support.scripted import ScriptedBroker, closed_port, unanswered_port
 from support.wait import wait_until
 
@@ -150,17 +150,31 @@ def test_where_there_was_a_connection_nothing_is_asked(caplog: pytest.LogCapture
     assert "os error" not in caplog.text
 
 
-def test_an_error_without_descriptors_has_its_number_once() -> None:
-    client = Client()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
-    try:
-        with pytest.raises(OSError) as caught:  # noqa: PT011 - looked at below
+ADVICE = "How many files may a process have open? Check the limit (ulimit -n)"
+
+
+@pytest.mark.parametrize(
+    ("spare", "text"),
+    [
+        (0, "cannot begin to connect: Too many open files"),
+        (3, f"cannot connect to 127.0.0.1:1883: Too many open files. {ADVICE}"),
+    ],
+)
+def test_an_error_without_descriptors_has_its_number_once(spare: int, text: str) -> None:
+    code = f"""
+        import resource
+        client = flask_mqtt.Client()
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        first = os.dup(0)
+        os.close(first)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (first + {spare}, limits[1]))
+        try:
             client.connect("127.0.0.1", 1883)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert caught.value.errno == 24
-    assert re.fullmatch(r"\[Errno 24\] (?!.*Errno).*Too many open files", str(caught.value))
+        except OSError as error:
+            say(error.errno, error)
+    """
+    with running(code, 1883) as script:
+        script.expect(f"24 [Errno 24] {text}")
 
 
 def test_the_level_is_that_of_an_error_where_it_is_raised(caplog: pytest.LogCaptureFixture) -> None:

@@ -6,12 +6,13 @@ import atexit
 import logging
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any, cast
 
 from ._core import Client as CoreClient
-from ._core import Waiter
+from ._core import Waiter, departing
 from .client_attributes import ClientAttributes
 from .constants import (
     MQTT_CLEAN_START_FIRST_ONLY,
@@ -353,5 +354,8 @@ def _close_clients() -> None:
     for end in ends:
         for finish in end:
             attempt(finish)
+    until = time.monotonic() + GOODBYE_TIMEOUT
+    for waiter in departing():
+        wait_for(waiter, max(0.0, until - time.monotonic()))
     if failures:
         raise failures[0]

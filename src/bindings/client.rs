@@ -2,6 +2,8 @@
 
 use std::os::fd::{IntoRawFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
@@ -22,10 +24,40 @@ use crate::core::client::Client as CoreClient;
 use crate::core::delivery::Delivery as CoreDelivery;
 use crate::core::error::{Error, ReturnCode};
 use crate::core::packet::{SubscribeOptions, Subscription};
+use crate::core::process::Process;
 use crate::core::property::Place;
 use crate::core::qos::Qos;
+use crate::core::waiter::Waiter as CoreWaiter;
 
 static CLIENTS: AtomicU64 = AtomicU64::new(0);
+
+/// Waits for the ends of clients that were dropped, each with its process. The lock is held for a push or a
+/// look, by threads that have the GIL, so nobody has it at a fork.
+static DEPARTING: Mutex<Vec<(Process, Arc<CoreWaiter>)>> = Mutex::new(Vec::new());
+
+/// Waits for what clients that nobody has any more still have to say to their brokers, and to store.
+#[pyfunction]
+pub fn departing() -> Vec<Waiter> {
+    let mut departing = DEPARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    keep_present(&mut departing);
+    departing.iter().map(|(_, waiter)| Waiter::new(waiter.clone())).collect()
+}
+
+/// Forgets those that are over. In a forked child, those of the parent's are left alone.
+fn keep_present(departing: &mut Vec<(Process, Arc<CoreWaiter>)>) {
+    departing
+        .retain(|(process, waiter)| process.is_current() && !waiter.wait(Some(Duration::ZERO)));
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let ends = self.core.abandon();
+        let Some(process) = self.core.process().filter(|_| !ends.is_empty()) else { return };
+        let mut departing = DEPARTING.lock().unwrap_or_else(PoisonError::into_inner);
+        keep_present(&mut departing);
+        departing.extend(ends.into_iter().map(|end| (process.clone(), end)));
+    }
+}
 
 /// An MQTT client. No call waits but `wait`, and `connect` while a file is opened.
 #[pyclass(module = "flask_mqtt._core", frozen, weakref)]

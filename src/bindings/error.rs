@@ -48,13 +48,14 @@ fn with_text(error: Error, text: String) -> PyErr {
         }
         Error::Resolve { reason, .. } => unresolved(text, &reason),
         Error::ConnectTimeout { .. } => PyTimeoutError::new_err(text),
-        Error::Connect { source, .. } | Error::Bind { source, .. } | Error::Io(source) => {
-            match source.raw_os_error() {
-                // With an errno, OSError picks the subclass: ConnectionRefusedError and so on.
-                Some(errno) => PyOSError::new_err((errno, text)),
-                None => PyOSError::new_err(text),
-            }
-        }
+        Error::Connect { source, .. }
+        | Error::Bind { source, .. }
+        | Error::Begin(source)
+        | Error::Io(source) => match source.raw_os_error() {
+            // With an errno, OSError picks the subclass: ConnectionRefusedError and so on.
+            Some(errno) => PyOSError::new_err((errno, text)),
+            None => PyOSError::new_err(text),
+        },
         Error::Websocket { .. } => raised(|py| {
             py.import("flask_mqtt.errors")?.getattr("WebsocketConnectionError")?.call1((text,))
         }),

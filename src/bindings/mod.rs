@@ -58,6 +58,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<message::MQTTMessage>()?;
     module.add_class::<properties::Properties>()?;
     module.add_class::<waiter::Waiter>()?;
+    module.add_function(wrap_pyfunction!(client::departing, module)?)?;
     module.add_function(wrap_pyfunction!(reason_name, module)?)?;
     module.add_function(wrap_pyfunction!(topic_matches_sub, module)?)?;
     module.add_function(wrap_pyfunction!(validate_filter, module)?)?;

@@ -145,7 +145,7 @@ impl Client {
     /// # Errors
     /// [`Error::Option`] and the like for options that cannot be used, [`Error::File`] and
     /// [`Error::Tls`] for certificates and keys, [`Error::Persistence`] for the file that messages are kept
-    /// in, which is opened here, [`Error::Io`] when no thread or descriptor can be had. A connection that
+    /// in, which is opened here, [`Error::Begin`] when no thread or descriptor can be had. A connection that
     /// there is goes on then.
     pub fn connect(
         &self,
@@ -184,18 +184,20 @@ impl Client {
         // Everything that may fail comes before the connection that there is.
         let opened = Arc::new(Outcome::default());
         let waiter = opened.waiter();
-        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        let mut builder = Builder::new_current_thread();
+        let runtime = builder.enable_io().enable_time().build().map_err(Error::Begin)?;
         let (stop, stopped) = watch::channel(Stop::No);
         let done = Arc::new(Signal::default());
         let options = Arc::new(options);
         let mut running = self.lock_running();
         let (hand_over, handed_over) = mpsc::channel();
-        let thread =
-            thread::Builder::new().name("mqtt-connection".to_owned()).spawn(move || {
-                if let Ok(beginning) = handed_over.recv() {
-                    work(beginning);
-                }
-            })?;
+        let body = move || {
+            if let Ok(beginning) = handed_over.recv() {
+                work(beginning);
+            }
+        };
+        let thread = thread::Builder::new().name("mqtt-connection".to_owned());
+        let thread = thread.spawn(body).map_err(Error::Begin)?;
         let previous = running.take();
         let first = match (&previous, first) {
             (Some(previous), First::Reported) if previous.is_wanted() => First::ReportedOfMany,
@@ -532,21 +534,29 @@ fn leave<T>(handle: &mut Option<T>, is_foreign: impl FnOnce(&T) -> bool) {
     }
 }
 
-impl Drop for Client {
-    /// No lock is taken: in a forked child, a thread of the parent's may hold it for ever.
-    fn drop(&mut self) {
+impl Client {
+    /// Has the connection end, and the file be closed, as dropping does: it does not wait, as that could
+    /// hold up a garbage collection. Returns the waits that are over then.
+    ///
+    /// No lock of the client's is taken: in a forked child, a thread of the parent's may hold it for ever.
+    pub fn abandon(&mut self) -> Vec<Arc<Waiter>> {
+        let mut ends = Vec::new();
         let running = self.running.get_mut().unwrap_or_else(PoisonError::into_inner);
         leave(running, Running::is_foreign);
         if let Some(running) = running.take() {
-            // The thread ends by itself; waiting for it here could hold up a garbage collection.
+            ends.push(running.done.waiter());
             running.stop.send_replace(Stop::Silent);
         }
         let store = self.store.get_mut().unwrap_or_else(PoisonError::into_inner);
         leave(store, Store::is_foreign);
-        if let Some(mut store) = store.take() {
-            // Nobody waits for it.
-            let _ = store.close();
-        }
+        ends.extend(store.take().map(|mut store| store.close()));
+        ends
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.abandon();
     }
 }
 

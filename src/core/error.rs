@@ -224,6 +224,9 @@ pub enum Error {
     /// The broker closed the connection before its CONNACK; with what it may have against the client.
     #[error("the broker closed the connection before CONNACK; possibly it {0}")]
     Unanswered(String),
+    /// The system has no descriptors or no thread for a connection.
+    #[error("cannot begin to connect: {}", said(.0))]
+    Begin(io::Error),
     /// Reading or writing failed.
     #[error("connection lost: {}", said(.0))]
     Io(#[source] io::Error),

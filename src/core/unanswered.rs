@@ -6,6 +6,10 @@ use super::error::Error;
 use super::options::{ConnectOptions, Protocol, Transport};
 use super::text::shown;
 
+/// The numbers of Linux and macOS for "Too many open files", of the process and of the system.
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
+
 /// Refuses what begins like something else than MQTT: no packet of a broker's begins so.
 pub fn look_at(beginning: &[u8], options: &ConnectOptions) -> Result<(), Error> {
     let (what, key) = if beginning.starts_with(b"HTTP/") {
@@ -81,8 +85,14 @@ pub fn advise(error: &Error, options: &ConnectOptions, first: bool) -> Option<St
 fn is_away(error: &Error) -> bool {
     use Error::{Connect, ConnectTimeout, Resolve};
     let timeout = |step| matches!(step, "TCP connection" | "proxy connection");
-    matches!(error, Connect { .. } | Resolve { .. })
+    matches!(error, Connect { source, .. } if !is_out_of_descriptors(source))
+        || matches!(error, Resolve { .. })
         || matches!(error, ConnectTimeout { step, .. } if timeout(*step))
+}
+
+/// Whether it is this process, or the system, that has no descriptors left.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
 }
 
 fn where_to_look(error: &Error, options: &ConnectOptions) -> Option<String> {
@@ -92,6 +102,9 @@ fn where_to_look(error: &Error, options: &ConnectOptions) -> Option<String> {
         None => ("the host".to_owned(), "the port".to_owned()),
     };
     Some(match error {
+        Error::Connect { source, .. } if is_out_of_descriptors(source) => {
+            "How many files may a process have open? Check the limit (ulimit -n)".to_owned()
+        }
         Error::Connect { address, .. } if address.starts_with("proxy ") => {
             format!("Is a proxy running there? Check {proxy}")
         }
