@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 from flask import current_app
@@ -40,6 +42,21 @@ def test_current_app_is_the_application_for_handlers_too(broker: Mosquitto, late
     with mqtt:
         wait_until(lambda: names == ["tests"])
         assert mqtt.app is app
+
+
+@pytest.mark.parametrize("kind", [SimpleNamespace, mock.MagicMock, mock.Mock])
+def test_something_with_a_config_is_enough(scripted: ScriptedBroker, kind: Any) -> None:
+    app = kind(config=make_app(scripted.port).config)
+    calls: list[str] = []
+    mqtt = Mqtt(app)
+    mqtt.on_connect()(lambda *_: calls.append("on_connect"))
+    mqtt.on_message()(lambda *_: calls.append("on_message"))
+    with mqtt:
+        wait_until(lambda: mqtt.connected)
+        scripted.publish("a", b"1")
+        wait_until(lambda: calls == ["on_connect", "on_message"])
+        mqtt._handle_connect(mqtt.client, None, {}, 0)
+        assert calls[2:] == ["on_connect"]
 
 
 # -- where it would be the same -------------------------------------------------------------------

@@ -9,6 +9,8 @@ import threading
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from flask import Flask
+
 from ._core import MQTTMessage
 from .context import HandlerContext, NoContext
 from .handling import handling
@@ -16,8 +18,6 @@ from .records import fields, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from flask import Flask
 
     from ._core import Client as CoreClient
 
@@ -82,7 +82,10 @@ class Caller:
         self.bind(app)
 
     def bind(self, app: Flask | None) -> None:
-        """Run handlers in a context of this application."""
+        """Run handlers in a context of this application, if it is one that has contexts."""
+        if not isinstance(app, Flask):
+            # Something with a `config` is all that Flask-MQTT asks for.
+            app = None
         self._app = app
         self._context = NoContext() if app is None else HandlerContext(app)
 

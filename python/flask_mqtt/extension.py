@@ -305,7 +305,7 @@ class Mqtt:
         handler = self.__rs_handlers.get(name)
         if handler is None:
             return
-        if self.app is None or has_app_context():
+        if not isinstance(self.app, Flask) or has_app_context():
             driving.call_directly(name, handler, *arguments)
         else:
             with self.app.app_context():
