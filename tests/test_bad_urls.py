@@ -223,7 +223,7 @@ SETUPS = [
         {"TLS_ENABLED": True, "TLS_VERSION": 1},
         ValueError,
         "MQTT_TLS_VERSION = 1: SSL 3 is not spoken any more; it must be ssl.PROTOCOL_TLS_CLIENT or "
-        "another PROTOCOL_TLS constant of ssl, or an ssl.TLSVersion",
+        "another PROTOCOL_TLS constant of ssl, an ssl.TLSVersion, or a name as 'TLSv1_2'",
     ),
 ]
 

@@ -291,7 +291,10 @@ def _version(key: str, value: object) -> int:
     if value is None:
         return ssl.PROTOCOL_TLS_CLIENT
     given = value
-    wanted = "ssl.PROTOCOL_TLS_CLIENT or another PROTOCOL_TLS constant of ssl, or an ssl.TLSVersion"
+    wanted = (
+        "ssl.PROTOCOL_TLS_CLIENT or another PROTOCOL_TLS constant of ssl, an ssl.TLSVersion, or a "
+        "name as 'TLSv1_2'"
+    )
     if isinstance(value, float):
         # From the environment.
         value = _VERSION_WORDS.get(str(value), value)
