@@ -11,7 +11,8 @@ from unittest import mock
 import pytest
 from flask import current_app
 
-from flask_mqtt import Mqtt
+from flask_mqtt import Mqtt, MQTTv5
+from support import codec5
 from support.apps import make_app
 from support.running import connected, lose
 from support.scripted import ScriptedBroker, closed_port
@@ -209,6 +210,34 @@ def test_a_changed_key_holds(scripted: ScriptedBroker, later: bool) -> None:
         assert connect is not None
         assert connect.username is None
     assert scripted.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "change"),
+    [
+        ("ws_headers", {"X-Key": "1"}, lambda headers: headers.update({"X-Key": "2"})),
+        ("connect_properties", {"UserProperty": [("a", "b")]}, lambda one: one.clear()),
+        (
+            "last_will_properties",
+            {"UserProperty": [("a", "b")]},
+            lambda properties: properties["UserProperty"].append(("c", "d")),
+        ),
+        ("last_will_message", bytearray(b"x"), lambda message: message.extend(b"y")),
+        ("broker_url", ["127.0.0.1"], lambda brokers: brokers.append("localhost")),
+    ],
+)
+def test_a_value_that_was_changed_in_place_holds(
+    key: str, value: Any, change: Callable[[Any], None]
+) -> None:
+    with ScriptedBroker(codec=codec5) as broker:
+        settings = {"protocol_version": MQTTv5, "last_will_topic": "will", key: value}
+        app = make_app(broker.port, **settings)
+        with connected(app) as mqtt:
+            mqtt.init_app(app)
+            assert broker.connections == 1
+            change(app.config[f"MQTT_{key.upper()}"])
+            mqtt.init_app(app)
+            broker.wait_connected(2)
 
 
 def test_the_number_of_handler_threads_holds(scripted: ScriptedBroker) -> None:

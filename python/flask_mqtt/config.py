@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from . import brokers, checks, suggestions, tls
+from ._core import Properties
 from .brokers import BrokerSettings
 from .constants import MQTTv5, MQTTv31, MQTTv311
 from .options import ConnectOptions, TlsOptions, Will
@@ -104,7 +106,7 @@ class Config(BrokerSettings, TlsSettings):
             ValueError: As :func:`read`.
         """
         values = {
-            name: check(self.key(name), attributes[name])
+            name: _own(check(self.key(name), attributes[name]))
             for name, check in _CHECKS.items()
             if name in attributes
         }
@@ -319,7 +321,8 @@ def read(config: Mapping[str, Any], prefix: str) -> Config:
         del given[name]
     _warn_of_unknown_keys(config, prefix)
     values = {
-        name: _CHECKS[name](f"{prefix}_{name.upper()}", value) for name, value in given.items()
+        name: _own(_CHECKS[name](f"{prefix}_{name.upper()}", value))
+        for name, value in given.items()
     }
     # A variable of the environment that is not there often becomes None.
     names = frozenset(
@@ -331,6 +334,11 @@ def read(config: Mapping[str, Any], prefix: str) -> Config:
         _refuse_lost_trust(empty, result)
     result.log_remarks()
     return result
+
+
+def _own(value: Any) -> Any:
+    """Return a copy of what the application may change in place: a change is to be noticed."""
+    return deepcopy(value) if isinstance(value, (dict, list, bytearray, Properties)) else value
 
 
 def _given(config: Mapping[str, Any], prefix: str) -> dict[str, Any]:
