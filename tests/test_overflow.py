@@ -70,7 +70,7 @@ def numbers(count: int) -> list[bytes]:
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
     lines = [record.getMessage() for record in caplog.records if record.name == "flask_mqtt"]
-    return [line for line in lines if "dropped" in line]
+    return [line for line in lines if "dropped" in line or "dropping" in line]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_messages_of_qos_0_beyond_the_bound_are_dropped_and_told_in_two_lines(
         wait_until(lambda: len(told(caplog)) > 1)
         begun, over = told(caplog)
         assert "messages of QoS 0 are dropped" in begun
-        assert "990 messages of QoS 0" in over
+        assert "990 QoS 0 messages were discarded" in over
         # It all works as before.
         scripted.publish("t", b"after")
         wait_until(lambda: handlers.payloads[-1] == b"after")
