@@ -372,3 +372,14 @@ def test_two_with_the_same_prefix_both_connect(scripted: ScriptedBroker) -> None
         first.init_app(app)
         second.init_app(app)
         assert scripted.connections == 2
+
+
+def test_a_class_behind_the_extension_keeps_its_names_too() -> None:
+    class Mixin:
+        transport = "by bicycle"
+
+    class Mine(Mqtt, Mixin):
+        pass
+
+    assert Mine().transport == Mine.transport == "by bicycle"
+    assert getattr(Mqtt(), "transport") == "tcp"  # noqa: B009 - it is not declared
