@@ -42,16 +42,14 @@ pub fn to_list(py: Python<'_>, events: Vec<Event>) -> PyResult<Bound<'_, PyList>
     let mut topics = TopicCache::default();
     let mut objects = Vec::with_capacity(events.len());
     for event in events {
-        match event {
-            // A handler may change the properties: each call has its own.
-            Event::Published { mids, code, properties: Some(properties) } => {
-                for mid in mids.iter() {
-                    let properties = Properties::from_core(properties.clone());
-                    objects
-                        .push((PUBLISHED, (mid,), code, properties).into_pyobject(py)?.into_any());
-                }
+        // A handler may change the properties: each call has its own.
+        if let Event::Published { mids, code, properties: Some(properties) } = &event {
+            for mid in mids.iter() {
+                let properties = Properties::from_core(properties.clone());
+                objects.push((PUBLISHED, (mid,), *code, properties).into_pyobject(py)?.into_any());
             }
-            event => objects.push(to_object(py, event, &mut topics)?),
+        } else {
+            objects.push(to_object(py, event, &mut topics)?);
         }
     }
     PyList::new(py, objects)
