@@ -54,7 +54,7 @@ class Dispatcher(Messages):
     `start`, somebody's own thread can do the same in `run_here`.
 
     An instance has at most 30 attributes: CPython looks up those of one with more by a hash, which
-    costs each message some 6 % (measured with 31).
+    costs each message some 4 % of its instructions (callgrind, with 31).
     """
 
     def __init__(

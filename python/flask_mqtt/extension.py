@@ -585,7 +585,7 @@ class _FurtherValue:
     """A value of the configuration that Flask-MQTT has no attribute for.
 
     What a subclass has under its name comes first. `__getattr__` would do as well, and slow down
-    each look at any attribute: `publish` took a sixth more instructions with it.
+    each look at any attribute: `publish` took 14 % more instructions with it.
     """
 
     # Declared, so that `typing.get_type_hints` takes it too.

@@ -1,4 +1,4 @@
-"""What the log is told of messages that `publish` refuses or keeps: not a line for each."""
+"""What the log says about messages that `publish` refuses or keeps: not a line for each."""
 
 from __future__ import annotations
 
