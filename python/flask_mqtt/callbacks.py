@@ -31,6 +31,7 @@ from .dispatch import Dispatcher
 from .enums import CallbackAPIVersion, LogLevel, MQTTErrorCode
 from .handlers import MESSAGE, Fitted, Handler, HandlerSlot, check_handler
 from .handling import is_handler
+from .naming import name_of
 from .reasoncodes import PacketTypes, ReasonCode, reason_codes
 from .records import fields, write
 from .sockets import Sockets
@@ -429,8 +430,8 @@ class Callbacks:
         try:
             hook(*arguments)
         except Exception:  # noqa: BLE001 - the application's
-            name = getattr(hook, "__qualname__", hook)
-            extra = fields(self._core, "handler_failed", handler=str(name))
+            name = name_of(hook)
+            extra = fields(self._core, "handler_failed", handler=name)
             write(logger.exception, "%s failed", name, extra=extra)
 
     def _published_event(self, mid: int, code: int, properties: Properties | None) -> None:

@@ -14,6 +14,7 @@ from flask import Flask
 from ._core import MQTTMessage
 from .context import HandlerContext, NoContext
 from .handling import handling
+from .naming import name_of
 from .records import fields, write
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class Caller:
         def with_arguments(*_: Any) -> Any:
             return handler(*arguments)
 
-        with_arguments.__qualname__ = _name(handler)
+        with_arguments.__module__, with_arguments.__qualname__ = "", name_of(handler)
         self.measure()
         self.begin()
         self.call(with_arguments, None, None, None)
@@ -168,7 +169,7 @@ class Caller:
         self.failures += 1
         ends = self.passes_on and isinstance(error, (KeyboardInterrupt, SystemExit))
         if not ends:
-            name = _name(handler)
+            name = name_of(handler)
             extra = fields(self._core, "handler_failed", handler=name)
             if isinstance(subject, MQTTMessage):
                 extra["mqtt_topic"] = subject.topic
@@ -233,7 +234,3 @@ def call_elsewhere(core: CoreClient, app: Flask | None, handler: Handler, *argum
             caller.call_with(handler, *arguments)
         finally:
             caller.rest()
-
-
-def _name(handler: Handler) -> str:
-    return getattr(handler, "__qualname__", repr(handler))

@@ -26,6 +26,7 @@ from .callables import (
     takes,
     takes_any_number,
 )
+from .naming import name_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -35,6 +36,9 @@ CallbackT = TypeVar("CallbackT")
 OwnerT = TypeVar("OwnerT")
 ReturnT = TypeVar("ReturnT")
 P = ParamSpec("P")
+
+#: What is shown as it is where it was given for a handler; of others only what they are.
+_PLAIN = (str, int, float, bool, type(None))
 
 #: What handlers of messages are called with.
 MESSAGE = "(client, userdata, message)"
@@ -185,14 +189,15 @@ def check_handler(name: str, handler: Any, arguments: str, counts: list[int]) ->
         TypeError: It cannot be called so, or a call would not run it.
     """
     if not callable(handler):
-        raise TypeError(f"{name} {handler!r}: it must be a function, {_instead(handler)}")
+        given = repr(handler) if type(handler) in _PLAIN else name_of(handler)
+        raise TypeError(f"{name} {given}: it must be a function, {_instead(handler)}")
     reason = does_nothing(handler, counts[0])
     if reason is not None:
-        raise TypeError(f"{name} {shown(handler)}: {reason}")
+        raise TypeError(f"{name} {name_of(handler)}: {reason}")
     signature = own_signature(handler)
     if signature is None or any(takes(signature, count) for count in counts):
         return
-    text = f"{name} {shown(handler)}{parameters(signature)}: it is called with {arguments}"
+    text = f"{name} {name_of(handler)}{parameters(signature)}: it is called with {arguments}"
     raise TypeError(f"{text}, {_hint(signature)}")
 
 
@@ -222,12 +227,6 @@ def _hint(signature: inspect.Signature) -> str:
         if by_name and parameter.default is parameter.empty:
             return f"so nothing would be {parameter.name!r}: give it with functools.partial"
     return "so it must have these parameters; functools.partial gives it others"
-
-
-def shown(handler: Any) -> str:
-    """Return the name of a handler, for people."""
-    name = getattr(handler, "__qualname__", None)
-    return name if isinstance(name, str) else repr(handler)
 
 
 def with_parentheses(
