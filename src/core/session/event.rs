@@ -32,6 +32,8 @@ pub struct Receipt {
     pub qos: Qos,
     /// Number of the connection that brought the message.
     pub connection: u32,
+    /// Tells messages of QoS 2 apart that a broker gave the same identifier, one after the other.
+    pub number: u32,
 }
 
 /// How a connection ended.

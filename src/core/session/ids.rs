@@ -58,10 +58,12 @@ impl IdSet {
         (usize::from(mid / 64), 1 << (mid % 64))
     }
 
-    /// Puts an identifier in.
-    pub fn insert(&mut self, mid: u16) {
+    /// Puts an identifier in, and returns whether it was not in it.
+    pub fn insert(&mut self, mid: u16) -> bool {
         let (word, bit) = Self::place(mid);
+        let is_new = self.0[word] & bit == 0;
         self.0[word] |= bit;
+        is_new
     }
 
     /// Whether an identifier is in it.
@@ -88,7 +90,7 @@ mod tests {
         let mut set = IdSet::default();
         for mid in [1, 63, 64, u16::MAX] {
             assert!(!set.contains(mid));
-            set.insert(mid);
+            assert!(set.insert(mid) && !set.insert(mid));
         }
         assert!([1, 63, 64, u16::MAX].iter().all(|mid| set.contains(*mid)));
         assert!(!set.contains(2) && !set.contains(65));

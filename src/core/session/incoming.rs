@@ -1,6 +1,6 @@
 //! Messages from the broker: QoS 1 acknowledged after the handler, QoS 2 delivered once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -9,41 +9,27 @@ use super::super::error::Error;
 use super::super::packet::{Control, Publish};
 use super::super::qos::Qos;
 use super::event::Receipt;
+use super::identifier::{Given, Handled, Identifier, Waiting};
 use super::ids::IdSet;
 use super::journal::{Journal, KeptIncoming, Operation};
 use super::output::Output;
-
-#[derive(Debug)]
-enum State {
-    /// Received, PUBREL awaited.
-    Stored { publish: Publish, order: u64 },
-    /// Handed to the application on one connection; the PUBREL came last on another or the same. It is
-    /// kept until a PUBCOMP goes out, though it is handled: a broker may send it again until then.
-    Delivered { delivered_on: u32, released_on: u32, order: u64, handled: bool },
-}
-
-impl State {
-    /// The number of a message that is to be handled, in the file if there is one.
-    fn order(&self) -> Option<u64> {
-        match self {
-            Self::Stored { order, .. } => Some(*order),
-            Self::Delivered { order, handled, .. } => (!handled).then_some(*order),
-        }
-    }
-}
 
 /// The receiving side's state of a session (MQTT 3.1.1, section 4.3).
 #[derive(Debug, Default)]
 pub struct Incoming {
     /// QoS 2 messages by packet identifier.
-    exactly_once: HashMap<u16, State>,
+    exactly_once: HashMap<u16, Identifier>,
     /// QoS 1 messages of the present connection that are not acknowledged.
     at_least_once: IdSet,
+    /// How many more of those have the same identifier: each gets a PUBACK.
+    surplus: HashMap<u16, u32>,
     stored_bytes: usize,
     stored: u64,
+    /// How many QoS 2 messages the application was given: the number in a receipt.
+    given: u32,
     /// Messages in the file that the broker has forgotten, and the application has not handled: by
-    /// packet identifier and the connection of their receipts, which may be one that never was.
-    forgotten: HashMap<(u16, u32), u64>,
+    /// packet identifier, oldest first.
+    forgotten: BTreeMap<(u16, u64), Given>,
     /// Those that the application was not given yet.
     restored: Vec<(u64, Publish)>,
 }
@@ -64,14 +50,17 @@ impl Incoming {
                 Ok(())
             }
             Qos::AtLeastOnce => {
-                self.at_least_once.insert(publish.mid);
-                let receipt = Some(Receipt { mid: publish.mid, qos: publish.qos, connection });
+                if !self.at_least_once.insert(publish.mid) {
+                    *self.surplus.entry(publish.mid).or_default() += 1;
+                }
+                let (mid, qos) = (publish.mid, publish.qos);
+                let receipt = Some(Receipt { mid, qos, connection, number: 0 });
                 output.deliver(publish, received, receipt);
                 Ok(())
             }
             Qos::ExactlyOnce => {
                 let mid = publish.mid;
-                self.store(publish, limit, &mut output.journal)?;
+                self.store(publish, connection, limit, &mut output.journal)?;
                 output.answer(Control::PubRec(mid), connection)
             }
         }
@@ -80,15 +69,13 @@ impl Incoming {
     fn store(
         &mut self,
         mut publish: Publish,
+        connection: u32,
         limit: usize,
         journal: &mut Journal,
     ) -> Result<(), Error> {
-        match self.exactly_once.get(&publish.mid) {
-            // The broker is through with the one before, and this is another.
-            Some(State::Delivered { handled: true, .. }) if !publish.dup => {}
-            // One that is there already is a repetition, whatever its DUP flag says.
-            Some(_) => return Ok(()),
-            None => {}
+        let identifier = self.exactly_once.get(&publish.mid);
+        if identifier.is_some_and(|identifier| identifier.is_repeated(publish.dup, connection)) {
+            return Ok(());
         }
         let size = publish.size();
         if self.stored_bytes > 0 && self.stored_bytes + size > limit {
@@ -101,7 +88,8 @@ impl Incoming {
         self.stored += 1;
         let order = self.stored;
         journal.note(|| Operation::Received { order, publish: publish.clone() });
-        self.exactly_once.insert(publish.mid, State::Stored { order, publish });
+        let identifier = self.exactly_once.entry(publish.mid).or_default();
+        identifier.wait(Waiting { order, publish });
         Ok(())
     }
 
@@ -114,23 +102,25 @@ impl Incoming {
         connection: u32,
         output: &mut Output,
     ) -> Result<(), Error> {
-        let (delivered_on, order) = match self.exactly_once.remove(&mid) {
-            Some(State::Stored { publish, order }) => {
-                self.stored_bytes -= publish.size();
-                let receipt = Some(Receipt { mid, qos: Qos::ExactlyOnce, connection });
-                output.deliver(publish, received, receipt);
-                (connection, order)
-            }
-            Some(State::Delivered { delivered_on, order, handled: false, .. }) => {
-                (delivered_on, order)
-            }
-            Some(State::Delivered { handled: true, .. }) | None => {
-                return output.answer(Control::PubComp(mid), connection);
-            }
+        let Some(identifier) = self.exactly_once.get_mut(&mid) else {
+            return output.answer(Control::PubComp(mid), connection);
         };
-        let released_on = connection;
-        let state = State::Delivered { delivered_on, released_on, order, handled: false };
-        self.exactly_once.insert(mid, state);
+        match identifier.waiting.take() {
+            Some(Waiting { order, publish }) => {
+                self.stored_bytes -= publish.size();
+                self.given = self.given.wrapping_add(1);
+                let number = self.given;
+                identifier.give(Given { number, connection, order });
+                let receipt = Receipt { mid, qos: Qos::ExactlyOnce, connection, number };
+                output.deliver(publish, received, Some(receipt));
+            }
+            None => {
+                if identifier.release_again(connection) {
+                    self.tidy(mid);
+                    return output.answer(Control::PubComp(mid), connection);
+                }
+            }
+        }
         Ok(())
     }
 
@@ -146,10 +136,22 @@ impl Incoming {
             return self.handled_exactly_once(receipt, connection, output);
         }
         // It may have been acknowledged by its identifier.
-        if connection == Some(receipt.connection) && self.at_least_once.remove(receipt.mid) {
+        if connection == Some(receipt.connection) && self.take_at_least_once(receipt.mid) {
             output.control(&Control::PubAck(receipt.mid))?;
         }
         Ok(())
+    }
+
+    /// Takes one message of QoS 1 with this identifier out, if there is one.
+    fn take_at_least_once(&mut self, mid: u16) -> bool {
+        if let Some(more) = self.surplus.get_mut(&mid) {
+            *more -= 1;
+            if *more == 0 {
+                self.surplus.remove(&mid);
+            }
+            return true;
+        }
+        self.at_least_once.remove(mid)
     }
 
     fn handled_exactly_once(
@@ -158,102 +160,105 @@ impl Incoming {
         connection: Option<u32>,
         output: &mut Output,
     ) -> Result<(), Error> {
-        let Receipt { mid, connection: given_on, .. } = receipt;
-        let (order, released_on) = match self.exactly_once.get_mut(&mid) {
-            // Another message may have this identifier by now, if the broker forgot the session.
-            Some(State::Delivered { delivered_on, released_on, order, handled })
-                if *delivered_on == given_on =>
-            {
-                if std::mem::replace(handled, true) {
-                    return Ok(());
-                }
-                (*order, Some(*released_on))
-            }
-            _ => match self.forgotten.remove(&(mid, given_on)) {
-                Some(order) => (order, None),
+        let mid = receipt.mid;
+        let identifier = self.exactly_once.get_mut(&mid);
+        let handled = identifier.and_then(|identifier| identifier.handle(receipt, connection));
+        let Handled { order, answers } = match handled {
+            Some(handled) => handled,
+            None => match self.take_forgotten(receipt) {
+                Some(order) => Handled { order, answers: 0 },
                 None => return Ok(()),
             },
         };
         output.journal.note(|| Operation::Handled { order });
-        match connection {
-            Some(connection) if released_on == Some(connection) => {
-                self.exactly_once.remove(&mid);
-                output.answer(Control::PubComp(mid), connection)
-            }
-            _ => Ok(()),
+        self.tidy(mid);
+        let Some(connection) = connection else { return Ok(()) };
+        (0..answers).try_for_each(|_| output.answer(Control::PubComp(mid), connection))
+    }
+
+    /// Gives up what is kept of an identifier, if nothing is left of it.
+    fn tidy(&mut self, mid: u16) {
+        if self.exactly_once.get(&mid).is_some_and(Identifier::is_free) {
+            self.exactly_once.remove(&mid);
         }
     }
 
+    fn take_forgotten(&mut self, receipt: Receipt) -> Option<u64> {
+        let mut same = self.forgotten.range(of(receipt.mid));
+        let key = same.find(|(_, given)| given.is_of(receipt)).map(|(key, _)| *key)?;
+        self.forgotten.remove(&key).map(|given| given.order)
+    }
+
     /// What acknowledges a message by its identifier: one that the application was given, on the present
-    /// connection or, with QoS 2, before it, and that is not acknowledged.
+    /// connection or, with QoS 2, before it, and that is not acknowledged. Where a broker has used the
+    /// identifier for several of those, it is the oldest.
     pub fn receipt(&self, mid: u16, qos: Qos, connection: u32) -> Option<Receipt> {
-        let connection = match qos {
-            Qos::AtMostOnce => None,
-            Qos::AtLeastOnce => self.at_least_once.contains(mid).then_some(connection),
-            Qos::ExactlyOnce => match self.exactly_once.get(&mid) {
-                Some(State::Delivered { delivered_on, handled: false, .. }) => Some(*delivered_on),
-                _ => self.forgotten.keys().find(|(known, _)| *known == mid).map(|key| key.1),
-            },
+        let (connection, number) = match qos {
+            Qos::AtMostOnce => return None,
+            Qos::AtLeastOnce => self.at_least_once.contains(mid).then_some((connection, 0))?,
+            Qos::ExactlyOnce => {
+                let forgotten = self.forgotten.range(of(mid)).next().map(|(_, given)| given);
+                let given = || self.exactly_once.get(&mid)?.oldest();
+                forgotten.or_else(given).map(|given| (given.connection, given.number))?
+            }
         };
-        connection.map(|connection| Receipt { mid, qos, connection })
+        Some(Receipt { mid, qos, connection, number })
     }
 
     /// A connection begins: its QoS 1 messages are others.
     pub fn opened(&mut self) {
         self.at_least_once = IdSet::default();
+        self.surplus.clear();
     }
 
     /// The broker knows nothing of the session. It will neither release nor repeat what it had
     /// delivered, so that goes to the application now.
-    pub fn forget(&mut self, received: Instant, output: &mut Output) {
+    pub fn forget(&mut self, received: Instant, connection: u32, output: &mut Output) {
         let keeps = output.journal.is_open();
         output.journal.note(|| Operation::Forgotten);
         let mut stored = Vec::new();
-        for (mid, state) in self.exactly_once.drain() {
-            match state {
-                State::Stored { publish, order } => stored.push((order, publish)),
-                State::Delivered { delivered_on, order, handled: false, .. } if keeps => {
-                    self.forgotten.insert((mid, delivered_on), order);
-                }
-                State::Delivered { .. } => {}
-            }
+        for (mid, identifier) in self.exactly_once.drain() {
+            let (given, waiting) = identifier.split();
+            stored.extend(waiting.map(|Waiting { order, publish }| (order, publish)));
+            let given = given.filter(|_| keeps);
+            self.forgotten.extend(given.map(|given| ((mid, given.order), given)));
         }
         stored.sort_by_key(|(order, _)| *order);
         self.stored_bytes = 0;
-        self.give(stored, received, output);
+        self.give(stored, received, connection, output);
     }
 
     /// Gives the application what was restored, and no broker will release any more.
-    pub fn give_restored(&mut self, received: Instant, output: &mut Output) {
+    pub fn give_restored(&mut self, received: Instant, connection: u32, output: &mut Output) {
         let restored = std::mem::take(&mut self.restored);
-        self.give(restored, received, output);
+        self.give(restored, received, connection, output);
     }
 
     /// Gives messages to the application that the broker does not wait for. Where there is a file, a
     /// receipt says when to remove them from it.
-    fn give(&mut self, messages: Vec<(u64, Publish)>, received: Instant, output: &mut Output) {
+    fn give(
+        &mut self,
+        messages: Vec<(u64, Publish)>,
+        received: Instant,
+        connection: u32,
+        output: &mut Output,
+    ) {
         for (order, publish) in messages {
             let receipt = output.journal.is_open().then(|| {
                 let (mid, qos) = (publish.mid, Qos::ExactlyOnce);
-                let connection = self.unused_connection(mid);
-                self.forgotten.insert((mid, connection), order);
-                Receipt { mid, qos, connection }
+                self.given = self.given.wrapping_add(1);
+                let number = self.given;
+                self.forgotten.insert((mid, order), Given { number, connection, order });
+                Receipt { mid, qos, connection, number }
             });
             output.deliver(publish, received, receipt);
         }
     }
 
-    /// A number that no connection has, counted from the end.
-    fn unused_connection(&self, mid: u16) -> u32 {
-        let taken = |number: &u32| self.forgotten.contains_key(&(mid, *number));
-        (0..=u32::MAX).rev().find(|number| !taken(number)).unwrap_or(u32::MAX)
-    }
-
     /// Takes over what a file has. `own` says whether what is here is not in any file; otherwise it is
     /// in this or another one, and is dropped.
     pub fn restore(&mut self, kept: Vec<KeptIncoming>, own: bool, journal: &mut Journal) {
-        let mut before: Vec<_> = self.exactly_once.drain().filter(|_| own).collect();
-        before.sort_by_key(|(_, state)| state.order());
+        let before: Vec<_> = self.exactly_once.drain().filter(|_| own).collect();
         self.stored_bytes = 0;
         self.forgotten.clear();
         self.restored.clear();
@@ -262,46 +267,63 @@ impl Incoming {
             if forgotten {
                 self.restored.push((order, publish));
             } else {
-                self.stored_bytes += publish.size();
-                self.exactly_once.insert(publish.mid, State::Stored { order, publish });
+                self.wait_for_release(publish.mid, Waiting { order, publish });
             }
         }
-        for (mid, mut state) in before {
+        let mut waiting = Vec::new();
+        for (mid, mut identifier) in before {
+            waiting.extend(identifier.waiting.take());
+            identifier.renumber(&mut self.stored);
+            let there = self.exactly_once.insert(mid, identifier);
+            self.give_up_waiting(there.and_then(|there| there.waiting));
+        }
+        waiting.sort_by_key(|waiting| waiting.order);
+        for Waiting { publish, .. } in waiting {
             self.stored += 1;
-            let number = self.stored;
-            match &mut state {
-                State::Stored { publish, order } => {
-                    *order = number;
-                    self.stored_bytes += publish.size();
-                    journal
-                        .note(|| Operation::Received { order: number, publish: publish.clone() });
-                }
-                State::Delivered { order, .. } => *order = number,
-            }
-            if let Some(State::Stored { publish, order }) = self.exactly_once.insert(mid, state) {
-                self.stored_bytes -= publish.size();
-                self.restored.push((order, publish));
-            }
+            let order = self.stored;
+            journal.note(|| Operation::Received { order, publish: publish.clone() });
+            self.wait_for_release(publish.mid, Waiting { order, publish });
+        }
+        self.restored.sort_by_key(|(order, _)| *order);
+    }
+
+    /// Has a message wait for its PUBREL. One with the same identifier had it, or its broker is another
+    /// one: it is given to the application with the next connection.
+    fn wait_for_release(&mut self, mid: u16, waiting: Waiting) {
+        self.stored_bytes += waiting.publish.size();
+        let identifier = self.exactly_once.entry(mid).or_default();
+        let before = identifier.waiting.replace(waiting);
+        self.give_up_waiting(before);
+    }
+
+    fn give_up_waiting(&mut self, waiting: Option<Waiting>) {
+        if let Some(Waiting { order, publish }) = waiting {
+            self.stored_bytes -= publish.size();
+            self.restored.push((order, publish));
         }
     }
 
     /// The file is the one that was closed, as it was closed: notes what was handled since, and what came.
     pub fn go_on(&mut self, kept: &[KeptIncoming], journal: &mut Journal) {
         let there: HashSet<u64> = kept.iter().map(|kept| kept.order).collect();
-        let mut stored: Vec<_> = self.exactly_once.values().collect();
-        stored.sort_by_key(|state| state.order());
-        for state in stored {
-            if let State::Stored { publish, order } = state
-                && !there.contains(order)
-            {
-                journal.note(|| Operation::Received { order: *order, publish: publish.clone() });
-            }
+        let waiting =
+            self.exactly_once.values().filter_map(|identifier| identifier.waiting.as_ref());
+        let mut new: Vec<_> = waiting.filter(|waiting| !there.contains(&waiting.order)).collect();
+        new.sort_by_key(|waiting| waiting.order);
+        for Waiting { order, publish } in new {
+            journal.note(|| Operation::Received { order: *order, publish: publish.clone() });
         }
-        let states = self.exactly_once.values().filter_map(State::order);
-        let others = self.forgotten.values().copied().chain(self.restored.iter().map(|own| own.0));
-        let here: HashSet<u64> = states.chain(others).collect();
+        let own = self.exactly_once.values().flat_map(Identifier::orders);
+        let forgotten = self.forgotten.values().map(|given| given.order);
+        let restored = self.restored.iter().map(|(order, _)| *order);
+        let here: HashSet<u64> = own.chain(forgotten).chain(restored).collect();
         for KeptIncoming { order, .. } in kept.iter().filter(|kept| !here.contains(&kept.order)) {
             journal.note(|| Operation::Handled { order: *order });
         }
     }
+}
+
+/// Keys of the messages with an identifier.
+fn of(mid: u16) -> std::ops::RangeInclusive<(u16, u64)> {
+    (mid, 0)..=(mid, u64::MAX)
 }

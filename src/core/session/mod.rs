@@ -9,6 +9,7 @@ mod backoff;
 mod calls;
 mod event;
 mod file;
+mod identifier;
 mod ids;
 mod incoming;
 mod journal;

@@ -53,9 +53,9 @@ impl Session {
         self.output.counters.connected();
         let strange = self.is_strange();
         let session_present = session_present && !strange;
-        self.incoming.give_restored(now, &mut self.output);
+        self.incoming.give_restored(now, self.connection, &mut self.output);
         if !session_present {
-            self.incoming.forget(now, &mut self.output);
+            self.incoming.forget(now, self.connection, &mut self.output);
         }
         self.subscriptions.restore(session_present, &mut self.ids, &mut self.output)?;
         self.outgoing.resend(session_present, self.window(), &self.terms, &mut self.output)?;

@@ -253,7 +253,7 @@ fn a_pubrel_makes_room_for_the_next_qos_2_message() {
 fn a_receipt_given_back_twice_or_made_up_sends_no_second_pubcomp() {
     let mut peer = Peer::connected();
     peer.receive(message(5, Qos::ExactlyOnce, "a"));
-    let early = Receipt { mid: 5, qos: Qos::ExactlyOnce, connection: 1 };
+    let early = Receipt { mid: 5, qos: Qos::ExactlyOnce, connection: 1, number: 1 };
     assert_eq!(peer.handled(early), NONE);
     peer.receive(Incoming::PubRel(5.into()));
     let receipt = peer.receipt();

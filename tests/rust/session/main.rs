@@ -8,6 +8,7 @@ mod counters;
 mod deliveries;
 #[path = "../support/disk.rs"]
 mod disk;
+mod early_reuse;
 mod flood;
 mod incoming;
 mod model;
