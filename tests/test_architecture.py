@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
-ROWS = re.findall(r"^\| `(\w+)", PAGE, re.MULTILINE)
+ROWS = [row.rstrip("/") for row in re.findall(r"^\| `([\w/]+)", PAGE, re.MULTILINE)]
 PACKAGE = ROOT / "python" / "flask_mqtt"
 CORE = ROOT / "src" / "core"
+FOLDERS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 
 #: Not the indented ones: they are those of tests.
 RUST_USE = re.compile(r"^(?:pub )?use ((?:super::)+)(\w+)?", re.MULTILINE)
@@ -40,19 +41,29 @@ def order(folder: str) -> dict[str, set[str]]:
     return allowed
 
 
-def python_imports() -> dict[str, set[str]]:
-    modules = {path.stem: ast.parse(path.read_text()) for path in PACKAGE.glob("*.py")}
-    return {"_core": set()} | {name: set(imported(tree)) for name, tree in modules.items()}
+def python_imports(folder: str = "") -> dict[str, set[str]]:
+    """Return what is in a folder of the package, and what of the folder each part imports."""
+    inside = Path(folder).parts
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in (PACKAGE / folder).rglob("*.py"):
+        place = path.relative_to(PACKAGE).with_suffix("").parts
+        name = place[len(inside)]
+        targets = imported(place[:-1], ast.parse(path.read_text()))
+        here = {target[len(inside) :] for target in targets if target[: len(inside)] == inside}
+        found[name] |= {rest[0] if rest else "__init__" for rest in here} - {name}
+    return dict(found)
 
 
-def imported(tree: ast.AST) -> Iterator[str]:
+def imported(package: tuple[str, ...], tree: ast.AST) -> Iterator[tuple[str, ...]]:
     """List what of the package is imported, but not for annotations alone."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             continue
         if isinstance(node, ast.ImportFrom) and node.level:
-            yield from [node.module] if node.module else [alias.name for alias in node.names]
-        yield from imported(node)
+            base = package[: len(package) + 1 - node.level]
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            yield from [(*base, *name.split(".")) for name in names]
+        yield from imported(package, node)
 
 
 def rust_imports() -> dict[str, set[str]]:
@@ -69,8 +80,12 @@ def rust_imports() -> dict[str, set[str]]:
 
 @pytest.mark.parametrize(
     ("folder", "imports"),
-    [("python/flask_mqtt", python_imports()), ("src/core", rust_imports())],
-    ids=["Python", "Rust"],
+    [
+        ("python/flask_mqtt", {"_core": set(), **python_imports()}),
+        *[(f"python/flask_mqtt/{name}", python_imports(name)) for name in FOLDERS],
+        ("src/core", rust_imports()),
+    ],
+    ids=["Python", *FOLDERS, "Rust"],
 )
 def test_a_module_uses_only_those_before_it(folder: str, imports: dict[str, set[str]]) -> None:
     allowed = order(folder)
@@ -82,10 +97,19 @@ def test_a_module_uses_only_those_before_it(folder: str, imports: dict[str, set[
 def test_imports_are_found() -> None:
     assert {"_core", "signatures", "enums"} < python_imports()["callbacks"]
     assert "client" not in python_imports()["callback_types"], "it is for annotations only"
+    assert {"config", "replaced"} < python_imports()["attempts"]
+    assert {"base", "checks"} < python_imports("config")["tls"]
     assert {"packet", "topic", "delivery"} < rust_imports()["session"]
     assert rust_imports()["topic"] == {"error"}
 
 
-@pytest.mark.parametrize("folder", ["python/flask_mqtt", "src/core"])
-def test_the_job_of_each_module_is_told(folder: str) -> None:
-    assert order(folder).keys() - set(ROWS) <= {"__init__"}
+@pytest.mark.parametrize(
+    ("folder", "rows"),
+    [
+        ("python/flask_mqtt", ""),
+        *[(f"python/flask_mqtt/{name}", f"{name}/") for name in FOLDERS],
+        ("src/core", ""),
+    ],
+)
+def test_the_job_of_each_module_is_told(folder: str, rows: str) -> None:
+    assert {f"{rows}{name}" for name in order(folder)} - set(ROWS) <= {f"{rows}__init__"}

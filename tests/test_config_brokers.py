@@ -12,7 +12,7 @@ from flask_mqtt import Client
 from flask_mqtt.config import read
 
 if TYPE_CHECKING:
-    from flask_mqtt.options import Endpoint
+    from flask_mqtt.config.options import Endpoint
 
 pytestmark = pytest.mark.smoke
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from flask_mqtt.options import TlsOptions
+    from flask_mqtt.config.options import TlsOptions
 
 pytestmark = pytest.mark.smoke
 

@@ -11,7 +11,7 @@ import pytest
 from flask_mqtt import MQTTv5, MQTTv311
 from flask_mqtt._core import Properties
 from flask_mqtt.config import Config, read
-from flask_mqtt.options import ConnectOptions, Endpoint, TlsOptions, Will
+from flask_mqtt.config.options import ConnectOptions, Endpoint, TlsOptions, Will
 
 pytestmark = pytest.mark.smoke
 

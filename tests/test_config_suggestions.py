@@ -9,7 +9,7 @@ import pytest
 
 from flask_mqtt import Client, Mqtt
 from flask_mqtt.config import _CHECKS, read
-from flask_mqtt.suggestions import meant
+from flask_mqtt.config.suggestions import meant
 from support.apps import make_app
 
 if TYPE_CHECKING:

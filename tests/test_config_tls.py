@@ -12,7 +12,7 @@ import pytest
 from flask_mqtt.config import read
 
 if TYPE_CHECKING:
-    from flask_mqtt.options import TlsOptions
+    from flask_mqtt.config.options import TlsOptions
 
 pytestmark = pytest.mark.smoke
 

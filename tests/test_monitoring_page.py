@@ -48,7 +48,7 @@ def entries(kind: Any, path: str = "") -> Iterator[str]:
 
 
 def events_of_the_code() -> set[str]:
-    files = [*(ROOT / "src/core").rglob("*.rs"), *(ROOT / "python/flask_mqtt").glob("*.py")]
+    files = [*(ROOT / "src/core").rglob("*.rs"), *(ROOT / "python/flask_mqtt").rglob("*.py")]
     found = (EVENT_NAMES.findall(path.read_text().split("#[cfg(test)]")[0]) for path in files)
     return {name for matches in found for names in matches for name in names if name}
 

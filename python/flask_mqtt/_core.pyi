@@ -3,9 +3,9 @@ from typing import Any, ClassVar, Final, Literal, final
 
 from typing_extensions import Self, disjoint_base
 
+from .config.options import ConnectOptions, TlsOptions
 from .enums import MessageState, MQTTErrorCode
 from .messageinfo import MQTTMessageInfo
-from .options import ConnectOptions, TlsOptions
 from .stats import CoreStats
 from .subscribeoptions import Wanted
 

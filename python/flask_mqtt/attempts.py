@@ -9,11 +9,11 @@ from ._core import Waiter
 from .callbacks import Callbacks
 from .client_settings import ClientSettings
 from .config import NAMES, Config
+from .config.suggestions import meant
 from .constants import MQTTv5
 from .handling import is_handler
 from .records import fields
 from .replaced import passed_by
-from .suggestions import meant
 
 logger = logging.getLogger("flask_mqtt")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal, TypeVar
 
 from .attempts import Attempts
-from .checks import payload_bytes
+from .config.checks import payload_bytes
+from .config.options import Endpoint
 from .enums import MQTTProtocolVersion
-from .options import Endpoint
 
 AttributesT = TypeVar("AttributesT", bound="ClientAttributes")
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from ._core import check_tls
 from .config import Config
+from .config.options import Pem
+from .config.proxies import PROXY_ARGUMENTS, proxy_url
+from .config.tls import tell_of_certificate
 from .constants import MQTT_CLEAN_START_FIRST_ONLY, MQTTv5
-from .options import Pem
-from .proxies import PROXY_ARGUMENTS, proxy_url
-from .tls import tell_of_certificate
 
 logger = logging.getLogger("flask_mqtt")
 

@@ -13,12 +13,12 @@ from werkzeug.local import LocalProxy
 from . import config, driving
 from ._core import Client as CoreClient
 from .client import Client
+from .config.options import Pem
 from .constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
 from .enums import MQTTErrorCode
 from .handlers import check_decorated, with_parentheses
 from .message import TopicQos
 from .messageinfo import MQTTMessageInfo
-from .options import Pem
 from .records import fields
 from .refusals import Refusals
 from .stats import Stats

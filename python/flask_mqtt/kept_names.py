@@ -8,7 +8,7 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Any
 
-from .checks import payload_bytes
+from .config.checks import payload_bytes
 from .loops import Loops
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-//! The dataclasses of `flask_mqtt.options`, as the core takes them.
+//! The dataclasses of `flask_mqtt.config.options`, as the core takes them.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -48,7 +48,7 @@ enum Pem {
     Path(PathBuf),
 }
 
-/// `flask_mqtt.options.TlsOptions`.
+/// `flask_mqtt.config.options.TlsOptions`.
 #[derive(FromPyObject)]
 pub struct TlsOptions {
     ca_certs: Option<Pem>,
@@ -72,7 +72,7 @@ struct Will<'py> {
     properties: Option<Bound<'py, PyAny>>,
 }
 
-/// `flask_mqtt.options.ConnectOptions`.
+/// `flask_mqtt.config.options.ConnectOptions`.
 #[derive(FromPyObject)]
 pub struct ConnectOptions<'py> {
     brokers: Vec<Endpoint>,

@@ -8,10 +8,10 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from .._core import Properties
+from ..constants import MQTTv5, MQTTv31, MQTTv311
 from . import brokers, checks, suggestions, tls
-from ._core import Properties
 from .brokers import BrokerSettings
-from .constants import MQTTv5, MQTTv31, MQTTv311
 from .options import ConnectOptions, TlsOptions, Will
 from .tls import TlsSettings
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from ._core import Properties
+    from .._core import Properties
 
 #: A `str` is a path; `bytes` are the PEM text itself.
 Pem = str | bytes

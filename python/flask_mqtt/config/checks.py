@@ -8,7 +8,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from ._core import Properties, validate_proxy, validate_topic
+from .._core import Properties, validate_proxy, validate_topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import checks
+from .base import Settings
 from .checks import wrong_type, wrong_value
 from .options import TlsOptions
 from .own_certificate import has_certificate
-from .settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,11 +7,11 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
+from .._core import parse_broker_url
 from . import checks
-from ._core import parse_broker_url
+from .base import Settings
 from .checks import show, wrong_type, wrong_value
 from .options import Endpoint
-from .settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
