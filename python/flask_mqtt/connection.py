@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
-import threading
 import time
-import weakref
 from collections.abc import Callable
 from typing import Any, cast
 
 from ._core import Client as CoreClient
 from ._core import Waiter, departing
 from .client_attributes import ClientAttributes
+from .config import Config
 from .constants import (
     MQTT_CLEAN_START_FIRST_ONLY,
     MQTT_ERR_NO_CONN,
@@ -21,13 +19,11 @@ from .constants import (
     MQTT_LOG_DEBUG,
 )
 from .enums import CallbackAPIVersion, MQTTErrorCode
-from .inherited import Inherited
+from .forks import Heir, living_clients, notice, watch
+from .inherited import Inherited, Unprepared
 from .reasoncodes import PacketTypes, ReasonCode
 from .records import fields
 from .waiting import process_ends, wait_for
-
-#: A core, and whether the parent had a connection.
-Heir = tuple[CoreClient, bool]
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -37,21 +33,24 @@ GOODBYE_TIMEOUT = 7.0
 #: How long writing and closing the file of ``MQTT_PERSISTENCE`` may take, in seconds.
 FILE_TIMEOUT = 5.0
 
+#: How much longer than the time of its steps an attempt to connect may take, in seconds.
+_SPARE = 10.0
+
 
 class Connection(ClientAttributes):
     """Connecting and disconnecting. What has the connection is a thread of the core's."""
 
     #: The extension's bookkeeping in a forked child.
     _fork_hook: Callable[[], None] | None = None
-    #: The core of a forked child that has not connected; `_core` refuses messages then.
-    _inherited: CoreClient | None = None
+    #: What refuses messages in a forked child that has not connected; it is `_core` then.
+    _inherited: Inherited | None = None
 
     def __init__(self, version: CallbackAPIVersion, userdata: Any) -> None:
         """Start without a connection."""
         super().__init__(version, userdata)
         # In a forked child, `reinitialise` has made another core.
         self._inherited = None
-        _clients[self] = None
+        watch(self)
 
     def connect(
         self,
@@ -133,7 +132,7 @@ class Connection(ClientAttributes):
         self._has_host = True
         had_file = self._core.is_keeping()
         try:
-            wait_for(self._start_connecting(report_first=True))
+            self._wait_for_attempt(self._start_connecting(report_first=True))
             self._core.outcome()
         except Exception:
             if not self._core.is_wanted():
@@ -147,6 +146,16 @@ class Connection(ClientAttributes):
         self._retry_with_loop = False
         self._socket_opened()
         return MQTT_ERR_SUCCESS
+
+    def _wait_for_attempt(self, waiter: Waiter) -> None:
+        # Each step has a bound, so what takes longer hangs.
+        settings = cast("Config", self._used_settings)
+        reaching, handshake = settings.connection_timeout, settings.handshake_timeout
+        brokers = len(settings.endpoints())
+        longest = GOODBYE_TIMEOUT + brokers * (reaching + max(reaching, handshake)) + _SPARE
+        if not wait_for(waiter, longest):
+            self._tell_end()
+            raise TimeoutError(f"the thread of the connection has not answered in {longest} s")
 
     def _open_connection_async(self) -> None:
         """Connect as `connect_async` does, with the present settings."""
@@ -259,9 +268,12 @@ class Connection(ClientAttributes):
     # -- forks ------------------------------------------------------------------------------------
 
     def _start_connecting(self, *, report_first: bool) -> Waiter:
+        if isinstance(self._inherited, Unprepared):
+            # What was in the way may be gone.
+            self._forked((self._inherited.core, self._inherited.was_connected))
         waiter = super()._start_connecting(report_first=report_first)
         if self._inherited is not None:
-            self._core, self._inherited = self._inherited, None
+            self._core, self._inherited = self._inherited.core, None
         return waiter
 
     def _heir(self) -> Heir:
@@ -271,7 +283,7 @@ class Connection(ClientAttributes):
 
     def _notice_fork(self) -> None:
         if self._core.is_foreign():
-            _after_fork_in_child()
+            notice()
 
     def _forked(self, heir: Heir | None) -> None:
         """Be without a connection in a forked child: threads, and what they hold, are the parent's.
@@ -285,10 +297,25 @@ class Connection(ClientAttributes):
         else:
             core, was_connected = heir
             core.claim()
+        # Whatever fails from here on, the parent's connection is out of reach.
+        unprepared = Unprepared(core, was_connected)
+        self._refuse(unprepared)
+        try:
+            self._be_in_child(core)
+        except Exception as error:  # noqa: BLE001 - the other clients are to be prepared all the same
+            unprepared.error = error
+            return
+        if was_connected:
+            self._refuse(Inherited(core))
+        else:
+            # It is no news that there is no connection.
+            self._core, self._inherited = core, None
+
+    def _refuse(self, inherited: Inherited) -> None:
+        self._core, self._inherited = cast("CoreClient", inherited), inherited
+
+    def _be_in_child(self, core: CoreClient) -> None:
         self._dispatcher.forked(core)
-        # Where there was no connection, it is no news that there is none.
-        self._inherited = core if was_connected else None
-        self._core = cast("CoreClient", Inherited(core)) if was_connected else core
         self._unseen = None
         self._in_on_connect = self._is_ending = False
         self._ended_with = 0
@@ -298,42 +325,6 @@ class Connection(ClientAttributes):
         self._handlers_changed()
         if self._fork_hook is not None:
             self._fork_hook()
-
-
-_clients: weakref.WeakKeyDictionary[Connection, None] = weakref.WeakKeyDictionary()
-
-#: What the threads that fork have made for the child.
-_heirs: dict[int, list[tuple[Connection, Heir]]] = {}
-
-
-def _living_clients() -> list[Connection]:
-    # Other threads may make clients in the meantime, which no iterator takes.
-    return [client for reference in _clients.keyrefs() if (client := reference()) is not None]
-
-
-def _before_fork() -> None:
-    heirs = [(client, client._heir()) for client in _living_clients()]  # noqa: SLF001
-    _heirs[threading.get_ident()] = heirs
-
-
-def _after_fork_in_parent() -> None:
-    _heirs.pop(threading.get_ident(), None)
-
-
-def _after_fork_in_child() -> None:
-    heirs = {id(client): heir for client, heir in _heirs.pop(threading.get_ident(), ())}
-    _heirs.clear()
-    for client in _living_clients():
-        # Another thread was making one without settings, which nobody has here.
-        if client._core.is_foreign() and hasattr(client, "_connection_settings"):  # noqa: SLF001
-            client._forked(heirs.get(id(client)))  # noqa: SLF001
-
-
-os.register_at_fork(
-    before=_before_fork,
-    after_in_parent=_after_fork_in_parent,
-    after_in_child=_after_fork_in_child,
-)
 
 
 @atexit.register
@@ -350,7 +341,7 @@ def _close_clients() -> None:
             return []
 
     # All of them end at the same time.
-    ends = [attempt(client._part) for client in _living_clients()]  # noqa: SLF001
+    ends = [attempt(client._part) for client in living_clients()]  # noqa: SLF001
     for end in ends:
         for finish in end:
             attempt(finish)

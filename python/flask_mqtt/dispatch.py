@@ -343,6 +343,8 @@ class Dispatcher(Messages):
             core: Where events come from in this process.
         """
         self._core = core
+        # A thread of the parent's may have had it.
+        self._turn = threading.Condition()
         self._token = None
         self._rests = Rests(self._rests.threads)
         self._is_copy = True

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .constants import MQTT_ERR_NO_CONN
 from .messageinfo import MQTTMessageInfo
-from .records import fields
+from .records import fields, write
 
 if TYPE_CHECKING:
     from ._core import Client as CoreClient
@@ -56,4 +56,37 @@ class Inherited:
             "nothing is published here before this process connects too, with init_app() or "
             "client.reconnect() and client.loop_start()",
             extra=fields(self.core, "forked"),
+        )
+
+
+class Unprepared(Inherited):
+    """The same of a client that could not be prepared for the child: it refuses to connect too."""
+
+    def __init__(self, core: CoreClient, was_connected: bool) -> None:
+        """Make one for the time until it is prepared.
+
+        Args:
+            core: One that no other process has.
+            was_connected: Whether the parent had a connection.
+        """
+        super().__init__(core)
+        self.was_connected = was_connected
+        #: What was in the way. A signal's handler may have left it unknown.
+        self.error: BaseException = InterruptedError("interrupted")
+
+    def connect(self, *_: Any) -> NoReturn:
+        """Refuse."""
+        raise OSError(self._text()) from self.error
+
+    def _tell(self) -> None:
+        if not self._has_told:
+            self._has_told = True
+            extra = fields(self.core, "fork_failed", error=str(self.error))
+            write(logger.error, "%s", self._text(), exc_info=self.error, extra=extra)
+
+    def _text(self) -> str:
+        return (
+            "This process was forked, and its MQTT client could not be prepared for that: nothing "
+            "is published here before it connects, which it can try again "
+            f"({type(self.error).__name__}: {self.error})"
         )

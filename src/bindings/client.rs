@@ -1,14 +1,13 @@
 //! `_core.Client`: the handle of a client.
 
+use std::convert::Infallible;
 use std::os::fd::{IntoRawFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyType};
 
 use super::codes::member;
@@ -16,6 +15,7 @@ use super::delivery::{Delivery, class_of_infos, message_info};
 use super::error::{system, to_python, with_advice};
 use super::events;
 use super::message::MQTTMessage;
+use super::once::Once;
 use super::options::{ConnectOptions, limit};
 use super::properties::from_python;
 use super::stats;
@@ -66,7 +66,7 @@ pub struct Client {
     /// Tells clients apart.
     number: u64,
     /// The class of what `publish` returns for messages that were accepted for sending.
-    infos: PyOnceLock<Py<PyType>>,
+    infos: Once<Py<PyType>>,
 }
 
 fn qos_number(value: &Bound<'_, PyAny>) -> PyResult<Qos> {
@@ -266,7 +266,7 @@ impl Client {
         }
         let info = Self::info(slf, code, mid)?;
         if let Some(core) = delivery {
-            info.setattr(intern!(slf.py(), "_delivery"), client.told(core))?;
+            info.setattr(delivery_name(slf.py()), client.told(core))?;
         }
         Ok(Some(info))
     }
@@ -393,7 +393,7 @@ impl Client {
 impl Client {
     fn of(core: CoreClient) -> Self {
         let number = CLIENTS.fetch_add(1, Ordering::Relaxed);
-        Self { core, number, infos: PyOnceLock::new() }
+        Self { core, number, infos: Once::new() }
     }
 
     fn info<'py>(
@@ -404,7 +404,7 @@ impl Client {
         if code != ReturnCode::Success {
             return message_info(slf.py(), code, mid);
         }
-        let class = slf.get().infos.get_or_try_init(slf.py(), || class_of_infos(slf.as_any()))?;
+        let class = slf.get().infos.get_or_try_init(|| class_of_infos(slf.as_any()))?;
         class.bind(slf.py()).call1(((member(slf.py(), code)?, mid),))
     }
 
@@ -412,6 +412,14 @@ impl Client {
         let process = self.core.process()?.clone();
         Some(Delivery::new(core, self.number, process))
     }
+}
+
+/// The name of the attribute, made once.
+fn delivery_name(py: Python<'_>) -> &Bound<'_, PyString> {
+    static NAME: Once<Py<PyString>> = Once::new();
+    let intern = || Ok::<_, Infallible>(PyString::intern(py, "_delivery").unbind());
+    let Ok(name) = NAME.get_or_try_init(intern);
+    name.bind(py)
 }
 
 fn to_subscription(wanted: Wanted) -> Result<Subscription, Error> {

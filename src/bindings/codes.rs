@@ -1,19 +1,19 @@
 //! Return codes as Python sees them: members of `MQTTErrorCode`.
 
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
+use super::once::Once;
 use crate::core::error::ReturnCode;
 
 /// The number of the first member: the others follow without a gap.
 const FIRST: i32 = ReturnCode::Again as i32;
 
-static MEMBERS: PyOnceLock<Vec<Py<PyAny>>> = PyOnceLock::new();
+static MEMBERS: Once<Vec<Py<PyAny>>> = Once::new();
 
 /// The member for a return code. They are looked up once: `publish` returns one each time.
 pub fn member(py: Python<'_>, code: ReturnCode) -> PyResult<Bound<'_, PyAny>> {
-    let members = MEMBERS.get_or_try_init(py, || members(py))?;
+    let members = MEMBERS.get_or_try_init(|| members(py))?;
     let place = usize::try_from(code as i32 - FIRST)?;
     Ok(members[place].bind(py).clone())
 }

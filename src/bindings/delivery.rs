@@ -5,18 +5,16 @@ use std::sync::Arc;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
 use super::codes::member;
 use super::error::system;
+use super::once::Once;
 use super::waiter::Waiter;
 use crate::core::completions::Completions as CoreCompletions;
 use crate::core::delivery::{Delivery as CoreDelivery, State};
 use crate::core::error::ReturnCode;
 use crate::core::process::Process;
-
-static MESSAGE_INFO: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
 /// The waits of an event loop.
 #[pyclass(module = "flask_mqtt._core", frozen)]
@@ -134,8 +132,17 @@ impl Delivery {
 
 /// An `MQTTMessageInfo` that nothing becomes of.
 pub fn message_info(py: Python<'_>, rc: ReturnCode, mid: u16) -> PyResult<Bound<'_, PyAny>> {
-    let class = MESSAGE_INFO.import(py, "flask_mqtt.messageinfo", "MQTTMessageInfo")?;
-    class.call1(((member(py, rc)?, mid),))
+    class_of_info(py)?.call1(((member(py, rc)?, mid),))
+}
+
+/// `MQTTMessageInfo`.
+pub fn class_of_info(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: Once<Py<PyType>> = Once::new();
+    let import = || {
+        let class = py.import("flask_mqtt.messageinfo")?.getattr("MQTTMessageInfo")?;
+        PyResult::Ok(class.cast_into::<PyType>()?.unbind())
+    };
+    CLASS.get_or_try_init(import).map(|class| class.bind(py))
 }
 
 /// The class of the infos of a client, which say what becomes of QoS 0 too.

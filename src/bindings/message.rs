@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString, PyTuple, PyType};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString, PyTuple};
 
-use super::delivery::message_info;
+use super::delivery::{class_of_info, message_info};
+use super::once::Once;
 use super::properties::{Properties, Reduced};
 use crate::core::error::ReturnCode;
 use crate::core::packet::Publish;
@@ -106,14 +106,15 @@ impl MQTTMessage {
     /// Where it was on its way when it was handed over, a `MessageState`: of use with QoS 2 only.
     #[getter]
     fn state(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        static MESSAGE_STATE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        static CLASS: Once<Py<PyAny>> = Once::new();
         if let Some(assigned) = &self.state {
             return Ok(assigned.clone_ref(py));
         }
         let received = self.receipt.is_some() && self.qos == Qos::ExactlyOnce as u8;
         let state = if received { WAIT_FOR_PUBREL } else { INVALID };
-        let class = MESSAGE_STATE.import(py, "flask_mqtt.enums", "MessageState")?;
-        Ok(class.call1((state,))?.unbind())
+        let import =
+            || PyResult::Ok(py.import("flask_mqtt.enums")?.getattr("MessageState")?.unbind());
+        CLASS.get_or_try_init(import)?.call1(py, (state,))
     }
 
     #[setter]
@@ -135,11 +136,8 @@ impl MQTTMessage {
     /// A plain pair becomes what `publish` returns: copies and pickles have one.
     #[setter]
     fn set_info(&mut self, info: &Bound<'_, PyAny>) -> PyResult<()> {
-        static MESSAGE_INFO: PyOnceLock<Py<PyType>> = PyOnceLock::new();
         self.info = Some(if info.is_exact_instance_of::<PyTuple>() {
-            let class =
-                MESSAGE_INFO.import(info.py(), "flask_mqtt.messageinfo", "MQTTMessageInfo")?;
-            class.call1((info,))?.unbind()
+            class_of_info(info.py())?.call1((info,))?.unbind()
         } else {
             info.clone().unbind()
         });

@@ -1,6 +1,6 @@
 //! The module `flask_mqtt._core`: signatures, conversions and calls. Nothing is decided here.
 //!
-//! The GIL is released by what waits: `wait` of a client and of a waiter, and by what opens a file. The
+//! The GIL is released by what waits: `wait` of a client and of a waiter, and by what opens a file, and by what waits before a fork. The
 //! core's locks are held for bounded work by threads that never need the GIL.
 
 mod client;
@@ -8,8 +8,10 @@ mod codes;
 mod delivery;
 mod error;
 mod events;
+mod forks;
 mod matcher;
 mod message;
+mod once;
 mod options;
 mod properties;
 mod stats;
@@ -59,6 +61,10 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<properties::Properties>()?;
     module.add_class::<waiter::Waiter>()?;
     module.add_function(wrap_pyfunction!(client::departing, module)?)?;
+    module.add_function(wrap_pyfunction!(forks::fork_begins, module)?)?;
+    module.add_function(wrap_pyfunction!(forks::fork_ended, module)?)?;
+    module.add_function(wrap_pyfunction!(forks::fork_made_this, module)?)?;
+    module.add_function(wrap_pyfunction!(forks::prepare, module)?)?;
     module.add_function(wrap_pyfunction!(reason_name, module)?)?;
     module.add_function(wrap_pyfunction!(topic_matches_sub, module)?)?;
     module.add_function(wrap_pyfunction!(validate_filter, module)?)?;

@@ -24,12 +24,17 @@ use super::signal::Signal;
 use super::stats::Stats;
 use super::store::Store;
 use super::task::{First, Stop, Task};
-use super::transport::check;
+use super::transport::{self, check};
 use super::unanswered::advise;
 use super::waiter::Waiter;
 
 /// How long a file that is being closed is waited for where it is to be opened again.
 const CLOSING: Duration = Duration::from_secs(5);
+
+/// Has libraries begin that keep something for the whole process. It is for the beginning of a program.
+pub fn prepare() {
+    transport::prepare();
+}
 
 /// Reads the certificates and keys, as a connection does, and says what that would fail with.
 ///

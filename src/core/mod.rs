@@ -4,7 +4,7 @@
 //! `completions`, `waiter` ← `delivery`; `waiter` ← `signal`; `wakeup` ← `inbox`; `qos` ← `stats`; `packet`,
 //! `delivery`, `stats`, `text` ← `session` ← `bell`, `inbox`, `inquiry`, `pace`, `signal`, `socket` ← `shared` ← `task`,
 //! `store`; `session` ← `failure`; `inbox` ← `pause`; `options`, `text` ← `url`,
-//! `socket`, `unanswered` ← `transport`; `pause`, `shared`, `transport` ← `link`; `failure`, `link`, `task` ← `connection`;
+//! `socket`, `unanswered`, `gate` ← `transport`; `pause`, `shared`, `transport` ← `link`; `failure`, `link`, `task` ← `connection`;
 //! `connection`, `store` ← `client`.
 #![forbid(unsafe_code)]
 
@@ -15,6 +15,7 @@ mod connection;
 pub mod delivery;
 pub mod error;
 mod failure;
+pub mod gate;
 pub mod inbox;
 mod inquiry;
 mod link;

@@ -22,6 +22,11 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
+/// Has libraries begin that keep something for the whole process.
+pub fn prepare() {
+    tls::prepare();
+}
+
 /// Looks at once at what an attempt would fail with: certificates, keys, headers.
 pub fn check(options: &ConnectOptions) -> Result<(), Error> {
     if options.brokers.iter().any(|broker| broker.tls) {

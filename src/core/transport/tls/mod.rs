@@ -9,6 +9,7 @@ mod rejection;
 #[cfg(test)]
 mod tests;
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -19,12 +20,29 @@ use tokio_openssl::SslStream;
 use self::advice::Advice;
 use self::rejection::Rejection;
 use super::super::error::Error;
+use super::super::gate::{Inside, OPENSSL};
 use super::super::options::{ConnectOptions, Endpoint};
 use super::Stream;
 
 /// Reads the files and builds what a handshake needs, to find mistakes before anything is connected.
 pub fn check(options: &ConnectOptions) -> Result<(), Error> {
+    let _inside = begin()?;
     connector::build(options).map(drop)
+}
+
+/// Has OpenSSL begin, so that no later thread is in the middle of that when the process forks.
+pub fn prepare() {
+    let _inside = OPENSSL.enter();
+    openssl::init();
+}
+
+/// Goes through the gate for what begins.
+fn begin() -> Result<Inside<'static>, Error> {
+    OPENSSL.begin().map_err(|_| {
+        let text = "TLS cannot be used in this process: while it was forked, another thread of its parent \
+                    was busy with OpenSSL";
+        Error::Begin(io::Error::other(text))
+    })
 }
 
 /// Shakes hands with a broker. The files are read anew, so that renewed certificates are taken. The
@@ -36,18 +54,46 @@ pub async fn wrap(
 ) -> Result<Box<dyn Stream>, Error> {
     let advice = Advice::new(options, broker);
     let rejection = Rejection::default();
-    let ssl = connector::session(options, advice.host(), &rejection)?;
-    let mut stream = SslStream::new(ssl, stream).map_err(|error| pem::internal(&error))?;
-    match Pin::new(&mut stream).connect().await {
+    let mut stream = {
+        let _inside = begin()?;
+        let ssl = connector::session(options, advice.host(), &rejection)?;
+        Guarded(Some(SslStream::new(ssl, stream).map_err(|error| pem::internal(&error))?))
+    };
+    match poll_fn(|context| stream.with(|stream| stream.poll_connect(context))).await {
         Ok(()) => Ok(Box::new(Secured { stream, advice, heard: false })),
-        Err(error) => Err(advice.handshake(error, &rejection)),
+        Err(error) => {
+            let _inside = OPENSSL.enter();
+            Err(advice.handshake(error, &rejection))
+        }
+    }
+}
+
+/// OpenSSL's stream, which is touched with the gate held only.
+struct Guarded(Option<SslStream<Box<dyn Stream>>>);
+
+impl Guarded {
+    /// Does one step, which never waits.
+    fn with<T>(
+        &mut self,
+        step: impl FnOnce(Pin<&mut SslStream<Box<dyn Stream>>>) -> Poll<T>,
+    ) -> Poll<T> {
+        let _inside = OPENSSL.enter();
+        // It is there until this is dropped.
+        self.0.as_mut().map_or(Poll::Pending, |stream| step(Pin::new(stream)))
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let _inside = OPENSSL.enter();
+        drop(self.0.take());
     }
 }
 
 /// A TLS stream whose errors say what to do. In TLS 1.3 a broker's refusal of the client's certificate
 /// comes after the handshake, as an error of reading.
 struct Secured {
-    stream: SslStream<Box<dyn Stream>>,
+    stream: Guarded,
     advice: Advice,
     /// Whether the broker has sent anything since the handshake.
     heard: bool,
@@ -55,6 +101,7 @@ struct Secured {
 
 impl Secured {
     fn explain(&self, error: io::Error) -> io::Error {
+        let _inside = OPENSSL.enter();
         self.advice.later(error, self.heard)
     }
 
@@ -62,8 +109,8 @@ impl Secured {
     /// that lies there unread, and is told instead of the hanging up.
     fn explain_write(&mut self, error: io::Error, context: &mut Context<'_>) -> io::Error {
         let mut scratch = [0; 1024];
-        let reading =
-            Pin::new(&mut self.stream).poll_read(context, &mut ReadBuf::new(&mut scratch));
+        let mut buffer = ReadBuf::new(&mut scratch);
+        let reading = self.stream.with(|stream| stream.poll_read(context, &mut buffer));
         match reading {
             Poll::Ready(Err(refusal)) if advice::is_alert(&refusal) => self.explain(refusal),
             _ => self.explain(error),
@@ -78,7 +125,7 @@ impl AsyncRead for Secured {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let result = Pin::new(&mut this.stream).poll_read(context, buffer);
+        let result = this.stream.with(|stream| stream.poll_read(context, buffer));
         result.map(|result| match result {
             Ok(()) => {
                 this.heard = true;
@@ -98,19 +145,19 @@ impl AsyncWrite for Secured {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let result = Pin::new(&mut this.stream).poll_write(context, bytes);
+        let result = this.stream.with(|stream| stream.poll_write(context, bytes));
         result.map_err(|error| this.explain_write(error, context))
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let result = Pin::new(&mut this.stream).poll_flush(context);
+        let result = this.stream.with(|stream| stream.poll_flush(context));
         result.map_err(|error| this.explain(error))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let result = Pin::new(&mut this.stream).poll_shutdown(context);
+        let result = this.stream.with(|stream| stream.poll_shutdown(context));
         result.map_err(|error| this.explain(error))
     }
 }

@@ -1,0 +1,132 @@
+"""Forks: what the clients of a process become in a forked child."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import weakref
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ._core import Client as CoreClient
+from ._core import Properties, fork_begins, fork_ended, fork_made_this, prepare
+from .config.options import ConnectOptions, Endpoint, TlsOptions, Will
+from .records import fields, write
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+logger = logging.getLogger("flask_mqtt")
+
+#: A core, and whether the parent had a connection.
+Heir = tuple[CoreClient, bool]
+
+_clients: weakref.WeakKeyDictionary[Connection, None] = weakref.WeakKeyDictionary()
+
+#: What the threads that fork have made for the child.
+_heirs: dict[int, list[tuple[Connection, Heir]]] = {}
+
+
+def watch(client: Connection) -> None:
+    """Prepare a client for forked children, from now on."""
+    _clients[client] = None
+
+
+def living_clients() -> list[Connection]:
+    """Return the clients that there are."""
+    # Other threads may make clients in the meantime, which no iterator takes.
+    return [client for reference in _clients.keyrefs() if (client := reference()) is not None]
+
+
+def notice() -> None:
+    """Do in a forked child what is to be done, where Python was not told of the fork."""
+    _after_fork_in_child()
+
+
+def _before_fork() -> None:
+    heirs: list[tuple[Connection, Heir]] = []
+    _heirs[threading.get_ident()] = heirs
+    for client in living_clients():
+        # What has no heir finds out by itself, in the child, what it can.
+        with suppress(Exception):
+            heirs.append((client, client._heir()))  # noqa: SLF001
+
+
+def _after_fork_in_parent() -> None:
+    _heirs.pop(threading.get_ident(), None)
+
+
+def _after_fork_in_child() -> None:
+    heirs = {id(client): heir for client, heir in _heirs.pop(threading.get_ident(), ())}
+    _heirs.clear()
+    for client in living_clients():
+        # Another thread was making one without settings, which nobody has here.
+        if not hasattr(client, "_connection_settings"):
+            continue
+        try:
+            if client._core.is_foreign():  # noqa: SLF001
+                client._forked(heirs.get(id(client)))  # noqa: SLF001
+        except Exception as error:  # noqa: BLE001 - the others are to be prepared all the same
+            extra = fields(None, "fork_failed", error=str(error))
+            text = "An MQTT client could not be prepared for a forked child"
+            write(logger.error, text, exc_info=error, extra=extra)
+
+
+def _sample() -> ConnectOptions:
+    """Return options of a connection with everything that there may be in some."""
+    text, pem = "text", b"pem"
+    return ConnectOptions(
+        brokers=[
+            Endpoint(username=text, password=text),
+            Endpoint(username=text, password=pem),
+        ],
+        protocol=5,
+        client_id=text,
+        clean_session=True,
+        clean_start_once=0,
+        keep_alive=60,
+        connect_timeout=1.0,
+        handshake_timeout=1.0,
+        reconnect_delay_min=1.0,
+        reconnect_delay_max=1.0,
+        reconnect_on_failure=True,
+        will=Will(text, pem, 0, False, Properties()),
+        properties=Properties(),
+        tls=TlsOptions(
+            ca_certs=text,
+            certfile=pem,
+            keyfile=text,
+            keyfile_password=text,
+            lowest=771,
+            highest=772,
+            ciphers=text,
+            alpn=[text],
+        ),
+        websocket_headers=[(text, text)],
+        proxy=text,
+        bind_address=text,
+        tcp_nodelay=True,
+        key_prefix=text,
+        max_packet_size=1,
+        max_inflight=1,
+        max_queued=1,
+        max_outgoing_bytes=1,
+        max_incoming_messages=1,
+        max_incoming_bytes=1,
+        incoming_overflow=text,
+        persistence=text,
+        persistence_fsync=text,
+    )
+
+
+prepare(_sample(), TlsOptions())
+
+# What keeps others waiting comes last before a fork, and its end first after it.
+os.register_at_fork(before=fork_begins)
+os.register_at_fork(after_in_parent=fork_ended, after_in_child=fork_made_this)
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)

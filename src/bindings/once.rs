@@ -1,0 +1,21 @@
+//! What is made of Python's objects when it is asked for first.
+
+use std::sync::OnceLock;
+
+/// A place for that. Making it may run Python, and so let another thread fork: nothing is locked meanwhile,
+/// since a child would find it locked for ever. Where two threads make it at the same time, one is kept.
+pub struct Once<T>(OnceLock<T>);
+
+impl<T> Once<T> {
+    pub const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    pub fn get_or_try_init<E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
+        if let Some(made) = self.0.get() {
+            return Ok(made);
+        }
+        let new = make()?;
+        Ok(self.0.get_or_init(|| new))
+    }
+}

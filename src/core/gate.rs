@@ -1,0 +1,178 @@
+//! Keeps a fork from coming while threads of ours hold the locks of a library.
+//!
+//! OpenSSL has locks of the whole process: for its beginning, for looking up algorithms, for the objects
+//! that many share. A child has a copy of them, and no thread that could let go of one that was held. So
+//! threads say that they are inside, and a fork waits, for a bounded time, until none is. Where one still
+//! was, the child knows, and refuses instead of waiting for ever.
+//!
+//! Everything is in one number, as a lock of the gate's own would be one more that a child may find held.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a fork waits for threads that are inside, and they for a fork that does not come: what holds
+/// them up is a slow disk, or an application whose own hooks of forks wait.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long they wait between two looks. Nothing that they could sleep at would survive the fork.
+const LOOK: Duration = Duration::from_micros(100);
+
+/// One fork under way; below it is the number of threads inside.
+const FORK: u64 = 1 << 32;
+
+/// OpenSSL's.
+pub static OPENSSL: Gate = Gate::new();
+
+/// A library whose locks a fork must not find held.
+#[derive(Debug)]
+pub struct Gate {
+    state: AtomicU64,
+    /// The process that the threads inside are of.
+    process: AtomicU32,
+    /// Whether a thread was inside at the fork that made this process.
+    broken: AtomicBool,
+}
+
+/// A thread is inside as long as it has this.
+#[derive(Debug)]
+pub struct Inside<'a>(&'a Gate);
+
+/// The library cannot be used in this process.
+#[derive(Debug)]
+pub struct Broken;
+
+impl Gate {
+    const fn new() -> Self {
+        let (state, process) = (AtomicU64::new(0), AtomicU32::new(0));
+        Self { state, process, broken: AtomicBool::new(false) }
+    }
+
+    /// Goes inside for the first steps of a connection, which a child of a fork that nobody announced
+    /// makes too. It must not be inside already.
+    pub fn begin(&self) -> Result<Inside<'_>, Broken> {
+        let known = self.process.load(Ordering::Acquire);
+        if known != std::process::id() {
+            self.forked();
+        }
+        if self.broken.load(Ordering::Relaxed) { Err(Broken) } else { Ok(self.enter()) }
+    }
+
+    /// Goes inside for further steps.
+    pub fn enter(&self) -> Inside<'_> {
+        let mut deadline = None;
+        let open = |state| if state < FORK { Some(state + 1) } else { None };
+        while self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, open).is_err() {
+            let now = Instant::now();
+            if now > *deadline.get_or_insert(now + PATIENCE) {
+                // The child will know that somebody was inside.
+                self.state.fetch_add(1, Ordering::AcqRel);
+                break;
+            }
+            std::thread::sleep(LOOK);
+        }
+        Inside(self)
+    }
+
+    /// A fork is about to come: keeps threads outside, and waits until none is inside.
+    pub fn close(&self) {
+        self.state.fetch_add(FORK, Ordering::AcqRel);
+        let deadline = Instant::now() + PATIENCE;
+        while !self.is_empty() && Instant::now() < deadline {
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// The fork has come, or failed, and this is the parent.
+    pub fn open(&self) {
+        let less = |state: u64| state.checked_sub(FORK);
+        // It is closed no more where no fork was announced.
+        let _ = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
+    }
+
+    /// The fork has come, and this is the child, in which nobody is inside.
+    pub fn forked(&self) {
+        let found = self.state.load(Ordering::Acquire);
+        if !found.is_multiple_of(FORK) {
+            self.broken.store(true, Ordering::Relaxed);
+        }
+        // Another thread may find out at the same time.
+        let _ = self.state.compare_exchange(found, 0, Ordering::AcqRel, Ordering::Acquire);
+        self.process.store(std::process::id(), Ordering::Release);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.state.load(Ordering::Acquire).is_multiple_of(FORK)
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.0.state.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test that fails is to panic
+
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_fork_waits_for_who_is_inside_and_keeps_others_out() {
+        let gate = Arc::new(Gate::new());
+        let inside = gate.begin().unwrap();
+        let forking = {
+            let gate = gate.clone();
+            thread::spawn(move || {
+                gate.close();
+                gate.is_empty()
+            })
+        };
+        while gate.state.load(Ordering::Acquire) < FORK {
+            thread::yield_now();
+        }
+        let late = {
+            let gate = gate.clone();
+            thread::spawn(move || drop(gate.enter()))
+        };
+        drop(inside);
+        assert!(forking.join().unwrap(), "nobody is inside");
+        assert!(!late.is_finished());
+        gate.open();
+        late.join().unwrap();
+        assert_eq!(gate.state.load(Ordering::Acquire), 0);
+    }
+
+    #[test]
+    fn a_child_refuses_where_somebody_was_inside() {
+        let gate = Gate::new();
+        drop(gate.begin().unwrap());
+        gate.forked();
+        drop(gate.begin().unwrap());
+        std::mem::forget(gate.begin().unwrap());
+        gate.forked();
+        assert!(gate.begin().is_err());
+    }
+
+    #[test]
+    fn the_child_of_a_fork_that_nobody_announced_finds_out_itself() {
+        let gate = Gate::new();
+        std::mem::forget(gate.begin().unwrap());
+        gate.process.fetch_add(1, Ordering::Relaxed);
+        assert!(gate.begin().is_err());
+        assert!(gate.is_empty());
+    }
+
+    #[test]
+    fn a_fork_that_never_comes_holds_nobody_up_for_ever() {
+        let gate = Gate::new();
+        gate.close();
+        drop(gate.enter());
+        gate.open();
+        gate.open();
+        assert_eq!(gate.state.load(Ordering::Acquire), 0);
+    }
+}

@@ -1,0 +1,274 @@
+"""Forks while other threads are in the middle of something, and where the hooks of a fork fail."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flask_mqtt import Client
+from support.script import running
+from support.server import find_program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flask_mqtt._core import Waiter
+    from support.certificates import Certificates
+    from support.mosquitto import Mosquitto
+    from support.scripted import ScriptedBroker
+
+#: How a child is made, which hangs for a few seconds at most.
+CHILD = """
+import signal
+
+def in_child(steps, patience=5):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(patience)
+        status = 1
+        try:
+            steps()
+            status = 0
+        except BaseException:
+            import traceback; traceback.print_exc()
+        os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+"""
+
+
+def test_children_use_tls_while_threads_of_their_parent_begin_to() -> None:
+    code = f"""{CHILD}
+from flask_mqtt._core import check_tls
+from flask_mqtt.config.options import TlsOptions
+
+def check():
+    check_tls(TlsOptions(), None)
+
+def parent(number):
+    # OpenSSL was never used in this process.
+    for _ in range(4):
+        threading.Thread(target=check, daemon=True).start()
+    time.sleep(number % 4 / 8000)
+    status = in_child(check)
+    os._exit(status != 0)
+
+say({{in_child(lambda: parent(number), 20) for number in range(24)}})
+"""
+    with running(code, 0) as script:
+        script.expect("{0}")
+
+
+def slow_key(certificates: Certificates, directory: Path) -> Path:
+    """Make a file of an encrypted key that OpenSSL is busy with for some seconds."""
+    few, many = (b"\x02\x03" + rounds for rounds in (b"\x01\x00\x01", b"\x7f\xff\xff"))
+    words = "pkcs8 -topk8 -outform DER -v2 aes-256-cbc -v2prf hmacWithSHA512 -passout pass:x"
+    command = [find_program("openssl"), *words.split(), "-iter", str(0x010001)]
+    key = ["-in", str(certificates.client.key)]
+    made = subprocess.run([*command, *key], check=True, stdout=subprocess.PIPE).stdout
+    assert made.count(few) == 1
+    text = base64.encodebytes(made.replace(few, many)).decode()
+    file = directory / "slow.pem"
+    kind = "ENCRYPTED PRIVATE KEY"
+    file.write_text(f"-----BEGIN {kind}-----\n{text}-----END {kind}-----\n")
+    return file
+
+
+def test_a_child_that_cannot_use_tls_says_so(certificates: Certificates, tmp_path: Path) -> None:
+    certificate, key = certificates.client.certificate, slow_key(certificates, tmp_path)
+    code = f"""{CHILD}
+from flask_mqtt._core import check_tls
+from flask_mqtt.config.options import TlsOptions
+
+slow = TlsOptions(certfile={str(certificate)!r}, keyfile={str(key)!r}, keyfile_password="x")
+thread = threading.Thread(target=check_tls, args=(slow, None), daemon=True)
+thread.start()
+clock = time.pthread_getcpuclockid(thread.ident)
+# So much it has for nothing else.
+until(lambda: time.clock_gettime(clock) > 0.2)
+
+def refused():
+    client = flask_mqtt.Client()
+    try:
+        client.tls_set()
+        client.connect("127.0.0.1", 1)
+    except ConnectionRefusedError:
+        raise
+    except OSError as error:
+        assert "TLS cannot be used in this process: while it was forked" in str(error), error
+    else:
+        raise AssertionError("it connected")
+    try:
+        flask_mqtt.Client().connect("127.0.0.1", 1)
+    except ConnectionRefusedError:
+        # Without TLS it can connect.
+        pass
+
+say(in_child(refused))
+os._exit(0)
+"""
+    with running(code, 0) as script:
+        script.expect("0")
+
+
+def test_what_is_made_when_it_is_first_used_is_not_left_half_made() -> None:
+    code = f"""{CHILD}
+import flask_mqtt.enums
+codes = flask_mqtt.enums.MQTTErrorCode
+entered, goes_on = threading.Event(), threading.Event()
+
+class Slow(type):
+    def __len__(cls):
+        return len(codes)
+    def __call__(cls, number):
+        entered.set()
+        goes_on.wait()
+        return codes(number)
+
+class SlowCodes(metaclass=Slow):
+    pass
+
+flask_mqtt.enums.MQTTErrorCode = SlowCodes
+client = flask_mqtt.Client()
+threading.Thread(target=client.publish, args=("t",), daemon=True).start()
+entered.wait(5)
+
+def child():
+    flask_mqtt.enums.MQTTErrorCode = codes
+    assert flask_mqtt.Client().publish("t") == (4, 1)
+    assert client.publish("t") == (4, 1)
+
+say(in_child(child))
+os._exit(0)
+"""
+    with running(code, 0) as script:
+        script.expect("0")
+
+
+def test_a_client_that_cannot_be_prepared_refuses_and_keeps_no_other_from_it(
+    scripted: ScriptedBroker,
+) -> None:
+    code = f"""{CHILD}
+import logging
+
+class Errors(logging.Handler):
+    def __init__(self):
+        super().__init__(logging.ERROR)
+        self.events = []
+    def emit(self, record):
+        self.events.append(vars(record).get("mqtt_event"))
+
+errors = Errors()
+logging.getLogger("flask_mqtt").addHandler(errors)
+
+class Own(flask_mqtt.Client):
+    fails = False
+    def _change_settings(self, **values):
+        if self.fails:
+            raise OSError(24, "Too many open files")
+        super()._change_settings(**values)
+
+def made(kind):
+    client = kind()
+    client.connect("127.0.0.1", int(sys.argv[1]))
+    client.loop_start()
+    until(client.is_connected)
+    return client
+
+clients = [made(kind) for kind in (flask_mqtt.Client, Own, flask_mqtt.Client)]
+bad = clients[1]
+bad.fails = True
+
+def child():
+    for client in clients:
+        for qos in (0, 1):
+            assert client.publish("t", "x", qos) == (4, 0)
+    assert errors.events == ["fork_failed"], errors.events
+    try:
+        bad.reconnect()
+    except OSError as error:
+        assert "Too many open files" in str(error) and "forked" in str(error), error
+    else:
+        raise AssertionError("it connected")
+    assert bad.publish("t", "x", 1) == (4, 0)
+    bad.fails = False
+    for client in clients:
+        client.reconnect()
+        client.loop_start()
+        until(client.is_connected)
+        client.publish("t", "child", 1).wait_for_publish(5)
+        client.close()
+
+say(in_child(child, 10))
+say(all(client.is_connected() for client in clients))
+"""
+    with running(code, scripted.port) as script:
+        script.expect("0")
+        script.expect("True")
+        assert script.finish() == 0, script.errors
+    assert [packet.payload for packet in scripted.of("PUBLISH")] == [b"child"] * 3
+
+
+def test_the_thread_of_a_connection_that_hangs_does_not_hold_up_connect(
+    scripted: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float | None] = []
+
+    def wait_for(_waiter: Waiter, timeout: float | None = None) -> bool:
+        waited.append(timeout)
+        return False
+
+    client = Client()
+    client.configure(connection_timeout=2, handshake_timeout=3)
+    monkeypatch.setattr("flask_mqtt.connection.wait_for", wait_for)
+    with pytest.raises(TimeoutError, match=r"thread of the connection has not answered in 22\.0 s"):
+        client.connect("127.0.0.1", scripted.port)
+    assert waited == [22.0]
+
+
+def test_forks_beside_threads_that_connect_publish_and_make_clients(
+    tls_broker: Mosquitto, certificates: Certificates
+) -> None:
+    port = tls_broker.listeners["tls"].port
+    code = f"""{CHILD}
+import logging
+logging.getLogger("flask_mqtt").setLevel(logging.CRITICAL)
+PORT, CA = int(sys.argv[2]), sys.argv[3]
+app.config.update(MQTT_BROKER_PORT=PORT, MQTT_TLS_ENABLED=True, MQTT_TLS_CA_CERTS=CA)
+mqtt = Mqtt(app)
+until(lambda: mqtt.connected)
+
+def connect():
+    client = flask_mqtt.Client()
+    client.tls_set(CA)
+    client.connect("127.0.0.1", PORT)
+    client.publish("forked/busy", "x", 1)
+    client.close()
+
+def publish():
+    mqtt.publish("forked/busy", b"x" * 100, 1)
+
+def make():
+    flask_mqtt.Client(), Mqtt()
+
+def again(work):
+    while True:
+        work()
+
+for work in (connect, connect, publish, make):
+    threading.Thread(target=again, args=[work], daemon=True).start()
+
+def child():
+    new = Mqtt(app)
+    until(lambda: new.connected)
+    new.publish("forked/busy", "child", 1).wait_for_publish(5)
+    assert mqtt.publish("forked/busy", "x", 1) == (4, 0)
+    new.close()
+
+say({{in_child(child, 15) for _ in range(int(sys.argv[4]))}})
+os._exit(0)
+"""
+    with running(code, tls_broker.port, port, certificates.ca, 15) as script:
+        script.expect("{0}")
