@@ -40,7 +40,7 @@ def sections() -> list[Key]:
 
 
 def bad_combinations() -> list[tuple[str, str]]:
-    section = PAGE.read_text().split("\n## Keys that do not go together\n")[1]
+    section = PAGE.read_text().split("\n## Conflicting keys\n")[1]
     found = re.findall(r"^\| `({.+})` \| `(.+)` \|$", section, re.MULTILINE)
     assert found
     return found
@@ -63,6 +63,12 @@ def test_the_page_has_every_key_and_no_other() -> None:
     assert sorted(key.name for key in KEYS) == sorted(
         f"MQTT_{name.upper()}" for name in config._CHECKS
     )
+
+
+def test_the_overview_links_to_every_key() -> None:
+    overview = PAGE.read_text().split("\n## ")[0]
+    links = re.findall(r"\[`(\w+)`\]\(#(\w+)\)", overview)
+    assert links == [(key.name, key.name.lower()) for key in KEYS]
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key.name)
