@@ -146,7 +146,7 @@ impl Session {
             validate_filter(filter)?;
         }
         properties.validate(Place::Unsubscribe)?;
-        if !self.is_open() {
+        if !self.takes_new() {
             self.subscriptions.forget_later(filters, &properties);
             return Ok((ReturnCode::NoConnection, None));
         }

@@ -111,7 +111,8 @@ impl Subscriptions {
             send(request, &mut self.sent, output)?;
         }
         if !session_present {
-            self.unwanted.clear();
+            // What was asked for before it was unwanted has gone out just now.
+            self.unwanted.retain(|filter, _| self.sent.contains_key(filter));
             self.forgotten = 0;
         }
         if self.forgotten > 0 {

@@ -89,3 +89,27 @@ fn what_waits_for_the_connack_when_the_end_is_wanted_goes_out_with_it() {
     assert!(sent.iter().any(|line| line.contains("held")));
     assert!(sent.iter().any(|line| line.contains("kept")));
 }
+
+#[test]
+fn what_is_unsubscribed_from_when_the_end_is_wanted_is_not_subscribed_to_again() {
+    let mut peer = Peer::connected();
+    peer.subscribe("a", AtMostOnce);
+    assert_eq!(peer.sent(), ["SUBSCRIBE m1 a:0"]);
+    peer.session.finish();
+    assert_eq!(peer.unsubscribe("a"), (ReturnCode::NoConnection, None));
+    peer.session.disconnect(true).unwrap();
+    assert_eq!(peer.sent(), ["DISCONNECT"]);
+    assert_eq!(peer.reconnect(true), ["UNSUBSCRIBE m2 a"]);
+    assert_eq!(peer.reconnect(false), ["UNSUBSCRIBE m2 a"]);
+}
+
+#[test]
+fn what_waits_for_the_connack_and_is_not_wanted_any_more_is_unsubscribed_from_where_the_session_is_new()
+ {
+    let mut peer = Peer::connecting();
+    peer.subscribe("a", AtMostOnce);
+    peer.session.finish();
+    peer.unsubscribe("a");
+    peer.unsubscribe("b");
+    assert_eq!(peer.receive(connack(false, 0)), ["SUBSCRIBE m1 a:0", "UNSUBSCRIBE m2 a"]);
+}
