@@ -1,7 +1,11 @@
 //! What others have written, as a line of the log shows it.
 
-/// Most characters that are shown.
+/// Most characters that are shown of a name, and of a sentence.
 const MOST: usize = 100;
+const LONGEST: usize = 500;
+
+/// What needs no escape without quotes around it.
+const QUOTES: [char; 3] = ['"', '\'', '\\'];
 
 /// In quotes, with line breaks and control characters escaped, and not at any length.
 pub fn shown(text: &str) -> String {
@@ -10,9 +14,37 @@ pub fn shown(text: &str) -> String {
     format!("{short:?}{more}")
 }
 
+/// A sentence of others', or one that has a text of theirs in it: without quotes, otherwise as above. What
+/// is a line already stays as it is.
+pub fn line(text: &str) -> String {
+    let end = text.char_indices().nth(LONGEST).map_or(text.len(), |(index, _)| index);
+    let mut line = String::with_capacity(end);
+    for piece in text[..end].split_inclusive(QUOTES) {
+        let body = piece.trim_end_matches(QUOTES);
+        line.extend(body.escape_debug());
+        line.push_str(&piece[body.len()..]);
+    }
+    if end < text.len() {
+        line.push('…');
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sentence_stays_in_its_line() {
+        assert_eq!(line("it's \"so\" \\ é 雪 e\u{301}"), "it's \"so\" \\ é 雪 e\u{301}");
+        let bad =
+            "a\r\n\0\u{1b}[31m\u{85}\u{9b}\u{2028}\u{2029}\u{202e}\u{2066}\u{feff}\u{200b}\u{7f}";
+        let good =
+            r"a\r\n\0\u{1b}[31m\u{85}\u{9b}\u{2028}\u{2029}\u{202e}\u{2066}\u{feff}\u{200b}\u{7f}";
+        assert_eq!(line(bad), good);
+        assert_eq!(shown(bad), format!("\"{good}\""));
+        assert_eq!(line(&"é".repeat(1_000)), format!("{}…", "é".repeat(500)));
+    }
 
     #[test]
     fn a_text_stays_in_its_line_and_is_not_shown_at_any_length() {

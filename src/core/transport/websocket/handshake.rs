@@ -1,34 +1,24 @@
-//! A websocket as a stream of bytes (MQTT 5.0, section 6): one binary message for each write; packets may
-//! begin and end anywhere in what is read.
+//! The handshake of a websocket: the request, its answer, and what was wrong with that.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
-use futures_util::{Sink, Stream as Messages};
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
+use tokio_tungstenite::client_async_with_config;
+use tokio_tungstenite::tungstenite::Error as WsError;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::client::{Request, Response, generate_key};
 use tokio_tungstenite::tungstenite::http::header::{
     HOST, HeaderName, HeaderValue, LOCATION, ORIGIN,
 };
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error as WsError, Message};
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-use super::super::error::Error;
-use super::super::options::{ConnectOptions, Endpoint, Secret, Transport};
-use super::super::unanswered::is_reset;
-use super::Stream;
-
-/// The largest message that is written.
-const CHUNK: usize = 64 * 1024;
-
-/// A server may put many packets into a message, so one of this size is read whatever the limit of a
-/// packet is.
-const MESSAGE: usize = 16 * 1024 * 1024;
+use super::super::super::error::Error;
+use super::super::super::options::{ConnectOptions, Endpoint, Secret, Transport};
+use super::super::super::unanswered::is_reset;
+use super::super::Stream;
 
 /// Looks at what the requests for websockets are made of.
 pub fn check(options: &ConnectOptions) -> Result<(), Error> {
@@ -45,19 +35,21 @@ fn check_headers(headers: &[(String, Secret)]) -> Result<(), Error> {
     headers.iter().try_for_each(|(name, value)| header(name, value).map(drop))
 }
 
-/// Does the handshake.
-pub async fn upgrade(
+/// Asks for a websocket. Returns the stream, and what the server has sent behind its answer.
+pub async fn shake_hands(
     stream: Box<dyn Stream>,
     options: &ConnectOptions,
     broker: &Endpoint,
-) -> Result<Websocket, Error> {
-    let largest = options.packet_size().max(MESSAGE);
-    let config = WebSocketConfig::default()
-        .write_buffer_size(0)
-        .max_message_size(Some(largest))
-        .max_frame_size(Some(largest));
-    match client_async_with_config(request(options, broker)?, stream, Some(config)).await {
-        Ok((socket, _)) => Ok(Websocket { socket, unread: Bytes::new() }),
+) -> Result<(Box<dyn Stream>, BytesMut), Error> {
+    let request = request(options, broker)?;
+    let answer = Answer { stream, read: BytesMut::new(), begun: false, at_start: true };
+    // It reads nothing after the handshake, so it needs no buffer for that.
+    let config = WebSocketConfig::default().read_buffer_size(0);
+    match client_async_with_config(request, answer, Some(config)).await {
+        Ok((socket, _)) => {
+            let Answer { stream, read, .. } = socket.into_inner();
+            Ok((stream, read))
+        }
         // TLS below may have an error of its own to tell.
         Err(WsError::Io(error)) => Err(match Error::from(error) {
             Error::Io(error) if is_reset(&error) => no_websocket(broker, closed_early(options)),
@@ -184,97 +176,66 @@ fn without_secrets(location: &str) -> String {
     format!("{scheme}{separator}{rest}").chars().take(200).collect()
 }
 
-/// An open websocket.
-pub struct Websocket {
-    socket: WebSocketStream<Box<dyn Stream>>,
-    /// The rest of a message.
-    unread: Bytes,
+/// The stream as the library sees it, which keeps what it reads: so it gets the answer, up to an empty
+/// line, and nothing of what is behind.
+struct Answer {
+    stream: Box<dyn Stream>,
+    /// What was read and not handed out.
+    read: BytesMut,
+    /// Whether there was a line that is not empty, and whether one begins.
+    begun: bool,
+    at_start: bool,
 }
 
-impl AsyncRead for Websocket {
+impl Answer {
+    /// How many of the bytes that were read are up to an empty line.
+    fn end(&mut self, most: usize) -> usize {
+        for (index, byte) in self.read.iter().take(most).enumerate() {
+            match byte {
+                b'\n' if self.at_start && self.begun => return index + 1,
+                b'\n' => self.at_start = true,
+                b'\r' => {}
+                _ => (self.begun, self.at_start) = (true, false),
+            }
+        }
+        self.read.len().min(most)
+    }
+}
+
+impl AsyncRead for Answer {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        while self.unread.is_empty() {
-            match ready!(Pin::new(&mut self.socket).poll_next(context)) {
-                Some(Ok(Message::Binary(bytes))) => self.unread = bytes,
-                Some(Ok(Message::Close(frame))) => {
-                    // The answer to it is on its way out; whether it gets there matters to nobody.
-                    let _ = Pin::new(&mut self.socket).poll_flush(context);
-                    return Poll::Ready(closed(frame));
-                }
-                Some(Ok(Message::Text(_))) => {
-                    let text = "a text message on the websocket: MQTT goes in binary ones";
-                    return Poll::Ready(Err(protocol_error(text.to_owned())));
-                }
-                // A ping is answered by the library: with the next poll, which follows at once.
-                Some(Ok(_)) => {}
-                // Brokers end the connection without saying so inside the websocket.
-                Some(Err(WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake)))
-                | None => {
-                    return Poll::Ready(Ok(()));
-                }
-                Some(Err(error)) => return Poll::Ready(Err(io_error(error))),
-            }
+        let this = self.get_mut();
+        if this.read.is_empty() {
+            let mut space = [0; 4096];
+            let mut part = ReadBuf::new(&mut space);
+            ready!(Pin::new(&mut this.stream).poll_read(context, &mut part))?;
+            this.read.extend_from_slice(part.filled());
         }
-        let count = self.unread.len().min(buffer.remaining());
-        buffer.put_slice(&self.unread[..count]);
-        self.unread.advance(count);
+        let count = this.end(buffer.remaining());
+        buffer.put_slice(&this.read[..count]);
+        this.read.advance(count);
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Websocket {
+impl AsyncWrite for Answer {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        ready!(Pin::new(&mut self.socket).poll_ready(context)).map_err(io_error)?;
-        let chunk = &bytes[..bytes.len().min(CHUNK)];
-        let message = Message::Binary(Bytes::copy_from_slice(chunk));
-        Pin::new(&mut self.socket).start_send(message).map_err(io_error)?;
-        Poll::Ready(Ok(chunk.len()))
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(context).map_err(io_error)
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.socket).poll_close(context)).map_err(io_error)?;
-        Pin::new(self.socket.get_mut()).poll_shutdown(context)
-    }
-}
-
-/// The end of the stream, or an error where the server gave a reason.
-fn closed(frame: Option<CloseFrame>) -> io::Result<()> {
-    match frame {
-        Some(frame) if !matches!(frame.code, CloseCode::Normal | CloseCode::Away) => {
-            let text = format!("the broker closed the websocket: {} {}", frame.code, frame.reason);
-            Err(io::Error::new(io::ErrorKind::ConnectionAborted, text.trim_end().to_owned()))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn protocol_error(text: String) -> io::Error {
-    io::Error::other(Error::Protocol(text))
-}
-
-fn io_error(error: WsError) -> io::Error {
-    match error {
-        WsError::Io(error) => error,
-        WsError::ConnectionClosed
-        | WsError::AlreadyClosed
-        | WsError::Protocol(ProtocolError::SendAfterClosing) => {
-            io::Error::new(io::ErrorKind::BrokenPipe, "the websocket is closed")
-        }
-        WsError::Capacity(CapacityError::MessageTooLong { size, max_size }) => protocol_error(
-            format!("websocket message of {size} bytes is over the limit of {max_size} bytes"),
-        ),
-        other => protocol_error(format!("websocket: {other}")),
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

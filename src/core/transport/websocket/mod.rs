@@ -1,0 +1,338 @@
+//! A websocket as a stream of bytes (MQTT 5.0, section 6): one binary message for each write; packets may
+//! begin and end anywhere in what is read.
+//!
+//! What a frame brings is handed on as it comes, and no frame or message is kept until it is complete:
+//! however much a server announces or sends, what is kept for it are two buffers.
+
+mod handshake;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::io::{self, Cursor};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use openssl::rand::rand_bytes;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio_tungstenite::tungstenite::Error as WsError;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{Frame, FrameHeader};
+
+use super::super::error::Error;
+use super::super::options::{ConnectOptions, Endpoint};
+use super::super::text::line;
+use super::Stream;
+
+pub use handshake::check;
+
+/// The largest message that is written, and how much is read at once of small ones.
+const CHUNK: usize = 64 * 1024;
+
+/// A server may put many packets into a frame, so one of this size is read whatever the limit of a
+/// packet is.
+const FRAME: usize = 16 * 1024 * 1024;
+
+/// Most bytes that a control frame has (RFC 6455, section 5.5).
+const CONTROL: u64 = 125;
+
+/// Makes a websocket of a stream.
+pub async fn upgrade(
+    stream: Box<dyn Stream>,
+    options: &ConnectOptions,
+    broker: &Endpoint,
+) -> Result<Websocket, Error> {
+    let (stream, behind) = handshake::shake_hands(stream, options, broker).await?;
+    Ok(Websocket::new(stream, &behind, options.packet_size().max(FRAME)))
+}
+
+/// An open websocket.
+pub struct Websocket {
+    stream: Box<dyn Stream>,
+    /// What was read, and not looked at.
+    input: BytesMut,
+    /// How much of a frame with packets is still to come.
+    left: u64,
+    /// Whether a message goes on with the next frame of this kind.
+    unfinished: bool,
+    /// Most bytes of a frame.
+    largest: usize,
+    /// What the latest ping wants to have back. Those before it need no answer of their own (RFC 6455,
+    /// section 5.5.3): so a server that sends many and reads nothing fills no queue, and what else it
+    /// sends is still read.
+    pong: Option<Bytes>,
+    /// Frames on their way: no more than one with packets, and one more.
+    output: BytesMut,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Open,
+    /// This side has sent a close frame, and reads on.
+    Closing,
+    /// The server has sent one: nothing comes after it.
+    Closed,
+}
+
+/// What a frame was that has been looked at.
+enum Seen {
+    /// One with packets, a ping, or a pong.
+    Frame,
+    Close(Bytes),
+}
+
+impl Websocket {
+    /// One whose handshake is done, and the beginning of what comes.
+    fn new(stream: Box<dyn Stream>, behind: &[u8], largest: usize) -> Self {
+        let mut input = BytesMut::with_capacity(CHUNK);
+        input.extend_from_slice(behind);
+        Self {
+            stream,
+            input,
+            left: 0,
+            unfinished: false,
+            largest,
+            pong: None,
+            output: BytesMut::new(),
+            state: State::Open,
+        }
+    }
+
+    /// Looks at the next frame, if its header was read, and all of one without packets.
+    fn look(&mut self) -> io::Result<Option<Seen>> {
+        let mut cursor = Cursor::new(&self.input);
+        let parsed = FrameHeader::parse(&mut cursor).map_err(|error| invalid(&error))?;
+        let Some((header, length)) = parsed else { return Ok(None) };
+        let begins = usize::try_from(cursor.position()).unwrap_or(usize::MAX);
+        if header.rsv1 || header.rsv2 || header.rsv3 {
+            return Err(broken(ProtocolError::NonZeroReservedBits));
+        }
+        if header.mask.is_some() {
+            return Err(broken(ProtocolError::MaskedFrameFromServer));
+        }
+        let kind = match header.opcode {
+            OpCode::Data(kind) => {
+                self.begin(kind, header.is_final, length)?;
+                self.input.advance(begins);
+                return Ok(Some(Seen::Frame));
+            }
+            OpCode::Control(kind) => kind,
+        };
+        if !header.is_final {
+            return Err(broken(ProtocolError::FragmentedControlFrame));
+        }
+        if length > CONTROL {
+            return Err(broken(ProtocolError::ControlFrameTooBig));
+        }
+        let ends = begins + usize::try_from(length).unwrap_or(usize::MAX);
+        if self.input.len() < ends {
+            return Ok(None);
+        }
+        let payload = Bytes::copy_from_slice(&self.input[begins..ends]);
+        self.input.advance(ends);
+        match kind {
+            Control::Close => return Ok(Some(Seen::Close(payload))),
+            Control::Ping if self.state == State::Open => self.pong = Some(payload),
+            _ => {}
+        }
+        Ok(Some(Seen::Frame))
+    }
+
+    /// Begins a frame with packets.
+    fn begin(&mut self, kind: Data, is_final: bool, length: u64) -> io::Result<()> {
+        match (kind, self.unfinished) {
+            (Data::Continue, false) => return Err(broken(ProtocolError::UnexpectedContinueFrame)),
+            (Data::Text | Data::Binary, true) => {
+                return Err(broken(ProtocolError::ExpectedFragment(kind)));
+            }
+            (Data::Text, false) => {
+                let text = "a text message on the websocket: MQTT goes in binary ones";
+                return Err(protocol_error(text.to_owned()));
+            }
+            _ => {}
+        }
+        if length > self.largest as u64 {
+            let most = self.largest;
+            return Err(protocol_error(format!(
+                "websocket message of {length} bytes is over the limit of {most} bytes"
+            )));
+        }
+        self.unfinished = !is_final;
+        self.left = length;
+        Ok(())
+    }
+
+    /// Notes that the server closes, and answers.
+    fn close(&mut self, reason: &Bytes, context: &mut Context<'_>) -> io::Result<()> {
+        let open = self.state == State::Open;
+        self.state = State::Closed;
+        self.pong = None;
+        if open {
+            // With its code. Whether it gets there matters to nobody.
+            let code = reason.get(..2).unwrap_or_default();
+            if self.put(OpCode::Control(Control::Close), code).is_ok() {
+                self.answer(context);
+            }
+        }
+        closed(reason)
+    }
+
+    /// Puts a frame behind those on their way.
+    fn put(&mut self, opcode: OpCode, payload: &[u8]) -> io::Result<()> {
+        // Nobody can tell it in advance (RFC 6455, section 10.3).
+        let mut mask = [0; 4];
+        rand_bytes(&mut mask)?;
+        let header = FrameHeader { opcode, mask: Some(mask), ..FrameHeader::default() };
+        let frame = Frame::from_payload(header, Bytes::copy_from_slice(payload));
+        frame.format(&mut (&mut self.output).writer()).map_err(|error| invalid(&error))
+    }
+
+    /// Writes what is on its way, and the answer to a ping.
+    fn poll_out(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            while !self.output.is_empty() {
+                let stream = Pin::new(&mut self.stream);
+                let count = ready!(stream.poll_write(context, &self.output))?;
+                if count == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                }
+                self.output.advance(count);
+            }
+            let Some(payload) = self.pong.take() else { return Poll::Ready(Ok(())) };
+            self.put(OpCode::Control(Control::Pong), &payload)?;
+        }
+    }
+
+    /// Sends an answer, as far as the server takes it now. If that fails, reading will, too, and may
+    /// tell more.
+    fn answer(&mut self, context: &mut Context<'_>) {
+        if let Poll::Ready(Ok(())) = self.poll_out(context) {
+            let _ = Pin::new(&mut self.stream).poll_flush(context);
+        }
+    }
+
+    /// Reads into a buffer of its own. Nothing is the end.
+    fn poll_input(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.input.reserve(CHUNK / 4);
+        pin!(self.stream.read_buf(&mut self.input)).poll(context)
+    }
+}
+
+impl AsyncRead for Websocket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            if this.state == State::Closed {
+                return Poll::Ready(Ok(()));
+            }
+            if this.left > 0 && !this.input.is_empty() {
+                let most = usize::try_from(this.left).unwrap_or(usize::MAX);
+                let count = most.min(this.input.len()).min(buffer.remaining());
+                buffer.put_slice(&this.input[..count]);
+                this.input.advance(count);
+                this.left -= count as u64;
+                if this.pong.is_some() {
+                    this.answer(context);
+                }
+                return Poll::Ready(Ok(()));
+            }
+            if this.left == 0 {
+                match this.look()? {
+                    Some(Seen::Frame) => continue,
+                    Some(Seen::Close(reason)) => return Poll::Ready(this.close(&reason, context)),
+                    None => {}
+                }
+            }
+            this.answer(context);
+            if this.left >= buffer.remaining() as u64 {
+                // All of what is read belongs to this frame.
+                let before = buffer.filled().len();
+                ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+                this.left -= (buffer.filled().len() - before) as u64;
+                return Poll::Ready(Ok(()));
+            }
+            // Brokers end the connection without saying so inside the websocket.
+            if ready!(this.poll_input(context))? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Websocket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.state != State::Open {
+            let text = "the websocket is closed";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::BrokenPipe, text)));
+        }
+        ready!(this.poll_out(context))?;
+        let chunk = &bytes[..bytes.len().min(CHUNK)];
+        this.put(OpCode::Data(Data::Binary), chunk)?;
+        // What the server does not take now goes before anything else.
+        if let Poll::Ready(result) = this.poll_out(context) {
+            result?;
+        }
+        Poll::Ready(Ok(chunk.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_out(context))?;
+        Pin::new(&mut this.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.state == State::Open {
+            this.state = State::Closing;
+            this.pong = None;
+            this.put(OpCode::Control(Control::Close), &[])?;
+        }
+        ready!(this.poll_out(context))?;
+        Pin::new(&mut this.stream).poll_shutdown(context)
+    }
+}
+
+/// The end of the stream, or an error where the server gave a reason.
+fn closed(reason: &[u8]) -> io::Result<()> {
+    let Some((code, text)) = reason.split_first_chunk() else {
+        return if reason.is_empty() {
+            Ok(())
+        } else {
+            Err(broken(ProtocolError::InvalidCloseSequence))
+        };
+    };
+    let code = CloseCode::from(u16::from_be_bytes(*code));
+    if matches!(code, CloseCode::Normal | CloseCode::Away) {
+        return Ok(());
+    }
+    let mut told = format!("the broker closed the websocket: {code}");
+    if !text.is_empty() {
+        told = format!("{told} {}", line(&String::from_utf8_lossy(text)));
+    }
+    Err(io::Error::new(io::ErrorKind::ConnectionAborted, told))
+}
+
+fn protocol_error(text: String) -> io::Error {
+    io::Error::other(Error::Protocol(text))
+}
+
+fn broken(error: ProtocolError) -> io::Error {
+    invalid(&WsError::Protocol(error))
+}
+
+fn invalid(error: &WsError) -> io::Error {
+    protocol_error(format!("websocket: {error}"))
+}

@@ -1,0 +1,209 @@
+"""Peers that send more than they should, and clients whose memory is watched meanwhile.
+
+with Hostile(prepare, flood) as server, watched(server.port, transport="websockets") as client:
+    server.attack(client)
+    assert client.grown() < 20
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import json
+import re
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import codec
+from .relay import end
+from .scripted import HOST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    Prepare = Callable[[socket.socket], Any]
+    Flood = Callable[[Any], Iterable[bytes]]
+
+CLIENT = Path(__file__).parents[1] / "bounds" / "watched_client.py"
+MEGABYTE = 1_000_000
+
+
+class Figures(NamedTuple):
+    """Of the client's process: memory in MB now and at most, whether it is connected, failures."""
+
+    resident: float
+    peak: float
+    connected: bool
+    failures: list[str]
+
+
+class Watched:
+    """A client in a process of its own."""
+
+    def __init__(self, running: subprocess.Popen[str]) -> None:
+        self._running = running
+
+    def look(self) -> Figures:
+        assert self._running.stdin is not None
+        assert self._running.stdout is not None
+        self._running.stdin.write("\n")
+        self._running.stdin.flush()
+        return Figures(*json.loads(self._running.stdout.readline()))
+
+
+@contextlib.contextmanager
+def watched(port: int, **config: Any) -> Iterator[Watched]:
+    """Give a client that is on its way to a broker on this port, or connected to it."""
+    given = {"broker_url": HOST, "broker_port": port, "keepalive": 1, **config}
+    text = json.dumps({f"MQTT_{name.upper()}": value for name, value in given.items()})
+    with subprocess.Popen(
+        [sys.executable, str(CLIENT), text],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as running:
+        try:
+            yield Watched(running)
+        finally:
+            running.kill()
+
+
+class Hostile:
+    """Takes the first connection, prepares it, and sends a flood on it when that is wanted.
+
+    Others are closed. What the client sends is not read after the preparation.
+
+    prepare: gets the connection, and returns what the flood is sent with: something that has
+        `sendall`, the connection itself in most cases.
+    flood: gives what is sent, piece by piece.
+    """
+
+    def __init__(self, prepare: Prepare, flood: Flood, *, most: int = 60 * MEGABYTE) -> None:
+        self.sent = 0
+        self._prepare = prepare
+        self._flood = flood
+        self._most = most
+        self._prepared = threading.Event()
+        self._wanted = threading.Event()
+        self._over = threading.Event()
+        self._open: list[socket.socket] = []
+
+    def __enter__(self) -> Self:
+        self._listener = socket.create_server((HOST, 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._wanted.set()
+        end(self._listener)
+        for connection in self._open:
+            end(connection)
+        self._thread.join(5)
+
+    def attack(self, client: Watched, seconds: float = 30) -> float:
+        """Send the flood, and return by how many MB the client has grown at most."""
+        assert self._prepared.wait(15), "the client has not come"
+        before = client.look()
+        self._wanted.set()
+        assert self._over.wait(seconds), "the flood is not over"
+        return client.look().peak - before.resident
+
+    def _serve(self) -> None:
+        connection, _ = self._listener.accept()
+        connection.settimeout(10)
+        self._open.append(connection)
+        with contextlib.suppress(OSError):
+            self._attack(connection)
+        self._over.set()
+        with contextlib.suppress(OSError):
+            while True:
+                self._listener.accept()[0].close()
+
+    def _attack(self, connection: socket.socket) -> None:
+        prepared = self._prepare(connection)
+        self._prepared.set()
+        self._wanted.wait()
+        for piece in self._flood(prepared):
+            prepared.sendall(piece)
+            self.sent += len(piece)
+            if self.sent >= self._most:
+                return
+
+
+def again(block: bytes, *, first: bytes = b"") -> Flood:
+    """Return the flood of a beginning, and of something that is sent again and again."""
+    block = block * max(1, 100_000 // len(block))
+
+    def flood(_: Any) -> Iterator[bytes]:
+        yield first
+        while True:
+            yield block
+
+    return flood
+
+
+# -- beginnings -----------------------------------------------------------------------------------
+
+
+def head_of(connection: Any) -> bytes:
+    """Read the head of a request."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += connection.recv(1)
+    return head
+
+
+def frame(payload: bytes, first: int = 0x82) -> bytes:
+    """Return a frame of a websocket as a server sends it."""
+    size = len(payload)
+    if size < 126:
+        return bytes([first, size]) + payload
+    if size < 65_536:
+        return bytes([first, 126]) + struct.pack(">H", size) + payload
+    return bytes([first, 127]) + struct.pack(">Q", size) + payload
+
+
+def upgraded(connection: Any) -> Any:
+    """Answer the request for a websocket."""
+    key = re.findall(rb"(?i)sec-websocket-key: *(\S+)", head_of(connection))[0]
+    accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+    connection.sendall(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+    )
+    return connection
+
+
+def accepted(connection: Any) -> Any:
+    """Answer the request for a websocket, and the CONNECT in it."""
+    upgraded(connection)
+    connection.recv(1)
+    connection.sendall(frame(codec.connack()))
+    return connection
+
+
+def nothing(connection: Any) -> Any:
+    """Say nothing before the flood."""
+    return connection
+
+
+def asked(connection: Any) -> Any:
+    """Read a request, and leave the answer to the flood."""
+    head_of(connection)
+    return connection
