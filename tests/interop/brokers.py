@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CACHE = Path(__file__).parents[2] / ".cache" / "interop"
 NO_UNIX_SOCKET = "It listens on TCP ports only."
-ONLY_311 = "It speaks MQTT 3.1.1 only."
+ONLY_311 = "It supports MQTT 3.1.1 only."
 
 
 def first_line(*command: str) -> str:
@@ -98,7 +98,7 @@ class RabbitMq(Broker):
     absent: ClassVar[Mapping[str, str]] = {
         "qos_2": "It serves QoS 2 as QoS 1.",
         "unix_socket": NO_UNIX_SOCKET,
-        "mqtt_5": "It speaks MQTT 3.1 and 3.1.1; 5 came with RabbitMQ 3.13.",
+        "mqtt_5": "It supports MQTT 3.1 and 3.1.1; MQTT 5 came with RabbitMQ 3.13.",
     }
 
     def version(self) -> str:
@@ -171,7 +171,7 @@ class Nats(Broker):
 
     title = "NATS"
     absent: ClassVar[Mapping[str, str]] = {
-        "qos_2": "It has QoS 0 and 1; 2 came with nats-server 2.10.",
+        "qos_2": "It supports QoS 0 and 1; QoS 2 came with nats-server 2.10.",
         "unix_socket": NO_UNIX_SOCKET,
         "mqtt_31": ONLY_311,
         "mqtt_5": ONLY_311,
@@ -220,7 +220,7 @@ class Rumqttd(Broker):
     program = CACHE / "rumqttd" / "bin" / "rumqttd"
     absent: ClassVar[Mapping[str, str]] = {
         "unix_socket": NO_UNIX_SOCKET,
-        "mqtt_31": "It speaks MQTT 3.1.1 and 5.",
+        "mqtt_31": "It supports MQTT 3.1.1 and 5.",
     }
 
     def version(self) -> str:

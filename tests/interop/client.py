@@ -82,7 +82,7 @@ class Client:
             connack = self._connacks.get(timeout=TIMEOUT)
         except queue.Empty:
             self.mqtt.close()
-            raise Failed("the broker ends the connection without an answer to CONNECT") from None
+            raise Failed("the broker closes the connection without a CONNACK") from None
         if connack.rc:
             self.mqtt.close()
             raise Failed(f"the broker refuses the connection with code {int(connack.rc)}")

@@ -6,21 +6,21 @@ from .client import expect
 from .site import Site, feature, refuses
 
 MESSAGES = "Messages (MQTT 3.1.1 over TCP)"
-WAYS = "Ways to the broker"
-VERSIONS = "Versions"
+WAYS = "Transports"
+VERSIONS = "Protocol versions"
 
 
-@feature("QoS 0, there and back", MESSAGES)
+@feature("QoS 0, sent and received", MESSAGES)
 def qos_0(site: Site) -> None:
     site.round_trip(0)
 
 
-@feature("QoS 1, there and back", MESSAGES)
+@feature("QoS 1, sent and received", MESSAGES)
 def qos_1(site: Site) -> None:
     site.round_trip(1)
 
 
-@feature("QoS 2, there and back", MESSAGES)
+@feature("QoS 2, sent and received", MESSAGES)
 def qos_2(site: Site) -> None:
     site.round_trip(2)
 
@@ -40,7 +40,7 @@ def retained(site: Site) -> None:
         expect(client.receive().topic, f"{site.topic}/marker", "message after it was deleted")
 
 
-@feature("Retained message, by a wildcard", MESSAGES)
+@feature("Retained message, wildcard subscription", MESSAGES)
 def retained_by_wildcard(site: Site) -> None:
     with site.client() as client:
         client.publish(f"{site.topic}/kept", b"kept", 1, retain=True)
@@ -104,7 +104,7 @@ def tls(site: Site) -> None:
     refuses(lambda: site.client(tls_ca_certs=other), "connects although the CA is another")
 
 
-@feature("TLS with a client's certificate", WAYS, via="mutual")
+@feature("TLS with a client certificate", WAYS, via="mutual")
 def mutual_tls(site: Site) -> None:
     site.round_trip(1)
     without = {"tls_certfile": None, "tls_keyfile": None}

@@ -138,7 +138,7 @@ def topic_alias_in(site: Site) -> None:
             expect([message.topic for message in got], [topic] * 3, "topics received")
             expect([message.payload for message in got], [b"1", b"2", b"3"], "payloads")
             if cable.received.count(topic.encode()) == len(got):
-                raise Failed("the broker uses none")
+                raise Failed("the broker does not use topic aliases")
 
 
 @row("Receive maximum")
@@ -161,10 +161,10 @@ def receive_maximum(site: Site) -> None:
             released.set()
             got = [client.receive().payload for _ in range(6)]
             expect(got, [f"<message {n}>".encode() for n in range(6)], "payloads")
-            expect(on_the_way, 2, "messages on the way with a receive maximum of 2")
+            expect(on_the_way, 2, "messages in flight with a receive maximum of 2")
 
 
-@row("Client identifier from the broker")
+@row("Client identifier assigned by the broker")
 def assigned_client_id(site: Site) -> None:
     with site.client(client_id="") as client:
         name = getattr(client.connack.properties, "AssignedClientIdentifier", None)
@@ -231,7 +231,7 @@ def maximum_packet_size(site: Site) -> None:
                 payload = client.receive().payload
             except Failed:
                 if large in cable.received:
-                    raise Failed("the broker sends a larger message all the same") from None
+                    raise Failed("the broker sends a larger message") from None
                 raise
             expect(payload, b"small", "message after one that is too large")
 
@@ -244,7 +244,7 @@ def server_disconnect(site: Site) -> None:
         expect_reason(client, cable, before, TOPIC_ALIAS_INVALID)
 
 
-@row("DISCONNECT when another takes over the session")
+@row("DISCONNECT when another client takes over the session")
 def session_taken_over(site: Site) -> None:
     me = {"client_id": site.client_id}
     with site.cable() as cable, site.client(**me, broker_port=cable.port) as client:
@@ -260,5 +260,5 @@ def expect_reason(client: Client, cable: Cable, before: int, code: int) -> None:
     except queue.Empty:
         raise Failed("the broker does not end the connection") from None
     if len(cable.received) == before:
-        raise Failed("the broker ends the connection without a DISCONNECT")
+        raise Failed("the broker closes the connection without a DISCONNECT")
     expect(rc, code, "rc of on_disconnect")
