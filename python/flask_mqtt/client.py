@@ -289,7 +289,8 @@ class Client(KeptNames, Decorators, Unsupported):
 
         Returns:
             ``(rc, mid)``, or ``(MQTT_ERR_NO_CONN, None)`` without a connection; the subscription is
-            made with the next one then, as with every later one.
+            made with the next one then, as with every later one. ``(MQTT_ERR_SUCCESS, None)`` where
+            all 65,535 packet identifiers are in use: it is made as soon as one is free.
 
         Raises:
             TypeError: A QoS or property has the wrong type.
@@ -320,7 +321,7 @@ class Client(KeptNames, Decorators, Unsupported):
         Returns:
             ``(rc, mid)``, or ``(MQTT_ERR_NO_CONN, None)`` without a connection: the next one does
             not subscribe to the filter, and sends UNSUBSCRIBE where the broker has kept the session
-            (MQTT 3.1.1, 3.1.2.4).
+            (MQTT 3.1.1, 3.1.2.4). ``(MQTT_ERR_SUCCESS, None)`` as from `subscribe`.
 
         Raises:
             ValueError: A filter is not allowed, the argument has another form, or there are

@@ -345,7 +345,8 @@ class Mqtt:
 
         Returns:
             ``(rc, mid)``. Without a connection ``(MQTT_ERR_NO_CONN, None)``: the subscription is
-            made with the next one.
+            made with the next one. Where all 65,535 packet identifiers are in use,
+            ``(MQTT_ERR_SUCCESS, None)``: it is made as soon as one is free.
 
         Raises:
             TypeError: A QoS, an option or a property has the wrong type.
@@ -377,7 +378,8 @@ class Mqtt:
         Returns:
             ``(rc, mid)``; None for a filter that is not subscribed to. Without a connection
             ``(MQTT_ERR_NO_CONN, None)``: the filter is not subscribed to any more, and the broker
-            is told with the next connection, if it has kept the session.
+            is told with the next connection, if it has kept the session. Where all packet
+            identifiers are in use, ``(MQTT_ERR_SUCCESS, None)``: it is told when one is free.
         """
         entry = self.topics.get(topic)
         if entry is None:

@@ -78,6 +78,7 @@ impl Shared {
     ) -> Result<(), Error> {
         let (result, roomy) = self.with_session(|session| {
             let (before, connections) = (session.outgoing_bytes(), session.counters().connections);
+            let identifiers = session.identifiers();
             session.read(count, now);
             let mut bytes = 0;
             let mut result = Ok(());
@@ -91,7 +92,8 @@ impl Shared {
             if session.counters().connections > connections {
                 session.counters().connected_since = Some(SystemTime::now());
             }
-            (result, session.outgoing_bytes() < before)
+            let roomy = session.outgoing_bytes() < before || session.identifiers() < identifiers;
+            (result, roomy)
         });
         if roomy {
             self.room.give();

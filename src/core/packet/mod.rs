@@ -353,6 +353,13 @@ pub enum Control {
 }
 
 impl Control {
+    /// Gives a request its packet identifier.
+    pub fn set_mid(&mut self, number: u16) {
+        if let Self::Subscribe { mid, .. } | Self::Unsubscribe { mid, .. } = self {
+            *mid = number;
+        }
+    }
+
     /// Whether it answers a packet of the broker's, now or when the message is handled.
     pub fn is_answer(&self) -> bool {
         matches!(self, Self::PubAck(_) | Self::PubRec(_) | Self::PubRel(_) | Self::PubComp(_))

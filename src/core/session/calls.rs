@@ -8,6 +8,7 @@ use super::super::property::{Place, Properties, Property};
 use super::super::qos::Qos;
 use super::super::topic::{validate_filter, validate_topic};
 use super::event::Receipt;
+use super::subscriptions::Sending;
 use super::{HELD, Link, Session, terms};
 
 impl Session {
@@ -56,12 +57,13 @@ impl Session {
             self.turn_away();
             return Ok((ReturnCode::QueueSize, 0, None));
         }
-        let mid = if at_most_once { self.ids.next() } else { self.ids.reserve() };
+        if at_most_once {
+            publish.mid = self.ids.next();
+            return Ok((code, publish.mid, self.publish_at_most_once(&publish)));
+        }
+        let mid = self.ids.reserve_for_message();
         let Some(mid) = mid else { return Ok((ReturnCode::Again, 0, None)) };
         publish.mid = mid;
-        if at_most_once {
-            return Ok((code, mid, self.publish_at_most_once(&publish)));
-        }
         let delivery = self.outgoing.accept(Publish::from(&publish), &mut self.output.journal);
         self.pump();
         Ok((code, mid, Some(delivery)))
@@ -115,9 +117,9 @@ impl Session {
     /// `reuse` is for the `on_connect` handler: what was subscribed to on this connection already, by
     /// itself or by the application, is not subscribed to twice.
     ///
-    /// Returns `Success` with a packet identifier, `NoConnection` without one, `QueueSize` without one
-    /// when all identifiers are in use, or `PayloadSize` without one when the broker takes no packet as
-    /// large.
+    /// Returns `Success` with a packet identifier, or without one when all are in use: it is sent when
+    /// one is free. `NoConnection` without a connection, `QueueSize` when too many wait for an
+    /// identifier, or `PayloadSize` when the broker takes no packet as large.
     pub fn subscribe(
         &mut self,
         filters: Vec<Subscription>,
@@ -128,11 +130,18 @@ impl Session {
             validate_filter(filter)?;
         }
         properties.validate(Place::Subscribe)?;
-        if reuse && let Some(mid) = self.subscriptions.already_sent(&filters, &properties) {
-            return Ok((ReturnCode::Success, Some(mid)));
+        if reuse && let Some(sending) = self.subscriptions.already_sent(&filters, &properties) {
+            let mid = match sending {
+                Sending::Sent(mid) => Some(mid),
+                Sending::Waits => None,
+            };
+            return Ok((ReturnCode::Success, mid));
+        }
+        if self.takes_new() && self.subscriptions.is_full() {
+            return Ok((ReturnCode::QueueSize, None));
         }
         self.subscriptions.want(&filters, &properties);
-        self.request(|mid| Control::Subscribe { mid, filters, properties })
+        self.request(Control::Subscribe { mid: 1, filters, properties })
     }
 
     /// Unsubscribes from filters, without a connection with the next one. Returns as
@@ -150,8 +159,11 @@ impl Session {
             self.subscriptions.forget_later(filters, &properties);
             return Ok((ReturnCode::NoConnection, None));
         }
+        if self.subscriptions.is_full() {
+            return Ok((ReturnCode::QueueSize, None));
+        }
         let unwanted = filters.clone();
-        let result = self.request(|mid| Control::Unsubscribe { mid, filters, properties })?;
+        let result = self.request(Control::Unsubscribe { mid: 1, filters, properties })?;
         if result.0 == ReturnCode::Success {
             self.subscriptions.forget(&unwanted);
         }
@@ -163,21 +175,19 @@ impl Session {
         self.subscriptions.forget(filters);
     }
 
-    fn request(
-        &mut self,
-        request: impl FnOnce(u16) -> Control,
-    ) -> Result<(ReturnCode, Option<u16>), Error> {
+    /// Sends a request, whose identifier is of no account.
+    fn request(&mut self, request: Control) -> Result<(ReturnCode, Option<u16>), Error> {
         if !self.takes_new() {
             return Ok((ReturnCode::NoConnection, None));
         }
-        let Some(mid) = self.ids.reserve() else { return Ok((ReturnCode::QueueSize, None)) };
-        let (request, connected) = (request(mid), self.is_connected());
         if !self.output.takes(&request) {
-            self.ids.release(mid);
             return Ok((ReturnCode::PayloadSize, None));
         }
-        self.subscriptions.request(request, connected, &mut self.output)?;
-        Ok((ReturnCode::Success, Some(mid)))
+        self.output.check(&request)?;
+        let connected = self.is_connected();
+        let Self { subscriptions, ids, output, .. } = self;
+        let mid = subscriptions.request(request, connected, ids, output)?;
+        Ok((ReturnCode::Success, mid))
     }
 
     /// The application has handled a message: PUBACK or PUBCOMP goes out.

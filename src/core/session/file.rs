@@ -82,6 +82,7 @@ impl Session {
             }
             _ => true,
         });
+        self.pump();
     }
 
     /// Gives up a message that is not stored yet. Returns false for one that is, or was given up.
@@ -89,6 +90,7 @@ impl Session {
         let Self { outgoing, ids, output, .. } = self;
         let withdrawn = outgoing.withdraw(mid, delivery, ids, &mut output.journal);
         output.counters.not_stored += u64::from(withdrawn);
+        self.pump();
         withdrawn
     }
 

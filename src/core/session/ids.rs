@@ -1,45 +1,62 @@
 //! Packet identifiers (MQTT 3.1.1, section 2.3.1).
 
-use std::collections::HashSet;
+/// So many are kept aside for SUBSCRIBE and UNSUBSCRIBE, which messages of ours would have wait.
+const ASIDE: u16 = 255;
 
 /// Gives out packet identifiers from 1 to 65535, never one that is in use.
 #[derive(Debug, Default)]
 pub struct Ids {
     last: u16,
-    in_use: HashSet<u16>,
+    in_use: IdSet,
+    /// How many are in use.
+    count: u16,
 }
 
 impl Ids {
-    /// The next identifier, not reserved: a QoS 0 message has one for the application only.
-    pub fn next(&mut self) -> Option<u16> {
-        // 65535 identifiers exist, so that many steps find a free one if there is one.
-        for _ in 0..=u16::MAX {
-            self.last = self.last.checked_add(1).unwrap_or(1);
-            if !self.in_use.contains(&self.last) {
-                return Some(self.last);
-            }
-            if self.in_use.len() == usize::from(u16::MAX) {
-                return None;
-            }
-        }
-        None
+    /// The next identifier, not reserved: a QoS 0 message has one for the application only. Where all are
+    /// in use, it is the next one all the same.
+    pub fn next(&mut self) -> u16 {
+        let following = self.last.checked_add(1).unwrap_or(1);
+        let free = self.in_use.first_free(following).or_else(|| self.in_use.first_free(1));
+        self.last = free.unwrap_or(following);
+        self.last
     }
 
     /// The next identifier, in use until it is released. `None` when all are in use.
     pub fn reserve(&mut self) -> Option<u16> {
-        let mid = self.next()?;
-        self.in_use.insert(mid);
+        if self.count == u16::MAX {
+            return None;
+        }
+        let mid = self.next();
+        self.take(mid);
         Some(mid)
+    }
+
+    /// As [`Self::reserve`], for a message that the application publishes.
+    pub fn reserve_for_message(&mut self) -> Option<u16> {
+        if u16::MAX - self.count <= ASIDE { None } else { self.reserve() }
+    }
+
+    /// Whether one can be reserved.
+    pub fn is_any_free(&self) -> bool {
+        self.count < u16::MAX
+    }
+
+    /// How many are in use.
+    pub fn in_use(&self) -> usize {
+        usize::from(self.count)
     }
 
     /// Has an identifier in use. Returns whether it was free.
     pub fn take(&mut self, mid: u16) -> bool {
-        self.in_use.insert(mid)
+        let was_free = self.in_use.insert(mid);
+        self.count += u16::from(was_free);
+        was_free
     }
 
     /// Makes an identifier free again.
     pub fn release(&mut self, mid: u16) {
-        self.in_use.remove(&mid);
+        self.count -= u16::from(self.in_use.remove(mid));
     }
 }
 
@@ -64,6 +81,17 @@ impl IdSet {
         let is_new = self.0[word] & bit == 0;
         self.0[word] |= bit;
         is_new
+    }
+
+    /// The first identifier that is not in it, from one on.
+    pub fn first_free(&self, from: u16) -> Option<u16> {
+        let (mut word, bit) = Self::place(from);
+        let mut taken = self.0[word] | (bit - 1);
+        while taken == u64::MAX {
+            word += 1;
+            taken = *self.0.get(word)?;
+        }
+        u16::try_from(word * 64 + taken.trailing_ones() as usize).ok()
     }
 
     /// Whether an identifier is in it.
@@ -101,9 +129,9 @@ mod tests {
     #[test]
     fn identifiers_start_at_1_and_skip_0_when_they_wrap() {
         let mut ids = Ids::default();
-        assert_eq!(ids.next(), Some(1));
+        assert_eq!(ids.next(), 1);
         ids.last = u16::MAX;
-        assert_eq!(ids.next(), Some(1));
+        assert_eq!(ids.next(), 1);
     }
 
     #[test]
@@ -114,7 +142,7 @@ mod tests {
         assert_eq!(ids.reserve(), Some(2));
         ids.release(1);
         ids.last = u16::MAX;
-        assert_eq!(ids.next(), Some(1));
+        assert_eq!(ids.next(), 1);
     }
 
     #[test]
@@ -124,7 +152,41 @@ mod tests {
             assert!(ids.reserve().is_some());
         }
         assert_eq!(ids.reserve(), None);
+        assert!(!ids.is_any_free() && (1..=u16::MAX).contains(&ids.next()));
         ids.release(777);
-        assert_eq!(ids.reserve(), Some(777));
+        ids.release(777);
+        assert_eq!((ids.reserve(), ids.reserve()), (Some(777), None));
+    }
+
+    #[test]
+    fn messages_do_not_take_the_last_ones() {
+        let mut ids = Ids::default();
+        for _ in 0..u16::MAX - ASIDE {
+            assert!(ids.reserve_for_message().is_some());
+        }
+        assert_eq!(ids.reserve_for_message(), None);
+        for _ in 0..ASIDE {
+            assert!(ids.reserve().is_some());
+        }
+        assert_eq!(ids.reserve(), None);
+        (1..=ASIDE).for_each(|mid| ids.release(mid));
+        assert_eq!(ids.reserve_for_message(), None);
+        ids.release(1000);
+        assert!(ids.reserve_for_message().is_some());
+    }
+
+    #[test]
+    fn the_first_free_one_is_found_across_words_and_at_both_ends() {
+        let mut set = IdSet::default();
+        (1..=u16::MAX).filter(|mid| ![5, 64, u16::MAX].contains(mid)).for_each(|mid| {
+            set.insert(mid);
+        });
+        for (from, found) in
+            [(1, 5), (5, 5), (6, 64), (64, 64), (65, u16::MAX), (u16::MAX, u16::MAX)]
+        {
+            assert_eq!(set.first_free(from), Some(found), "{from}");
+        }
+        set.insert(u16::MAX);
+        assert_eq!(set.first_free(65), None);
     }
 }

@@ -278,6 +278,8 @@ impl Session {
 
     fn pump(&mut self) {
         if self.is_connected() {
+            // What waits could be written when it was taken.
+            let _ = self.subscriptions.go_on(&mut self.ids, &mut self.output);
             let window = self.window();
             self.outgoing.pump(window, &self.terms, &mut self.ids, &mut self.output);
         }
@@ -404,6 +406,11 @@ impl Session {
     /// Whether everything that was encoded is written.
     pub fn is_written(&self) -> bool {
         self.output.encoded() == self.output.written()
+    }
+
+    /// How many packet identifiers are in use.
+    pub fn identifiers(&self) -> usize {
+        self.ids.in_use()
     }
 
     /// Bytes that wait for the broker.

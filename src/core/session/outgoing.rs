@@ -433,7 +433,8 @@ impl Outgoing {
             journal.note(|| Operation::Released { order: *order, released });
         }
         let new: Vec<_> = new.iter().map(|entry| entry.publish.mid).collect();
-        self.queued.retain(|mid| !new.contains(mid));
+        let is_new: HashSet<u16> = new.iter().copied().collect();
+        self.queued.retain(|mid| !is_new.contains(mid));
         for mid in new {
             self.store(mid, journal);
         }

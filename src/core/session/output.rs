@@ -201,6 +201,11 @@ impl Output {
             || control.encode(self.protocol, &mut bytes).is_ok() && bytes.len() <= self.packet_size
     }
 
+    /// Looks whether a packet can be written at all.
+    pub fn check(&self, control: &Control) -> Result<(), Error> {
+        control.encode(self.protocol, &mut BytesMut::new())
+    }
+
     /// Writes any other packet.
     pub fn control(&mut self, control: &Control) -> Result<(), Error> {
         self.log(|| log::sending(control));

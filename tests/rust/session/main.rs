@@ -10,6 +10,7 @@ mod deliveries;
 mod disk;
 mod early_reuse;
 mod flood;
+mod identifiers;
 mod incoming;
 mod model;
 mod model_broker;

@@ -262,23 +262,6 @@ fn filters_that_wait_for_an_unsubscribe_are_bounded_and_it_is_told_where_that_ma
 }
 
 #[test]
-fn where_identifiers_run_out_the_rest_is_unsubscribed_from_on_the_next_connection() {
-    let mut peer = Peer::offline();
-    for number in 0..10_000 {
-        peer.unsubscribe(&format!("a{number}"));
-    }
-    for _ in 0..u16::MAX - 9_999 {
-        peer.publish("x", Qos::AtLeastOnce);
-    }
-    let sent = peer.connect(true);
-    let count = sent.iter().filter(|packet| packet.starts_with("UNSUBSCRIBE")).count();
-    assert_eq!(count, 9_999);
-    peer.receive(unsuback(u16::MAX));
-    let sent = peer.reconnect(true);
-    assert!(sent.iter().any(|packet| packet.ends_with(" a9999")), "{}", sent.len());
-}
-
-#[test]
 fn an_unsubscribe_before_the_connack_goes_out_after_it_and_the_filter_is_not_restored() {
     let mut peer = Peer::connected();
     peer.subscribe("a", Qos::AtMostOnce);
