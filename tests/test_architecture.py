@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
-ROWS = [row.rstrip("/") for row in re.findall(r"^\| `([\w/]+)", PAGE, re.MULTILINE)]
+ROWS = [
+    name.rstrip("/")
+    for row in re.findall(r"^\| (`[\w/]+`[^|]*)", PAGE, re.MULTILINE)
+    for name in re.findall(r"`([\w/]+)`", row)
+]
 PACKAGE = ROOT / "python" / "flask_mqtt"
 CORE = ROOT / "src" / "core"
 FOLDERS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
@@ -98,7 +102,7 @@ def test_imports_are_found() -> None:
     assert {"_core", "signatures", "enums"} < python_imports()["callbacks"]
     assert "client" not in python_imports()["callback_types"], "it is for annotations only"
     assert {"config", "replaced"} < python_imports()["attempts"]
-    assert {"base", "checks"} < python_imports("config")["tls"]
+    assert {"keys", "options"} < python_imports("config")["tls"]
     assert {"packet", "topic", "delivery"} < rust_imports()["session"]
     assert rust_imports()["topic"] == {"error"}
 

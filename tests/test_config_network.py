@@ -41,18 +41,18 @@ def warnings_of(caplog: pytest.LogCaptureFixture, **keys: Any) -> list[str]:
 def test_an_empty_configuration_makes_the_options_of_the_documents() -> None:
     assert options() == ConnectOptions(
         brokers=[Endpoint("tcp", False, "localhost", 1883, "/mqtt", None, None)],
-        protocol=MQTTv311,
+        protocol_version=MQTTv311,
         client_id="",
         clean_session=True,
         clean_start_once=0,
-        keep_alive=60,
-        connect_timeout=5,
+        keepalive=60,
+        connection_timeout=5,
         handshake_timeout=30,
         reconnect_delay_min=1,
         reconnect_delay_max=120,
         reconnect_on_failure=True,
         will=None,
-        properties=None,
+        connect_properties=None,
         tls=TlsOptions(),
         websocket_headers=[],
         proxy=None,
@@ -102,10 +102,10 @@ def test_every_key_gets_into_the_options() -> None:
         persistence_fsync="always",
     )
     assert made.will == Will("gone", b"5", 2, True, {"WillDelayInterval": 3})  # type: ignore[arg-type]
-    assert made.properties == {"ReceiveMaximum": 4}
-    assert made.protocol == MQTTv5
-    assert (made.client_id, made.clean_session, made.keep_alive) == ("me", False, 7)
-    assert (made.connect_timeout, made.handshake_timeout) == (2.5, 3.5)
+    assert made.connect_properties == {"ReceiveMaximum": 4}
+    assert made.protocol_version == MQTTv5
+    assert (made.client_id, made.clean_session, made.keepalive) == ("me", False, 7)
+    assert (made.connection_timeout, made.handshake_timeout) == (2.5, 3.5)
     assert made.max_packet_size == 1000
     assert (made.proxy, made.bind_address) == ("http://proxy:3128", "127.0.0.1")
     assert made.tcp_nodelay is False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flask_mqtt import Client, Mqtt
-from flask_mqtt.config import _CHECKS, read
+from flask_mqtt.config import KEYS, read
 from flask_mqtt.config.suggestions import meant
 from support.apps import make_app
 
@@ -108,12 +108,12 @@ def test_a_key_that_merely_shares_the_prefix_is_silent(
     assert warnings(caplog, {f"MQTT_{name}": "x"}, "MQTT") == []
 
 
-@pytest.mark.parametrize("name", sorted(_CHECKS))
+@pytest.mark.parametrize("name", sorted(KEYS))
 def test_every_key_is_found_from_a_swap_and_a_missing_letter(name: str) -> None:
     middle = len(name) // 2
     swapped = name[: middle - 1] + name[middle] + name[middle - 1] + name[middle + 1 :]
     for wrong in (swapped, name[:middle] + name[middle + 1 :]):
-        assert wrong in _CHECKS or meant(wrong, _CHECKS) == name
+        assert wrong in KEYS or meant(wrong, KEYS) == name
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pathlib
 import re
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -61,8 +63,13 @@ def attribute(key: str) -> str:
 
 def test_the_page_has_every_key_and_no_other() -> None:
     assert sorted(key.name for key in KEYS) == sorted(
-        f"MQTT_{name.upper()}" for name in config._CHECKS
+        f"MQTT_{name.upper()}" for name in config.KEYS
     )
+
+
+def test_the_page_follows_from_the_table_of_keys() -> None:
+    command = [sys.executable, "scripts/keys.py", "--check"]
+    subprocess.run(command, cwd=PAGE.parent.parent, timeout=60, check=True)
 
 
 def test_the_overview_links_to_every_key() -> None:

@@ -11,10 +11,10 @@ from os import PathLike
 from typing import Any
 
 from ._core import check_tls
-from .config import Config
-from .config.options import Pem
+from .config import Config, brokers
 from .config.proxies import PROXY_ARGUMENTS, proxy_url
 from .config.tls import tell_of_certificate
+from .config.tls_checks import Pem
 from .constants import MQTT_CLEAN_START_FIRST_ONLY, MQTTv5
 
 logger = logging.getLogger("flask_mqtt")
@@ -260,7 +260,7 @@ class ClientSettings:
             values["clean_session"] = clean_start
         self._change_settings(**values)
         if self._connection_settings.prefix is None:
-            for line in self._connection_settings.overridden():
+            for line in brokers.overridden(self._connection_settings):
                 logger.warning("%s", line)
         self._connection_settings = replace(
             self._connection_settings, clean_start_once=next(_numbers) if once else 0

@@ -20,17 +20,6 @@ if TYPE_CHECKING:
 
     from .config import Config
 
-#: The settings that calls of Flask-MQTT tell a client.
-_CALLED = {
-    "client_id", "clean_session", "transport", "protocol_version", "username", "password",
-    "broker_url", "broker_port", "keepalive", "bind_address", "connect_properties",
-    "last_will_topic", "last_will_message", "last_will_qos", "last_will_retain",
-    "last_will_properties", "tls_enabled", "tls_ca_certs", "tls_certfile", "tls_keyfile",
-    "tls_keyfile_password", "tls_cert_reqs", "tls_version", "tls_ciphers", "tls_insecure",
-    "tls_alpn", "tls_context",
-}  # fmt: skip
-
-
 #: As it is before a test puts something else there.
 _OURS = Client.subscribe
 
@@ -113,7 +102,7 @@ def set_up(client: Client, values: Config, settings: Config) -> None:
         )
         if settings.tls_insecure:
             client.tls_insecure_set(settings.tls_insecure)
-    further = values.further(_CALLED)
+    further = values.further()
     # What stands in for a client may lack it.
     if further and hasattr(client, "configure"):
         client.configure(**further)

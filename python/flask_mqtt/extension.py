@@ -13,7 +13,7 @@ from werkzeug.local import LocalProxy
 from . import config, driving
 from ._core import Client as CoreClient
 from .client import Client
-from .config.options import Pem
+from .config.tls_checks import Pem
 from .constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
 from .enums import MQTTErrorCode
 from .handlers import check_decorated, with_parentheses
@@ -48,9 +48,9 @@ class Mqtt:
     same names; no others are taken from a subclass.
     """
 
-    # What an application finds here, and may assign before `init_app` or `_connect`. Two
-    # underscores keep everything else apart from what a subclass has, and `rs` from what one has
-    # that is called Mqtt too.
+    # What an application finds here, and may assign before `init_app` or `_connect`: for type
+    # checkers, as the keys are declared. Two underscores keep everything else apart from what a
+    # subclass has, and `rs` from what one has that is called Mqtt too.
     client_id: str
     clean_session: bool
     username: str | None
@@ -148,7 +148,7 @@ class Mqtt:
         read = config.read(app.config, self.config_prefix)
         assigned = {
             name: getattr(self, name)
-            for name in MIRRORS
+            for name in config.ATTRIBUTES
             if name not in read.given and getattr(self, name) != getattr(self.__rs_read, name)
         }
         values = read.updated(assigned)
@@ -193,7 +193,7 @@ class Mqtt:
 
     def __rs_apply(self, values: config.Config) -> None:
         self.__rs_values = values
-        for name in MIRRORS:
+        for name in config.ATTRIBUTES:
             setattr(self, name, getattr(values, name))
 
     def __rs_hook(self) -> None:
@@ -223,7 +223,7 @@ class Mqtt:
 
     def _connect(self) -> None:
         # An application may have assigned other values since they were read.
-        values = self.__rs_values.updated({name: getattr(self, name) for name in MIRRORS})
+        values = self.__rs_values.updated({name: getattr(self, name) for name in config.ATTRIBUTES})
         # It may also have set some on the client, as with tls_set.
         settings = driving.adopt(self.client, values, again=True)
         self.__rs_subscribed.look_through()
@@ -579,10 +579,6 @@ class Mqtt:
         return decorator
 
 
-#: The names of those attributes.
-MIRRORS = tuple(Mqtt.__annotations__)
-
-
 class _FurtherValue:
     """A value of the configuration that Flask-MQTT has no attribute for.
 
@@ -610,7 +606,7 @@ class _FurtherValue:
         return getattr(values, self._name)
 
 
-for _name in config.NAMES.difference(MIRRORS):
+for _name in config.NAMES.difference(config.ATTRIBUTES):
     setattr(Mqtt, _name, _FurtherValue(_name))
 
 

@@ -78,21 +78,11 @@ def _sample() -> ConnectOptions:
     text, pem = "text", b"pem"
     return ConnectOptions(
         brokers=[
-            Endpoint(username=text, password=text),
-            Endpoint(username=text, password=pem),
+            Endpoint("tcp", False, text, 1, text, username=text, password=password)
+            for password in (text, pem)
         ],
-        protocol=5,
-        client_id=text,
-        clean_session=True,
         clean_start_once=0,
-        keep_alive=60,
-        connect_timeout=1.0,
-        handshake_timeout=1.0,
-        reconnect_delay_min=1.0,
-        reconnect_delay_max=1.0,
-        reconnect_on_failure=True,
         will=Will(text, pem, 0, False, Properties()),
-        properties=Properties(),
         tls=TlsOptions(
             ca_certs=text,
             certfile=pem,
@@ -104,19 +94,12 @@ def _sample() -> ConnectOptions:
             alpn=[text],
         ),
         websocket_headers=[(text, text)],
-        proxy=text,
-        bind_address=text,
-        tcp_nodelay=True,
         key_prefix=text,
-        max_packet_size=1,
-        max_inflight=1,
-        max_queued=1,
-        max_outgoing_bytes=1,
-        max_incoming_messages=1,
-        max_incoming_bytes=1,
-        incoming_overflow=text,
+        protocol_version=5,
+        connect_properties=Properties(),
+        proxy="http://proxy",
+        bind_address="127.0.0.1",
         persistence=text,
-        persistence_fsync=text,
     )
 
 

@@ -76,17 +76,21 @@ struct Will<'py> {
 #[derive(FromPyObject)]
 pub struct ConnectOptions<'py> {
     brokers: Vec<Endpoint>,
+    #[pyo3(attribute("protocol_version"))]
     protocol: i64,
     client_id: String,
     clean_session: bool,
     clean_start_once: u32,
+    #[pyo3(attribute("keepalive"))]
     keep_alive: u16,
+    #[pyo3(attribute("connection_timeout"))]
     connect_timeout: f64,
     handshake_timeout: f64,
     reconnect_delay_min: f64,
     reconnect_delay_max: f64,
     reconnect_on_failure: bool,
     will: Option<Will<'py>>,
+    #[pyo3(attribute("connect_properties"))]
     properties: Option<Bound<'py, PyAny>>,
     tls: TlsOptions,
     websocket_headers: Vec<(String, String)>,

@@ -1,5 +1,7 @@
 """The ``MQTT_*`` keys: read once from ``app.config``, checked, and turned into options."""
 
-from .values import _CHECKS, MAX_PACKET_SIZE, NAMES, SET_ONCE, Config, read
+from .keys import ATTRIBUTES, KEYS, MAX_PACKET_SIZE, NAMES
+from .reading import read
+from .values import SET_ONCE, Config
 
-__all__ = ["MAX_PACKET_SIZE", "NAMES", "SET_ONCE", "_CHECKS", "Config", "read"]
+__all__ = ["ATTRIBUTES", "KEYS", "MAX_PACKET_SIZE", "NAMES", "SET_ONCE", "Config", "read"]

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from .._core import parse_broker_url
 from . import checks
-from .base import Settings
-from .checks import show, wrong_type, wrong_value
+from .base import called
+from .keys import BrokerKeys
 from .options import Endpoint
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from .shown import show, shown, wrong_value
 
 _USUAL_PORT = {
     ("tcp", False): 1883, ("tcp", True): 8883, ("websockets", False): 80, ("websockets", True): 443,
@@ -35,147 +32,156 @@ _SECRETS = ("username", "password")
 _LONGEST_SOCKET = 103
 
 
-@dataclass
-class BrokerSettings(Settings):
-    """The values of the keys that say where the brokers are."""
+def endpoints(values: BrokerKeys) -> list[Endpoint]:
+    """Return the brokers, in the order in which they are tried.
 
-    #: As in the configuration: a host, a path, a URL, or a list of these.
-    broker_url: str | list[str] = field(default="localhost", repr=False)
-    broker_port: int = 1883
-    username: str | None = field(default=None, repr=False)  # often a token
-    password: str | bytes | None = field(default=None, repr=False)
-    transport: str = "tcp"
-    tls_enabled: bool = False
-    ws_path: str = field(default="/mqtt", repr=False)
+    Raises:
+        ValueError: One is malformed, or contradicts another key.
+    """
+    return [
+        _from_url(values, item) if item.url else _from_host(values, item) for item in _items(values)
+    ]
 
-    def endpoints(self) -> list[Endpoint]:
-        """Return the brokers, in the order in which they are tried.
 
-        Raises:
-            ValueError: One is malformed, or contradicts another key.
-        """
-        return [self._from_url(item) if item.url else self._from_host(item) for item in self._items]
-
-    def overridden(self) -> list[str]:
-        """Return a line for each key that stands in place of another value in a URL."""
-        lines = []
-        for name, (one, several) in _PARTS.items():
-            mine = getattr(self, name)
-            theirs = [item.url.part(name) for item in self._items if item.url]
-            others = list(dict.fromkeys(part for part in theirs if part not in (None, mine)))
-            if not (self.is_set(name) and mine not in (None, "") and others):
-                continue
-            key, what = self.key(name), one if len(others) == 1 else several
-            if name in _SECRETS:
-                lines.append(f"{key} overrides {what} in {self.key('broker_url')}")
-                continue
-            theirs_shown = " and ".join(checks.shown(key, other) for other in others)
-            lines.append(
-                f"{key} ({checks.shown(key, mine)}) overrides {what} {theirs_shown} "
-                f"in {self.key('broker_url')}"
-            )
-        return lines
-
-    @property
-    def _items(self) -> list[_Item]:
-        listed = self.broker_url
-        texts = listed if isinstance(listed, list) else listed.split(",")
-        return [_Item(text.strip(), self._parse(text.strip())) for text in texts]
-
-    def _parse(self, text: str) -> _Url | None:
-        if "://" not in text:
-            return None
-        try:
-            url = _Url(*parse_broker_url(text))
-            return url._replace(password=checks.password("password", url.password))
-        except ValueError as error:
-            raise ValueError(f"{self.key('broker_url')}: {error}") from None
-
-    def _from_url(self, item: _Item) -> Endpoint:
-        url = cast("_Url", item.url)
-        if self.is_set("transport") and self.transport != url.transport:
-            raise self._contradiction("transport", item.text)
-        if self.is_set("tls_enabled") and self.tls_enabled != url.tls:
-            raise self._contradiction("tls_enabled", item.text)
-        if url.transport == "unix":
-            return self._unix(url.host)
-        usual = _USUAL_PORT[url.transport, url.tls]
-        return Endpoint(
-            transport=url.transport,
-            tls=url.tls,
-            host=url.host,
-            port=self.broker_port if self.is_set("broker_port") else url.port or usual,
-            path=self.ws_path if self.is_set("ws_path") else url.path or self.ws_path,
-            username=self.username or url.username or self.username,
-            password=self.password or url.password or self.password,
+def overridden(values: BrokerKeys) -> list[str]:
+    """Return a line for each key that stands in place of another value in a URL."""
+    lines = []
+    for name, (one, several) in _PARTS.items():
+        mine = getattr(values, name)
+        theirs = [item.url.part(name) for item in _items(values) if item.url]
+        others = list(dict.fromkeys(part for part in theirs if part not in (None, mine)))
+        if not (values.is_set(name) and mine not in (None, "") and others):
+            continue
+        key, what = values.key(name), one if len(others) == 1 else several
+        if name in _SECRETS:
+            lines.append(f"{key} overrides {what} in {values.key('broker_url')}")
+            continue
+        theirs_shown = " and ".join(shown(key, other) for other in others)
+        lines.append(
+            f"{key} ({shown(key, mine)}) overrides {what} {theirs_shown} "
+            f"in {values.key('broker_url')}"
         )
+    return lines
 
-    def _from_host(self, item: _Item) -> Endpoint:
-        if self.transport == "unix":
-            if self.tls_enabled:
-                raise ValueError(
-                    f"{self._shown('transport')} and {self._shown('tls_enabled')} contradict each "
-                    "other: there is no TLS on a unix socket"
-                )
-            return self._unix(self._socket(item.text))
-        return Endpoint(
-            transport=cast("Literal['tcp', 'websockets']", self.transport),
-            tls=self.tls_enabled,
-            host=self._host(item.text),
-            port=self.broker_port,
-            path=self.ws_path,
-            username=self.username,
-            password=self.password,
+
+def _items(values: BrokerKeys) -> list[_Item]:
+    listed = values.broker_url
+    texts = listed if isinstance(listed, list) else listed.split(",")
+    return [_Item(text.strip(), _parse(values, text.strip())) for text in texts]
+
+
+def _parse(values: BrokerKeys, text: str) -> _Url | None:
+    if "://" not in text:
+        return None
+    try:
+        url = _Url(*parse_broker_url(text))
+        return url._replace(
+            password=checks.password(called(BrokerKeys, "password", None), url.password)
         )
+    except ValueError as error:
+        raise ValueError(f"{values.key('broker_url')}: {error}") from None
 
-    def _unix(self, path: str) -> Endpoint:
-        if len(path.encode()) > _LONGEST_SOCKET:
-            raise self._refused(path, f"the path of a socket has at most {_LONGEST_SOCKET} bytes")
-        return Endpoint("unix", False, path, 0, self.ws_path, self.username, self.password)
 
-    def _host(self, text: str) -> str:
-        if not text:
-            raise self._refused(text, "it must be the host name or address of the broker, or a URL")
-        name = text[1:-1] if re.fullmatch(r"\[.*:.*\]", text) else text
-        brackets = "" if ":" in name else "[]"
-        if any(not sign.isprintable() or sign in f" @?#\\{brackets}" for sign in name):
-            raise self._refused(
-                text,
-                "it must be a host name or address; a user and a password need a URL, as in "
-                "mqtt://user:password@host, with a comma as %2C",
+def _from_url(values: BrokerKeys, item: _Item) -> Endpoint:
+    url = cast("_Url", item.url)
+    if values.is_set("transport") and values.transport != url.transport:
+        raise _contradiction(values, "transport", item.text)
+    if values.is_set("tls_enabled") and values.tls_enabled != url.tls:
+        raise _contradiction(values, "tls_enabled", item.text)
+    if url.transport == "unix":
+        return _unix(values, url.host)
+    usual = _USUAL_PORT[url.transport, url.tls]
+    return Endpoint(
+        transport=url.transport,
+        tls=url.tls,
+        host=url.host,
+        port=values.broker_port if values.is_set("broker_port") else url.port or usual,
+        path=values.ws_path if values.is_set("ws_path") else url.path or values.ws_path,
+        username=values.username or url.username or values.username,
+        password=values.password or url.password or values.password,
+    )
+
+
+def _from_host(values: BrokerKeys, item: _Item) -> Endpoint:
+    if values.transport == "unix":
+        if values.tls_enabled:
+            raise ValueError(
+                f"{_shown(values, 'transport')} and {_shown(values, 'tls_enabled')} contradict "
+                "each other: there is no TLS on a unix socket"
             )
-        if "/" in name:
-            raise self._refused(
-                text,
-                "a host has no / in it; for the path of a socket set "
-                f"{self.key('transport')} to 'unix'",
-            )
-        if ":" in name and not _is_ipv6(name):
-            raise self._refused(
-                text,
-                f"the host must not include a port; set {self.key('broker_port')}, or write a URL, "
-                "as in mqtt://host:1883",
-            )
-        return name
+        return _unix(values, _socket(values, item.text))
+    return Endpoint(
+        transport=cast("Literal['tcp', 'websockets']", values.transport),
+        tls=values.tls_enabled,
+        host=_host(values, item.text),
+        port=values.broker_port,
+        path=values.ws_path,
+        username=values.username,
+        password=values.password,
+    )
 
-    def _socket(self, text: str) -> str:
-        # A name alone is one in the working directory, but nobody means the default.
-        if "/" in text or (text and (self.prefix is None or self.is_set("broker_url"))):
-            return text
-        needed = f"with {self.key('transport')} = 'unix' it must be the path of the socket"
-        raise self._refused(text, f"{needed}, as in /run/broker.sock")
 
-    def _refused(self, text: str, reason: str) -> ValueError:
-        return wrong_value(self.key("broker_url"), text, reason)
+def _unix(values: BrokerKeys, path: str) -> Endpoint:
+    if len(path.encode()) > _LONGEST_SOCKET:
+        raise _refused(values, path, f"the path of a socket has at most {_LONGEST_SOCKET} bytes")
+    return Endpoint("unix", False, path, 0, values.ws_path, values.username, values.password)
 
-    def _contradiction(self, name: str, url: str) -> ValueError:
-        return ValueError(
-            f"{self._shown(name)} and {show(self.key('broker_url'), url)} contradict each other: "
-            f"leave out {self.key(name)}, or write another scheme"
+
+def _host(values: BrokerKeys, text: str) -> str:
+    if not text:
+        raise _refused(values, text, "it must be the host name or address of the broker, or a URL")
+    name = text[1:-1] if re.fullmatch(r"\[.*:.*\]", text) else text
+    brackets = "" if ":" in name else "[]"
+    if any(not sign.isprintable() or sign in f" @?#\\{brackets}" for sign in name):
+        raise _refused(
+            values,
+            text,
+            "it must be a host name or address; a user and a password need a URL, as in "
+            "mqtt://user:password@host, with a comma as %2C",
         )
+    if "/" in name:
+        raise _refused(
+            values,
+            text,
+            "a host has no / in it; for the path of a socket set "
+            f"{values.key('transport')} to 'unix'",
+        )
+    if ":" in name and not _is_ipv6(name):
+        raise _refused(
+            values,
+            text,
+            f"the host must not include a port; set {values.key('broker_port')}, or write a URL, "
+            "as in mqtt://host:1883",
+        )
+    return name
 
-    def _shown(self, name: str) -> str:
-        return show(self.key(name), getattr(self, name))
+
+def _socket(values: BrokerKeys, text: str) -> str:
+    # A name alone is one in the working directory, but nobody means the default.
+    if "/" in text or (text and (values.prefix is None or values.is_set("broker_url"))):
+        return text
+    needed = f"with {values.key('transport')} = 'unix' it must be the path of the socket"
+    raise _refused(values, text, f"{needed}, as in /run/broker.sock")
+
+
+def _refused(values: BrokerKeys, text: str, reason: str) -> ValueError:
+    return wrong_value(values.key("broker_url"), text, reason)
+
+
+def _contradiction(values: BrokerKeys, name: str, url: str) -> ValueError:
+    return ValueError(
+        f"{_shown(values, name)} and {show(values.key('broker_url'), url)} contradict each other: "
+        f"leave out {values.key(name)}, or write another scheme"
+    )
+
+
+def _shown(values: BrokerKeys, name: str) -> str:
+    return show(values.key(name), getattr(values, name))
+
+
+def any_tls(endpoints: list[Endpoint]) -> bool:
+    """Return whether TLS goes to one of the brokers."""
+    return any(endpoint.tls for endpoint in endpoints)
 
 
 class _Url(NamedTuple):
@@ -223,36 +229,3 @@ def usual_headers(broker: Endpoint) -> dict[str, str]:
         "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Protocol": "mqtt",
     }
-
-
-def _is_list(value: object) -> bool:
-    # An IPv6 address in brackets is none.
-    return isinstance(value, str) and re.match(r"\s*\[\s*(\"|\])", value) is not None
-
-
-def broker_url(key: str, value: object) -> str | list[str]:
-    """Check the type of `MQTT_BROKER_URL`; what it says is looked at with the other keys."""
-    value = checks.from_json(key, value) if _is_list(value) else value
-    if isinstance(value, str):
-        return checks.text(key, value).strip()
-    if not isinstance(value, (list, tuple)):
-        raise wrong_type(key, value, "a string or a list of strings")
-    if not value:
-        raise wrong_value(key, value, "the list must name at least one broker")
-    for item in value:
-        if not isinstance(item, str):
-            kind = type(item).__name__
-            raise TypeError(f"{key} is a list with a {kind} in it: it must be a list of strings")
-    return [checks.text(key, item).strip() for item in value]
-
-
-#: The check of each key.
-CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "broker_url": broker_url,
-    "broker_port": checks.integer(1, 65_535),
-    "username": checks.text_or_none,
-    "password": checks.password,
-    "transport": checks.choice("tcp", "websockets", "unix"),
-    "tls_enabled": checks.boolean,
-    "ws_path": checks.websocket_path,
-}

@@ -9,79 +9,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from .._core import Properties, validate_proxy, validate_topic
+from ..constants import MQTTv5, MQTTv31
+from .shown import wrong_type, wrong_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_HIDDEN = "<hidden>"
-
-#: What stands for the secret part of a URL.
-_ELLIPSIS = "…"
-
-#: A name, an IPv4 address or an IPv6 address, with or without a port.
-_HOST_AND_PORT = re.compile(r"[^:]*(:\d*)?|\[?[0-9A-Fa-f:.]*(%\w*)?\]?(:\d*)?")
-
-
-def show(key: str, value: object) -> str:
-    """Return ``KEY = value`` for a message, without anything secret."""
-    return f"{key} = {shown(key, value)}"
-
-
-def shown(key: str, value: object) -> str:
-    """Return the value of a key for a message, without anything secret."""
-    name = key.upper()
-    if name.endswith(("PASSWORD", "WS_HEADERS", "PROPERTIES")):
-        return _HIDDEN
-    if name.endswith(("BROKER_URL", "PROXY")):
-        return _without_userinfo(value)
-    if name.endswith(("TLS_CA_CERTS", "TLS_CERTFILE", "TLS_KEYFILE")):
-        return repr(value) if _is_path(value) else _HIDDEN
-    if name.endswith("WS_PATH"):
-        return _without_query(value)
-    return repr(value)
-
-
-def _is_path(value: object) -> bool:
-    if isinstance(value, str):
-        return "\n" not in value and "-----" not in value
-    return value is None or isinstance(value, (int, os.PathLike))
-
-
-def _without_query(value: object) -> str:
-    """Hide what may be a signature."""
-    if isinstance(value, str):
-        return repr(value.partition("?")[0])
-    shown = repr(value)
-    return _HIDDEN if "?" in shown else shown
-
-
-def _without_userinfo(value: object) -> str:
-    """Hide what may be a user, a password or a token, also where the value is no URL at all."""
-    if not isinstance(value, str):
-        shown = repr(value)
-        return _HIDDEN if "@" in shown or "://" in shown else shown
-    scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", value)
-    start = scheme[0] if scheme else ""
-    rest = value[len(start) :]
-    if "@" in rest:
-        start += f"{_ELLIPSIS}@"
-        rest = rest.rpartition("@")[2]
-    rest = re.sub(r"[?#].*", _ELLIPSIS, rest, flags=re.DOTALL)
-    authority, slash, path = rest.partition("/")
-    if not _HOST_AND_PORT.fullmatch(authority):
-        # Without an @, what stands in the place of a port may be a password.
-        authority = authority.partition(":")[0] + ":" + _ELLIPSIS
-    return repr(start + authority + slash + path)
-
-
-def wrong_type(key: str, value: object, wanted: str) -> TypeError:
-    """Return the exception for a value of a wrong type."""
-    return TypeError(f"{show(key, value)} is of type {type(value).__name__}: it must be {wanted}")
-
-
-def wrong_value(key: str, value: object, reason: str) -> ValueError:
-    """Return the exception for a value that is not allowed."""
-    return ValueError(f"{show(key, value)}: {reason}")
 
 
 def text(key: str, value: object) -> str:
@@ -397,3 +329,38 @@ def properties(packet_type: int) -> Callable[[str, object], Any]:
         return value
 
     return check
+
+
+def _is_list(value: object) -> bool:
+    # An IPv6 address in brackets is none.
+    return isinstance(value, str) and re.match(r"\s*\[\s*(\"|\])", value) is not None
+
+
+def broker_url(key: str, value: object) -> str | list[str]:
+    """Check the type of `MQTT_BROKER_URL`; what it says is looked at with the other keys."""
+    value = from_json(key, value) if _is_list(value) else value
+    if isinstance(value, str):
+        return text(key, value).strip()
+    if not isinstance(value, (list, tuple)):
+        raise wrong_type(key, value, "a string or a list of strings")
+    if not value:
+        raise wrong_value(key, value, "the list must name at least one broker")
+    for item in value:
+        if not isinstance(item, str):
+            kind = type(item).__name__
+            raise TypeError(f"{key} is a list with a {kind} in it: it must be a list of strings")
+    return [text(key, item).strip() for item in value]
+
+
+_PROTOCOLS = {
+    "mqttv31": 3, "mqttv311": 4, "mqttv5": 5, "3.1": 3, "3.1.1": 4, "5.0": 5,
+}  # fmt: skip
+
+_protocol_number = number(range(MQTTv31, MQTTv5 + 1), "3 (MQTTv31), 4 (MQTTv311) or 5 (MQTTv5)")
+
+
+def protocol_version(key: str, value: object) -> int:
+    """Check a version of MQTT, which may be its name or that of its constant."""
+    if isinstance(value, (str, float)):
+        value = _PROTOCOLS.get(str(value).strip().lower(), value)
+    return _protocol_number(key, value)

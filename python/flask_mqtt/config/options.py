@@ -5,27 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from .keys import CoreKeys
+from .tls_checks import Pem
+
 if TYPE_CHECKING:
     from .._core import Properties
-
-#: A `str` is a path; `bytes` are the PEM text itself.
-Pem = str | bytes
 
 
 @dataclass
 class Endpoint:
     """One broker."""
 
-    transport: Literal["tcp", "websockets", "unix"] = "tcp"
-    tls: bool = False
+    transport: Literal["tcp", "websockets", "unix"]
+    tls: bool
     #: Host name or address; the path of the socket for "unix".
-    host: str = "localhost"
+    host: str
     #: TCP port; 0 for "unix".
-    port: int = 1883
+    port: int
     #: Path of the websocket, with its query.
-    path: str = field(default="/mqtt", repr=False)
-    username: str | None = field(default=None, repr=False)
-    password: str | bytes | None = field(default=None, repr=False)
+    path: str = field(repr=False)
+    username: str | None = field(repr=False)
+    password: str | bytes | None = field(repr=False)
 
 
 @dataclass
@@ -58,49 +58,18 @@ class Will:
     properties: Properties | None = field(default=None, repr=False)
 
 
-@dataclass
-class ConnectOptions:
-    """Everything about a connection that the application chooses."""
+@dataclass(kw_only=True)
+class ConnectOptions(CoreKeys):
+    """Everything about a connection that the application chooses.
+
+    Those keys that the core takes as they are, and what several keys make together.
+    """
 
     brokers: list[Endpoint]
-    protocol: int
-    client_id: str
-    clean_session: bool
     #: For MQTT 5: above 0, a clean start is for the first connection with this number.
     clean_start_once: int
-    #: Seconds.
-    keep_alive: int
-    #: Seconds.
-    connect_timeout: float
-    #: Seconds.
-    handshake_timeout: float
-    #: Seconds.
-    reconnect_delay_min: float
-    #: Seconds.
-    reconnect_delay_max: float
-    reconnect_on_failure: bool
     will: Will | None
-    properties: Properties | None = field(repr=False)
     tls: TlsOptions
     websocket_headers: list[tuple[str, str]] = field(repr=False)
-    #: ``socks5://user:password@host:port`` or ``http://...``.
-    proxy: str | None = field(repr=False)
-    bind_address: str | None
-    tcp_nodelay: bool
     #: What the configuration keys begin with, for messages.
     key_prefix: str | None
-    #: Bytes.
-    max_packet_size: int
-    #: QoS 1 and 2 messages that may be on their way, and wait beyond those; 0 for no limit.
-    max_inflight: int
-    max_queued: int
-    #: Bytes that may wait for the broker.
-    max_outgoing_bytes: int
-    #: Received messages, and their bytes, that may wait for their handlers.
-    max_incoming_messages: int
-    max_incoming_bytes: int
-    #: What happens to messages beyond that.
-    incoming_overflow: str
-    #: The file that keeps messages beyond the end of the process.
-    persistence: str | None
-    persistence_fsync: str
