@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.mosquitto import Mosquitto
+    from support.scripted import ScriptedBroker
 
 EVENTLET = """
 import eventlet
@@ -25,7 +26,7 @@ monkey.patch_all()
 from gevent import sleep, spawn
 """
 
-PROGRAM = """
+BEGINNING = """
 import sys
 from flask import Flask
 from flask_mqtt import Mqtt
@@ -36,6 +37,9 @@ app.config["MQTT_BROKER_PORT"] = int(sys.argv[1])
 app.config["MQTT_PERSISTENCE"] = sys.argv[2]
 app.config["MQTT_PERSISTENCE_FSYNC"] = "always"
 mqtt = Mqtt(app)
+"""
+
+PROGRAM = f"""{BEGINNING}
 finished = []
 turns = 0
 
@@ -67,3 +71,44 @@ def test_other_green_threads_run_while_a_message_is_stored(
     )
     # More often than messages were published: the loop ran while they waited.
     assert int(result.stdout) > 200
+
+
+WITHOUT_DESCRIPTORS = f"""{BEGINNING}
+import resource, time
+while not mqtt.connected:
+    sleep(0.01)
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+turns = 0
+
+def turn():
+    global turns
+    while True:
+        turns += 1
+        sleep(0)
+
+spawn(turn)
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+try:
+    infos = [mqtt.publish("green/t", str(number), qos=1) for number in range(20)]
+    for info in infos:
+        info.wait_for_publish(5)
+    told = [info.rc for info in infos], all(info.is_published() for info in infos)
+    mqtt.close()
+finally:
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+print(set(map(int, told[0])), told[1], turns > 20)
+"""
+
+
+@pytest.mark.parametrize("hub", [EVENTLET, GEVENT], ids=["eventlet", "gevent"])
+def test_waiting_needs_no_descriptor_for_what_is_accepted(
+    scripted: ScriptedBroker, tmp_path: Path, hub: str
+) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", hub + WITHOUT_DESCRIPTORS, str(scripted.port)]
+    file = str(tmp_path / "messages.db")
+    result = subprocess.run(
+        [*command, file], check=False, capture_output=True, text=True, timeout=30
+    )
+    assert result.stdout == "{0} True True\n", result.stderr
+    expected = [str(number).encode() for number in range(20)]
+    assert [packet.payload for packet in scripted.of("PUBLISH")] == expected

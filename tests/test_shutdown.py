@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
 import socket
+import sqlite3
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -19,6 +21,8 @@ from support.scripted import ScriptedBroker, unanswered_port
 from support.wait import wait_until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support.mosquitto import Mosquitto
 
 #: Under one second is what it takes; a machine with other work gets some slack.
@@ -203,6 +207,81 @@ def test_ctrl_c_in_a_publish_that_waits_ends_it(scripted: ScriptedBroker) -> Non
         print(f"exit took {took:.3f} s")
         assert took < PROMPT
         assert "KeyboardInterrupt" in script.errors
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_what_is_published_after_the_end_began_is_refused(
+    scripted: ScriptedBroker, tmp_path: Path, kept: bool
+) -> None:
+    code = """
+        import atexit
+        if sys.argv[2]:
+            app.config["MQTT_PERSISTENCE"] = sys.argv[2]
+        # What is registered first is called last.
+        import flask_mqtt.ends
+        atexit.unregister(flask_mqtt.ends._close_clients)
+
+        @atexit.register
+        def too_late():
+            for publish in (mqtt.publish, mqtt.client.publish):
+                say([tuple(map(int, publish("t", "late", qos))) for qos in (1, 2)])
+
+        atexit.register(flask_mqtt.ends._close_clients)
+        mqtt = Mqtt(app)
+        until(lambda: mqtt.connected)
+        assert mqtt.publish("t", "early", 1)[0] == 0
+    """
+    file = tmp_path / "messages.db"
+    with running(code, scripted.port, file if kept else "") as script:
+        for _ in range(2):
+            script.expect("[(14, 0), (14, 0)]")
+        assert script.finish() == 0, script.errors
+        assert script.errors.count("MQTT_ERR_ERRNO") == 1
+    assert [packet.payload for packet in scripted.of("PUBLISH")] == [b"early"]
+
+
+def test_what_threads_publish_at_the_end_of_a_process_is_kept_or_refused(tmp_path: Path) -> None:
+    file, told = tmp_path / "messages.db", tmp_path / "told"
+    code = """
+        import atexit, logging
+        import flask_mqtt.ends
+        logging.getLogger("flask_mqtt").setLevel(logging.CRITICAL)
+        app.config["MQTT_PERSISTENCE"] = sys.argv[2]
+        written = os.open(sys.argv[3], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        refused = threading.Event()
+
+        def publish(name):
+            for number in range(100_000):
+                text = f"{name}-{number}"
+                rc = mqtt.publish("t", text, 1)[0]
+                if rc == 14:
+                    refused.set()
+                    return
+                os.write(written, f"{text}\\n".encode())
+                # Time for which nobody waits for the file.
+                time.sleep(0.0001)
+
+        atexit.unregister(flask_mqtt.ends._close_clients)
+        atexit.register(refused.wait, 5)
+        atexit.register(flask_mqtt.ends._close_clients)
+        mqtt = Mqtt(app)
+        until(lambda: mqtt.connected)
+        for name in "abcd":
+            threading.Thread(target=publish, args=name, daemon=True).start()
+        until(lambda: os.fstat(written).st_size > 2000)
+        say("end")
+    """
+    with ScriptedBroker() as broker:
+        with running(code, broker.port, file, told) as script:
+            script.expect("end")
+            assert script.finish() == 0, script.errors
+        arrived = {packet.payload.decode() for packet in broker.of("PUBLISH")}
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        rows = database.execute("SELECT payload FROM outgoing").fetchall()
+    kept = {payload.decode() for (payload,) in rows}
+    accepted = set(told.read_text().split())
+    assert len(accepted) > 100
+    assert accepted <= arrived | kept
 
 
 SEVERAL = """

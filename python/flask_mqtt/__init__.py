@@ -6,6 +6,7 @@ import ssl
 import warnings
 from importlib import metadata
 
+from . import ends  # noqa: F401 - it ends the clients with the process
 from ._core import MQTTMatcher, Properties, topic_matches_sub
 from .callback_types import (
     CallbackOnConnect,

@@ -20,7 +20,7 @@ from .enums import CallbackAPIVersion, MQTTErrorCode
 from .handling import is_handler
 from .kept_names import KeptNames
 from .messageinfo import MQTTMessageInfo
-from .records import fields
+from .records import fields, write
 from .stats import Stats, collect
 from .subscribeoptions import uses_options, wanted
 from .unsupported import Unsupported
@@ -177,7 +177,7 @@ class Client(KeptNames, Decorators, Unsupported):
             acknowledgement, before it has returned.
             ``MQTT_ERR_PAYLOAD_SIZE``, ``MQTT_ERR_NOT_SUPPORTED``: the broker has said that it takes
             no packet so large, or no such QoS or retained message (MQTT 5). ``MQTT_ERR_ERRNO``: it
-            could not be stored in ``MQTT_PERSISTENCE``, and is not sent.
+            could not be stored in ``MQTT_PERSISTENCE``, or the process ends, and it is not sent.
 
         Raises:
             TypeError: The payload or a property has another type.
@@ -206,9 +206,14 @@ class Client(KeptNames, Decorators, Unsupported):
             if left <= 0 and self._core.withdraw(info.mid, delivery):
                 extra = fields(self._core, "not_stored", mid=info.mid, seconds=timeout)
                 text = "Message %s was not stored within %s s"
-                logger.error(text, info.mid, timeout, extra=extra)
+                write(logger.error, text, info.mid, timeout, extra=extra)
                 return MQTTMessageInfo((MQTT_ERR_ERRNO, 0))
-            wait_until_settled(storing, max(left, 0.0))
+            try:
+                wait_until_settled(storing, max(left, 0.0))
+            except BaseException:
+                # As Ctrl-C. Who hears of no acceptance shall find none.
+                self._core.withdraw(info.mid, delivery)
+                raise
         return info if storing.is_published() else MQTTMessageInfo((MQTT_ERR_ERRNO, 0))
 
     def _publish_when_there_is_room(self, *message: Any) -> MQTTMessageInfo:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
-import time
 from collections.abc import Callable
 from typing import Any, cast
 
 from ._core import Client as CoreClient
-from ._core import Waiter, departing
+from ._core import Waiter
 from .client_attributes import ClientAttributes
 from .config import Config
 from .constants import (
@@ -19,11 +17,11 @@ from .constants import (
     MQTT_LOG_DEBUG,
 )
 from .enums import CallbackAPIVersion, MQTTErrorCode
-from .forks import Heir, living_clients, notice, watch
+from .forks import Heir, notice, watch
 from .inherited import Inherited, Unprepared
 from .reasoncodes import PacketTypes, ReasonCode
-from .records import fields
-from .waiting import process_ends, wait_for
+from .records import fields, write
+from .waiting import wait_for
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -207,11 +205,13 @@ class Connection(ClientAttributes):
         else:
             if was_open:
                 self._log_event(MQTT_LOG_DEBUG, "Sending DISCONNECT")
-            self._wait_for_end(
-                self._core.disconnect(report=False, reason=reason, properties=properties)
-            )
-            if was_open:
-                self._disconnected_event(MQTT_ERR_SUCCESS)
+            waiter = self._core.disconnect(report=False, reason=reason, properties=properties)
+            try:
+                self._wait_for_end(waiter)
+            finally:
+                # It ends also where Ctrl-C ends the wait.
+                if was_open:
+                    self._disconnected_event(MQTT_ERR_SUCCESS)
         return MQTT_ERR_SUCCESS if was_open else MQTT_ERR_NO_CONN
 
     def is_connected(self) -> bool:
@@ -233,17 +233,23 @@ class Connection(ClientAttributes):
         waiter = self._tell_end()
 
         def finish() -> None:
-            self._wait_for_end(waiter)
-            self._close_file()
-            self._gone()
-            if was_open:
-                self._log_change("disconnected", "Disconnected from", rc=0)
+            try:
+                self._finish_end(waiter)
+            finally:
+                self._gone()
+                if was_open:
+                    self._log_change("disconnected", "Disconnected from", rc=0)
 
         return finish
 
     def _end_connection(self) -> None:
-        self._wait_for_end(self._tell_end())
-        self._close_file()
+        self._finish_end(self._tell_end())
+
+    def _finish_end(self, waiter: Waiter | None) -> None:
+        try:
+            self._wait_for_end(waiter)
+        finally:
+            self._close_file()
 
     def _tell_end(self) -> Waiter | None:
         self._connect_with_loop = self._retry_with_loop = False
@@ -252,18 +258,19 @@ class Connection(ClientAttributes):
     def _close_file(self) -> None:
         waiter = self._core.close_file()
         if waiter is not None and not wait_for(waiter, FILE_TIMEOUT):
-            logger.error(
-                "What is to be kept was not written within %s s",
-                FILE_TIMEOUT,
-                extra=fields(self._core, "not_stored", seconds=FILE_TIMEOUT),
-            )
+            extra = fields(self._core, "not_stored", seconds=FILE_TIMEOUT)
+            text = "What is to be kept was not written within %s s"
+            write(logger.error, text, FILE_TIMEOUT, extra=extra)
+
+    def _refuse_new(self) -> None:
+        self._notice_fork()
+        self._core.refuse_new()
 
     def _wait_for_end(self, waiter: Waiter | None) -> None:
         if waiter is not None and not wait_for(waiter, GOODBYE_TIMEOUT):
             extra = fields(self._core, "not_ended", seconds=GOODBYE_TIMEOUT)
-            logger.warning(
-                "The MQTT connection did not end within %s s", GOODBYE_TIMEOUT, extra=extra
-            )
+            text = "The MQTT connection did not end within %s s"
+            write(logger.warning, text, GOODBYE_TIMEOUT, extra=extra)
 
     # -- forks ------------------------------------------------------------------------------------
 
@@ -325,28 +332,3 @@ class Connection(ClientAttributes):
         self._handlers_changed()
         if self._fork_hook is not None:
             self._fork_hook()
-
-
-@atexit.register
-def _close_clients() -> None:
-    """Disconnect from the brokers when the process ends, so that they publish no will."""
-    process_ends()
-    failures: list[Exception] = []
-
-    def attempt(step: Callable[[], Any]) -> list[Any]:
-        try:
-            return [step()]
-        except Exception as error:  # noqa: BLE001 - the other clients are to end all the same
-            failures.append(error)
-            return []
-
-    # All of them end at the same time.
-    ends = [attempt(client._part) for client in living_clients()]  # noqa: SLF001
-    for end in ends:
-        for finish in end:
-            attempt(finish)
-    until = time.monotonic() + GOODBYE_TIMEOUT
-    for waiter in departing():
-        wait_for(waiter, max(0.0, until - time.monotonic()))
-    if failures:
-        raise failures[0]

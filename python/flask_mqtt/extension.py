@@ -19,7 +19,7 @@ from .enums import MQTTErrorCode
 from .handlers import check_decorated, with_parentheses
 from .message import TopicQos
 from .messageinfo import MQTTMessageInfo
-from .records import fields
+from .records import fields, write
 from .refusals import Refusals
 from .stats import Stats
 from .subscribed import Subscribed
@@ -359,9 +359,9 @@ class Mqtt:
             for name, level, *rest in wanted(topic, qos, options):
                 self.__rs_subscribed.record(TopicQos(name, level), rest, properties)
         if result == MQTT_ERR_SUCCESS:
-            logger.debug("Subscribing to %r, mid %s", topic, mid)
+            write(logger.debug, "Subscribing to %r, mid %s", topic, mid)
         elif result == MQTT_ERR_NO_CONN:
-            logger.info("%r is subscribed to with the next connection", topic)
+            write(logger.info, "%r is subscribed to with the next connection", topic)
         else:
             self.__rs_log_refusal("Subscribing to %r failed: %s", topic, result)
         return result, mid
@@ -388,9 +388,10 @@ class Mqtt:
         if result in (MQTT_ERR_SUCCESS, MQTT_ERR_NO_CONN):
             self.topics.pop(topic, None)
         if result == MQTT_ERR_SUCCESS:
-            logger.debug("Unsubscribing from %r, mid %s", topic, mid)
+            write(logger.debug, "Unsubscribing from %r, mid %s", topic, mid)
         elif result == MQTT_ERR_NO_CONN:
-            logger.info("Not connected: %r will not be subscribed on the next connection", topic)
+            text = "Not connected: %r will not be subscribed on the next connection"
+            write(logger.info, text, topic)
         else:
             self.__rs_log_refusal("Unsubscribing from %r failed: %s", topic, result)
         return result, mid
@@ -428,7 +429,8 @@ class Mqtt:
             are kept and sent after the next connect. ``MQTT_ERR_QUEUE_SIZE``: too much waits for
             the broker already. ``MQTT_ERR_PAYLOAD_SIZE``, ``MQTT_ERR_NOT_SUPPORTED``: the broker
             has said that it takes no packet so large, or no such QoS or retained message (MQTT 5).
-            ``MQTT_ERR_ERRNO``: it could not be stored in ``MQTT_PERSISTENCE``, and is not sent.
+            ``MQTT_ERR_ERRNO``: it could not be stored in ``MQTT_PERSISTENCE``, or the process ends,
+            and it is not sent.
 
         Raises:
             TypeError: The payload or a property has another type.
@@ -443,12 +445,12 @@ class Mqtt:
         if type(result) is MQTTMessageInfo:
             self.__rs_refusals.add(self.__rs_core, topic, qos, result[0], result[1])
         elif _is_enabled_for(logging.DEBUG):
-            logger.debug("Publishing to %r, mid %s", topic, result[1])
+            write(logger.debug, "Publishing to %r, mid %s", topic, result[1])
         return result
 
     def __rs_log_refusal(self, text: str, topic: Any, rc: int) -> None:
         extra = fields(self.__rs_core, "call_refused", topic=topic, rc=int(rc))
-        logger.error(text, topic, MQTTErrorCode(rc).name, extra=extra)
+        write(logger.error, text, topic, MQTTErrorCode(rc).name, extra=extra)
 
     def stats(self) -> Stats:
         """Return what was counted since the object was made, and what waits now.

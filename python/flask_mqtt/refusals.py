@@ -66,11 +66,10 @@ class Refusals:
         extra = fields(core, "call_refused", topic=topic, rc=int(rc), count=untold + 1)
         more = f"; {untold} more in the last {since:.0f} s" if untold else ""
         if is_offline:
-            logger.warning(
-                "Not connected: message to %r %s (QoS %s)%s", topic, what, qos, more, extra=extra
-            )
+            text = "Not connected: message to %r %s (QoS %s)%s"
+            write(logger.warning, text, topic, what, qos, more, extra=extra)
         else:
-            logger.error("Publishing to %r: %s%s", topic, what, more, extra=extra)
+            write(logger.error, "Publishing to %r: %s%s", topic, what, more, extra=extra)
 
     def end(self, core: CoreClient | None, when: str) -> None:
         """Tell the log of all that were counted, where not each had a line, and begin anew.

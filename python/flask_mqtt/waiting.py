@@ -7,6 +7,7 @@ import asyncio
 import itertools
 import socket
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from ._core import Delivery, Waiter
 
 _WAKE_BYTES = 4096
+
+#: How long a wait without a descriptor takes between two looks.
+_LOOK_SECONDS = 0.005
 
 
 def wait_for(waiter: Waiter, timeout: float | None = None) -> bool:
@@ -33,12 +37,30 @@ def wait_for(waiter: Waiter, timeout: float | None = None) -> bool:
     """
     if not _are_threads_green():
         return waiter.wait(timeout, _handles_signals())
-    with _socket(waiter.descriptor()) as end:
+    try:
+        descriptor = waiter.descriptor()
+    except OSError:
+        return _look_again_and_again(waiter, timeout)
+    with _socket(descriptor) as end:
         end.settimeout(timeout)
         try:
             end.recv(1)
         except (TimeoutError, BlockingIOError):
             return False
+    return True
+
+
+def _look_again_and_again(waiter: Waiter, timeout: float | None) -> bool:
+    """Wait as a green thread where no descriptors are left.
+
+    What is waited for is under way, and the caller would take an exception for a refusal.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while not waiter.wait(0.0, _handles_signals()):
+        left = _LOOK_SECONDS if deadline is None else deadline - time.monotonic()
+        if left <= 0:
+            return False
+        time.sleep(min(left, _LOOK_SECONDS))
     return True
 
 

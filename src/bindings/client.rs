@@ -251,6 +251,8 @@ impl Client {
         let topic = topic_text(topic)?;
         let properties =
             properties.map(|given| from_python(Some(given), Place::Publish)).transpose()?;
+        // Nothing that may fail comes after the message is accepted.
+        let class = client.infos.get_or_try_init(|| class_of_infos(slf.as_any()))?.bind(slf.py());
         let publish = |payload: &[u8]| {
             client.core.publish(topic, payload, qos, retain, properties).map_err(to_python)
         };
@@ -264,11 +266,16 @@ impl Client {
         if code == ReturnCode::Again {
             return Ok(None);
         }
-        let info = Self::info(slf, code, mid)?;
+        let info = Self::info(class, code, mid)?;
         if let Some(core) = delivery {
             info.setattr(delivery_name(slf.py()), client.told(core))?;
         }
         Ok(Some(info))
+    }
+
+    /// Accepts no more messages of QoS 1 and 2: the process ends.
+    fn refuse_new(&self) {
+        self.core.refuse_new();
     }
 
     /// Counts a message that is given up, because there was no room for it in time.
@@ -396,16 +403,18 @@ impl Client {
         Self { core, number, infos: Once::new() }
     }
 
+    /// An info of the class for messages that were accepted for sending, or of the one for others.
     fn info<'py>(
-        slf: &Bound<'py, Self>,
+        class: &Bound<'py, PyType>,
         code: ReturnCode,
         mid: u16,
     ) -> PyResult<Bound<'py, PyAny>> {
-        if code != ReturnCode::Success {
-            return message_info(slf.py(), code, mid);
+        let py = class.py();
+        if code == ReturnCode::Success {
+            class.call1(((member(py, code)?, mid),))
+        } else {
+            message_info(py, code, mid)
         }
-        let class = slf.get().infos.get_or_try_init(|| class_of_infos(slf.as_any()))?;
-        class.bind(slf.py()).call1(((member(slf.py(), code)?, mid),))
     }
 
     fn told(&self, core: CoreDelivery) -> Option<Delivery> {

@@ -372,6 +372,11 @@ impl Client {
         Ok(())
     }
 
+    /// Accepts no more messages of QoS 1 and 2: see [`Session::refuse_new`].
+    pub fn refuse_new(&self) {
+        self.shared.call(Session::refuse_new);
+    }
+
     /// Publishes a message; see [`Session::publish`].
     pub fn publish(
         &self,

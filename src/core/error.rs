@@ -33,6 +33,8 @@ pub enum ReturnCode {
     AclDenied = 12,
     /// `MQTT_ERR_UNKNOWN`: the broker refused it for another reason.
     Unknown = 13,
+    /// `MQTT_ERR_ERRNO`: it can no longer be sent or stored.
+    Errno = 14,
     /// `MQTT_ERR_QUEUE_SIZE`: nothing more can be queued.
     QueueSize = 15,
     /// `MQTT_ERR_KEEPALIVE`: the broker did not answer a PINGREQ in time.

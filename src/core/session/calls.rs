@@ -17,7 +17,7 @@ impl Session {
     /// Returns the code and packet identifier that `publish` gives the application: `Success`,
     /// `NoConnection` (QoS 0 is dropped then; QoS 1 and 2 are kept for the next connection),
     /// `Again` with identifier 0 when there will be room later, `QueueSize` with identifier 0 when as
-    /// many messages wait as the application allows, or `PayloadSize` or `NotSupported` with
+    /// many messages wait as the application allows, `Errno` after [`Self::refuse_new`], or `PayloadSize` or `NotSupported` with
     /// identifier 0 for what the broker has said that it does not take. With them comes what tells how
     /// the message fares, where it was accepted; for a message of QoS 0 [`Self::delivery`] tells it,
     /// until its identifier is used again.
@@ -50,6 +50,10 @@ impl Session {
         }
         let code = if self.takes_new() { ReturnCode::Success } else { ReturnCode::NoConnection };
         let at_most_once = qos == Qos::AtMostOnce;
+        if !at_most_once && self.outgoing.refuses_new() {
+            self.output.counters.refused += 1;
+            return Ok((ReturnCode::Errno, 0, None));
+        }
         if at_most_once && self.crowded && self.output.reporting {
             return Ok((ReturnCode::Again, 0, None));
         }
@@ -67,6 +71,11 @@ impl Session {
         let delivery = self.outgoing.accept(Publish::from(&publish), &mut self.output.journal);
         self.pump();
         Ok((code, mid, Some(delivery)))
+    }
+
+    /// From now on no message of QoS 1 or 2 is accepted: the process ends, and nobody would send it.
+    pub fn refuse_new(&mut self) {
+        self.outgoing.refuse_new();
     }
 
     /// Counts a message that is given up, because there was no room for it in time.

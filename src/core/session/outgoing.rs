@@ -70,9 +70,21 @@ pub struct Outgoing {
     later: usize,
     /// Whether a message was acknowledged on the present connection.
     acknowledged: bool,
+    /// Whether nothing more is accepted.
+    refusing: bool,
 }
 
 impl Outgoing {
+    /// Nothing more is to be accepted.
+    pub fn refuse_new(&mut self) {
+        self.refusing = true;
+    }
+
+    /// Whether nothing more is accepted.
+    pub fn refuses_new(&self) -> bool {
+        self.refusing
+    }
+
     /// The connection is to end: what is accepted from now on is for the next one.
     pub fn finish(&mut self) {
         self.last = Some(self.accepted);

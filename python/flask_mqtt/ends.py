@@ -1,0 +1,44 @@
+"""The end of the process: all clients end before it."""
+
+from __future__ import annotations
+
+import atexit
+import time
+from typing import TYPE_CHECKING, Any
+
+from ._core import departing
+from .connection import GOODBYE_TIMEOUT
+from .forks import living_clients
+from .waiting import process_ends, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@atexit.register
+def _close_clients() -> None:
+    """Disconnect from the brokers when the process ends, so that they publish no will."""
+    process_ends()
+    failures: list[Exception] = []
+
+    def attempt(step: Callable[[], Any]) -> list[Any]:
+        try:
+            return [step()]
+        except Exception as error:  # noqa: BLE001 - the other clients are to end all the same
+            failures.append(error)
+            return []
+
+    clients = living_clients()
+    # What other threads publish from now on would be in memory only, and never sent.
+    for client in clients:
+        attempt(client._refuse_new)  # noqa: SLF001
+    # All of them end at the same time.
+    ends = [attempt(client._part) for client in clients]  # noqa: SLF001
+    for end in ends:
+        for finish in end:
+            attempt(finish)
+    until = time.monotonic() + GOODBYE_TIMEOUT
+    for waiter in departing():
+        wait_for(waiter, max(0.0, until - time.monotonic()))
+    if failures:
+        raise failures[0]
