@@ -624,8 +624,6 @@ fn work(beginning: Beginning) {
     task.shared.inbox.set_limits(&task.options.limits);
     task.shared.with_session(|session| session.configure(task.options.clone()));
     runtime.block_on(run(task));
-    // A name look-up may still hang; nobody waits for it.
-    runtime.shutdown_background();
 }
 
 #[cfg(test)]

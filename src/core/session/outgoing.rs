@@ -36,6 +36,8 @@ struct Entry {
     progress: Progress,
     /// Whether the file has it.
     kept: bool,
+    /// Whether it was accepted while there was no file: nobody waits to hear that it could not be stored.
+    unkept: bool,
 }
 
 impl Entry {
@@ -125,8 +127,8 @@ impl Outgoing {
         self.accepted += 1;
         self.later += usize::from(self.last.is_some());
         let order = self.accepted;
-        let state = State::Queued;
-        self.entries.insert(mid, Entry { publish, state, order, progress, kept: false });
+        let (state, unkept) = (State::Queued, !journal.is_open());
+        self.entries.insert(mid, Entry { publish, state, order, progress, kept: false, unkept });
         if journal.is_open() {
             self.store(mid, journal);
         } else {
@@ -168,15 +170,20 @@ impl Outgoing {
         (entry.state == State::Storing && entry.order == order).then_some(entry)
     }
 
-    /// Gives up a message that could not be stored. Returns whether it waited for that: one that was sent
-    /// before there was a file goes on without.
+    /// Gives up a message that could not be stored. Returns whether it waited for that: one that was
+    /// accepted before there was a file goes on without.
     pub fn not_stored(&mut self, mid: u16, order: u64, ids: &mut Ids) -> bool {
         match self.entries.get_mut(&mid) {
             Some(entry) if entry.order == order => entry.kept = false,
             _ => return false,
         }
-        if self.waiting(mid, order).is_none() {
-            return false;
+        match self.waiting(mid, order) {
+            None => return false,
+            Some(entry) if entry.unkept => {
+                self.stored(mid, order);
+                return false;
+            }
+            Some(_) => {}
         }
         if let Some(entry) = self.entries.remove(&mid) {
             self.storing -= 1;
@@ -199,14 +206,17 @@ impl Outgoing {
             Some(entry) if entry.progress.is_of(delivery) => entry.order,
             _ => return false,
         };
-        let waits = self.waiting(mid, order).is_some();
-        if waits {
-            self.not_stored(mid, order, ids);
-            if !journal.take_back(order) {
-                journal.note(|| Operation::Removed { order });
-            }
+        let Some(entry) = self.waiting(mid, order) else { return false };
+        if entry.unkept {
+            // It was accepted, and need not wait.
+            self.stored(mid, order);
+            return false;
         }
-        waits
+        self.not_stored(mid, order, ids);
+        if !journal.take_back(order) {
+            journal.note(|| Operation::Removed { order });
+        }
+        true
     }
 
     /// Sends what the window has room for. What the broker has said that it does not take is given up.
@@ -395,7 +405,8 @@ impl Outgoing {
             self.accepted = self.accepted.max(order);
             let state = if released { State::Released } else { State::Sent };
             let progress = Progress::default();
-            self.entries.insert(publish.mid, Entry { publish, state, order, progress, kept: true });
+            let entry = Entry { publish, state, order, progress, kept: true, unkept: false };
+            self.entries.insert(entry.publish.mid, entry);
         }
         let mut lost = 0;
         for mut entry in own {

@@ -104,7 +104,11 @@ impl From<rusqlite::Error> for Refusal {
             }
             Some(ErrorCode::NotADatabase) => Self::new(NO_STORE, None),
             Some(ErrorCode::DatabaseCorrupt) => {
-                Self { reason: format!("it is damaged ({error}): move it away"), errno: None }
+                // It takes a read that fails (EIO) for that, too.
+                let reason = format!(
+                    "it is damaged, or cannot be read ({error}): if it is so again, move it away"
+                );
+                Self { reason, errno: None }
             }
             Some(ErrorCode::DiskFull) => Self::new(&error.to_string(), Some(ENOSPC)),
             _ => Self { reason: error.to_string(), errno: Some(EIO) },

@@ -2,6 +2,7 @@
 //! around it, a websocket inside.
 
 mod proxy;
+mod resolve;
 mod tcp;
 mod tls;
 mod unix;

@@ -5,11 +5,12 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use super::super::error::{Error, said};
 use super::super::options::ConnectOptions;
+use super::resolve::resolve;
 
 /// How long an address is waited for before the next one is tried beside it (RFC 8305, section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -18,7 +19,7 @@ const HEAD_START: Duration = Duration::from_millis(250);
 pub async fn connect(options: &ConnectOptions, host: &str, port: u16) -> Result<TcpStream, Error> {
     let unresolved =
         |error: io::Error| Error::Resolve { host: host.to_owned(), reason: said(&error) };
-    let found: Vec<SocketAddr> = lookup_host((host, port)).await.map_err(unresolved)?.collect();
+    let found = resolve(host, port).await.map_err(unresolved)?;
     let addresses = match options.bind_address {
         Some(local) => of_family(options, found, local, host)?,
         None => found,

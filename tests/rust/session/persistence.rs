@@ -302,6 +302,45 @@ fn a_message_that_was_sent_before_there_was_a_file_outlives_one_that_cannot_be_w
 }
 
 #[test]
+fn a_message_that_was_accepted_before_there_was_a_file_is_sent_though_that_cannot_be_written() {
+    let mut disk = Disk::default();
+    let mut peer = peer(&mut disk);
+    assert!(peer.session.close_file());
+    let deliveries = [peer.deliver(LEAST), peer.deliver(ONCE)];
+    peer.session.keep(disk.open());
+    let (mut operations, number) = peer.session.take_journal();
+    peer.session.not_stored(&mut operations);
+    peer.session.stored(number).unwrap();
+    assert_eq!(peer.session.counters().not_stored, 0);
+    for delivery in &deliveries {
+        assert_eq!(delivery.storing().state(), State::Published, "nobody waits for the file");
+        assert!(!peer.session.withdraw(1, delivery));
+    }
+    assert_eq!(peer.connect(false), ["PUBLISH q1 m1 x", "PUBLISH q2 m2 x"]);
+}
+
+#[test]
+fn a_message_that_was_accepted_before_there_was_a_file_is_not_withdrawn_for_one() {
+    let mut disk = Disk::default();
+    let mut peer = peer(&mut disk);
+    assert!(peer.session.close_file());
+    let delivery = peer.deliver(LEAST);
+    peer.session.keep(disk.open());
+    assert!(!peer.session.withdraw(1, &delivery));
+    assert_eq!(delivery.storing().state(), State::Published);
+    assert_eq!(peer.connect(false), ["PUBLISH q1 m1 x"]);
+    disk.store(&mut peer.session);
+    assert_eq!(
+        (disk.outgoing().len(), peer.sent().len()),
+        (1, 0),
+        "it is in the file, and not sent twice"
+    );
+    peer.receive(Incoming::PubAck(1.into()));
+    disk.store(&mut peer.session);
+    assert_eq!(disk.outgoing().len(), 0);
+}
+
+#[test]
 fn what_came_while_the_file_was_closed_is_in_it_when_it_is_opened_again() {
     let mut disk = Disk::default();
     let mut peer = connected(&mut disk, false);

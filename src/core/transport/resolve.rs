@@ -1,0 +1,30 @@
+//! Looking up the name of a host.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::thread;
+
+use tokio::sync::oneshot;
+
+use super::super::error::said;
+
+/// All addresses of a host, in the resolver's order.
+///
+/// The C library's look-up cannot be interrupted. So it has a thread of its own, which nobody waits for who
+/// has given up. Tokio's own look-up panics where the system starts no other thread.
+pub async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let (answer, answered) = oneshot::channel();
+    let host = host.to_owned();
+    let look_up = move || {
+        let found = (host.as_str(), port).to_socket_addrs();
+        let _ = answer.send(found.map(Iterator::collect));
+    };
+    let thread = thread::Builder::new().name("mqtt-resolve".to_owned());
+    thread.spawn(look_up).map_err(|error| {
+        io::Error::new(error.kind(), format!("there is no thread for it: {}", said(&error)))
+    })?;
+    answered.await.map_err(io::Error::other)?
+}
