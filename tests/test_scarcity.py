@@ -62,6 +62,7 @@ SUITE = [
     Sweep("offline", settings={"handler_threads": 4, "broker_url": "localhost"}),
     Sweep("offline", settings={"handler_threads": 4}, lasting=True, step=6),
     Sweep("replaced", lasting=True, step=9),
+    Sweep("ordinary", ["descriptors"], green=True),
     Sweep("ordinary", ["network"], "wss", step=25, first=2),
     Sweep("filed", ["files"], step=17),
     Sweep("filed", ["files"], lasting=True, step=31, first=20),
