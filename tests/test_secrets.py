@@ -43,8 +43,9 @@ SECRETS: dict[str, Any] = {
 class Watch:
     """Everything that is shown of clients while it lasts."""
 
-    def __init__(self, records: list[logging.LogRecord]) -> None:
-        self._records = records
+    def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
+        # Its list is another one in each phase of a test.
+        self._caplog = caplog
         self.texts: list[str] = []
 
     def connect(self, app: Flask, *, wait: bool = True) -> Mqtt:
@@ -69,8 +70,8 @@ class Watch:
 
     def assert_no_secret(self) -> None:
         """Look for secrets in what was seen, also as a header has them."""
-        texts = [*self.texts, *(repr(vars(record)) for record in self._records)]
-        texts += [record.getMessage() for record in self._records]
+        texts = [*self.texts, *(repr(vars(record)) for record in self._caplog.records)]
+        texts += [record.getMessage() for record in self._caplog.records]
         assert texts
         encoded = [base64.b64encode(b"hunter"[start:]).decode()[:4] for start in range(3)]
         found = [text for text in texts for mark in (MARK, *encoded) if mark in text]
@@ -80,7 +81,7 @@ class Watch:
 @pytest.fixture
 def watch(caplog: pytest.LogCaptureFixture) -> Watch:
     caplog.set_level(logging.DEBUG)
-    return Watch(caplog.records)
+    return Watch(caplog)
 
 
 @pytest.mark.parametrize(

@@ -531,7 +531,7 @@ class Callbacks:
     def _log_change(self, event: str, text: str, **values: Any) -> None:
         extra = fields(self._core, event, **values)
         client_id = extra["mqtt_client_id"]
-        name = f" as {client_id!r}" if client_id else ""
+        name = f" as {client_id!r:.100}" if client_id else ""
         write(logger.info, "%s %s%s", text, extra["mqtt_broker"], name, extra=extra)
 
 

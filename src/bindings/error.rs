@@ -6,11 +6,12 @@ use pyo3::exceptions::{PyConnectionError, PyOSError, PyTimeoutError, PyValueErro
 use pyo3::prelude::*;
 
 use crate::core::error::{Error, said};
+use crate::core::text::line;
 
 /// The exception that applications of Flask-MQTT and paho expect for an error.
 pub fn to_python(error: Error) -> PyErr {
     let text = error.to_string();
-    with_text(error, text)
+    with_text(error, line(&text))
 }
 
 /// The same, with what to look at.
@@ -19,7 +20,7 @@ pub fn with_advice(advice: Option<String>, error: Error) -> PyErr {
         Some(advice) => format!("{error}. {advice}"),
         None => error.to_string(),
     };
-    with_text(error, text)
+    with_text(error, line(&text))
 }
 
 fn with_text(error: Error, text: String) -> PyErr {

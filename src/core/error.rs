@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use thiserror::Error;
 
 use super::reason::{PACKET_TOO_LARGE, PROTOCOL_ERROR, TOPIC_ALIAS_INVALID, reason_name};
+use super::text::told;
 
 /// Return codes in the numbering of paho's `MQTTErrorCode`, which applications compare with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -290,7 +291,7 @@ fn refusal(code: u8) -> String {
 }
 
 fn because(text: Option<&str>) -> String {
-    text.map(|text| format!(": {text}")).unwrap_or_default()
+    text.map(|text| format!(": {}", told(text))).unwrap_or_default()
 }
 
 fn join(errors: &[Error]) -> String {

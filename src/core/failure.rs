@@ -4,6 +4,7 @@ use super::error::Error;
 use super::options::ConnectOptions;
 use super::reason::SESSION_TAKEN_OVER;
 use super::session::{Event, LogLevel, Suspect};
+use super::text::line;
 use super::unanswered::advise;
 
 /// A failure, in words and in the fields of log records.
@@ -32,10 +33,10 @@ impl Failure {
             _ => ("connection_lost", u64::try_from(error.return_code() as i32).ok()),
         };
         Self {
-            text: describe(options, error, is_new),
+            text: line(&describe(options, error, is_new)),
             event,
             broker: options.broker().address(),
-            error: error.to_string(),
+            error: line(&error.to_string()),
             code,
             suspect: None,
         }

@@ -34,7 +34,7 @@ pub mod socket;
 pub mod stats;
 pub mod store;
 mod task;
-mod text;
+pub mod text;
 pub mod topic;
 mod transport;
 mod unanswered;

@@ -14,18 +14,23 @@ pub fn shown(text: &str) -> String {
     format!("{short:?}{more}")
 }
 
-/// A sentence of others', or one that has a text of theirs in it: without quotes, otherwise as above. What
-/// is a line already stays as it is.
+/// A sentence of others, as above but without quotes around it.
+pub fn told(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", line(&text[..end])),
+        None => line(text),
+    }
+}
+
+/// A text as one line: what ends a line, controls a terminal or turns the direction of writing is escaped.
+/// All that is shown to people goes through here in the end, since it may have texts of others in it,
+/// however it was put together.
 pub fn line(text: &str) -> String {
-    let end = text.char_indices().nth(LONGEST).map_or(text.len(), |(index, _)| index);
-    let mut line = String::with_capacity(end);
-    for piece in text[..end].split_inclusive(QUOTES) {
+    let mut line = String::with_capacity(text.len());
+    for piece in text.split_inclusive(QUOTES) {
         let body = piece.trim_end_matches(QUOTES);
         line.extend(body.escape_debug());
         line.push_str(&piece[body.len()..]);
-    }
-    if end < text.len() {
-        line.push('…');
     }
     line
 }
@@ -43,7 +48,10 @@ mod tests {
             r"a\r\n\0\u{1b}[31m\u{85}\u{9b}\u{2028}\u{2029}\u{202e}\u{2066}\u{feff}\u{200b}\u{7f}";
         assert_eq!(line(bad), good);
         assert_eq!(shown(bad), format!("\"{good}\""));
-        assert_eq!(line(&"é".repeat(1_000)), format!("{}…", "é".repeat(500)));
+        assert_eq!(line(good), good);
+        assert_eq!(told(bad), good);
+        assert_eq!(line(&"é".repeat(1_000)), "é".repeat(1_000));
+        assert_eq!(told(&"é".repeat(1_000)), format!("{}…", "é".repeat(500)));
     }
 
     #[test]

@@ -52,6 +52,8 @@ class Certificates:
     unchained: the same without the certificate of the intermediate CA.
     expired: yesterday. not_yet_valid: until tomorrow. wrong_host: for other.example.
     self_signed: signed by itself.
+    forging: signed by an authority whose name has line breaks and codes for a terminal.
+    forging_names: for such a name.
 
     client: the client's, with an elliptic-curve key in PKCS#8.
     other_client: signed by `other_ca`.
@@ -112,6 +114,11 @@ class Certificates:
         )
         self.chained = self._pair("chained", _pem(leaf) + _pem(between), key)
         self.unchained = self._pair("unchained", _pem(leaf), key)
+        forged = "x\n2026-01-01 CRITICAL forged\x1b[31m"
+        forger = _certificate(f"{forged}\u202e\x85", between_key, authority=True)
+        leaf = _certificate("Forging", key, (forger, between_key), names=LOCAL)
+        self.forging = self._pair("forging", _pem(leaf), key)
+        self.forging_names = self._server("forging-names", names=(x509.DNSName(forged),))
 
     def _make_clients(self) -> None:
         usage, ca = ExtendedKeyUsageOID.CLIENT_AUTH, (self._ca, self._ca_key)

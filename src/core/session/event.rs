@@ -6,6 +6,7 @@ use super::super::error::ReturnCode;
 use super::super::packet::Publish;
 use super::super::property::Properties;
 use super::super::qos::Qos;
+use super::super::text::line;
 use super::published::Mids;
 
 /// Severity of a log text, in paho's numbering (`MQTT_LOG_*`).
@@ -171,7 +172,7 @@ fn size(properties: Option<&Properties>) -> usize {
 impl Event {
     /// A notice of a kind of event, such as `connection_lost`.
     pub fn notice(level: LogLevel, event: &'static str, text: impl Into<String>) -> Self {
-        Self::Notice { level, text: text.into(), fields: vec![("event", event.into())] }
+        Self::Notice { level, text: line(&text.into()), fields: vec![("event", event.into())] }
     }
 
     /// A report of one message.

@@ -5,6 +5,7 @@ use super::super::packet::{
     Control, Incoming, PublishRef, PythonBytes, Subscription, connect_flags,
 };
 use super::super::reason::reason_name;
+use super::super::text::told;
 
 /// A packet of the broker's.
 pub fn received(packet: &Incoming) -> String {
@@ -18,7 +19,7 @@ pub fn received(packet: &Incoming) -> String {
             publish.qos as u8,
             u8::from(publish.retain),
             publish.mid,
-            publish.topic,
+            told(&publish.topic),
             publish.payload.len(),
         ),
         Incoming::PubAck(ack) => format!("Received PUBACK (Mid: {})", ack.mid),

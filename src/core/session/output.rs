@@ -12,6 +12,7 @@ use super::super::packet::{Alias, Control, Publish, PublishRef, encode_connect, 
 use super::super::qos::Qos;
 use super::super::reason::reason_name;
 use super::super::stats::Counters;
+use super::super::text::line;
 use super::aliases::OutgoingAliases;
 use super::event::{Event, LogLevel, Receipt};
 use super::journal::{Journal, Then};
@@ -112,7 +113,7 @@ impl Output {
     /// Adds a line for `on_log`, which is only put together when somebody listens.
     pub fn log(&mut self, text: impl FnOnce() -> String) {
         if self.logging {
-            self.events.push_back(Event::Log { level: LogLevel::Debug, text: text() });
+            self.events.push_back(Event::Log { level: LogLevel::Debug, text: line(&text()) });
         }
     }
 

@@ -8,6 +8,7 @@ use openssl::x509::{X509NameRef, X509Ref, X509StoreContextRef};
 
 use super::super::super::error::Error;
 use super::super::super::options::{ConnectOptions, Pem};
+use super::super::super::text::shown;
 use super::{authorities, pem};
 
 // OpenSSL's numbers (`X509_V_ERR_*` in its x509_vfy.h).
@@ -25,7 +26,6 @@ const WEAK: std::ops::RangeInclusive<i32> = 66..=68;
 
 /// A certificate lists as many names as its author likes; a message does not.
 const NAMES_SHOWN: usize = 5;
-const LONGEST_NAME: usize = 100;
 
 /// Where the verification of a handshake leaves what it objected to.
 #[derive(Clone, Default)]
@@ -136,9 +136,9 @@ fn names(certificate: &X509Ref) -> Vec<String> {
     let mut found = Vec::new();
     for name in certificate.subject_alt_names().iter().flatten() {
         if let Some(domain) = name.dnsname() {
-            found.push(quote(domain));
+            found.push(shown(domain));
         } else if let Some(address) = name.ipaddress().and_then(address) {
-            found.push(quote(&address));
+            found.push(shown(&address));
         }
     }
     if found.is_empty() {
@@ -157,16 +157,11 @@ fn address(bytes: &[u8]) -> Option<String> {
 fn name(subject: &X509NameRef) -> String {
     let last = || subject.entries().last().and_then(|entry| entry.data().to_string().ok());
     common_name(subject)
-        .or_else(|| last().map(|text| quote(&text)))
+        .or_else(|| last().map(|text| shown(&text)))
         .unwrap_or_else(|| "a subject without a name".to_owned())
 }
 
 fn common_name(subject: &X509NameRef) -> Option<String> {
     let entry = subject.entries_by_nid(Nid::COMMONNAME).next()?;
-    Some(quote(&entry.data().to_string().ok()?))
-}
-
-/// A text of a stranger's, on one line and not too long.
-fn quote(text: &str) -> String {
-    format!("{:?}", text.chars().take(LONGEST_NAME).collect::<String>())
+    Some(shown(&entry.data().to_string().ok()?))
 }

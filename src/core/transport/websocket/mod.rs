@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{Frame, FrameHeader};
 
 use super::super::error::Error;
 use super::super::options::{ConnectOptions, Endpoint};
-use super::super::text::line;
+use super::super::text::told;
 use super::Stream;
 
 pub use handshake::check;
@@ -318,11 +318,12 @@ fn closed(reason: &[u8]) -> io::Result<()> {
     if matches!(code, CloseCode::Normal | CloseCode::Away) {
         return Ok(());
     }
-    let mut told = format!("the broker closed the websocket: {code}");
+    let mut why = format!("the broker closed the websocket: {code}");
     if !text.is_empty() {
-        told = format!("{told} {}", line(&String::from_utf8_lossy(text)));
+        why = format!("{why} {}", told(&String::from_utf8_lossy(text)));
     }
-    Err(io::Error::new(io::ErrorKind::ConnectionAborted, told))
+    // Not the kind of a connection that just broke: this is an answer, also before the CONNACK.
+    Err(io::Error::other(why))
 }
 
 fn protocol_error(text: String) -> io::Error {

@@ -96,7 +96,7 @@ proptest! {
         size in prop_oneof![1..20_usize, 20..100_000_usize],
         behind in 0..50_usize,
     ) {
-        let (mut bytes, mut wanted, mut ping) = (Vec::new(), Vec::new(), None);
+        let (mut bytes, mut wanted, mut ping) = (Vec::new(), Vec::<u8>::new(), None);
         for item in &sent {
             match item {
                 Sent::Message(payload, cuts) => {
