@@ -11,6 +11,7 @@ from .client_settings import ClientSettings
 from .config import NAMES, Config
 from .config.suggestions import meant
 from .constants import MQTTv5
+from .discretion import discreet, forget
 from .handling import is_handler
 from .records import fields
 from .replaced import passed_by
@@ -32,6 +33,7 @@ class Attempts(ClientSettings, Callbacks):
     #: What the log has been told of that the application has done in vain.
     _passed_by: frozenset[str] = frozenset()
 
+    @discreet
     def configure(self, **values: Any) -> None:
         """Change settings for the next attempt to connect, also an automatic one.
 
@@ -120,7 +122,8 @@ class Attempts(ClientSettings, Callbacks):
             self._core.answer(settings.connect_options())
             self._speaks_5 = settings.protocol_version == MQTTv5
             self._used_settings = settings
-        except Exception:
+        except Exception as error:
+            forget(error)
             text = "No connection can be made with the new settings; those before stay"
             logger.exception(text, extra=fields(self._core, "settings_refused"))
             self._core.answer(None)

@@ -27,6 +27,7 @@ from .callback_types import (
     CallbackOnUnsubscribe,
 )
 from .constants import LOGGING_LEVEL, MQTT_ERR_SUCCESS
+from .discretion import from_outside
 from .dispatch import Dispatcher
 from .enums import CallbackAPIVersion, LogLevel, MQTTErrorCode
 from .handlers import MESSAGE, Fitted, Handler, HandlerSlot, check_handler
@@ -429,10 +430,11 @@ class Callbacks:
         # A hook may be a method that the application overrides: it must not end the thread.
         try:
             hook(*arguments)
-        except Exception:  # noqa: BLE001 - the application's
+        except Exception as error:  # noqa: BLE001 - the application's
             name = name_of(hook)
             extra = fields(self._core, "handler_failed", handler=name)
-            write(logger.exception, "%s failed", name, extra=extra)
+            told = from_outside(error)
+            write(logger.exception, "%s failed", name, exc_info=told, extra=extra)
 
     def _published_event(self, mid: int, code: int, properties: Properties | None) -> None:
         fitted = self._fitted_on_publish or self._current_handler("on_publish")

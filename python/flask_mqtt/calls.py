@@ -13,6 +13,7 @@ from flask import Flask
 
 from ._core import MQTTMessage
 from .context import HandlerContext, NoContext
+from .discretion import from_outside
 from .handling import handling
 from .naming import name_of
 from .records import fields, write
@@ -173,7 +174,9 @@ class Caller:
             extra = fields(self._core, "handler_failed", handler=name)
             if isinstance(subject, MQTTMessage):
                 extra["mqtt_topic"] = subject.topic
-            write(self._log_exception, "MQTT handler %s failed", name, extra=extra)
+            told = from_outside(error)
+            text = "MQTT handler %s failed"
+            write(self._log_exception, text, name, exc_info=told, extra=extra)
         self._leave(error)
         if ends:
             raise error

@@ -16,6 +16,7 @@ from .constants import (
     MQTTv311,
 )
 from .decorators import Decorators
+from .discretion import discreet
 from .enums import CallbackAPIVersion, MQTTErrorCode
 from .handling import is_handler
 from .kept_names import KeptNames
@@ -49,6 +50,7 @@ class Client(KeptNames, Decorators, Unsupported):
     - `on_subscribe`, `on_unsubscribe`: ``(client, userdata, mid, list[ReasonCode], Properties)``
     """
 
+    @discreet
     def __init__(
         self,
         callback_api_version: CallbackAPIVersion = CallbackAPIVersion.VERSION1,
@@ -90,6 +92,7 @@ class Client(KeptNames, Decorators, Unsupported):
         )
         self.manual_ack_set(manual_ack)
 
+    @discreet
     def reinitialise(
         self, client_id: str = "", clean_session: bool = True, userdata: Any = None
     ) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 from .attempts import Attempts
 from .config.checks import payload_bytes
 from .config.options import Endpoint
+from .discretion import discreet
 from .enums import MQTTProtocolVersion
 
 AttributesT = TypeVar("AttributesT", bound="ClientAttributes")
@@ -32,6 +33,7 @@ class ClientAttributes(Attempts):
         return self._first_broker.host if self._has_host else ""
 
     @host.setter
+    @discreet
     def host(self, value: str) -> None:
         if not value:
             raise ValueError(f"host {value!r}: it must be a host name, an address or a URL")
@@ -44,6 +46,7 @@ class ClientAttributes(Attempts):
         return self._first_broker.port
 
     @port.setter
+    @discreet
     def port(self, value: int) -> None:
         self._assign_setting("port", broker_port=value)
 
@@ -59,6 +62,7 @@ class ClientAttributes(Attempts):
         return self._connection_settings.keepalive
 
     @keepalive.setter
+    @discreet
     def keepalive(self, value: int) -> None:
         self._assign_setting("keepalive", keepalive=value)
         self._server_keepalive = None
@@ -69,6 +73,7 @@ class ClientAttributes(Attempts):
         return self._first_broker.transport
 
     @transport.setter
+    @discreet
     def transport(self, value: Literal["tcp", "websockets", "unix"]) -> None:
         self._assign_setting("transport", transport=value)
 
@@ -83,6 +88,7 @@ class ClientAttributes(Attempts):
         return self._connection_settings.connection_timeout
 
     @connect_timeout.setter
+    @discreet
     def connect_timeout(self, value: float) -> None:
         self._assign_setting("connect_timeout", connection_timeout=value)
 
@@ -92,6 +98,7 @@ class ClientAttributes(Attempts):
         return self._first_broker.username
 
     @username.setter
+    @discreet
     def username(self, value: str | None) -> None:
         self._assign_setting("username", username=value)
 
@@ -101,6 +108,7 @@ class ClientAttributes(Attempts):
         return self._first_broker.password
 
     @password.setter
+    @discreet
     def password(self, value: str | bytes | None) -> None:
         self._assign_setting("password", password=value)
 
@@ -110,6 +118,7 @@ class ClientAttributes(Attempts):
         return self._connection_settings.max_inflight
 
     @max_inflight_messages.setter
+    @discreet
     def max_inflight_messages(self, value: int) -> None:
         self._assign_setting("max_inflight_messages", max_inflight=value)
 
@@ -119,6 +128,7 @@ class ClientAttributes(Attempts):
         return self._connection_settings.max_queued
 
     @max_queued_messages.setter
+    @discreet
     def max_queued_messages(self, value: int) -> None:
         self._assign_setting("max_queued_messages", max_queued=value)
 

@@ -16,6 +16,7 @@ from .config.proxies import PROXY_ARGUMENTS, proxy_url
 from .config.tls import tell_of_certificate
 from .config.tls_checks import Pem
 from .constants import MQTT_CLEAN_START_FIRST_ONLY, MQTTv5
+from .discretion import discreet
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -33,6 +34,7 @@ class ClientSettings:
         """Change settings, by the names of the keys in lower case and without their prefix."""
         self._connection_settings = self._connection_settings.updated(values)
 
+    @discreet
     def username_pw_set(
         self,
         username: str | bytes | None,
@@ -50,6 +52,7 @@ class ClientSettings:
         """
         self._change_settings(username=username, password=password)
 
+    @discreet
     def will_set(
         self,
         topic: str,
@@ -92,6 +95,7 @@ class ClientSettings:
             last_will_properties=None,
         )
 
+    @discreet
     def tls_set(
         self,
         ca_certs: Pem | PathLike[str] | None = None,
@@ -142,6 +146,7 @@ class ClientSettings:
             check_tls(settings.tls_options(), settings.prefix)
         self._change_settings(**values)
 
+    @discreet
     def tls_set_context(self, context: ssl.SSLContext | None = None) -> None:
         """Use TLS with what can be read from a context, or with the defaults."""
         self._change_settings(tls_enabled=True, tls_context=context)
@@ -149,6 +154,7 @@ class ClientSettings:
         if context is not None and settings.prefix is None and settings.tls_certfile is None:
             tell_of_certificate(context, "tls_certfile", "tls_keyfile with configure()")
 
+    @discreet
     def tls_insecure_set(self, value: bool) -> None:
         """Choose that the broker's certificate may be for another host.
 
@@ -164,6 +170,7 @@ class ClientSettings:
         else:
             self._change_settings(tls_insecure=value)
 
+    @discreet
     def ws_set_options(
         self,
         path: str = "/mqtt",
@@ -182,6 +189,7 @@ class ClientSettings:
         """
         self._change_settings(ws_path=path, ws_headers=headers)
 
+    @discreet
     def reconnect_delay_set(self, min_delay: float = 1, max_delay: float = 120) -> None:
         """Set how long automatic attempts to connect wait: twice as long as the last time.
 
@@ -204,6 +212,7 @@ class ClientSettings:
             self._connection_settings = before
             raise
 
+    @discreet
     def proxy_set(self, **proxy_args: Any) -> None:
         """Connect through a proxy. The arguments are those of PySocks, which is not needed.
 

@@ -16,6 +16,7 @@ from .constants import (
     MQTT_ERR_SUCCESS,
     MQTT_LOG_DEBUG,
 )
+from .discretion import discreet
 from .enums import CallbackAPIVersion, MQTTErrorCode
 from .forks import Heir, notice, watch
 from .inherited import Inherited, Unprepared
@@ -50,6 +51,7 @@ class Connection(ClientAttributes):
         self._inherited = None
         watch(self)
 
+    @discreet
     def connect(
         self,
         host: str,
@@ -93,6 +95,7 @@ class Connection(ClientAttributes):
         self._aim(host, port, keepalive, bind_address, bind_port, clean_start, properties)
         return self._open_connection()
 
+    @discreet
     def connect_async(
         self,
         host: str,
@@ -112,6 +115,7 @@ class Connection(ClientAttributes):
         self._aim(host, port, keepalive, bind_address, bind_port, clean_start, properties)
         self._open_connection_async()
 
+    @discreet
     def reconnect(self) -> MQTTErrorCode:
         """Do as `connect` did the last time.
 
@@ -167,6 +171,7 @@ class Connection(ClientAttributes):
         self._start_connecting(report_first=False)
         self._connect_with_loop = self._retry_with_loop = False
 
+    @discreet
     def disconnect(self, reasoncode: int | None = None, properties: Any = None) -> MQTTErrorCode:
         """Send DISCONNECT, so that no will is published, and stop reconnecting.
 

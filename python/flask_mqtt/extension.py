@@ -15,6 +15,7 @@ from ._core import Client as CoreClient
 from .client import Client
 from .config.tls_checks import Pem
 from .constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
+from .discretion import discreet
 from .enums import MQTTErrorCode
 from .handlers import check_decorated, with_parentheses
 from .message import TopicQos
@@ -72,6 +73,7 @@ class Mqtt:
     tls_ciphers: str | None
     tls_insecure: bool
 
+    @discreet
     def __init__(
         self,
         app: Flask | None = None,
@@ -115,6 +117,7 @@ class Mqtt:
         if app is not None:
             self.init_app(app, self.config_prefix)
 
+    @discreet
     def init_app(self, app: Flask, config_prefix: str | None = None) -> None:
         """Read the configuration, connect, and register as ``app.extensions["mqtt"][prefix]``.
 
@@ -221,6 +224,7 @@ class Mqtt:
     def connected(self, value: bool) -> None:
         self.__rs_connected = value
 
+    @discreet
     def _connect(self) -> None:
         # An application may have assigned other values since they were read.
         values = self.__rs_values.updated({name: getattr(self, name) for name in config.ATTRIBUTES})

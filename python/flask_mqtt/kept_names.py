@@ -9,6 +9,7 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 from .config.checks import payload_bytes
+from .discretion import discreet
 from .loops import Loops
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class _Setting:
             return self
         return getattr(instance._connection_settings, self._setting)  # noqa: SLF001 - its own
 
+    @discreet
     def __set__(self, instance: Any, value: Any) -> None:
         instance._change_settings(**{self._setting: value})  # noqa: SLF001
 
@@ -88,6 +90,7 @@ class KeptNames(Loops):
         return self.host
 
     @_host.setter
+    @discreet
     def _host(self, value: str) -> None:
         self._change_settings(broker_url=value)
         self._has_host = True
@@ -114,6 +117,7 @@ class KeptNames(Loops):
         return self._connection_settings.bind_address or ""
 
     @_bind_address.setter
+    @discreet
     def _bind_address(self, value: str) -> None:
         self._change_settings(bind_address=value or None)
 
@@ -122,6 +126,7 @@ class KeptNames(Loops):
         return self.transport
 
     @_transport.setter
+    @discreet
     def _transport(self, value: str) -> None:
         self._change_settings(transport=value)
 
@@ -138,6 +143,7 @@ class KeptNames(Loops):
         return _binary(self._first_broker.username)
 
     @_username.setter
+    @discreet
     def _username(self, value: str | bytes | None) -> None:
         self._change_settings(username=value)
 
@@ -146,6 +152,7 @@ class KeptNames(Loops):
         return _binary(self._first_broker.password)
 
     @_password.setter
+    @discreet
     def _password(self, value: str | bytes | None) -> None:
         self._change_settings(password=value)
 

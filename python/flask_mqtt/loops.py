@@ -7,6 +7,7 @@ import threading
 
 from .connection import Connection
 from .constants import MQTT_ERR_INVAL, MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
+from .discretion import discreet
 from .enums import MQTTErrorCode
 from .records import fields
 
@@ -19,6 +20,7 @@ STOP_TIMEOUT = 5.0
 class Loops(Connection):
     """The ``loop*`` methods. The connection has a thread of its own and needs none of them."""
 
+    @discreet
     def loop_start(self) -> MQTTErrorCode:
         """Start a thread that calls handlers, and connect where `connect_async` was called.
 
@@ -67,6 +69,7 @@ class Loops(Connection):
         wanted = self._connection_settings.handler_threads
         return self._dispatcher.started and self._dispatcher.handler_threads != wanted
 
+    @discreet
     def loop(self, timeout: float = 1.0) -> MQTTErrorCode:
         """Call the handlers of what has happened in this thread, and wait where nothing has.
 
@@ -98,6 +101,7 @@ class Loops(Connection):
         self._dispatcher.run_here(0)
         return MQTTErrorCode(self._ended_with or MQTT_ERR_NO_CONN)
 
+    @discreet
     def loop_forever(
         self, timeout: float = 1.0, retry_first_connection: bool = False
     ) -> MQTTErrorCode:

@@ -143,8 +143,8 @@ class Messages:
             if self.dropped == 1:
                 write(
                     logger.warning,
-                    "No message handler is registered: dropped the oldest message, on %.100r; the next "
-                    "oldest follow without a line",
+                    "No message handler is registered: dropped the oldest message, on %.100r; the "
+                    "next oldest follow without a line",
                     dropped.topic,
                     extra=fields(self._core, "dropping", reason="no_handler", topic=dropped.topic),
                 )
