@@ -325,6 +325,47 @@ def test_a_client_whose_end_fails_does_not_keep_the_others_from_theirs() -> None
         assert all(closed.at - said[closed.connection] > 0.1 for closed in broker.closed)
 
 
+def test_twenty_clients_of_a_broker_that_hangs_end_as_soon_as_one_though_one_fails() -> (
+    None
+):
+    code = f"""{SEVERAL.replace("range(5)", "range(20)")}
+    for client in clients:
+        client.publish("t", "x", 1)
+    def fail():
+        raise ValueError("no end")
+    clients[0]._part = fail
+    say("connected")
+    sys.stdin.readline()
+    end()
+    """
+    with ScriptedBroker(withhold={"PUBACK"}) as broker, running(code, broker.port) as script:
+        script.expect("connected")
+        broker.pause()
+        script.go()
+        took = script.seconds_to_exit()
+        print(f"exit took {took:.3f} s")
+        # One after the other, they would take 18 s.
+        assert took < PROMPT
+        assert "ValueError: no end" in script.errors
+
+
+def test_the_ends_of_all_clients_have_one_bound() -> None:
+    code = f"""{SEVERAL}
+    from flask_mqtt import connection
+    def wait_out(waiter, timeout):
+        time.sleep(timeout)
+        return False
+    connection.wait_for = wait_out
+    connection.GOODBYE_TIMEOUT = 0.5
+    end()
+    """
+    with ScriptedBroker() as broker, running(code, broker.port) as script:
+        took = script.seconds_to_exit()
+        print(f"exit took {took:.3f} s")
+        # One after the other, they would take 2.5 s.
+        assert 0.5 < took < 2.2
+
+
 def test_the_end_of_a_client_that_was_dropped_is_waited_for() -> None:
     code = """
         import gc

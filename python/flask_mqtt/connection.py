@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -236,10 +237,12 @@ class Connection(ClientAttributes):
         self._notice_fork()
         was_open = self._core.is_open()
         waiter = self._tell_end()
+        # From now on, also where others are waited for before this one.
+        until = time.monotonic() + GOODBYE_TIMEOUT
 
         def finish() -> None:
             try:
-                self._finish_end(waiter)
+                self._finish_end(waiter, until)
             finally:
                 self._gone()
                 if was_open:
@@ -248,21 +251,21 @@ class Connection(ClientAttributes):
         return finish
 
     def _end_connection(self) -> None:
-        self._finish_end(self._tell_end())
+        self._finish_end(self._tell_end(), time.monotonic() + GOODBYE_TIMEOUT)
 
-    def _finish_end(self, waiter: Waiter | None) -> None:
+    def _finish_end(self, waiter: Waiter | None, until: float) -> None:
         try:
-            self._wait_for_end(waiter)
+            self._wait_for_end(waiter, until - time.monotonic())
         finally:
-            self._close_file()
+            self._close_file(until + FILE_TIMEOUT - time.monotonic())
 
     def _tell_end(self) -> Waiter | None:
         self._connect_with_loop = self._retry_with_loop = False
         return self._core.disconnect(report=False, reason=0, properties=None)
 
-    def _close_file(self) -> None:
+    def _close_file(self, left: float = FILE_TIMEOUT) -> None:
         waiter = self._core.close_file()
-        if waiter is not None and not wait_for(waiter, FILE_TIMEOUT):
+        if waiter is not None and not wait_for(waiter, min(max(left, 0.0), FILE_TIMEOUT)):
             extra = fields(self._core, "not_stored", seconds=FILE_TIMEOUT)
             text = "What is to be kept was not written within %s s"
             write(logger.error, text, FILE_TIMEOUT, extra=extra)
@@ -271,8 +274,8 @@ class Connection(ClientAttributes):
         self._notice_fork()
         self._core.refuse_new()
 
-    def _wait_for_end(self, waiter: Waiter | None) -> None:
-        if waiter is not None and not wait_for(waiter, GOODBYE_TIMEOUT):
+    def _wait_for_end(self, waiter: Waiter | None, left: float = GOODBYE_TIMEOUT) -> None:
+        if waiter is not None and not wait_for(waiter, max(left, 0.0)):
             extra = fields(self._core, "not_ended", seconds=GOODBYE_TIMEOUT)
             text = "The MQTT connection did not end within %s s"
             write(logger.warning, text, GOODBYE_TIMEOUT, extra=extra)
