@@ -1,11 +1,11 @@
-"""A view that asks a device over MQTT 5 and returns its answer.
+"""A view that sends a request to a device over MQTT 5 and returns the response.
 
     python examples/ask.py
     curl http://127.0.0.1:5000/ask/clock
 
-The application has the device "clock" inside. The status is 503 where the broker cannot be reached,
-and 504 where no device of the name answers within a second.
-The environment may have every key of the configuration, such as MQTT_BROKER_URL, and a port (PORT).
+The device "clock" is part of the application. The status is 503 if the broker cannot be reached,
+and 504 if no device with this name responds within a second.
+Every configuration key, such as MQTT_BROKER_URL, and the port (PORT) can be set in the environment.
 """
 
 import os
@@ -17,7 +17,7 @@ from flask import Flask
 
 from flask_mqtt import MQTT_ERR_SUCCESS, Client, Mqtt, MQTTMessage, MQTTv5
 
-# Where answers to this process go. What belongs to which question is in the CorrelationData.
+# The topic for responses to this process. CorrelationData matches a response to its request.
 ANSWERS = f"answers/{uuid.uuid4().hex}"
 waiting: dict[bytes, queue.SimpleQueue[str]] = {}
 

@@ -1,9 +1,9 @@
-"""An application factory with two brokers: what sensors say at home goes on to a second broker.
+"""An application factory with two brokers: forwards sensor messages from one to the other.
 
     flask --app examples/factory.py run
 
-The first broker is MQTT_BROKER_URL of the environment, the second MQTT2_BROKER_URL; each is
-localhost where there is none. Every other key of the configuration may be there too.
+The environment variables MQTT_BROKER_URL and MQTT2_BROKER_URL name the brokers; the default of each
+is localhost. Every other configuration key can be set in the environment too.
 """
 
 import os
@@ -34,7 +34,7 @@ def handle_connect(client: Client, userdata: object, flags: dict[str, int], rc: 
 
 @home.on_topic("sensors/#")
 def forward(client: Client, userdata: object, message: MQTTMessage) -> None:
-    # QoS 1 outlives a connection that is lost: it is sent with the next one.
+    # A QoS 1 message survives a lost connection: it is sent on the next one.
     cloud.publish(f"{current_app.config['SITE']}/{message.topic}", message.payload, qos=1)
 
 

@@ -1,12 +1,12 @@
-"""An HTTP interface to a broker: POST /publish sends a message.
+"""An HTTP API for a broker: POST /publish sends a message.
 
     python examples/publish_api.py
     curl -H 'Content-Type: application/json' http://127.0.0.1:5000/publish \
          -d '{"topic": "lamp/set", "payload": "on", "qos": 1}'
 
-The answer has the return code and the packet identifier. The status is 400 for what MQTT does not
-allow and 503 where the broker cannot be reached. What arrives below lamp/ is printed.
-The environment may have every key of the configuration, such as MQTT_BROKER_URL, and a port (PORT).
+The response has the return code and the packet identifier. The status is 400 if MQTT does not allow
+the message, and 503 if the broker cannot be reached. Messages that arrive below lamp/ are printed.
+Every configuration key, such as MQTT_BROKER_URL, and the port (PORT) can be set in the environment.
 """
 
 import os

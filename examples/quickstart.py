@@ -1,9 +1,9 @@
-"""Shows what arrives on a topic, and publishes from a view.
+"""Prints the messages that arrive, and publishes from a view.
 
     python examples/quickstart.py
     curl -X POST http://127.0.0.1:5000/say/hello
 
-The environment may have every key of the configuration, such as MQTT_BROKER_URL, and a port (PORT).
+Every configuration key, such as MQTT_BROKER_URL, and the port (PORT) can be set in the environment.
 """
 
 import os

@@ -3,16 +3,16 @@
     pip install flask-socketio
     python examples/socketio_client/app.py
 
-Everybody who has the page open sees the same messages. SOCKETIO_MODE says what serves it:
-"threading" (the default), "eventlet" or "gevent"; the last two have to be installed. The
-environment may also have every key of the configuration, such as MQTT_BROKER_URL, and a PORT.
+All open pages show the same messages. SOCKETIO_MODE selects the server: "threading" (the default),
+"eventlet" or "gevent"; the last two must be installed. Every configuration key, such as
+MQTT_BROKER_URL, and the port (PORT) can be set in the environment.
 """
 
 import os
 
 MODE = os.environ.get("SOCKETIO_MODE", "threading")
 
-# Patching comes before every other import, so that these get the patched modules.
+# Patch before all other imports, so that they get the patched modules.
 if MODE == "eventlet":
     import eventlet
 
