@@ -42,7 +42,8 @@ class Reader:
         return message
 
     def _fetch(self) -> MQTTMessage | None:
-        events = self.core.take(1)
+        events: list[Any] = []
+        self.core.take(events, 1)
         return next((event for event in events if isinstance(event, MQTTMessage)), None)
 
 

@@ -12,8 +12,9 @@ from .config import NAMES, Config
 from .config.suggestions import meant
 from .constants import MQTTv5
 from .discretion import discreet, forget
+from .guards import goes_on
 from .handling import is_handler
-from .records import fields
+from .records import fields, write
 from .replaced import passed_by
 
 logger = logging.getLogger("flask_mqtt")
@@ -109,24 +110,27 @@ class Attempts(ClientSettings, Callbacks):
         for text in passed_by("proxy_set()" if bare else settings.key("proxy")):
             if text not in self._passed_by:
                 self._passed_by |= {text}
-                logger.warning(text, extra=fields(self._core, "passed_by"))
+                write(logger.warning, text, extra=fields(self._core, "passed_by"))
 
     def _attempt_event(self) -> None:
         if not self._core.is_asking():
             # The connection was ended in the meantime.
             return
-        super()._attempt_event()
+        self._guarded(super()._attempt_event)
         self._settings_changed = False
         try:
             settings = self._connection_settings
             self._core.answer(settings.connect_options())
             self._speaks_5 = settings.protocol_version == MQTTv5
             self._used_settings = settings
-        except Exception as error:
+        except BaseException as error:
+            # The connection's thread waits for an answer.
+            self._core.answer(None)
+            if goes_on(error):
+                raise
             forget(error)
             text = "No connection can be made with the new settings; those before stay"
-            logger.exception(text, extra=fields(self._core, "settings_refused"))
-            self._core.answer(None)
+            write(logger.exception, text, extra=fields(self._core, "settings_refused"))
         self._ask()
         # Reading certificates may take longer than a handler.
         self._dispatcher.caller.begin()

@@ -26,10 +26,12 @@ from .callback_types import (
     CallbackOnSubscribe,
     CallbackOnUnsubscribe,
 )
+from .calls import NOT_CALLED
 from .constants import LOGGING_LEVEL, MQTT_ERR_SUCCESS
 from .discretion import from_outside
 from .dispatch import Dispatcher
 from .enums import CallbackAPIVersion, LogLevel, MQTTErrorCode
+from .guards import goes_on
 from .handlers import MESSAGE, Fitted, Handler, HandlerSlot, check_handler
 from .handling import is_handler
 from .naming import name_of
@@ -354,14 +356,18 @@ class Callbacks:
         fitted = self._current_handler("on_connect")
         if fitted is None or self._unseen is None:
             return
-        properties = self._unseen[2]
-        self._unseen = None
+        unseen, self._unseen = self._unseen, None
+        properties = unseen[2]
         self._in_on_connect = True
         arguments: tuple[Any, ...] = (flags, rc, properties)
         if not self._version_1:
             arguments = signatures.connect(*arguments)
         try:
             self._call_handler(fitted, self, userdata, *arguments)
+        except BaseException:
+            if self._dispatcher.caller.progress == NOT_CALLED:
+                self._unseen = unseen
+            raise
         finally:
             self._in_on_connect = False
 
@@ -393,7 +399,7 @@ class Callbacks:
     ) -> None:
         self._unseen = None
         self._ended_with = code
-        self._socket_closed()
+        self._guarded(self._socket_closed)
         if code == MQTT_ERR_SUCCESS:
             # Of any other end the core tells, with what it does next.
             self._log_change("disconnected", "Disconnected from", rc=reason or 0)
@@ -401,16 +407,18 @@ class Callbacks:
         self._last_properties = properties
         rc = code if reason is None else ReasonCode(PacketTypes.DISCONNECT, identifier=reason)
         self._told = ("on_disconnect", threading.get_ident())
-        self._guarded(self._disconnect_hook, self, self._dispatcher.userdata, rc)
-        self._is_ending = False
-        self._dispatcher.connection_ended()
+        try:
+            self._guarded(self._disconnect_hook, self, self._dispatcher.userdata, rc)
+        finally:
+            self._is_ending = False
+            self._dispatcher.connection_ended()
 
     def _gone(self) -> None:
         """Be without a connection, of whose end `on_disconnect` does not hear."""
         self._unseen = None
-        self._socket_closed()
+        self._guarded(self._socket_closed)
         if self._gone_hook is not None:
-            self._gone_hook()
+            self._guarded(self._gone_hook)
 
     def _call_on_disconnect(self, _client: Any, userdata: Any, rc: int) -> None:
         """Call the application's `on_disconnect`, with the arguments that it can take."""
@@ -427,10 +435,12 @@ class Callbacks:
         self._dispatcher.call(fitted.handler, *arguments)
 
     def _guarded(self, hook: Handler, *arguments: Any) -> None:
-        # A hook may be a method that the application overrides: it must not end the thread.
+        # A hook may be a method that the application overrides: what follows is due all the same.
         try:
             hook(*arguments)
-        except Exception as error:  # noqa: BLE001 - the application's
+        except BaseException as error:
+            if goes_on(error):
+                raise
             name = name_of(hook)
             extra = fields(self._core, "handler_failed", handler=name)
             told = from_outside(error)
@@ -478,7 +488,7 @@ class Callbacks:
     def _log_event(self, level: int, text: str) -> None:
         if self._logger is not None:
             # A filter of the application's may raise.
-            self._guarded(self._logger.log, LOGGING_LEVEL[LogLevel(level)], text)
+            write(partial(_log, self._logger, LOGGING_LEVEL[LogLevel(level)]), text)
         fitted = self._fitted_on_log or self._current_handler("on_log")
         if fitted is not None:
             self._call_handler(fitted, self, self._dispatcher.userdata, LogLevel(level), text)
@@ -535,6 +545,11 @@ class Callbacks:
         client_id = extra["mqtt_client_id"]
         name = f" as {client_id!r:.100}" if client_id else ""
         write(logger.info, "%s %s%s", text, extra["mqtt_broker"], name, extra=extra)
+
+
+def _log(log: Any, level: int, text: str, **options: Any) -> None:
+    # Looked up here, where what that raises is caught.
+    log.log(level, text, **options)
 
 
 _SLOTS = {name: slot for name, slot in vars(Callbacks).items() if isinstance(slot, HandlerSlot)}

@@ -33,6 +33,9 @@ _QUICK = 20e-6
 #: So many calls of a handler that may be a new one are looked at one by one.
 _FIRST = 256
 
+#: How far the last call has come where an exception went through it.
+NOT_CALLED, CALLED, RETURNED = range(3)
+
 
 class Caller:
     """Calls the handlers that one thread is to call, in contexts of its own, and measures them.
@@ -47,6 +50,7 @@ class Caller:
         "_closely",
         "_context",
         "_core",
+        "_entering",
         "_left",
         "_since",
         "_stretch",
@@ -55,6 +59,7 @@ class Caller:
         "failures",
         "longest",
         "passes_on",
+        "progress",
         "seconds",
     )
 
@@ -71,6 +76,9 @@ class Caller:
         #: Whether the thread is one of the application's, so that what is meant to end a program
         #: goes on to it, as it would from any other function that it calls.
         self.passes_on = False
+        #: How far a call has come that was interrupted.
+        self.progress = NOT_CALLED
+        self._entering = False
         #: How many calls have ended, how many of them by an exception, and their seconds.
         self.calls = 0
         self.failures = 0
@@ -138,28 +146,42 @@ class Caller:
         context = self._context
         try:
             if not context.kept:
+                self._entering = True
                 context.enter()
+                self._entering = False
             result = handler(client, userdata, subject)
             if result is not None:
                 self._go_on_with(result)
         except BaseException as error:  # noqa: BLE001 - CancelledError, SystemExit: the next is due
             self._failed(handler, error, subject)
-        if context.is_traced():
-            self._leave(None)
-        self._left -= 1
-        if not self._left:
-            self.measure()
+        try:
+            if context.is_traced():
+                self._leave(None)
+            self._left -= 1
+            if not self._left:
+                self.measure()
+        except BaseException:
+            self.progress = RETURNED
+            raise
 
     def call_with(self, handler: Handler, *arguments: Any) -> None:
         """Do as `call`, with any arguments."""
+        begun = False
 
         def with_arguments(*_: Any) -> Any:
+            nonlocal begun
+            begun = True
             return handler(*arguments)
 
         with_arguments.__module__, with_arguments.__qualname__ = "", name_of(handler)
         self.measure()
         self.begin()
-        self.call(with_arguments, None, None, None)
+        try:
+            self.call(with_arguments, None, None, None)
+        except BaseException:
+            if not begun:
+                self.progress = NOT_CALLED
+            raise
         self.measure()
 
     def rest(self) -> None:
@@ -167,8 +189,10 @@ class Caller:
         self._leave(None)
 
     def _failed(self, handler: Handler, error: BaseException, subject: Any) -> None:
+        self.progress = NOT_CALLED if self._entering else CALLED
+        self._entering = False
         self.failures += 1
-        ends = self.passes_on and isinstance(error, (KeyboardInterrupt, SystemExit))
+        ends = self._is_passed_on(error)
         if not ends:
             name = name_of(handler)
             extra = fields(self._core, "handler_failed", handler=name)
@@ -180,12 +204,18 @@ class Caller:
         self._leave(error)
         if ends:
             raise error
+        self.progress = NOT_CALLED
+
+    def _is_passed_on(self, error: BaseException) -> bool:
+        return self.passes_on and issubclass(type(error), (KeyboardInterrupt, SystemExit))
 
     def _leave(self, failure: BaseException | None) -> None:
         """End a context. A teardown function may fail."""
         try:
             self._context.leave(failure)
-        except BaseException:  # noqa: BLE001 - the application's, as above
+        except BaseException as error:
+            if self._is_passed_on(error):
+                raise
             text = "The application context of an MQTT handler did not end well"
             write(self._log_exception, text, extra=fields(self._core, "context_failed"))
 

@@ -104,7 +104,7 @@ class HandlerContext:
         Raises:
             BaseException: What a teardown function has raised, the first one of several.
         """
-        context, self._context, self.kept = self._context, None, False
+        context, outer, self.kept = self._context, self._outer, False
         if context is None:
             return
         failures: list[BaseException] = []
@@ -113,7 +113,11 @@ class HandlerContext:
             # More than once, where the handler has pushed it again.
             if _pushed()[0] is not context:
                 break
-            _pop(context, error, failures)
+            if not _pop(context, error, failures):
+                # Pushing it was interrupted: Flask has no way back to what was before.
+                globals._cv_app.set(outer[0])  # noqa: SLF001 - as below
+        # Not before: where this was interrupted, the next call of it does the rest.
+        self._context = None
         if failures:
             raise failures[0]
 

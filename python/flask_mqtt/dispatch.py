@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
-import operator
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from ._core import EVENT_PUBLISHED, MQTTMessage
 from .calls import Caller, call_elsewhere
+from .events import JOB, PAUSE_SECONDS, Events
+from .guards import own, pause
 from .handling import handling
-from .messages import Messages
 from .pool import HandlerPool
 from .records import fields, write
 from .resting import Rests
-from .waiting import WakeUps, wait_until_settled
+from .waiting import WakeUps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from flask import Flask
 
     from ._core import Client as CoreClient
-    from ._core import Delivery
     from .calls import Handler
     from .stats import HandlerTimes
 
@@ -38,14 +35,8 @@ _LOOK_SECONDS = 1.0
 
 _BATCH = 512
 
-#: So many calls of quick handlers are measured at once: it costs nothing to speak of then.
-_TOGETHER = 16
 
-#: How long the end of a QoS 2 message may take to get into the file, in seconds.
-_STORING_TIMEOUT = 1.0
-
-
-class Dispatcher(Messages):
+class Dispatcher(Events):
     """Fetches events from the core and calls handlers, one at a time, in the order of arrival.
 
     The thread is a ``threading.Thread``. Under eventlet or gevent that is the patched one, looked
@@ -72,32 +63,18 @@ class Dispatcher(Messages):
             catch_up: Called on every wake-up, for what a handler registered late has missed;
                 returns whether there was anything.
         """
-        super().__init__(core)
-        self._events = events
+        super().__init__(core, events)
         self._client_catch_up = catch_up
         #: The threads that were started, and may run still.
         self._threads: list[threading.Thread] = []
-        #: What calls the handlers of the thread that fetches events.
-        self.caller = Caller(core, None, together=_TOGETHER)
-        #: That, and one for each of the other threads, whichever these are.
+        #: What calls handlers, and one for each of the other threads, whichever these are.
         self._all_callers = [self.caller]
-        #: Those of the threads that there are, also of one that is to stop and has not yet.
-        self._callers: dict[threading.Thread, Caller] = {}
         #: Tells a thread that waits for its turn when another has ended, and when it is to stop.
         self._turn = threading.Condition()
-        #: Whether the thread is the caller's of `run_here`.
-        self._borrowed = False
-        self._token: object | None = None
         #: Whether the thread stops when it has told of the connection's end.
         self._ends = False
         self._rests = Rests()
-        #: Whether this is a forked child's, and its events are the parent's.
-        self._is_copy = False
-        self._batch: Iterator[Any] = iter(())
-        self._pool: HandlerPool | None = None
         self.app: Flask | None = None
-        #: Whether the application says itself which messages are handled.
-        self.manual_ack = False
 
     def bind(self, app: Flask) -> None:
         """Run every handler in a context of this application, and log to its logger."""
@@ -116,7 +93,7 @@ class Dispatcher(Messages):
         Raises:
             KeyboardInterrupt: In a thread of the application's. So with ``SystemExit``.
         """
-        caller = self._callers.get(threading.current_thread())
+        caller = self._present_caller()
         if caller is None:
             call_elsewhere(self._core, self.app, handler, *arguments)
         else:
@@ -160,7 +137,7 @@ class Dispatcher(Messages):
     @property
     def started(self) -> bool:
         """Whether that is a thread of the dispatcher's own."""
-        return self.running and not self._borrowed
+        return self.running and self._borrower is None
 
     @property
     def handler_threads(self) -> int:
@@ -178,39 +155,64 @@ class Dispatcher(Messages):
     @property
     def is_current_thread(self) -> bool:
         """Whether the caller is a handler."""
-        return threading.current_thread() in self._callers
+        return self._present_caller() is not None
 
-    def start(self, threads: int = 1) -> None:
+    def start(self, threads: int = 1) -> bool:
         """Start the thread. What was registered before needs no time to settle.
 
         Args:
             threads: How many are to handle messages: with more than one, so many besides.
+
+        Returns:
+            Whether it was started: another thread may call handlers since somebody looked.
 
         Raises:
             OSError: The process has no descriptors left.
             RuntimeError: The system starts no other thread.
         """
         wake_ups = WakeUps(self._core)
-        before = self._token, self._rests.tokens
-        self._rests.tokens = []
-        self._rests.threads = threads
-        predecessors = tuple(self._callers)
-        if not predecessors:
-            # Made anew, so that it is the patched one where the application patched before.
-            self._turn = threading.Condition()
-        self._token = token = object()
-        self._ends = self._is_copy = False
-        if predecessors:
-            self._wake_all()
-        self._settle()
-        self._threads = [thread for thread in self._threads if thread.is_alive()]
-        arguments = (token, wake_ups, predecessors, threads)
-        try:
-            self._start_thread(_NAME, self.caller, self._run, *arguments)
-        except RuntimeError:
+        token = object()
+        resting = self._rests.tokens
+        before = self._begin(token, None)
+        if before is None:
             wake_ups.close()
-            self._token, self._rests.tokens = before
+            return False
+        self._rests.threads = threads
+        try:
+            self._wake_all()
+            self._settle()
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            self._start_thread(_NAME, self.caller, self._run, token, wake_ups, threads)
+        except BaseException:
+            wake_ups.close()
+            self._token, self._ends = before
+            self._rests.tokens = resting
             raise
+        return True
+
+    def _begin(
+        self, token: object, borrower: threading.Thread | None
+    ) -> tuple[object | None, bool] | None:
+        """Have a thread be the one that calls handlers, unless there is one.
+
+        Args:
+            token: What that thread knows itself by.
+            borrower: The thread where it is the application's.
+
+        Returns:
+            What was before, or None where there is one.
+        """
+        with self._rests.beginning:
+            if self.working:
+                return None
+            if not self._callers:
+                # Made anew, so that it is the patched one where the application patched before.
+                self._turn = threading.Condition()
+            before = self._token, self._ends
+            self._rests.tokens = []
+            self._token, self._borrower = token, borrower
+            self._ends = self._is_copy = False
+        return before
 
     def _start_thread(
         self, name: str, caller: Caller, work: Callable[..., None], *arguments: Any
@@ -220,29 +222,38 @@ class Dispatcher(Messages):
                 work(*arguments)
 
         thread = threading.Thread(target=run, name=name, daemon=True)
+        own(thread)
         self._callers[thread] = caller
         try:
             thread.start()
-        except RuntimeError:
-            del self._callers[thread]
+        except BaseException:
+            self._callers.pop(thread, None)
             raise
         self._threads.append(thread)
 
     @contextlib.contextmanager
     def _calling(self, caller: Caller) -> Iterator[None]:
-        """Take this thread for one that calls handlers, for a while."""
+        """Take this thread for one that calls handlers, to its end."""
         thread = threading.current_thread()
+        own(thread)
         self._callers[thread] = caller
         try:
             with handling(thread, self._core):
                 yield
         finally:
-            caller.rest()
-            # In a forked child it is gone already.
-            self._callers.pop(thread, None)
-            # Somebody may wait for this.
-            with self._turn:
-                self._turn.notify_all()
+            try:
+                caller.rest()
+            finally:
+                # In a forked child it is gone already.
+                self._callers.pop(thread, None)
+                self._notify()
+
+    def _notify(self) -> None:
+        """Have those look who wait for the end of a thread, or for its beginning."""
+        # Read once: the next start may make another one.
+        turn = self._turn
+        with turn:
+            turn.notify_all()
 
     def stop(self, timeout: float, is_ending: Callable[[], bool]) -> bool:
         """Tell the threads to stop after the handlers that are running, and wait for that.
@@ -289,17 +300,8 @@ class Dispatcher(Messages):
                 self._core.wake()
 
     def _resume(self) -> None:
-        try:
-            token = self._rests.tokens.pop()
-        except IndexError:
-            return
-        if token is not self._token:
-            return
-        try:
+        if self.running and self._rests.tokens:
             self.start(self._rests.threads)
-        except (OSError, RuntimeError):
-            self._rests.tokens.append(token)
-            raise
 
     def _may_rest(self) -> bool:
         """Whether there is nothing to do before the next connection is made."""
@@ -326,8 +328,9 @@ class Dispatcher(Messages):
     def wait_for_rest(self) -> None:
         """Wait until no other thread calls handlers, as after the end of the connection."""
         while self.working and self._rests.had_connection:
-            with self._turn:
-                self._turn.wait(_LOOK_SECONDS)
+            turn = self._turn
+            with turn:
+                turn.wait(_LOOK_SECONDS)
 
     def connection_ended(self) -> None:
         """Stop where `stop` has waited for this. The thread calls it."""
@@ -348,7 +351,7 @@ class Dispatcher(Messages):
         self._token = None
         self._rests = Rests(self._rests.threads)
         self._is_copy = True
-        self._borrowed = self._ends = False
+        self._borrower, self._ends = None, False
         self._threads = []
         self._callers = {}
         for caller in self._all_callers:
@@ -356,6 +359,7 @@ class Dispatcher(Messages):
         if self._pool is not None:
             self._pool.abandon()
             self._pool = None
+        self._receipts.clear()
         self._batch = iter(())
         self._forget_kept()
 
@@ -367,8 +371,7 @@ class Dispatcher(Messages):
     def _wake_all(self) -> None:
         """Have every thread look whether it goes on: the one that fetches, and those before it."""
         self._core.wake()
-        with self._turn:
-            self._turn.notify_all()
+        self._notify()
 
     def _have_ended(self, deadline: float) -> bool:
         """Wait for the threads that were started, those that stop in the middle of a handler."""
@@ -376,7 +379,7 @@ class Dispatcher(Messages):
             thread.join(max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
-    def run_here(self, timeout: float, goes_on: Callable[[], bool] | None = None) -> bool:
+    def run_here(self, timeout: float, goes_on: Callable[[], bool] | None = None) -> bool | None:
         """Wait for events, and call their handlers, in the caller's thread.
 
         Args:
@@ -384,30 +387,39 @@ class Dispatcher(Messages):
             goes_on: Whether to do so again, asked after each time; by default it is once.
 
         Returns:
-            Whether there was something, the last time.
+            Whether there was something, the last time; None where another thread calls handlers.
 
         Raises:
-            KeyboardInterrupt: While waiting or in a handler; what was fetched waits for the next
-                call. So with `SystemExit` in a handler.
+            BaseException: What interrupts the thread, as ``KeyboardInterrupt`` of Ctrl-C, or an
+                exception of a signal's handler. What was fetched waits for the next call. A message
+                whose handler was called does not, and where that has not returned, it is not
+                acknowledged. So it is with `KeyboardInterrupt` and `SystemExit` of a handler.
         """
         if not self._have_ended(time.monotonic() + timeout):
             return False
-        self._token = token = object()
-        self._rests.tokens.clear()
-        self._ends = self._is_copy = False
-        self._borrowed = True
-        self._settle()
-        self.caller.passes_on = True
+        token, thread, begun = object(), threading.current_thread(), False
+        if self._borrower is thread:
+            return None
         try:
-            with WakeUps(self._core) as wake_ups, self._calling(self.caller):
+            if self._begin(token, thread) is None:
+                return None
+            begun = True
+            self._settle()
+            self.caller.passes_on = True
+            with handling(thread, self._core), WakeUps(self._core) as wake_ups:
                 found = self._round(token, wake_ups, timeout)
                 while goes_on is not None and goes_on():
                     found = self._round(token, wake_ups, timeout)
                 return found
         finally:
-            self.caller.passes_on = False
-            self._token = None
-            self._borrowed = False
+            # No call comes before these, at which another interruption could come. In a forked
+            # child there is no borrower any more.
+            if self._borrower is thread:
+                self._token = self._borrower = None
+            if begun:
+                self.caller.passes_on = False
+                self.caller.rest()
+                self._notify()
 
     def _round(self, token: object, wake_ups: WakeUps, timeout: float) -> bool:
         """Call the handlers of what there is, or comes within a time. Returns whether any did.
@@ -425,38 +437,51 @@ class Dispatcher(Messages):
             left = max(0.0, deadline - time.monotonic()) or None
         return True
 
-    def _run(
-        self,
-        token: object,
-        wake_ups: WakeUps,
-        predecessors: tuple[threading.Thread, ...],
-        threads: int,
-    ) -> None:
+    def _run(self, token: object, wake_ups: WakeUps, threads: int) -> None:
         with wake_ups:
 
             def wait() -> bool:
                 return self._token is token and wake_ups.wait(None)
 
-            self._wait_for_turn(token, predecessors)
+            try:
+                self._wait_for_turn(token)
+                if self._token is not token:
+                    return
+                with self._pooled(threads, wait):
+                    self._work_until_told(token, wake_ups)
+            finally:
+                # However it ends, nobody takes it for a thread that goes on.
+                if self._token is token and token not in self._rests.tokens:
+                    self._token = None
+
+    def _work_until_told(self, token: object, wake_ups: WakeUps) -> None:
+        while True:
+            # Looked for before the last events are fetched. A predecessor may have taken the
+            # wake-up for what is there.
+            may_rest = self._may_rest()
+            try:
+                self._work_on(token)
+                if may_rest and self._rest(token):
+                    return
+                if self._token is token:
+                    wake_ups.wait(None)
+            except BaseException as error:
+                if self._breaks_off(None, error):
+                    raise
+                # The wake-up of what is there may be taken, and whatever failed may do so again.
+                pause(PAUSE_SECONDS)
             if self._token is not token:
                 return
-            with self._pooled(threads, wait):
-                while True:
-                    # Looked for before the last events are fetched. A predecessor may have taken
-                    # the wake-up for what is there.
-                    may_rest = self._may_rest()
-                    self._work_on(token)
-                    if (may_rest and self._rest(token)) or not wait():
-                        return
 
-    def _wait_for_turn(self, token: object, predecessors: tuple[threading.Thread, ...]) -> None:
+    def _wait_for_turn(self, token: object) -> None:
         """Wait for threads that were stopped in the middle of a handler.
 
         Their messages come before ours, and the wake-ups that come until then are for them.
         """
-        with self._turn:
-            while self._token is token and any(each in self._callers for each in predecessors):
-                self._turn.wait()
+        turn = self._turn
+        with turn:
+            while self._token is token and len(self._callers) > 1:
+                turn.wait()
 
     @contextlib.contextmanager
     def _pooled(self, threads: int, wait: Callable[[], bool]) -> Iterator[None]:
@@ -464,7 +489,14 @@ class Dispatcher(Messages):
         if threads == 1:
             yield
             return
-        pool = HandlerPool(self.handle, self._acknowledge, wait, self._core.wake)
+        pool = HandlerPool(
+            self.handle,
+            self._acknowledge,
+            self._receipts,
+            wait,
+            self._core.wake,
+            self._thread_ends,
+        )
         try:
             for number in range(1, threads + 1):
                 if len(self._all_callers) <= number:
@@ -472,7 +504,7 @@ class Dispatcher(Messages):
                 caller = self._all_callers[number]
                 self._start_thread(f"mqtt-handler-{number}", caller, pool.work, caller)
                 self._pool = pool
-        except RuntimeError as error:
+        except Exception as error:  # noqa: BLE001 - green threads have others than RuntimeError
             # There is a limit on threads. Those that there are do it all, if need be this one.
             write(
                 logger.warning,
@@ -486,7 +518,7 @@ class Dispatcher(Messages):
             yield
         finally:
             self._pool = None
-            self._batch = itertools.chain(pool.close(), self._batch)
+            self._put_back([(JOB, job) for job in pool.close()])
 
     def _work_on(self, token: object) -> None:
         while self._token is token and self._work(token):
@@ -496,81 +528,30 @@ class Dispatcher(Messages):
     def _work(self, token: object) -> bool:
         """Call the handlers of a batch of events. Returns whether there were any."""
         self.caller.begin()
-        found = self._client_catch_up()
-        found = self._catch_up() or found
+        found = False
+        try:
+            found = self._client_catch_up()
+            found = self._catch_up() or found
+        except BaseException as error:
+            if self._breaks_off(None, error):
+                raise
         # What was left behind by who stopped comes first.
         found = self._dispatch(token) or found
-        if self._token is not token or not (events := self._core.take(_BATCH)):
+        if self._token is not token:
             return found
+        # What is fetched belongs to this object before it is there: no interruption can lose it.
+        events: list[Any] = []
         self._batch = iter(events)
+        if not self._core.take(events, _BATCH):
+            return found
         self.caller.begin()
         self._dispatch(token)
         # Under a green-thread hub the others get their turn; otherwise it costs nothing.
         time.sleep(0)
         return True
 
-    def _dispatch(self, token: object) -> bool:
-        caller, pool, acknowledge = self.caller, self._pool, self._acknowledge
-        event = None
-        for event in self._batch:
-            if type(event) is MQTTMessage:
-                if self._gated and not self._may_open(event):
-                    pass
-                elif pool is None:
-                    self.handle(event, caller, acknowledge)
-                else:
-                    pool.put(event)
-            elif event[0] == EVENT_PUBLISHED:
-                self._report(token, *event[1:])
-            else:
-                self._events[event[0]](*event[1:])
-            if self._token is not token:
-                break
-        caller.measure()
-        return event is not None
-
-    def _report(self, token: object, mids: Iterable[int], *outcome: Any) -> None:
-        """Tell what became of messages. What a handler leaves that stops this comes later."""
-        published = self._events[EVENT_PUBLISHED]
-        left = iter(mids)
-        try:
-            for mid in left:
-                published(mid, *outcome)
-                if self._token is not token:
-                    break
-        finally:
-            # A handler may have forked, and this be the child.
-            if operator.length_hint(left) and not self._is_copy:
-                rest = (EVENT_PUBLISHED, left, *outcome)
-                self._batch = itertools.chain((rest,), self._batch)
-
     def _routes_changed(self) -> None:
         super()._routes_changed()
         self.look_closely()
         if self._kept:
             self._resume()
-
-    def _pass_on(self, message: MQTTMessage) -> None:
-        if self._pool is None:
-            self.handle(message, self.caller, self._acknowledge)
-        else:
-            self._pool.put(message)
-
-    def _acknowledge(self, message: MQTTMessage) -> None:
-        if self.manual_ack or self._is_copy:
-            return
-        storing = self._core.handled(message)
-        if storing is not None:
-            self._wait_for_file(storing)
-
-    def _wait_for_file(self, storing: Delivery) -> None:
-        """Wait, so that the end of the process brings back one message at most.
-
-        Where there are no descriptors left to wait with, it may be more.
-        """
-        caller = self._callers.get(threading.current_thread(), self.caller)
-        # It is no handler that takes this time.
-        caller.measure()
-        with contextlib.suppress(OSError):
-            wait_until_settled(storing, _STORING_TIMEOUT)
-        caller.begin()

@@ -16,20 +16,37 @@ if TYPE_CHECKING:
 
     Place = threading.Thread | asyncio.AbstractEventLoop
 
+
+class _Stay:
+    """That a client's handlers run in a place."""
+
+    __slots__ = ("client", "is_over")
+
+    def __init__(self, client: CoreClient) -> None:
+        self.client = client
+        self.is_over = False
+
+
 #: The clients whose handlers a thread or an event loop runs: several, where the handler of one has
 #: another one call its own.
-_places: weakref.WeakKeyDictionary[Place, tuple[CoreClient, ...]] = weakref.WeakKeyDictionary()
+_places: weakref.WeakKeyDictionary[Place, tuple[_Stay, ...]] = weakref.WeakKeyDictionary()
 
 
 @contextlib.contextmanager
 def handling(place: Place, client: CoreClient) -> Iterator[None]:
     """Take what a thread, or an event loop, runs meanwhile for a client's handlers."""
-    outer = _places.get(place, ())
-    _places[place] = (*outer, client)
+    stay = _Stay(client)
     try:
+        _places[place] = (*_stays(place), stay)
         yield
     finally:
-        _places[place] = outer
+        # Said first, and without a call: an interruption keeps nobody here.
+        stay.is_over = True
+        _places[place] = _stays(place)
+
+
+def _stays(place: Place) -> tuple[_Stay, ...]:
+    return tuple(stay for stay in _places.get(place, ()) if not stay.is_over)
 
 
 def is_handler_of(delivery: Delivery) -> bool:
@@ -43,8 +60,8 @@ def is_handler(client: CoreClient) -> bool:
 
 
 def _handled_here() -> list[CoreClient]:
-    clients = [*_places.get(threading.current_thread(), ())]
+    places: list[Place] = [threading.current_thread()]
     with contextlib.suppress(RuntimeError):
         # Flask runs an `async def` handler on another thread.
-        clients += _places.get(asyncio.get_running_loop(), ())
-    return clients
+        places.append(asyncio.get_running_loop())
+    return [stay.client for place in places for stay in _stays(place)]

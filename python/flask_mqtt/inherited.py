@@ -51,7 +51,8 @@ class Inherited:
         if self._has_told:
             return
         self._has_told = True
-        logger.warning(
+        write(
+            logger.warning,
             "This process was forked after the MQTT connection was made, which its parent has: "
             "nothing is published here before this process connects too, with init_app() or "
             "client.reconnect() and client.loop_start()",

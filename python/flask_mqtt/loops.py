@@ -9,7 +9,7 @@ from .connection import Connection
 from .constants import MQTT_ERR_INVAL, MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
 from .discretion import discreet
 from .enums import MQTTErrorCode
-from .records import fields
+from .records import fields, write
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -41,7 +41,8 @@ class Loops(Connection):
         # A bad file is an exception here, which leaves no thread behind.
         if self._connect_with_loop or self._retry_with_loop:
             self._connect_now()
-        self._dispatcher.start(self._connection_settings.handler_threads)
+        if not self._dispatcher.start(self._connection_settings.handler_threads):
+            return MQTT_ERR_INVAL
         return MQTT_ERR_SUCCESS
 
     def loop_stop(self) -> MQTTErrorCode:
@@ -61,7 +62,8 @@ class Loops(Connection):
         stopped = self._dispatcher.stop(STOP_TIMEOUT, lambda: self._is_ending)
         if not stopped and not self._dispatcher.is_current_thread:
             extra = fields(self._core, "handler_running", seconds=STOP_TIMEOUT)
-            logger.warning("An MQTT handler is still running after %s s", STOP_TIMEOUT, extra=extra)
+            text = "An MQTT handler is still running after %s s"
+            write(logger.warning, text, STOP_TIMEOUT, extra=extra)
         return MQTT_ERR_SUCCESS
 
     def _has_other_threads(self) -> bool:
@@ -74,7 +76,9 @@ class Loops(Connection):
         """Call the handlers of what has happened in this thread, and wait where nothing has.
 
         What a handler raises is logged, but for ``KeyboardInterrupt`` and ``SystemExit``, which go
-        on to the caller. The message is not acknowledged then, so one with QoS 1 or 2 comes again.
+        on to the caller. The message is not acknowledged then, so one with QoS 1 or 2 comes again
+        with a later connection. Whatever interrupts this, nothing else of what was fetched is lost:
+        the next call goes on with it, as the threads of `loop_start` do.
 
         Args:
             timeout: Seconds to wait at most.
@@ -94,7 +98,9 @@ class Loops(Connection):
             return MQTT_ERR_INVAL
         self._ended_with = 0
         # Without a connection's thread nothing can come that is worth waiting for.
-        self._dispatcher.run_here(timeout if self._core.is_running() else 0)
+        timeout = timeout if self._core.is_running() else 0
+        if self._dispatcher.run_here(timeout) is None:
+            return MQTT_ERR_INVAL
         if self._core.is_open() and not self._ended_with:
             return MQTT_ERR_SUCCESS
         # It may have ended just now, and why is there to be fetched.
@@ -135,9 +141,11 @@ class Loops(Connection):
         if self._dispatcher.started:
             self._dispatcher.wait_for_rest()
             return MQTTErrorCode(self._ended_with or MQTT_ERR_NO_CONN)
-        # Another thread may be in one of these methods.
-        self._dispatcher.wait_for_rest()
-        self._dispatcher.run_here(timeout, self._core.is_running)
+        # Another thread may be in one of these methods, or be the first to begin.
+        while True:
+            self._dispatcher.wait_for_rest()
+            if self._dispatcher.run_here(timeout, self._core.is_running) is not None:
+                break
         # What came before the connection's thread ended may be there still.
         while self._dispatcher.run_here(0):
             pass

@@ -8,10 +8,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ._core import Routes
+from .calls import CALLED, NOT_CALLED, RETURNED
 from .records import fields, write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ._core import Client as CoreClient
     from ._core import MQTTMessage
@@ -48,6 +49,8 @@ class Messages:
         self._settled_at: float | None = None
         self._gated = True
         self._kept: deque[MQTTMessage] = deque()
+        #: What was fetched and is not handled.
+        self._batch: Iterator[Any] = iter(())
         self._kept_bytes = 0
         #: Messages that were dropped, because there was no handler for them.
         self.dropped = 0
@@ -84,13 +87,26 @@ class Messages:
             acknowledge: Called for a message of QoS 1 or 2 when they have returned.
         """
         acknowledged = message.qos
-        if self._routed:
-            for handler in self._handlers_of(message.topic):
-                caller.call(handler, self.client, self.userdata, message)
-        elif self._on_message is not None:
-            caller.call(self._on_message, self.client, self.userdata, message)
-        if acknowledged:
-            acknowledge(message)
+        handlers: tuple[Handler, ...] = ()
+        step: Any = None
+        try:
+            if self._routed:
+                handlers = self._handlers_of(message.topic)
+                for step in handlers:
+                    caller.call(step, self.client, self.userdata, message)
+            elif self._on_message is not None:
+                caller.call(self._on_message, self.client, self.userdata, message)
+            if acknowledged:
+                step = acknowledge
+                acknowledge(message)
+        except BaseException as error:
+            # What it is that has not come to its end: a handler, or what follows them.
+            if step is acknowledge:
+                caller.progress = RETURNED
+            elif handlers:
+                between = error.__traceback__ is not None and error.__traceback__.tb_next is None
+                caller.progress = _progress(caller.progress, handlers, step, between)
+            raise
 
     def _routes_changed(self) -> None:
         self._route_cache = {}
@@ -127,12 +143,15 @@ class Messages:
         self._open_gate()
         return True
 
-    def _may_open(self, message: MQTTMessage) -> bool:
-        """Keep a message while there is no handler at all, and let it pass from then on."""
+    def _look_at_kept(self, message: MQTTMessage) -> None:
+        """Drop the oldest messages beyond the bounds, or have all handled, if there is a handler.
+
+        Args:
+            message: The last one, which was just put there.
+        """
         if self._settled_at is not None and time.monotonic() >= self._settled_at:
             self._open_gate()
-            return True
-        self._kept.append(message)
+            return
         self._kept_bytes += len(message.payload)
         while len(self._kept) > _KEPT_MESSAGES or (
             self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1
@@ -148,9 +167,9 @@ class Messages:
                     dropped.topic,
                     extra=fields(self._core, "dropping", reason="no_handler", topic=dropped.topic),
                 )
-        return False
 
     def _open_gate(self) -> None:
+        self._put_back(self._kept)
         self._gated = False
         self._kept_bytes = 0
         if self.dropped:
@@ -160,13 +179,38 @@ class Messages:
                 self.dropped,
                 extra=fields(self._core, "dropping_ended", reason="no_handler", count=self.dropped),
             )
-        while self._kept:
-            self._pass_on(self._kept.popleft())
 
     def _forget_kept(self) -> None:
         self._kept.clear()
         self._kept_bytes = 0
 
-    def _pass_on(self, message: MQTTMessage) -> None:
-        """Handle a message, or have another thread do so."""
-        raise NotImplementedError
+    def _put_back(self, events: list[Any] | deque[Any]) -> None:
+        """Move events to the front of those that are handled next.
+
+        They have an owner all the time: Python interrupts a thread at calls and at the ends of
+        loops, and none of these is between the moment when they are the new owner's only and that
+        when this is in its place.
+        """
+        together = [*events]
+        batch = iter(together)
+        together += self._batch
+        self._batch = batch
+        events.clear()
+
+
+def _progress(
+    progress: int, handlers: tuple[Handler, ...], step: Handler | None, between: bool
+) -> int:
+    """Return how far a message has come, of one of whose handlers it is known how far that is.
+
+    Args:
+        progress: How far that is.
+        handlers: All of them.
+        step: The one, or None before the first.
+        between: Whether the interruption came after it.
+    """
+    if step is None:
+        return NOT_CALLED
+    if between or progress == RETURNED:
+        return RETURNED if step is handlers[-1] else CALLED
+    return progress if step is handlers[0] else CALLED

@@ -13,12 +13,17 @@ if TYPE_CHECKING:
 
     from ._core import MQTTMessage
     from .calls import Caller
+    from .receipts import Entry, Receipts
 
     Acknowledge = Callable[[MQTTMessage], None]
 
 #: How much waits for a thread before nothing more is taken in. What is handled does not count.
 _MOST_MESSAGES = 1_000
 _MOST_BYTES = 4 * 1024 * 1024
+
+#: How many messages may not be acknowledged, most of them handled, because one before them is not:
+#: as many as a connection has identifiers. Of each that is handled some 100 bytes are left.
+_MOST_UNACKNOWLEDGED = 65_535
 
 #: After how many messages a thread lets others have their turn: a green one has to.
 _TURN = 64
@@ -27,17 +32,17 @@ _TURN = 64
 class Job:
     """A message on its way through the pool, with what a handler may change about it."""
 
-    __slots__ = ("is_handled", "is_in_order", "message", "number", "size", "topic")
+    __slots__ = ("entry", "message", "number", "size", "topic")
 
-    def __init__(self, message: MQTTMessage, number: int) -> None:
-        """Remember a message, the `number`-th that came."""
+    def __init__(self, message: MQTTMessage) -> None:
+        """Remember a message."""
         self.message = message
-        self.number = number
+        #: Its turn to be acknowledged, with QoS 1: a PUBCOMP may come in any order.
+        self.entry: Entry | None = None
         self.topic = message.topic
         self.size = len(message.payload)
-        #: Whether it is acknowledged after those before it: a PUBCOMP need not be.
-        self.is_in_order = message.qos == 1
-        self.is_handled = False
+        #: How many came before it, in this pool.
+        self.number = 0
 
 
 class HandlerPool:
@@ -47,38 +52,42 @@ class HandlerPool:
     whose turn it is, and nobody else takes one of that topic until it is handled: so a handler that
     takes long holds up its topic and no other, as long as there is a free thread.
 
-    A QoS 1 message is acknowledged when it and all of those before it are handled (MQTT 3.1.1,
-    4.6). It is made, fed and closed by the dispatcher's thread, whose kind of threads and locks it
-    has, green ones under eventlet and gevent.
+    A QoS 1 message is acknowledged when it and all of those before it are handled; until then only
+    its receipt is kept. The pool is made, fed and closed by the dispatcher's thread, whose kind of
+    threads and locks it has, green ones under eventlet and gevent.
     """
 
     def __init__(
         self,
         handle: Callable[[MQTTMessage, Caller, Acknowledge], None],
         acknowledge: Acknowledge,
+        receipts: Receipts,
         wait: Callable[[], bool],
         wake: Callable[[], None],
+        ends: Callable[[BaseException], bool],
     ) -> None:
         """Make a pool without threads; each calls `work`.
 
         Args:
             handle: Calls the handlers of a message, and the last argument where it is not QoS 0.
-            acknowledge: Tells the broker that a message is handled.
+            acknowledge: Tells the broker that a message is handled: with QoS 2, in any order.
+            receipts: Does so with QoS 1, and is used under the pool's lock as long as this is open.
             wait: Waits for `wake`; returns whether there is a reason to go on waiting.
             wake: Ends a wait, from any thread.
+            ends: Tells of a failure outside of handlers; returns whether the thread is to end.
         """
         self._handle = handle
         self._acknowledge = acknowledge
+        self._receipts = receipts
         self._wait = wait
         self._wake = wake
+        self._ends = ends
         self._changed = threading.Condition(threading.Lock())
         self._is_closed = False
         #: The messages that wait. A topic is there too while its last one is handled.
         self._queues: dict[str, deque[Job]] = {}
         #: The topics with messages that wait, and none that is handled.
         self._ready: deque[str] = deque()
-        #: The messages with QoS 1 from the first on that is not handled, in their order.
-        self._unacknowledged: deque[Job] = deque()
         self._count = 0
         self._waiting = 0
         self._waiting_bytes = 0
@@ -93,22 +102,42 @@ class HandlerPool:
             return not self._tells
 
     def put(self, message: MQTTMessage) -> None:
-        """Take a message in, and wait where too many wait already."""
+        """Take a message in."""
+        job = Job(message)
         with self._changed:
-            self._count += 1
-            job = Job(message, self._count)
-            self._waiting += 1
-            self._waiting_bytes += job.size
-            if job.is_in_order:
-                self._unacknowledged.append(job)
-            queue = self._queues.get(job.topic)
-            if queue is None:
-                self._queues[job.topic] = deque((job,))
-                self._ready.append(job.topic)
-                self._changed.notify()
-            else:
-                queue.append(job)
-            self._is_full = self._waiting > _MOST_MESSAGES or self._waiting_bytes > _MOST_BYTES
+            self._add(job)
+            if message.qos == 1:
+                job.entry = self._receipts.add(message)
+            self._is_full = self._has_no_room()
+
+    def put_again(self, job: Job) -> None:
+        """Take in what an earlier pool has given back."""
+        with self._changed:
+            self._add(job)
+            self._is_full = self._has_no_room()
+
+    def _add(self, job: Job) -> None:
+        self._count += 1
+        job.number = self._count
+        self._waiting += 1
+        self._waiting_bytes += job.size
+        queue = self._queues.get(job.topic)
+        if queue is None:
+            self._queues[job.topic] = deque((job,))
+            self._ready.append(job.topic)
+            self._changed.notify()
+        else:
+            queue.append(job)
+
+    def _has_no_room(self) -> bool:
+        return (
+            self._waiting > _MOST_MESSAGES
+            or self._waiting_bytes > _MOST_BYTES
+            or len(self._receipts) > _MOST_UNACKNOWLEDGED
+        )
+
+    def wait_for_room(self) -> None:
+        """Wait where too many wait already."""
         while self._is_full and self._wait():
             pass
 
@@ -116,20 +145,66 @@ class HandlerPool:
         """Handle messages in this thread until the pool is closed."""
         count = 0
         while not self._is_closed:
-            job = self._take()
-            if job is None:
-                # What teardown functions do takes its time, and nobody shall wait for it.
-                caller.rest()
-                self._wait_for_work()
-                continue
-            caller.begin()
-            self._handle(job.message, caller, partial(self._handled, job))
-            self._release(job.topic)
-            count += 1
-            if count % _TURN == 0:
-                time.sleep(0)
+            try:
+                if not self._handle_next(caller):
+                    # What teardown functions do takes its time, and nobody shall wait for it.
+                    caller.rest()
+                    self._wait_for_work()
+                    continue
+                count += 1
+                if count % _TURN == 0:
+                    time.sleep(0)
+            except BaseException as error:
+                if self._ends(error):
+                    raise
 
-    def close(self) -> list[MQTTMessage]:
+    def _handle_next(self, caller: Caller) -> bool:
+        """Handle the next message, if there is one."""
+        taken: list[Job] = []
+        try:
+            self._take(taken)
+            for job in taken:
+                caller.begin()
+                self._handle(job.message, caller, partial(self._handled, job))
+        except BaseException:
+            # As after a handler that fails.
+            for job in taken:
+                self._handled(job, job.message)
+            raise
+        finally:
+            # Whatever happens, the next message of the topic has its turn.
+            for job in taken:
+                self._release(job.topic)
+        return bool(taken)
+
+    def _take(self, taken: list[Job]) -> None:
+        """Put the next message into a list that is its owner from then on."""
+        with self._changed:
+            if not self._ready:
+                return
+            queue = self._queues[self._ready[0]]
+            # Without a call in between, at which a thread can be interrupted.
+            taken += (queue[0],)
+            del queue[0], self._ready[0]
+            self._waiting -= 1
+            self._waiting_bytes -= taken[0].size
+            has_room = self._has_room_again()
+        if has_room:
+            self._wake()
+
+    def _has_room_again(self) -> bool:
+        """Whether so little waits that the dispatcher is to go on, for which it waits."""
+        has_room = (
+            self._is_full
+            and self._waiting <= _MOST_MESSAGES // 2
+            and self._waiting_bytes <= _MOST_BYTES // 2
+            and len(self._receipts) <= _MOST_UNACKNOWLEDGED // 2
+        )
+        if has_room:
+            self._is_full = False
+        return has_room
+
+    def close(self) -> list[Job]:
         """Have each thread end after the message that it handles, and return those that wait.
 
         Returns:
@@ -140,37 +215,14 @@ class HandlerPool:
             left = [job for queue in self._queues.values() for job in queue]
             self._ready.clear()
             self._queues.clear()
-            waiting = {job.number for job in left}
-            self._unacknowledged = deque(
-                job for job in self._unacknowledged if job.number not in waiting
-            )
             self._changed.notify_all()
-        return [job.message for job in sorted(left, key=lambda job: job.number)]
+        return sorted(left, key=lambda job: job.number)
 
     def abandon(self) -> None:
         """Leave everything to the parent, in a forked child."""
         # A thread that is not here may have held the lock.
         self._changed = threading.Condition(threading.Lock())
         self.close()
-        self._unacknowledged.clear()
-
-    def _take(self) -> Job | None:
-        with self._changed:
-            if not self._ready:
-                return None
-            job = self._queues[self._ready.popleft()].popleft()
-            self._waiting -= 1
-            self._waiting_bytes -= job.size
-            has_room = (
-                self._is_full
-                and self._waiting <= _MOST_MESSAGES // 2
-                and self._waiting_bytes <= _MOST_BYTES // 2
-            )
-            if has_room:
-                self._is_full = False
-        if has_room:
-            self._wake()
-        return job
 
     def _wait_for_work(self) -> None:
         with self._changed:
@@ -189,11 +241,12 @@ class HandlerPool:
             self._wake()
 
     def _handled(self, job: Job, message: MQTTMessage) -> None:
-        if not job.is_in_order:
+        if job.entry is None:
             self._acknowledge(message)
             return
-        job.is_handled = True
         # Under the lock, so that two threads keep the order; it is a call of the core's.
         with self._changed:
-            while self._unacknowledged and self._unacknowledged[0].is_handled:
-                self._acknowledge(self._unacknowledged.popleft().message)
+            self._receipts.handled(job.entry)
+            has_room = self._has_room_again()
+        if has_room:
+            self._wake()

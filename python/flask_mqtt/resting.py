@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 
 class Rests:
     """What a dispatcher knows about that."""
 
-    __slots__ = ("had_connection", "holds", "threads", "tokens")
+    __slots__ = ("beginning", "had_connection", "holds", "threads", "tokens")
 
     def __init__(self, threads: int = 1) -> None:
         """Start before the first connection.
@@ -14,6 +16,8 @@ class Rests:
         Args:
             threads: How many threads handle messages, where the dispatcher has started them.
         """
+        #: Held for a look whether a thread calls handlers, and for having another one do so.
+        self.beginning = threading.Lock()
         self.threads = threads
         #: Whether there was a connection's thread, with whose end the dispatcher's own ends.
         self.had_connection = False

@@ -6,7 +6,7 @@ import logging
 import socket
 from typing import TYPE_CHECKING, Any
 
-from .records import fields
+from .records import fields, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,8 @@ class Sockets:
             given = core.socket()
         except OSError as error:
             text = "on_socket_open is not called: %s"
-            logger.error(text, error, extra=fields(core, "no_socket", error=str(error)))  # noqa: TRY400
+            extra = fields(core, "no_socket", error=str(error))
+            write(logger.error, text, error, extra=extra)
             return
         if given is None:
             # The connection has ended in the meantime.

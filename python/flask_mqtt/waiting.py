@@ -12,6 +12,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from ._core import Completions
+from .guards import is_kill
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -155,6 +156,11 @@ def _end_with_process() -> None:
     # threads, which share the main one, would.
     if _process_ends.is_set() and threading.get_native_id() != threading.main_thread().native_id:
         raise SystemExit
+
+
+def ends_thread(error: BaseException) -> bool:
+    """Whether an exception is meant to end a thread of the package's, and nothing else can."""
+    return is_kill(error) or _process_ends.is_set()
 
 
 async def settled(delivery: Delivery) -> None:

@@ -14,7 +14,7 @@ use super::codes::member;
 use super::delivery::{Delivery, class_of_infos, message_info};
 use super::error::{system, to_python, with_advice};
 use super::events;
-use super::message::MQTTMessage;
+use super::message::{MQTTMessage, Receipt};
 use super::once::Once;
 use super::options::{ConnectOptions, limit};
 use super::properties::from_python;
@@ -344,6 +344,11 @@ impl Client {
         Ok(storing.and_then(|core| self.told(core)))
     }
 
+    /// Says the same of a message of which only the receipt was kept. What QoS 1 says is not stored.
+    fn settle(&self, receipt: &Receipt) -> PyResult<()> {
+        self.core.handled(receipt.0).map(drop).map_err(to_python)
+    }
+
     /// Acknowledges a message that waits for it, and returns `rc`.
     fn acknowledge<'py>(&self, py: Python<'py>, mid: i64, qos: i64) -> PyResult<Bound<'py, PyAny>> {
         let qos = Qos::try_from(qos).map_err(to_python)?;
@@ -351,9 +356,10 @@ impl Client {
         member(py, self.core.acknowledge(mid, qos).map_err(to_python)?)
     }
 
-    /// Up to `most` events, the oldest first.
-    fn take<'py>(&self, py: Python<'py>, most: usize) -> PyResult<Bound<'py, PyList>> {
-        events::to_list(py, self.core.take(most))
+    /// Puts up to `most` events into a list that is the caller's, the oldest first, and returns whether there
+    /// are any in it.
+    fn take(&self, into: &Bound<'_, PyList>, most: usize) -> PyResult<bool> {
+        events::append(into, self.core.take(most))
     }
 
     /// Ends a wait for events.

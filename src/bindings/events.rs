@@ -37,22 +37,34 @@ pub fn add_constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("EVENT_SOCKET_OPENED", SOCKET_OPENED)
 }
 
-/// A list of events for the dispatcher.
-pub fn to_list(py: Python<'_>, events: Vec<Event>) -> PyResult<Bound<'_, PyList>> {
+/// Puts events into a list of the dispatcher's, and returns whether there are any in it.
+///
+/// The list belongs to the dispatcher before: what is fetched is never on its way to an owner, where an
+/// exception of another thread's or a signal's could lose it. One that cannot be made, for want of
+/// memory, does not take the others along.
+pub fn append(into: &Bound<'_, PyList>, events: Vec<Event>) -> PyResult<bool> {
     let mut topics = TopicCache::default();
-    let mut objects = Vec::with_capacity(events.len());
+    let mut made = Ok(());
     for event in events {
-        // A handler may change the properties: each call has its own.
-        if let Event::Published { mids, code, properties: Some(properties) } = &event {
-            for mid in mids.iter() {
-                let properties = Properties::from_core(properties.clone());
-                objects.push((PUBLISHED, (mid,), *code, properties).into_pyobject(py)?.into_any());
-            }
-        } else {
-            objects.push(to_object(py, event, &mut topics)?);
+        let appended = append_one(into, event, &mut topics);
+        if appended.is_err() {
+            made = appended;
         }
     }
-    PyList::new(py, objects)
+    made.map(|()| !into.is_empty())
+}
+
+fn append_one(into: &Bound<'_, PyList>, event: Event, topics: &mut TopicCache) -> PyResult<()> {
+    let py = into.py();
+    // A handler may change the properties: each call has its own.
+    if let Event::Published { mids, code, properties: Some(properties) } = &event {
+        for mid in mids.iter() {
+            let properties = Properties::from_core(properties.clone());
+            into.append((PUBLISHED, (mid,), *code, properties).into_pyobject(py)?)?;
+        }
+        return Ok(());
+    }
+    into.append(to_object(py, event, topics)?)
 }
 
 fn to_object<'py>(

@@ -13,7 +13,7 @@ use super::properties::{Properties, Reduced};
 use crate::core::error::ReturnCode;
 use crate::core::packet::Publish;
 use crate::core::qos::Qos;
-use crate::core::session::Receipt;
+use crate::core::session::Receipt as CoreReceipt;
 
 /// A moment of Rust's clock and Python's `time.monotonic()` of the same moment.
 static CLOCK: OnceLock<(Instant, f64)> = OnceLock::new();
@@ -59,8 +59,12 @@ pub struct MQTTMessage {
     /// What was assigned to `state` and `info`: hardly anybody reads them, so they are made late.
     state: Option<Py<PyAny>>,
     info: Option<Py<PyAny>>,
-    pub receipt: Option<Receipt>,
+    pub receipt: Option<CoreReceipt>,
 }
+
+/// What acknowledges a message: all that is kept of one that is handled, where others come first.
+#[pyclass(module = "flask_mqtt._core", frozen)]
+pub struct Receipt(pub CoreReceipt);
 
 /// `MessageState.MQTT_MS_INVALID`, and `MQTT_MS_WAIT_FOR_PUBREL`, which paho leaves on a message of
 /// QoS 2 that it hands over.
@@ -171,6 +175,11 @@ impl MQTTMessage {
         Ok(dict)
     }
 
+    /// What acknowledges it; `None` for QoS 0, and for a message that was not received.
+    fn _receipt(&self) -> Option<Receipt> {
+        self.receipt.map(Receipt)
+    }
+
     /// What copies and pickles are made of: all but the receipt, so that none acknowledges the message.
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py>> {
         let (py, this) = (slf.py(), slf.borrow());
@@ -232,7 +241,7 @@ impl MQTTMessage {
         py: Python<'_>,
         publish: Publish,
         received: Instant,
-        receipt: Option<Receipt>,
+        receipt: Option<CoreReceipt>,
         topics: &mut TopicCache,
     ) -> PyResult<Self> {
         let properties = publish.properties.map(|core| Py::new(py, Properties::from_core(core)));

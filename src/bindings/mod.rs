@@ -58,6 +58,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<matcher::MQTTMatcher>()?;
     module.add_class::<matcher::Routes>()?;
     module.add_class::<message::MQTTMessage>()?;
+    module.add_class::<message::Receipt>()?;
     module.add_class::<properties::Properties>()?;
     module.add_class::<waiter::Waiter>()?;
     module.add_function(wrap_pyfunction!(client::departing, module)?)?;
