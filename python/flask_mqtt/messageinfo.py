@@ -47,7 +47,8 @@ class MQTTMessageInfo(tuple[MQTTErrorCode, int]):  # noqa: SLOT001 - a tuple can
         ``MQTT_ERR_NO_CONN`` becomes ``MQTT_ERR_SUCCESS`` when the message is sent.
         ``MQTT_ERR_CONN_LOST``: the connection ended before a message of QoS 0 was written. Where
         the broker refused it (MQTT 5): ``MQTT_ERR_ACL_DENIED``, ``MQTT_ERR_NOT_SUPPORTED``,
-        ``MQTT_ERR_PAYLOAD_SIZE``, and ``MQTT_ERR_UNKNOWN`` for every other reason.
+        ``MQTT_ERR_PAYLOAD_SIZE``, and ``MQTT_ERR_UNKNOWN`` for every other reason. A message that
+        is kept for a broker that takes it becomes ``MQTT_ERR_SUCCESS`` when it is sent there.
         """
         delivery = self._told()
         rc = None if delivery is None else delivery.rc()
@@ -141,9 +142,14 @@ class MQTTMessageInfo(tuple[MQTTErrorCode, int]):  # noqa: SLOT001 - a tuple can
             raise ValueError(f"the message was not accepted ({rc.name}): too much waits already")
         delivery = self._told()
         code = None if delivery is None else delivery.refusal()
-        if code is None:
+        if delivery is None or code is None:
             raise RuntimeError(f"message {self.mid} is not published: {rc.name}")
         reason = reason_name(code)
+        if delivery.is_set_aside():
+            raise RuntimeError(
+                f"the broker does not take message {self.mid}: {reason} (code {code}); the message "
+                "is kept for a connection that does"
+            )
         raise RuntimeError(f"the broker refused message {self.mid}: {reason} (code {code})")
 
     def __eq__(self, other: object) -> bool:

@@ -93,6 +93,7 @@ class _Common(TypedDict):
     published: Published
     in_flight: int
     queued: int
+    set_aside: int
     unwritten: int
     outgoing_bytes: int
     waiting_incoming: WaitingIncoming

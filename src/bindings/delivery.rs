@@ -71,7 +71,12 @@ impl Delivery {
     /// The reason code of a broker that refused it.
     fn refusal(&self) -> Option<u8> {
         let state = self.is_ours().then(|| self.core.state())?;
-        if let State::Refused(code) = state { Some(code) } else { None }
+        if let State::Refused(code) | State::SetAside(code) = state { Some(code) } else { None }
+    }
+
+    /// Whether a broker refused it, and it is kept for another one.
+    fn is_set_aside(&self) -> bool {
+        self.is_ours() && matches!(self.core.state(), State::SetAside(_))
     }
 
     /// What becomes of storing it: published means stored.

@@ -24,6 +24,7 @@ pub fn to_dict<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, PyDic
     dict.set_item("published", published)?;
     dict.set_item("in_flight", stats.in_flight)?;
     dict.set_item("queued", stats.queued)?;
+    dict.set_item("set_aside", stats.set_aside)?;
     dict.set_item("unwritten", stats.unwritten)?;
     dict.set_item("outgoing_bytes", stats.outgoing_bytes)?;
     let incoming = [("messages", waiting.messages), ("bytes", waiting.bytes)];

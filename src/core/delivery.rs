@@ -28,6 +28,8 @@ pub enum State {
     Lost,
     /// The broker does not take it, with a reason code of MQTT 5 (section 2.4).
     Refused(u8),
+    /// The same, and the message is kept for a broker that takes it.
+    SetAside(u8),
 }
 
 impl State {
@@ -36,10 +38,12 @@ impl State {
         match self {
             Self::Pending | Self::Published => ReturnCode::Success,
             Self::Lost => ReturnCode::ConnectionLost,
-            Self::Refused(PACKET_TOO_LARGE) => ReturnCode::PayloadSize,
-            Self::Refused(QOS_NOT_SUPPORTED | RETAIN_NOT_SUPPORTED) => ReturnCode::NotSupported,
-            Self::Refused(NOT_AUTHORIZED) => ReturnCode::AclDenied,
-            Self::Refused(_) => ReturnCode::Unknown,
+            Self::Refused(code) | Self::SetAside(code) => match code {
+                PACKET_TOO_LARGE => ReturnCode::PayloadSize,
+                QOS_NOT_SUPPORTED | RETAIN_NOT_SUPPORTED => ReturnCode::NotSupported,
+                NOT_AUTHORIZED => ReturnCode::AclDenied,
+                _ => ReturnCode::Unknown,
+            },
         }
     }
 }
@@ -134,6 +138,16 @@ impl Progress {
     /// The message has gone out for the first time.
     pub fn sent(&self) {
         self.reach(SENT);
+    }
+
+    /// The present broker does not take the message, which is kept for one that does.
+    pub fn set_aside(&self, code: u8) {
+        self.0.change(|inner| inner.end = Some(State::SetAside(code)));
+    }
+
+    /// A broker takes the message that was set aside.
+    pub fn resume(&self) {
+        self.0.change(|inner| inner.end = None);
     }
 
     /// The message is written or confirmed, or refused with a reason code.

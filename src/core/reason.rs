@@ -17,6 +17,13 @@ pub const RETAIN_NOT_SUPPORTED: u8 = 0x9a;
 /// The QoS is higher than the broker's highest.
 pub const QOS_NOT_SUPPORTED: u8 = 0x9b;
 
+/// The broker has no shared subscriptions.
+pub const SHARED_NOT_SUPPORTED: u8 = 0x9e;
+/// The broker has no identifiers of subscriptions.
+pub const IDENTIFIERS_NOT_SUPPORTED: u8 = 0xa1;
+/// The broker has no subscriptions with wildcards.
+pub const WILDCARDS_NOT_SUPPORTED: u8 = 0xa2;
+
 /// From here on a code says that something failed (section 2.4).
 pub const FAILURE: u8 = 0x80;
 

@@ -128,6 +128,8 @@ pub struct Stats {
     pub in_flight: usize,
     /// Messages with QoS 1 and 2 that wait to be sent.
     pub queued: usize,
+    /// Messages with QoS 1 and 2 that wait for a broker which takes them.
+    pub set_aside: usize,
     /// Messages with QoS 0 that are not written.
     pub unwritten: usize,
     /// Bytes that wait for the broker, with what is kept until it is confirmed.

@@ -44,7 +44,10 @@ impl Session {
         let properties = properties.as_ref();
         let mut publish =
             PublishRef { topic, payload, qos, retain, dup: false, mid: 0, properties };
-        if let Some(refusal) = self.terms.refusal(&publish) {
+        // Of the next connection nobody knows.
+        if self.takes_new()
+            && let Some(refusal) = self.terms.refusal(&publish)
+        {
             self.output.counters.refused += 1;
             return Ok((terms::return_code(refusal), 0, None));
         }
@@ -128,7 +131,8 @@ impl Session {
     ///
     /// Returns `Success` with a packet identifier, or without one when all are in use: it is sent when
     /// one is free. `NoConnection` without a connection, `QueueSize` when too many wait for an
-    /// identifier, or `PayloadSize` when the broker takes no packet as large.
+    /// identifier, `PayloadSize` when the broker takes no packet as large, or `NotSupported` when it has
+    /// said that it has no such subscriptions.
     pub fn subscribe(
         &mut self,
         filters: Vec<Subscription>,
@@ -189,8 +193,8 @@ impl Session {
         if !self.takes_new() {
             return Ok((ReturnCode::NoConnection, None));
         }
-        if !self.output.takes(&request) {
-            return Ok((ReturnCode::PayloadSize, None));
+        if let Some(refusal) = self.output.refusal(&request) {
+            return Ok((terms::return_code(refusal), None));
         }
         self.output.check(&request)?;
         let connected = self.is_connected();

@@ -272,16 +272,12 @@ impl Session {
         self.output.written()
     }
 
-    fn window(&self) -> usize {
-        self.options.limits.inflight.min(self.terms.receive_maximum)
-    }
-
     fn pump(&mut self) {
         if self.is_connected() {
             // What waits could be written when it was taken.
             let _ = self.subscriptions.go_on(&mut self.ids, &mut self.output);
-            let window = self.window();
-            self.outgoing.pump(window, &self.terms, &mut self.ids, &mut self.output);
+            let Self { outgoing, options, terms, ids, output, .. } = self;
+            outgoing.pump(&options.limits, terms, ids, output);
         }
     }
 
@@ -388,6 +384,7 @@ impl Session {
             counters: self.output.counters.clone(),
             in_flight: self.outgoing.in_flight(),
             queued: self.outgoing.queued(),
+            set_aside: self.outgoing.set_aside(),
             unwritten: self.output.unwritten_messages() + held,
             outgoing_bytes: self.outgoing_bytes(),
             waiting,

@@ -1,9 +1,12 @@
 //! QoS 1 and 2 messages to the broker: kept until they are confirmed, a window of them on the way.
 
+mod aside;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::super::delivery::{Delivery, Progress};
 use super::super::error::Error;
+use super::super::options::Limits;
 use super::super::packet::{Ack, Control, Publish, PublishRef};
 use super::super::qos::Qos;
 use super::super::reason::{FAILURE, PACKET_IDENTIFIER_NOT_FOUND};
@@ -13,12 +16,16 @@ use super::journal::{Journal, KeptOutgoing, Operation, Then};
 use super::output::Output;
 use super::terms::Terms;
 
+use self::aside::Aside;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Waits to be stored.
     Storing,
     /// Waits for room in the window.
     Queued,
+    /// Waits for a broker that takes it.
+    Aside,
     /// PUBLISH sent, PUBACK or PUBREC awaited.
     Sent,
     /// PUBREC came; that waits to be stored.
@@ -42,7 +49,16 @@ struct Entry {
 
 impl Entry {
     fn is_on_its_way(&self) -> bool {
-        !matches!(self.state, State::Storing | State::Queued)
+        !matches!(self.state, State::Storing | State::Queued | State::Aside)
+    }
+
+    /// Sends it, for the first time or again.
+    fn send(&mut self, output: &mut Output) {
+        self.state = State::Sent;
+        output.publish(&PublishRef::from(&self.publish));
+        self.progress.sent();
+        output.counters.repeated += u64::from(self.publish.dup);
+        self.publish.dup = true;
     }
 
     /// Notes that the broker has the message, once: after the PUBREL it would take a PUBLISH for another
@@ -67,6 +83,8 @@ pub struct Outgoing {
     /// Messages that wait to be stored.
     storing: usize,
     bytes: usize,
+    /// What waits for another broker.
+    aside: Aside,
     /// While a connection ends: the last message that is for it, and how many there are after that.
     last: Option<u64>,
     later: usize,
@@ -111,7 +129,7 @@ impl Outgoing {
 
     /// Messages for the present connection that are not acknowledged.
     pub fn leaving(&self) -> usize {
-        self.entries.len() - self.later
+        self.entries.len() - self.later - self.aside.count
     }
 
     fn is_later(&self, order: u64) -> bool {
@@ -219,8 +237,9 @@ impl Outgoing {
         true
     }
 
-    /// Sends what the window has room for. What the broker has said that it does not take is given up.
-    pub fn pump(&mut self, window: usize, terms: &Terms, ids: &mut Ids, output: &mut Output) {
+    /// Sends what the window has room for. What the broker has said that it does not take is set aside.
+    pub fn pump(&mut self, limits: &Limits, terms: &Terms, ids: &mut Ids, output: &mut Output) {
+        let window = terms.window(limits);
         while self.inflight < window {
             let Some(&mid) = self.queued.front() else { break };
             let last = self.last;
@@ -230,33 +249,31 @@ impl Outgoing {
             }
             self.queued.pop_front();
             let Some(entry) = entry else { continue };
-            self.inflight += 1;
-            if let Some(code) = terms.refusal(&PublishRef::from(&entry.publish)) {
-                self.complete(Ack { mid, code, properties: None }, ids, output);
+            if terms.refusal(&PublishRef::from(&entry.publish)).is_some() {
+                self.queued.push_front(mid);
+                self.sort_out(limits, terms, ids, output);
                 continue;
             }
-            entry.state = State::Sent;
-            output.publish(&PublishRef::from(&entry.publish));
-            entry.progress.sent();
-            output.counters.repeated += u64::from(entry.publish.dup);
-            entry.publish.dup = true;
+            self.inflight += 1;
+            entry.send(output);
         }
     }
 
     /// Sends again, in the order of acceptance, what was on its way when the last connection ended
-    /// (MQTT 3.1.1, section 4.4). Where the broker kept nothing, a released message is published
+    /// (MQTT 3.1.1, section 4.4), and what was set aside, if this broker takes it. Where the broker kept nothing, a released message is published
     /// anew too: it cannot be known whether the broker had handed it on.
     ///
     /// What the window has no room for now goes before everything else that waits.
     pub fn resend(
         &mut self,
         session_present: bool,
-        window: usize,
+        limits: &Limits,
         terms: &Terms,
         output: &mut Output,
     ) -> Result<(), Error> {
-        let mut unconfirmed: Vec<_> =
-            self.entries.values_mut().filter(|entry| entry.is_on_its_way()).collect();
+        let window = terms.window(limits);
+        let is_due = |entry: &&mut Entry| entry.is_on_its_way() || entry.state == State::Aside;
+        let mut unconfirmed: Vec<_> = self.entries.values_mut().filter(is_due).collect();
         unconfirmed.sort_by_key(|entry| entry.order);
         let mut postponed = Vec::new();
         self.inflight = 0;
@@ -268,16 +285,21 @@ impl Outgoing {
                 }
                 continue;
             }
-            if entry.state != State::Sent {
+            if matches!(entry.state, State::Releasing | State::Released) {
                 let order = entry.order;
                 output.journal.note(|| Operation::Released { order, released: false });
             }
-            let publish = PublishRef::from(&entry.publish);
-            if self.inflight < window && terms.refusal(&publish).is_none() {
+            let refusal = terms.refusal(&PublishRef::from(&entry.publish));
+            if entry.state == State::Aside {
+                if let Some(code) = refusal {
+                    entry.progress.set_aside(code);
+                    continue;
+                }
+                self.aside.remove(entry);
+            }
+            if self.inflight < window && refusal.is_none() {
                 self.inflight += 1;
-                entry.state = State::Sent;
-                output.publish(&publish);
-                output.counters.repeated += 1;
+                entry.send(output);
             } else {
                 entry.state = State::Queued;
                 postponed.push(entry.publish.mid);
@@ -381,7 +403,12 @@ impl Outgoing {
 
     /// Messages that are sent and not confirmed, while there is a connection.
     pub fn in_flight(&self) -> usize {
-        self.entries.len() - self.queued()
+        self.entries.len() - self.queued() - self.aside.count
+    }
+
+    /// Messages that wait for a broker that takes them.
+    pub fn set_aside(&self) -> usize {
+        self.aside.count
     }
 
     /// Messages that wait to be stored, for room in the window, or for a connection.
@@ -421,6 +448,9 @@ impl Outgoing {
             self.accepted += 1;
             entry.order = self.accepted;
             self.bytes += entry.publish.size();
+            if entry.state == State::Aside {
+                self.aside.add(&entry);
+            }
             self.entries.insert(mid, entry);
             self.store(mid, journal);
         }
@@ -439,6 +469,7 @@ impl Outgoing {
         own.sort_by_key(|entry| entry.order);
         self.queued.clear();
         (self.inflight, self.storing, self.bytes) = (0, 0, 0);
+        self.aside = Aside::default();
         own
     }
 

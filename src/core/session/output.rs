@@ -10,13 +10,14 @@ use super::super::error::Error;
 use super::super::options::{ConnectOptions, Protocol};
 use super::super::packet::{Alias, Control, Publish, PublishRef, encode_connect, encode_publish};
 use super::super::qos::Qos;
-use super::super::reason::reason_name;
+use super::super::reason::{PACKET_TOO_LARGE, reason_name};
 use super::super::stats::Counters;
 use super::super::text::line;
 use super::aliases::OutgoingAliases;
 use super::event::{Event, LogLevel, Receipt};
 use super::journal::{Journal, Then};
 use super::log;
+use super::terms::Available;
 
 /// What waits is kept in pieces of about this size, so that what is written is given back at once.
 const PIECE: usize = 256 * 1024;
@@ -44,6 +45,8 @@ pub struct Output {
     protocol: Protocol,
     /// Bytes of the largest packet that the broker takes, on this connection.
     packet_size: usize,
+    /// What it offers of kinds of subscriptions.
+    subscriptions: Available,
     /// Numbers for topics, on this connection.
     aliases: OutgoingAliases,
     /// What waits: pieces that are complete, the sum of their bytes, and the one that grows.
@@ -86,6 +89,7 @@ impl Default for Output {
         Self {
             protocol: Protocol::V311,
             packet_size: usize::MAX,
+            subscriptions: Available::default(),
             aliases: OutgoingAliases::default(),
             pieces: VecDeque::new(),
             in_pieces: 0,
@@ -133,15 +137,17 @@ impl Output {
     /// Writes a CONNECT; what follows is of its protocol.
     pub fn connect(&mut self, options: &ConnectOptions) {
         self.protocol = options.protocol;
-        self.agree(0, usize::MAX);
+        self.agree(0, usize::MAX, Available::default());
         self.log(|| log::sending_connect(options));
         self.encode(|bytes| encode_connect(options, bytes));
     }
 
-    /// Takes over how many topic aliases the broker allows, and how large a packet may be.
-    pub fn agree(&mut self, aliases: u16, packet_size: usize) {
+    /// Takes over how many topic aliases the broker allows, how large a packet may be, and what may be
+    /// subscribed to.
+    pub fn agree(&mut self, aliases: u16, packet_size: usize, subscriptions: Available) {
         self.aliases.reset(aliases, packet_size);
         self.packet_size = packet_size;
+        self.subscriptions = subscriptions;
     }
 
     /// Writes a PUBLISH.
@@ -190,16 +196,24 @@ impl Output {
     }
 
     /// Reports a request that is not sent, because the broker has said that it does not take it.
-    pub fn too_large(&mut self, request: &Control) {
-        let text = format!("the broker takes no packet as large: {}", log::sending(request));
+    pub fn request_refused(&mut self, request: &Control, code: u8) {
+        let reason = match code {
+            PACKET_TOO_LARGE => "the broker takes no packet as large".to_owned(),
+            _ => format!("the broker does not take it: {} (code {code})", reason_name(code)),
+        };
+        let text = format!("{reason}: {}", log::sending(request));
         self.events.push_back(Event::notice(LogLevel::Error, "request_refused", text));
     }
 
-    /// Whether the broker takes a packet as large as this one.
-    pub fn takes(&self, control: &Control) -> bool {
+    /// Why the broker does not take a request, as a reason code; `None` if it does.
+    pub fn refusal(&self, request: &Control) -> Option<u8> {
+        if self.protocol != Protocol::V5 {
+            return None;
+        }
         let mut bytes = BytesMut::new();
-        self.protocol != Protocol::V5
-            || control.encode(self.protocol, &mut bytes).is_ok() && bytes.len() <= self.packet_size
+        let fits =
+            request.encode(self.protocol, &mut bytes).is_ok() && bytes.len() <= self.packet_size;
+        if fits { self.subscriptions.refusal(request) } else { Some(PACKET_TOO_LARGE) }
     }
 
     /// Looks whether a packet can be written at all.

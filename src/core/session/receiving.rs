@@ -58,7 +58,9 @@ impl Session {
             self.incoming.forget(now, self.connection, &mut self.output);
         }
         self.subscriptions.restore(session_present, &mut self.ids, &mut self.output)?;
-        self.outgoing.resend(session_present, self.window(), &self.terms, &mut self.output)?;
+        let Self { outgoing, options, terms, ids, output, .. } = self;
+        outgoing.resend(session_present, &options.limits, terms, output)?;
+        outgoing.sort_out(&options.limits, terms, ids, output);
         if let Link::Connecting { held, .. } = std::mem::replace(&mut self.link, Link::Connected) {
             for (publish, progress) in held {
                 self.publish_held(&publish, progress);
@@ -81,7 +83,7 @@ impl Session {
         }
         let aliases = number(Property::TopicAliasMaximum).unwrap_or(0);
         let aliases = u16::try_from(aliases).unwrap_or(u16::MAX);
-        self.output.agree(aliases, self.terms.packet_size);
+        self.output.agree(aliases, self.terms.packet_size, self.terms.subscriptions);
     }
 
     /// Sends a QoS 0 message that waited for the CONNACK, which may have said that it may not be sent.

@@ -162,7 +162,7 @@ impl Subscriptions {
         output: &mut Output,
     ) -> Result<(), Error> {
         for (mid, request) in std::mem::take(&mut self.requests) {
-            if output.takes(&request) {
+            if output.refusal(&request).is_none() {
                 self.send(&request, output)?;
                 self.requests.insert(mid, request);
             } else {
@@ -196,8 +196,8 @@ impl Subscriptions {
             && let Some(next) = self.waiting.pop_front()
         {
             let Some(mut request) = self.resolve(next) else { continue };
-            if !output.takes(&request) {
-                output.too_large(&request);
+            if let Some(code) = output.refusal(&request) {
+                output.request_refused(&request, code);
                 continue;
             }
             if let Control::Unsubscribe { filters, .. } = &request {
@@ -233,7 +233,7 @@ impl Subscriptions {
         }
     }
 
-    /// A request that this broker does not take, because it is too large: its filters go out one by one.
+    /// A request that this broker does not take as it is: its filters go out one by one.
     fn split(&mut self, request: Control) {
         // All of a SUBSCRIBE are wanted anyway.
         if let Control::Unsubscribe { filters, properties, .. } = request {

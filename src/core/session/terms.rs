@@ -2,11 +2,14 @@
 //! no way to say, so everything is allowed.
 
 use super::super::error::ReturnCode;
-use super::super::options::MAX_REMAINING_LENGTH;
-use super::super::packet::PublishRef;
+use super::super::options::{Limits, MAX_REMAINING_LENGTH};
+use super::super::packet::{Control, PublishRef};
 use super::super::property::{Properties, Property};
 use super::super::qos::Qos;
-use super::super::reason::{PACKET_TOO_LARGE, QOS_NOT_SUPPORTED, RETAIN_NOT_SUPPORTED};
+use super::super::reason::{
+    IDENTIFIERS_NOT_SUPPORTED, PACKET_TOO_LARGE, QOS_NOT_SUPPORTED, RETAIN_NOT_SUPPORTED,
+    SHARED_NOT_SUPPORTED, WILDCARDS_NOT_SUPPORTED,
+};
 
 /// Bytes of the largest packet there can be.
 const LARGEST_PACKET: usize = 5 + MAX_REMAINING_LENGTH;
@@ -15,11 +18,46 @@ const LARGEST_PACKET: usize = 5 + MAX_REMAINING_LENGTH;
 #[derive(Debug, Clone)]
 pub struct Terms {
     /// QoS 1 and 2 messages that may be unacknowledged at a time.
-    pub receive_maximum: usize,
+    receive_maximum: usize,
     /// Bytes of the largest packet that the broker takes, with its fixed header.
     pub packet_size: usize,
     qos: Qos,
     retain: bool,
+    /// What a SUBSCRIBE may ask for.
+    pub subscriptions: Available,
+}
+
+/// What there is of kinds of subscriptions.
+#[derive(Debug, Clone, Copy)]
+pub struct Available {
+    wildcards: bool,
+    shared: bool,
+    identifiers: bool,
+}
+
+impl Default for Available {
+    fn default() -> Self {
+        Self { wildcards: true, shared: true, identifiers: true }
+    }
+}
+
+impl Available {
+    /// Why a request may not be sent, as a reason code; `None` if it may. A server may end the connection
+    /// of who asks for what it does not have (MQTT 5.0, section 3.2.2.3.11 and following).
+    pub fn refusal(self, request: &Control) -> Option<u8> {
+        let Control::Subscribe { filters, properties, .. } = request else { return None };
+        let any = |is: fn(&str) -> bool| filters.iter().any(|one| is(&one.filter));
+        if !self.shared && any(|filter| filter.starts_with("$share/")) {
+            Some(SHARED_NOT_SUPPORTED)
+        } else if !self.wildcards && any(|filter| filter.contains(['+', '#'])) {
+            Some(WILDCARDS_NOT_SUPPORTED)
+        } else if !self.identifiers && properties.number(Property::SubscriptionIdentifier).is_some()
+        {
+            Some(IDENTIFIERS_NOT_SUPPORTED)
+        } else {
+            None
+        }
+    }
 }
 
 impl Default for Terms {
@@ -29,6 +67,7 @@ impl Default for Terms {
             packet_size: LARGEST_PACKET,
             qos: Qos::ExactlyOnce,
             retain: true,
+            subscriptions: Available::default(),
         }
     }
 }
@@ -47,7 +86,22 @@ impl Terms {
                 _ => Qos::ExactlyOnce,
             },
             retain: number(Property::RetainAvailable) != Some(0),
+            subscriptions: Available {
+                wildcards: number(Property::WildcardSubscriptionAvailable) != Some(0),
+                shared: number(Property::SharedSubscriptionAvailable) != Some(0),
+                identifiers: number(Property::SubscriptionIdentifierAvailable) != Some(0),
+            },
         }
+    }
+
+    /// QoS 1 and 2 messages that may be unacknowledged at a time, where the application has a limit too.
+    pub fn window(&self, limits: &Limits) -> usize {
+        limits.inflight.min(self.receive_maximum)
+    }
+
+    /// Whether there may be messages that may not be sent.
+    pub fn are_limited(&self) -> bool {
+        self.qos < Qos::ExactlyOnce || !self.retain || self.packet_size < LARGEST_PACKET
     }
 
     /// Why a message may not be sent, as a reason code; `None` if it may.

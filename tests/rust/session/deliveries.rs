@@ -155,15 +155,17 @@ fn a_broker_that_does_not_know_the_identifier_any_more_has_the_message() {
 }
 
 #[test]
-fn what_the_terms_of_a_broker_exclude_is_refused() {
-    for qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
+fn what_the_terms_of_a_broker_exclude_is_refused_or_set_aside() {
+    for (qos, state) in
+        [(Qos::AtMostOnce, State::Refused(0x9a)), (Qos::AtLeastOnce, State::SetAside(0x9a))]
+    {
         let mut peer = Peer::v5(|_| {});
         peer.begin();
         let (.., delivery) = peer.session.publish("t", b"x", qos, true, None).unwrap();
         let delivery = delivery.unwrap();
         let waiting = wait(&delivery);
         peer.answer(false, numbers(&[(Property::RetainAvailable, 0)]));
-        assert_eq!((delivery.state(), waiting.take()), (State::Refused(0x9a), vec![7]));
+        assert_eq!((delivery.state(), waiting.take()), (state, vec![7]));
     }
 }
 

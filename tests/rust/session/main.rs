@@ -25,6 +25,7 @@ mod reporting;
 mod subscriptions;
 mod v5_aliases;
 mod v5_messages;
+mod v5_set_aside;
 mod v5_subscriptions;
 mod v5_terms;
 #[path = "../support/values.rs"]

@@ -142,44 +142,6 @@ fn a_topic_alias_does_not_make_a_packet_larger_than_the_broker_takes() {
 }
 
 #[test]
-fn a_message_that_waited_and_that_the_broker_does_not_take_is_given_up() {
-    let term = |property, number| [(property, number)];
-    for (list, code, text) in [
-        (term(Property::MaximumPacketSize, 20), 0x95, "Packet too large"),
-        (term(Property::MaximumQoS, 0), 0x9b, "QoS not supported"),
-        (term(Property::RetainAvailable, 0), 0x9a, "Retain not supported"),
-    ] {
-        let mut peer = Peer::v5(|_| {});
-        let payload = [b'x'; 30];
-        peer.session.publish("t", &payload, Qos::ExactlyOnce, true, None).unwrap();
-        peer.session.publish("t", b"fine", Qos::AtMostOnce, false, None).unwrap();
-        assert_eq!(answer(&mut peer, false, &list), NONE);
-        let events = peer.events();
-        assert_eq!(events[1], published(1, code));
-        let Event::Notice { text: notice, .. } = &events[0] else { panic!("{events:?}") };
-        assert_eq!(
-            *notice,
-            format!("the broker does not take message 1 on \"t\": {text} (code {code})")
-        );
-        assert_eq!(peer.session.outgoing_bytes(), 0);
-        assert_eq!(peer.publish("next", Qos::AtMostOnce).0, ReturnCode::Success);
-    }
-}
-
-#[test]
-fn a_message_given_up_does_not_stop_those_that_wait_behind_it() {
-    let mut peer = Peer::accepted(&[]);
-    for payload in ["a", "larger than the broker takes", "c"] {
-        peer.publish(payload, Qos::AtLeastOnce);
-    }
-    peer.session.lost();
-    peer.publish("d", Qos::AtLeastOnce);
-    let sent = answer(&mut peer, true, &[(Property::MaximumPacketSize, 20)]);
-    assert_eq!(sent, ["PUBLISH q1 m1 dup a", "PUBLISH q1 m3 dup c", "PUBLISH q1 m4 d"]);
-    assert_eq!(peer.events()[1], published(2, 0x95));
-}
-
-#[test]
 fn a_qos_0_message_that_waited_for_the_connack_is_given_up_too() {
     for reporting in [true, false] {
         let mut peer = Peer::v5(|_| {});
