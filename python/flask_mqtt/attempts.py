@@ -8,7 +8,7 @@ from typing import Any
 from ._core import Waiter
 from .callbacks import Callbacks
 from .client_settings import ClientSettings
-from .config import NAMES, Config
+from .config import NAMES, Config, cleartext
 from .config.suggestions import meant
 from .constants import MQTTv5
 from .discretion import discreet, forget
@@ -85,6 +85,9 @@ class Attempts(ClientSettings, Callbacks):
         options = settings.connect_options(make_headers=report_first)
         if settings.proxy is None and any(one.transport != "unix" for one in options.brokers):
             self._tell_what_is_passed_by()
+        if settings.prefix is None:
+            for line in cleartext.falls_back(settings, options.brokers):
+                logger.warning("%s", line)
         self._settings_changed = False
         self._server_keepalive = None
         self._speaks_5 = settings.protocol_version == MQTTv5

@@ -48,6 +48,8 @@ class BrokerKeys(Settings):
     )  # fmt: skip
     transport: str = key("tcp", checks.choice("tcp", "websockets", "unix"), told=Told.ONCE)
     tls_enabled: bool = key(False, checks.boolean, attribute=True, told=Told.METHOD)
+    #: Whether every broker has to be reached with TLS.
+    tls_only: bool = key(False, checks.boolean)
     ws_path: str = key("/mqtt", checks.websocket_path, show=without_query, needs="transport")
     #: A dict, or a callable that gets the usual headers and returns what to send.
     ws_headers: Any = key(None, checks.websocket_headers, show=hidden, needs="transport")

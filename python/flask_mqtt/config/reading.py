@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from . import brokers, suggestions, tls
+from . import brokers, cleartext, suggestions, tls
 from .keys import KEYS
 from .options import Endpoint
 from .shown import wrong_value
@@ -141,7 +141,7 @@ def _name(key: object, prefix: str) -> str:
 
 def _log_remarks(config: Config, endpoints: list[Endpoint]) -> None:
     """Say in the log what the configuration has that comes to nothing."""
-    for line in brokers.overridden(config):
+    for line in [*brokers.overridden(config), *cleartext.falls_back(config, endpoints)]:
         logger.warning("%s", line)
     with_tls = brokers.any_tls(endpoints)
     # A URL may say these as well.

@@ -9,7 +9,7 @@ from typing import Any
 
 from .._core import Properties
 from ..constants import MQTTv5
-from . import brokers, checks, tls
+from . import brokers, checks, cleartext, tls
 from .base import Told
 from .keys import CORE_NAMES, KEYS, Keys
 from .options import ConnectOptions, Endpoint, TlsOptions, Will
@@ -115,6 +115,7 @@ class Config(Keys):
             ValueError: As :meth:`connect_options`.
         """
         endpoints = self.endpoints()
+        cleartext.refuse(self, endpoints)
         self._tls(endpoints)
         self.check_delays()
         if any(endpoint.transport == "unix" for endpoint in endpoints):
