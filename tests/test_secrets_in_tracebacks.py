@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import logging
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,11 +138,10 @@ def test_of_a_value_that_is_wrong(name: str) -> None:
             given = {**SECRETS, "tls_enabled": tls, "broker_url": "127.0.0.1", name: value}
             config = {**given, "transport": given.get("transport", "websockets")}
             lines = Lines()
-            for call in (
-                lambda config=config: Mqtt(make_app(closed_port(), **config)),
-                lambda config=config: Mqtt(connect_async=True).init_app(make_app(1, **config)),
-            ):
-                lines.call(call)
+            app = make_app(closed_port(), **config)
+            for later in (False, True):
+                with contextlib.closing(Mqtt(connect_async=later)) as mqtt:
+                    lines.call(partial(mqtt.init_app, app))
             if lines.frames:
                 lines.check()
 
@@ -184,7 +184,7 @@ def test_of_a_call_that_is_wrong(call: Callable[[Client], Any]) -> None:
     client.username_pw_set("user-hunter0", "hunter1")
     client.configure(ws_headers={"Authorization": "hunter"}, proxy=None)
     lines = Lines()
-    with pytest.raises((TypeError, ValueError, OSError)) as caught:
+    with contextlib.closing(client), pytest.raises((TypeError, ValueError, OSError)) as caught:
         call(client)
     lines.look_at(caught.value)
     lines.check()
@@ -208,8 +208,11 @@ def test_of_a_call_that_is_wrong(call: Callable[[Client], Any]) -> None:
 def test_of_a_connection_that_cannot_be_made(config: dict[str, Any]) -> None:
     app = make_app(closed_port(), **{**SECRETS, "proxy": None, "broker_url": "127.0.0.1", **config})
     lines = Lines()
-    with pytest.raises((OSError, ValueError, TypeError)) as caught:
-        Mqtt(app)
+    with (
+        contextlib.closing(Mqtt()) as mqtt,
+        pytest.raises((OSError, ValueError, TypeError)) as caught,
+    ):
+        mqtt.init_app(app)
     lines.look_at(caught.value)
     lines.check()
 
@@ -249,10 +252,10 @@ def test_of_a_handler_that_fails(scripted: ScriptedBroker, capturing: Capturing)
 
     def wrong(_token: str) -> None: ...
 
-    few = functools.partial(wrong, "hunter")
+    few = partial(wrong, "hunter")
     with connected(make_app(scripted.port)) as mqtt:
-        mqtt.on_topic("a")(functools.partial(fail, "hunter"))
-        mqtt.client.on_publish = functools.partial(fail, "hunter")
+        mqtt.on_topic("a")(partial(fail, "hunter"))
+        mqtt.client.on_publish = partial(fail, "hunter")
         mqtt.on_topic("b")(lambda *_: few(1))
         for topic in ("a", "b"):
             scripted.publish(topic)
