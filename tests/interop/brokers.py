@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -265,8 +266,7 @@ class Rumqttd(Broker):
         }
         config = self.directory / "rumqttd.toml"
         config.write_text(f"id = 0\n{toml({'router': router})}{''.join(tables)}")
-        words = [str(self.program), "--quiet", "-v", "--config", str(config)]
-        self.run(Program(self.directory, words, list(used.values())))
+        self._serve(config, list(used.values()))
         self.add_ways(**used, mutual=used["tls"], mutual5=used["tls5"])
         for name in ("tls", "tls5", "wss"):  # it asks on every port with TLS
             client = own.client
@@ -274,6 +274,65 @@ class Rumqttd(Broker):
                 "tls_certfile": str(client.certificate),
                 "tls_keyfile": str(client.key),
             }
+
+    def _serve(self, config: Path, ports: list[int]) -> None:
+        words = [str(self.program), "--quiet", "-v", "--config", str(config)]
+        self.run(Program(self.directory, words, ports))
+
+
+class IotCore(Rumqttd):
+    """iotcore from PyPI, which has a rumqttd of its own, without the check of certificates."""
+
+    title = "iotcore"
+    packages = CACHE / "iotcore"
+
+    def version(self) -> str:
+        found = metadata.distributions(name="iotcore", path=[str(self.packages)])
+        try:
+            return next(iter(found)).version
+        except StopIteration:
+            raise FileNotFoundError(f"no iotcore in {self.packages}") from None
+
+    def _serve(self, config: Path, ports: list[int]) -> None:
+        words = [
+            sys.executable,
+            "-m",
+            "iotcore",
+            "--config",
+            str(config),
+            "--log-level",
+            "CRITICAL",
+        ]
+        self.run(Program(self.directory, words, ports, {"PYTHONPATH": str(self.packages)}))
+
+
+class Aedes(Broker):
+    """aedes from npm, a library: `aedes.mjs` serves it."""
+
+    title = "aedes"
+    packages = CACHE / "aedes"
+    absent: ClassVar[Mapping[str, str]] = {"mqtt_5": "It supports MQTT 3.1 and 3.1.1."}
+
+    def version(self) -> str:
+        package = self.packages / "node_modules" / "aedes" / "package.json"
+        return str(json.loads(package.read_text())["version"])
+
+    def start(self) -> None:
+        own = self.certificates
+        used = ports("tcp", "tls", "mutual", "ws", "wss")
+        socket = self.directory / "aedes.sock"
+        paths = {
+            "unix": socket,
+            "packages": self.packages,
+            "certificate": own.server.certificate,
+            "key": own.server.key,
+            "ca": own.ca,
+        }
+        argument = json.dumps({**used, **{name: str(path) for name, path in paths.items()}})
+        words = [find_program("node"), str(Path(__file__).with_name("aedes.mjs")), argument]
+        self.run(Program(self.directory, words, list(used.values())))
+        self.add_ways(**used)
+        self.ways["unix"] = {"transport": "unix", "broker_url": str(socket)}
 
 
 class Rmqttd(Broker):
@@ -329,4 +388,13 @@ def toml(tables: Mapping[str, Mapping[str, object]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-BROKERS: tuple[type[Broker], ...] = (MosquittoBroker, Amqtt, RabbitMq, Nats, Rmqttd, Rumqttd)
+BROKERS: tuple[type[Broker], ...] = (
+    MosquittoBroker,
+    Amqtt,
+    RabbitMq,
+    Nats,
+    Rmqttd,
+    Rumqttd,
+    IotCore,
+    Aedes,
+)
