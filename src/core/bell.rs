@@ -1,7 +1,8 @@
 //! Wakes a thread of ours that waits for work.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use super::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// A bell that is rung when there is work, and at the end. The lock guards two flags and is held for
 /// looking at them.

@@ -5,11 +5,11 @@
 //! each of them ends is known until then.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::completions::Completions;
 use super::error::ReturnCode;
 use super::reason::{NOT_AUTHORIZED, PACKET_TOO_LARGE, QOS_NOT_SUPPORTED, RETAIN_NOT_SUPPORTED};
+use super::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use super::waiter::Waiter;
 
 /// The steps of a message with a progress of its own.

@@ -1,7 +1,7 @@
 //! The MQTT client without Python.
 //!
-//! Imports run one way: `reason` ← `error` ← `topic`, `qos`, `property` ← `options` ← `packet`; `error`,
-//! `completions`, `waiter` ← `delivery`; `waiter` ← `signal`; `wakeup` ← `inbox`; `qos` ← `stats`; `packet`,
+//! Imports run one way: `reason` ← `error` ← `topic`, `qos`, `property` ← `options` ← `packet`; `sync` ←
+//! `completions`, `waiter`, `wakeup`, `bell`, `shared`; `error`, `completions`, `waiter` ← `delivery`; `waiter` ← `signal`; `wakeup` ← `inbox`; `qos` ← `stats`; `packet`,
 //! `delivery`, `stats`, `text` ← `session` ← `bell`, `inbox`, `inquiry`, `pace`, `signal`, `socket` ← `shared` ← `task`,
 //! `store`; `session` ← `failure`; `inbox` ← `pause`; `options`, `text` ← `url`,
 //! `socket`, `unanswered`, `gate` ← `transport`; `pause`, `shared`, `transport` ← `link`; `failure`, `link`, `task` ← `connection`;
@@ -33,6 +33,7 @@ pub mod signal;
 pub mod socket;
 pub mod stats;
 pub mod store;
+mod sync;
 mod task;
 pub mod text;
 pub mod topic;

@@ -1,7 +1,6 @@
 //! What the application's threads and the I/O thread share.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Instant, SystemTime};
 
 use tokio::sync::Notify;
@@ -16,6 +15,7 @@ use super::session::{Event, Session};
 use super::signal::Signal;
 use super::socket::Socket;
 use super::stats::Stats;
+use super::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use super::waiter::Waiter;
 
 /// Bytes of messages from which on the rest of what was read waits until there is room.

@@ -6,8 +6,9 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use super::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// A wait that is over or not.
 ///

@@ -3,8 +3,6 @@
 mod queue;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::Notify;
@@ -13,6 +11,8 @@ use self::queue::Queue;
 use super::options::Limits;
 use super::session::Event;
 use super::stats::Waiting;
+use super::sync::atomic::{AtomicBool, Ordering};
+use super::sync::{Mutex, MutexGuard, PoisonError};
 use super::wakeup::Wakeup;
 
 /// Bytes after which a batch ends, so that what was fetched and waits for its handler is bounded too.

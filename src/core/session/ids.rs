@@ -1,5 +1,7 @@
 //! Packet identifiers (MQTT 3.1.1, section 2.3.1).
 
+use std::fmt;
+
 /// So many are kept aside for SUBSCRIBE and UNSUBSCRIBE, which messages of ours would have wait.
 const ASIDE: u16 = 255;
 
@@ -61,8 +63,15 @@ impl Ids {
 }
 
 /// A set of packet identifiers, of a fixed size: a bit for each.
-#[derive(Debug)]
 pub struct IdSet(Box<[u64; 1024]>);
+
+/// Shows the words that have any.
+impl fmt::Debug for IdSet {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = self.0.iter().enumerate().filter(|(_, word)| **word != 0);
+        formatter.debug_map().entries(words).finish()
+    }
+}
 
 impl Default for IdSet {
     fn default() -> Self {

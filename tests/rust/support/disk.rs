@@ -47,13 +47,18 @@ impl Disk {
     pub fn write(&mut self, session: &mut Session, count: usize) {
         let (operations, number) = session.take_journal();
         let whole = count >= operations.len();
-        operations.into_iter().take(count).for_each(|operation| self.apply(operation));
+        self.apply(operations.into_iter().take(count));
         if whole {
             session.stored(number).unwrap();
         }
     }
 
-    fn apply(&mut self, operation: Operation) {
+    /// Stores operations.
+    pub fn apply(&mut self, operations: impl IntoIterator<Item = Operation>) {
+        operations.into_iter().for_each(|operation| self.apply_one(operation));
+    }
+
+    fn apply_one(&mut self, operation: Operation) {
         match operation {
             Operation::Put { order, publish } => {
                 assert!(self.outgoing.insert(order, (false, publish)).is_none(), "a number twice");

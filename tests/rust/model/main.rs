@@ -1,0 +1,58 @@
+//! A model of the session that is explored in full: every order in which things can happen, to a bound.
+//!
+//! It prints how many states there were. An argument names scenarios. With `MODEL_SECONDS` the larger ones are
+//! explored too, each for so long at most.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a model that fails is to panic
+#![allow(clippy::struct_excessive_bools)] // they are independent, and each is a part of a state
+
+mod broker;
+mod canonical;
+#[allow(dead_code)] // others store and say so in one
+#[path = "../support/disk.rs"]
+mod disk;
+mod packet;
+mod scenario;
+mod search;
+mod world;
+
+use std::time::{Duration, Instant};
+
+use scenario::{LARGER, SCENARIOS};
+
+fn main() {
+    if cfg!(feature = "python") {
+        println!(
+            "model: the session has no Python in it, so it is explored where the core is tested alone"
+        );
+        return;
+    }
+    let names: Vec<_> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
+    let seconds = std::env::var("MODEL_SECONDS").ok().map(|seconds| {
+        Duration::from_secs(seconds.parse().expect("MODEL_SECONDS is a number of seconds"))
+    });
+    let larger = if seconds.is_some() { LARGER } else { &[] };
+    let (start, mut states, mut transitions) = (Instant::now(), 0, 0);
+    for scenario in SCENARIOS.iter().chain(larger) {
+        let is_named = |name: &String| scenario.name.contains(name.as_str());
+        if !names.is_empty() && !names.iter().any(is_named) {
+            continue;
+        }
+        let start = Instant::now();
+        let explored = search::explore(scenario, seconds.unwrap_or(Duration::MAX));
+        let whole = if explored.complete { "all" } else { "not all" };
+        println!(
+            "model {:46} {:>8} states, {:>9} transitions, {:>2} deep, {whole} {:6.1} s",
+            scenario.name,
+            explored.states,
+            explored.transitions,
+            explored.depth,
+            start.elapsed().as_secs_f64(),
+        );
+        states += explored.states;
+        transitions += explored.transitions;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        "model: {states} states, {transitions} transitions, {seconds:.1} s; everything holds in all of them"
+    );
+}

@@ -1,0 +1,315 @@
+//! What can happen in a world: how often, so that there is an end of it.
+
+use flask_mqtt_core::core::options::Protocol;
+use flask_mqtt_core::core::qos::Qos::{
+    self, AtLeastOnce as Q1, AtMostOnce as Q0, ExactlyOnce as Q2,
+};
+
+/// What the application asks for, of a filter of one letter.
+#[derive(Debug, Clone, Copy)]
+pub enum Request {
+    Subscribe(u8),
+    Unsubscribe(u8),
+}
+
+/// How often something may fail.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    pub losses: usize,
+    pub forgets: usize,
+    pub refusals: usize,
+    pub finishes: usize,
+    pub failures: usize,
+    pub closes: usize,
+    pub crashes: usize,
+}
+
+const NEVER: Limit =
+    Limit { losses: 0, forgets: 0, refusals: 0, finishes: 0, failures: 0, closes: 0, crashes: 0 };
+
+/// A world.
+#[derive(Debug)]
+pub struct Scenario {
+    pub name: &'static str,
+    pub protocol: Protocol,
+    /// Messages to the broker and from it, in order.
+    pub ups: &'static [Qos],
+    pub downs: &'static [Qos],
+    pub requests: &'static [Request],
+    pub inflight: usize,
+    /// What the broker may allow: Receive Maximum and Maximum QoS.
+    pub terms: &'static [(Option<u32>, Option<u32>)],
+    /// Whether the session ends with each connection.
+    pub clean: bool,
+    pub file: bool,
+    /// Whether the transport writes half packets, which matters for QoS 0.
+    pub slow: bool,
+    /// Whether the broker answers in the order of what it read.
+    pub in_order: bool,
+    /// Whether the broker uses identifiers again before it may.
+    pub early: bool,
+    pub limit: Limit,
+}
+
+const PLAIN: Scenario = Scenario {
+    name: "",
+    protocol: Protocol::V311,
+    ups: &[],
+    downs: &[],
+    requests: &[],
+    inflight: 2,
+    terms: &[(None, None)],
+    clean: false,
+    file: false,
+    slow: false,
+    in_order: false,
+    early: false,
+    limit: NEVER,
+};
+
+/// Those that the tests explore, to the last state.
+pub static SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "publish",
+        ups: &[Q1, Q2, Q2],
+        limit: Limit { losses: 2, finishes: 1, refusals: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "publish, window of 1",
+        ups: &[Q2, Q1, Q1],
+        inflight: 1,
+        limit: Limit { losses: 2, forgets: 1, finishes: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "publish, forgetful broker",
+        ups: &[Q2, Q1, Q2],
+        limit: Limit { losses: 2, forgets: 2, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "publish, clean session",
+        ups: &[Q2, Q1],
+        clean: true,
+        limit: Limit { losses: 2, finishes: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "publish, server limits",
+        protocol: Protocol::V5,
+        ups: &[Q2, Q1, Q1],
+        terms: &[(None, None), (Some(1), None), (None, Some(1))],
+        limit: Limit { losses: 2, forgets: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "publish, half packets",
+        ups: &[Q0, Q1, Q0],
+        slow: true,
+        limit: Limit { losses: 1, finishes: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "receive",
+        downs: &[Q1, Q2],
+        limit: Limit { losses: 2, finishes: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "receive, forgetful broker",
+        downs: &[Q2, Q1],
+        limit: Limit { losses: 2, forgets: 2, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "receive, clean session",
+        downs: &[Q2, Q0, Q2],
+        clean: true,
+        limit: Limit { losses: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "receive, identifiers used early",
+        downs: &[Q2, Q2, Q2],
+        early: true,
+        ..PLAIN
+    },
+    Scenario {
+        name: "subscribe",
+        requests: &[Request::Subscribe(b'a'), Request::Unsubscribe(b'a')],
+        limit: Limit { losses: 2, forgets: 1, finishes: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "subscribe, clean session",
+        requests: &[Request::Subscribe(b'a'), Request::Subscribe(b'b'), Request::Unsubscribe(b'a')],
+        clean: true,
+        limit: Limit { losses: 1, finishes: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "both ways",
+        ups: &[Q2, Q1],
+        downs: &[Q2],
+        limit: Limit { losses: 1, finishes: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "file, publish",
+        file: true,
+        ups: &[Q2, Q1],
+        limit: Limit { losses: 1, crashes: 1, failures: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "file, publish, forgetful broker",
+        file: true,
+        ups: &[Q2],
+        limit: Limit { losses: 1, forgets: 1, crashes: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "file, publish, server limits",
+        protocol: Protocol::V5,
+        ups: &[Q2],
+        terms: &[(None, None), (None, Some(1))],
+        file: true,
+        limit: Limit { losses: 1, crashes: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "file, receive",
+        file: true,
+        downs: &[Q2],
+        limit: Limit { losses: 1, crashes: 1, finishes: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "file, receive, forgetful broker",
+        file: true,
+        downs: &[Q2],
+        limit: Limit { losses: 1, forgets: 1, crashes: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "file, closed and opened",
+        file: true,
+        ups: &[Q2, Q1],
+        limit: Limit { losses: 1, closes: 1, ..NEVER },
+        ..PLAIN
+    },
+];
+
+/// Larger ones, for as long as there is time.
+pub static LARGER: &[Scenario] = &[
+    Scenario {
+        name: "publish, three losses",
+        ups: &[Q1, Q2, Q2, Q1],
+        limit: Limit { losses: 3, finishes: 1, refusals: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "publish, clean session, two losses",
+        ups: &[Q2, Q1, Q2],
+        clean: true,
+        limit: Limit { losses: 2, finishes: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "publish, server limits, four messages",
+        protocol: Protocol::V5,
+        ups: &[Q2, Q1, Q1, Q2],
+        terms: &[(None, None), (Some(1), None), (None, Some(1))],
+        limit: Limit { losses: 2, forgets: 1, finishes: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "publish, half packets, two losses",
+        ups: &[Q0, Q2, Q0, Q1],
+        slow: true,
+        limit: Limit { losses: 2, finishes: 1, refusals: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "receive, three messages",
+        downs: &[Q1, Q2, Q2],
+        limit: Limit { losses: 1, finishes: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "receive, three messages, in order",
+        downs: &[Q2, Q2, Q1],
+        in_order: true,
+        limit: Limit { losses: 2, forgets: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "subscribe and publish",
+        requests: &[Request::Subscribe(b'a'), Request::Unsubscribe(b'a'), Request::Subscribe(b'a')],
+        ups: &[Q1],
+        limit: Limit { losses: 2, forgets: 1, finishes: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "subscribe and receive, clean session",
+        requests: &[Request::Subscribe(b'a'), Request::Subscribe(b'b'), Request::Unsubscribe(b'a')],
+        downs: &[Q2],
+        clean: true,
+        limit: Limit { losses: 1, finishes: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "both ways, two losses",
+        ups: &[Q2, Q1],
+        downs: &[Q2, Q1],
+        protocol: Protocol::V5,
+        limit: Limit { losses: 2, forgets: 1, finishes: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "file, publish, two failures",
+        file: true,
+        ups: &[Q2, Q1, Q2],
+        limit: Limit { losses: 1, crashes: 1, failures: 2, finishes: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "file, publish, forgetful broker, two messages",
+        file: true,
+        ups: &[Q2, Q2],
+        limit: Limit { losses: 1, forgets: 1, crashes: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "file, publish, server limits, two messages",
+        protocol: Protocol::V5,
+        ups: &[Q2, Q2],
+        terms: &[(None, None), (None, Some(1))],
+        file: true,
+        limit: Limit { losses: 1, crashes: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "file, receive, two messages",
+        file: true,
+        downs: &[Q2, Q2],
+        limit: Limit { losses: 1, crashes: 1, failures: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "file, receive, two kills",
+        file: true,
+        downs: &[Q2],
+        limit: Limit { losses: 2, forgets: 1, crashes: 2, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "file, both ways, closed and opened",
+        file: true,
+        ups: &[Q2, Q1],
+        downs: &[Q2],
+        limit: Limit { losses: 1, closes: 1, ..NEVER },
+        ..PLAIN
+    },
+];

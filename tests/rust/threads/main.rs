@@ -1,0 +1,55 @@
+//! The parts of the core that threads meet in, with locks that try one order of threads after the other:
+//! nobody waits for ever, and nothing is lost.
+//!
+//! The sources of these parts are compiled once more here, with shuttle's locks in place of the standard
+//! library's. A time that a thread waits for does not end here, so a wait has to be ended by what it waits for.
+//! Each model runs in so many orders, which are drawn at random; `MODEL_SECONDS` lets each run so long.
+#![allow(dead_code, unused_imports, missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+use flask_mqtt_core::core::{error, options, packet, property, qos, reason, session, stats};
+
+#[path = "../../../src/core/bell.rs"]
+mod bell;
+#[path = "../../../src/core/completions.rs"]
+mod completions;
+#[path = "../../../src/core/delivery.rs"]
+mod delivery;
+#[path = "../../../src/core/inbox/mod.rs"]
+mod inbox;
+#[path = "../../../src/core/inquiry.rs"]
+mod inquiry;
+mod models;
+#[path = "../../../src/core/pace.rs"]
+mod pace;
+#[path = "../../../src/core/shared.rs"]
+mod shared;
+#[path = "../../../src/core/signal.rs"]
+mod signal;
+#[path = "../../../src/core/socket.rs"]
+mod socket;
+#[path = "../../../src/core/waiter.rs"]
+mod waiter;
+#[path = "../../../src/core/wakeup.rs"]
+mod wakeup;
+
+/// The locks of the model.
+mod sync {
+    pub use shuttle::sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError, Weak, atomic,
+    };
+}
+
+fn main() {
+    if cfg!(feature = "python") {
+        println!(
+            "threads: these parts have no Python in them, so they are run where the core is tested alone"
+        );
+        return;
+    }
+    let names: Vec<_> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
+    for (name, model) in models::MODELS {
+        if names.is_empty() || names.iter().any(|part| name.contains(part.as_str())) {
+            models::run(name, *model);
+        }
+    }
+}

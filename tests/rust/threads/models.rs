@@ -1,0 +1,413 @@
+//! What has to hold, whichever thread runs when.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use flask_mqtt_core::core::options::{ConnectOptions, Limits};
+use flask_mqtt_core::core::packet::{Incoming, Publish};
+use flask_mqtt_core::core::qos::Qos;
+use flask_mqtt_core::core::session::{Event, Kept, Session};
+use shuttle::future::block_on;
+use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
+use shuttle::thread;
+use shuttle::{Config, MaxSteps, Runner};
+
+use super::bell::Bell;
+use super::completions::Completions;
+use super::delivery::{Progress, State};
+use super::inbox::Inbox;
+use super::shared::{Outcome, Shared};
+use super::signal::Signal;
+use super::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use super::sync::{Arc, Mutex};
+use super::waiter::Waiter;
+use super::wakeup::Wakeup;
+
+/// How many orders each model is tried in.
+const ORDERS: usize = 1000;
+
+/// All of them.
+pub const MODELS: &[(&str, fn())] = &[
+    ("a wait ends, at a condition or a socket", a_wait_ends),
+    ("who waits for a signal is woken", a_signal_wakes),
+    ("who waits for the last signal is woken", the_last_signal_wakes),
+    ("the result of an attempt is there when its wait ends", an_outcome_is_there),
+    ("what is handed over with a wake-up is taken", a_wakeup_is_not_lost),
+    ("what is noted before a bell rings is stored", a_bell_is_heard),
+    ("what becomes of a message is told once", a_delivery_is_told),
+    ("a socket is readable while something is over", completions_are_readable),
+    ("messages pass a full inbox in order", an_inbox_passes),
+    ("a session that threads share comes to rest", a_session_is_shared),
+];
+
+/// Runs a model in many orders: half of them drawn step by step, half with threads of changing priority.
+pub fn run(name: &str, model: fn()) {
+    let start = Instant::now();
+    let seconds = std::env::var("MODEL_SECONDS").ok().map(|seconds| {
+        Duration::from_secs(seconds.parse().expect("MODEL_SECONDS is a number of seconds"))
+    });
+    let mut orders = 0;
+    while orders == 0 || seconds.is_some_and(|seconds| start.elapsed() < seconds) {
+        let schedulers: [Box<dyn Scheduler + Send>; 2] = [
+            Box::new(RandomScheduler::new(ORDERS / 2)),
+            Box::new(PctScheduler::new(3, ORDERS / 2)),
+        ];
+        for scheduler in schedulers {
+            let mut config = Config::new();
+            config.max_steps = MaxSteps::FailAfter(100_000);
+            // That an atomic is looked at as if it were ordered with everything else: here it is.
+            config.silence_warnings = true;
+            orders += Runner::new(scheduler, config).run(model);
+        }
+    }
+    println!("threads {name:54} {orders:>8} orders {:6.1} s", start.elapsed().as_secs_f64());
+}
+
+fn join<T>(threads: impl IntoIterator<Item = thread::JoinHandle<T>>) {
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+/// Whether a byte or the end can be read.
+fn is_readable(socket: &UnixStream) -> bool {
+    socket.set_nonblocking(true).unwrap();
+    match (&*socket).read(&mut [0; 64]) {
+        Ok(_) => true,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn a_wait_ends() {
+    let waiter = Arc::new(Waiter::default());
+    let threads = [None, Some(Duration::from_secs(1))].map(|timeout| {
+        let waiter = waiter.clone();
+        thread::spawn(move || assert!(waiter.wait(timeout)))
+    });
+    let green = waiter.clone();
+    let green = thread::spawn(move || UnixStream::from(green.descriptor().unwrap()));
+    waiter.wake();
+    join(threads);
+    assert!(is_readable(&green.join().unwrap()), "a socket reads as closed");
+}
+
+/// As who waits for room does: registers, looks, waits.
+fn a_signal_wakes() {
+    let signal = Arc::new(Signal::default());
+    let room = Arc::new(AtomicUsize::new(0));
+    let threads: Vec<_> = (1..=3)
+        .map(|wanted| {
+            let (signal, room) = (signal.clone(), room.clone());
+            thread::spawn(move || {
+                loop {
+                    let waiter = signal.waiter();
+                    if room.load(Ordering::SeqCst) >= wanted {
+                        return;
+                    }
+                    assert!(waiter.wait(None));
+                }
+            })
+        })
+        .collect();
+    for _ in 0..3 {
+        room.fetch_add(1, Ordering::SeqCst);
+        signal.give();
+    }
+    join(threads);
+}
+
+fn the_last_signal_wakes() {
+    let signal = Arc::new(Signal::default());
+    let threads = [(), ()].map(|()| {
+        let signal = signal.clone();
+        thread::spawn(move || {
+            assert!(signal.waiter().wait(None));
+            assert!(signal.is_over());
+        })
+    });
+    signal.give_for_good();
+    join(threads);
+}
+
+fn an_outcome_is_there() {
+    let outcome = Arc::new(Outcome::default());
+    let (told, waiter) = (outcome.clone(), outcome.waiter());
+    let thread = thread::spawn(move || {
+        told.finish(Ok(()));
+        told.give_up();
+    });
+    waiter.wait(None);
+    assert!(matches!(outcome.take(), Some(Ok(()))));
+    thread.join().unwrap();
+    assert!(outcome.waiter().wait(None), "nobody will say more");
+}
+
+/// As the dispatcher does: waits, takes everything, looks whether it is to stop.
+fn a_wakeup_is_not_lost() {
+    let wakeup = Arc::new(Wakeup::default());
+    let queue = Arc::new(Mutex::new(Vec::new()));
+    let stop = Arc::new(AtomicBool::new(false));
+    let dispatcher = {
+        let (wakeup, queue, stop) = (wakeup.clone(), queue.clone(), stop.clone());
+        thread::spawn(move || {
+            let mut taken = 0;
+            while taken < 4 || !stop.load(Ordering::SeqCst) {
+                assert!(wakeup.wait(None));
+                taken += std::mem::take(&mut *queue.lock().unwrap()).len();
+            }
+        })
+    };
+    let threads = [(), ()].map(|()| {
+        let (wakeup, queue) = (wakeup.clone(), queue.clone());
+        thread::spawn(move || {
+            for number in 0..2 {
+                queue.lock().unwrap().push(number);
+                wakeup.give();
+            }
+        })
+    });
+    stop.store(true, Ordering::SeqCst);
+    wakeup.give();
+    join(threads);
+    dispatcher.join().unwrap();
+}
+
+/// As the thread of the file does: waits, stores everything, ends.
+fn a_bell_is_heard() {
+    let (bell, journal) = (Arc::new(Bell::default()), Arc::new(Mutex::new(0)));
+    let writer = {
+        let (bell, journal) = (bell.clone(), journal.clone());
+        thread::spawn(move || {
+            let mut stored = 0;
+            loop {
+                let ending = bell.wait(None);
+                stored += std::mem::take(&mut *journal.lock().unwrap());
+                if ending {
+                    return stored;
+                }
+            }
+        })
+    };
+    let threads = [(), ()].map(|()| {
+        let (bell, journal) = (bell.clone(), journal.clone());
+        thread::spawn(move || {
+            *journal.lock().unwrap() += 1;
+            bell.ring();
+        })
+    });
+    join(threads);
+    bell.finish();
+    assert_eq!(writer.join().unwrap(), 2);
+}
+
+fn a_delivery_is_told() {
+    let progress = Progress::default();
+    let (delivery, completions) = (progress.delivery(), Arc::new(Completions::new().unwrap()));
+    let thread = {
+        let delivery = delivery.clone();
+        thread::spawn(move || {
+            assert!(delivery.waiter().wait(None));
+            assert_ne!(delivery.state(), State::Pending);
+        })
+    };
+    let listener = {
+        let (delivery, completions) = (delivery.clone(), completions.clone());
+        thread::spawn(move || {
+            let listens = delivery.listen(&completions, 1);
+            if delivery.listen(&completions, 2) {
+                delivery.forget(&completions, 2);
+            }
+            listens
+        })
+    };
+    let session = thread::spawn(move || {
+        progress.stored();
+        progress.sent();
+        // Dropped, as with a message that is given up, or reached.
+        if shuttle::rand::Rng::r#gen(&mut shuttle::rand::thread_rng()) {
+            progress.finish(None);
+        }
+    });
+    session.join().unwrap();
+    thread.join().unwrap();
+    let listens = listener.join().unwrap();
+    let over = completions.take();
+    assert_eq!(over.iter().filter(|number| **number == 1).count(), usize::from(listens));
+}
+
+/// As an event loop does: waits until the socket is readable, takes the list.
+fn completions_are_readable() {
+    let completions = Arc::new(Completions::new().unwrap());
+    let threads = [1, 2].map(|number| {
+        let completions = completions.clone();
+        thread::spawn(move || {
+            completions.push(number);
+            completions.push(10 * number);
+        })
+    });
+    let mut taken = completions.take();
+    thread::yield_now();
+    taken.extend(completions.take());
+    join(threads);
+    // Everybody has been here: where something is left, the socket says so.
+    let descriptor = completions.descriptor().try_clone_to_owned().unwrap();
+    let readable = is_readable(&UnixStream::from(descriptor));
+    let left = completions.take();
+    assert!(readable || left.is_empty(), "{left:?} are left, and nobody is told");
+    taken.extend(left);
+    taken.sort_unstable();
+    assert_eq!(taken, [1, 2, 10, 20]);
+}
+
+fn message(number: u8, qos: Qos) -> Publish {
+    Publish {
+        topic: "t".to_owned(),
+        payload: Bytes::copy_from_slice(&[number]),
+        qos,
+        retain: false,
+        dup: false,
+        mid: if qos == Qos::AtMostOnce { 0 } else { 1 + u16::from(number) },
+        properties: None,
+    }
+}
+
+/// The I/O thread stops reading when it is full, and goes on when there is room.
+fn an_inbox_passes() {
+    const MESSAGES: u8 = 6;
+    let inbox = Arc::new(Inbox::default());
+    inbox.set_limits(&Limits { incoming_messages: 2, ..Limits::default() });
+    let dispatcher = {
+        let inbox = inbox.clone();
+        thread::spawn(move || {
+            let mut taken = Vec::new();
+            while taken.len() < usize::from(MESSAGES) {
+                assert!(inbox.wakeup.wait(None));
+                loop {
+                    let (events, _) = inbox.take(1);
+                    if events.is_empty() {
+                        break;
+                    }
+                    for event in events {
+                        let Event::Message { publish, .. } = event else { panic!("{event:?}") };
+                        taken.push(publish.payload[0]);
+                    }
+                }
+            }
+            taken
+        })
+    };
+    for number in 0..MESSAGES {
+        if inbox.is_full() {
+            block_on(inbox.room());
+        }
+        let publish = message(number, Qos::AtMostOnce);
+        let received = Instant::now();
+        inbox.extend(&mut VecDeque::from([Event::Message { publish, received, receipt: None }]));
+    }
+    assert_eq!(dispatcher.join().unwrap(), (0..MESSAGES).collect::<Vec<_>>());
+}
+
+/// Publishers that wait for room, the dispatcher, the I/O thread with its broker, and the thread of the file.
+fn a_session_is_shared() {
+    const EACH: u8 = 2;
+    let mut options = ConnectOptions::new("broker", 1883);
+    "me".clone_into(&mut options.client_id);
+    // Room for one message.
+    options.limits.outgoing_bytes = 1;
+    let mut session = Session::new(std::sync::Arc::new(options), Instant::now());
+    session.set_reporting(true);
+    session.keep(Kept { file: 1, opened: 1, client_id: "me".to_owned(), ..Kept::default() });
+    let shared = Arc::new(Shared::new(session));
+    let over = Arc::new(AtomicBool::new(false));
+    let publishers = [0, EACH].map(|first| {
+        let shared = shared.clone();
+        thread::spawn(move || {
+            for number in first..first + EACH {
+                publish(&shared, number);
+            }
+        })
+    });
+    let file = {
+        let shared = shared.clone();
+        thread::spawn(move || {
+            loop {
+                let ending = shared.bell.wait(None);
+                let (_, number) = shared.lock().take_journal();
+                shared.stored(number);
+                if ending {
+                    return;
+                }
+            }
+        })
+    };
+    let io = {
+        let (shared, over) = (shared.clone(), over.clone());
+        thread::spawn(move || broker(&shared, &over))
+    };
+    let mut reports = 0;
+    while reports < 2 * usize::from(EACH) {
+        assert!(shared.inbox.wakeup.wait(None));
+        let (events, _) = shared.inbox.take(512);
+        let published = |event: &&Event| matches!(event, Event::Published { .. });
+        reports += events.iter().filter(published).map(Event::count).sum::<usize>();
+        let _ = shared.stats();
+    }
+    join(publishers);
+    over.store(true, Ordering::SeqCst);
+    shared.outgoing.notify_one();
+    io.join().unwrap();
+    shared.bell.finish();
+    file.join().unwrap();
+    assert_eq!(shared.lock().outgoing_bytes(), 0);
+    assert!(!shared.lock().has_journal());
+}
+
+fn publish(shared: &Shared, number: u8) {
+    loop {
+        let room = shared.room.waiter();
+        let result = shared
+            .call(|session| session.publish("t", &[number], Qos::AtLeastOnce, false, None))
+            .unwrap();
+        if result.1 != 0 {
+            return;
+        }
+        assert!(room.wait(None));
+    }
+}
+
+/// Writes what there is, and answers it.
+fn broker(shared: &Shared, over: &AtomicBool) {
+    let now = Instant::now();
+    shared.with_session(|session| session.opened(now, now + Duration::from_secs(5)));
+    let connack = Incoming::ConnAck { session_present: true, code: 0, properties: None };
+    shared.received(4, &mut VecDeque::from([connack]), now).unwrap();
+    let mut bytes = BytesMut::new();
+    while !over.load(Ordering::SeqCst) {
+        let written = shared.with_session(|session| {
+            session.take_output(&mut bytes);
+            bytes.len()
+        });
+        if written == 0 {
+            block_on(shared.outgoing.notified());
+            continue;
+        }
+        shared.wrote(written);
+        // PUBLISH: type, length, length of the topic, the topic, the identifier, the payload.
+        let mut rest = &bytes[..];
+        let mut answers = VecDeque::new();
+        while let [first, length, ..] = *rest {
+            let (packet, others) = rest.split_at(2 + usize::from(length));
+            if first >> 4 == 3 {
+                let mid = u16::from_be_bytes([packet[5], packet[6]]);
+                answers.push_back(Incoming::PubAck(mid.into()));
+            }
+            rest = others;
+        }
+        shared.received(4, &mut answers, now).unwrap();
+    }
+}
