@@ -138,3 +138,21 @@ def test_pings_that_are_not_read_end_the_connection() -> None:
         assert server.attack(client) < MOST
         [failure, *_] = wait_until(lambda: client.look().failures)
     assert "PINGREQ" in failure or "accepted no data" in failure, failure
+
+
+def test_nothing_is_kept_of_what_comes_while_reading_is_paused() -> None:
+    message = frame(codec.publish("t", b"x" * 1000))
+    flood = again(message + frame(b"x" * 125, 0x89) * 10)
+    config = {
+        "transport": "websockets",
+        "max_incoming_bytes": MEGABYTE,
+        "HANDLER_BLOCKS": True,
+        "keepalive": 60,
+    }
+    with (
+        Hostile(accepted, flood, patience=1) as server,
+        watched(server.port, **config) as client,
+    ):
+        assert server.attack(client) < MOST
+        assert server.sent < 60 * MEGABYTE
+        assert client.look().connected

@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import sys
+import threading
 from pathlib import Path
 
 from flask import Flask
@@ -26,7 +27,9 @@ class Noting(logging.Handler):
 
 logging.getLogger("flask_mqtt").addHandler(Noting(logging.WARNING))
 mqtt = Mqtt(connect_async=True)
-mqtt.on_message()(lambda *_: None)
+# With this key, which is none of the package's, the handler never returns.
+blocked = app.config.get("HANDLER_BLOCKS")
+mqtt.on_message()(lambda *_: threading.Event().wait() if blocked else None)
 mqtt.init_app(app)
 
 

@@ -64,7 +64,8 @@ class Watched:
 def watched(port: int, **config: Any) -> Iterator[Watched]:
     """Give a client that is on its way to a broker on this port, or connected to it."""
     given = {"broker_url": HOST, "broker_port": port, "keepalive": 1, **config}
-    text = json.dumps({f"MQTT_{name.upper()}": value for name, value in given.items()})
+    keys = {name if name.isupper() else f"MQTT_{name.upper()}": given[name] for name in given}
+    text = json.dumps(keys)
     with subprocess.Popen(
         [sys.executable, str(CLIENT), text],
         stdin=subprocess.PIPE,
@@ -85,13 +86,23 @@ class Hostile:
     prepare: gets the connection, and returns what the flood is sent with: something that has
         `sendall`, the connection itself in most cases.
     flood: gives what is sent, piece by piece.
+    most: so many bytes of it are sent.
+    patience: it ends where the client takes nothing for so many seconds.
     """
 
-    def __init__(self, prepare: Prepare, flood: Flood, *, most: int = 60 * MEGABYTE) -> None:
+    def __init__(
+        self,
+        prepare: Prepare,
+        flood: Flood,
+        *,
+        most: int = 60 * MEGABYTE,
+        patience: float = 10,
+    ) -> None:
         self.sent = 0
         self._prepare = prepare
         self._flood = flood
         self._most = most
+        self._patience = patience
         self._prepared = threading.Event()
         self._wanted = threading.Event()
         self._over = threading.Event()
@@ -126,7 +137,7 @@ class Hostile:
 
     def _serve(self) -> None:
         connection, _ = self._listener.accept()
-        connection.settimeout(10)
+        connection.settimeout(self._patience)
         self._open.append(connection)
         with contextlib.suppress(OSError):
             self._attack(connection)
@@ -137,6 +148,9 @@ class Hostile:
 
     def _attack(self, connection: socket.socket) -> None:
         prepared = self._prepare(connection)
+        if isinstance(prepared, socket.socket):
+            # TLS takes the socket's descriptor over.
+            self._open.append(prepared)
         self._prepared.set()
         self._wanted.wait()
         for piece in self._flood(prepared):
