@@ -325,9 +325,7 @@ def test_a_client_whose_end_fails_does_not_keep_the_others_from_theirs() -> None
         assert all(closed.at - said[closed.connection] > 0.1 for closed in broker.closed)
 
 
-def test_twenty_clients_of_a_broker_that_hangs_end_as_soon_as_one_though_one_fails() -> (
-    None
-):
+def test_twenty_clients_of_a_broker_that_hangs_end_as_soon_as_one_though_one_fails() -> None:
     code = f"""{SEVERAL.replace("range(5)", "range(20)")}
     for client in clients:
         client.publish("t", "x", 1)
