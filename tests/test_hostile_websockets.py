@@ -13,35 +13,33 @@ import pytest
 from support import codec
 from support.hostile import (
     MEGABYTE,
+    MOST,
+    Attack,
     Hostile,
     accepted,
     again,
     asked,
+    fill_no_memory,
     frame,
     upgraded,
     watched,
 )
-from support.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from support.hostile import Flood
 
-#: Most MB beyond what is there before.
-MOST = 20
-
-#: Seconds for an attempt to connect.
-TIMES = {"connection_timeout": 3, "handshake_timeout": 3}
+WEBSOCKETS = {"transport": "websockets", "max_packet_size": MEGABYTE}
 
 #: Of these floods less is sent, in MB: it takes the client some time, and more memory than it is.
 LESS = {
     "empty pings": 30,
     "empty messages": 30,
-    "packets in frames of one byte": 5,
-    "packets in frames of one message": 30,
-    "PUBREL, and pings": 20,
-    "QoS 1": 10,
+    "packets in frames of one byte": 2,
+    "packets in frames of one message": 10,
+    "PUBREL, and pings": 10,
+    "QoS 1": 5,
 }
 
 ANNOUNCED = b"\x82\x7f" + struct.pack(">Q", 250 * MEGABYTE)
@@ -76,35 +74,23 @@ CONNECTED: dict[str, Flood] = {
 }
 
 
-def attack(
-    prepare: Callable[[Any], Any], kind: str, floods: dict[str, Flood], **config: Any
-) -> None:
-    config = {"transport": "websockets", **TIMES, **config}
-    most = LESS.get(kind, 60) * MEGABYTE
-    with (
-        Hostile(prepare, floods[kind], most=most) as server,
-        watched(server.port, **config) as client,
-    ):
-        assert server.attack(client) < MOST
-        # It has left, or left nothing of the flood unread.
-        wait_until(lambda: server.sent >= most or client.look().failures, 15)
+def attacks(prepare: Callable[[Any], Any], floods: dict[str, Flood]) -> Iterator[Attack]:
+    for kind, flood in floods.items():
+        yield Attack(kind, prepare, flood, LESS.get(kind, 60) * MEGABYTE)
 
 
-@pytest.mark.parametrize("kind", FLOODS)
 @pytest.mark.parametrize("prepare", [upgraded, accepted], ids=["before", "after"])
-def test_frames_fill_no_memory_before_and_after_the_connack(
-    kind: str, prepare: Callable[[Any], Any]
-) -> None:
-    attack(prepare, kind, FLOODS, max_packet_size=MEGABYTE)
+def test_frames_fill_no_memory_before_and_after_the_connack(prepare: Callable[[Any], Any]) -> None:
+    fill_no_memory(attacks(prepare, FLOODS), **WEBSOCKETS)
 
 
 def test_a_message_before_the_connack_is_not_kept_because_packets_may_be_large() -> None:
-    attack(upgraded, "a message of MQTT's that is too long", FLOODS)
+    kind = "a message of MQTT's that is too long"
+    fill_no_memory(attacks(upgraded, {kind: FLOODS[kind]}), transport="websockets")
 
 
-@pytest.mark.parametrize("kind", CONNECTED)
-def test_packets_fill_no_memory_however_frames_cut_them(kind: str) -> None:
-    attack(accepted, kind, CONNECTED, max_packet_size=MEGABYTE)
+def test_packets_fill_no_memory_however_frames_cut_them() -> None:
+    fill_no_memory(attacks(accepted, CONNECTED), **WEBSOCKETS)
 
 
 OK = b"HTTP/1.1 101 Switching Protocols\r\n"
@@ -123,36 +109,29 @@ ANSWERS: dict[str, Flood] = {
 }
 
 
-@pytest.mark.parametrize("kind", ANSWERS)
-def test_an_answer_to_the_request_fills_no_memory(kind: str) -> None:
-    attack(asked, kind, ANSWERS)
+def test_an_answer_to_the_request_fills_no_memory() -> None:
+    fill_no_memory(attacks(asked, ANSWERS), **WEBSOCKETS)
 
 
 def test_pings_that_are_not_read_end_the_connection() -> None:
-    flood = again(frame(b"x" * 125, 0x89))
-    config = {"transport": "websockets"}
-    with (
-        Hostile(accepted, flood, most=2_000 * MEGABYTE) as server,
-        watched(server.port, **config) as client,
-    ):
-        assert server.attack(client) < MOST
-        [failure, *_] = wait_until(lambda: client.look().failures)
+    pings = Attack("pings", accepted, again(frame(b"x" * 125, 0x89)), 2_000 * MEGABYTE)
+    with Hostile() as server, watched(server.port, transport="websockets") as client:
+        server.attack(client, pings)
+        assert client.grown() < MOST
+        [failure, *_] = client.look().failures
     assert "PINGREQ" in failure or "accepted no data" in failure, failure
 
 
 def test_nothing_is_kept_of_what_comes_while_reading_is_paused() -> None:
     message = frame(codec.publish("t", b"x" * 1000))
     flood = again(message + frame(b"x" * 125, 0x89) * 10)
-    config = {
-        "transport": "websockets",
-        "max_incoming_bytes": MEGABYTE,
-        "HANDLER_BLOCKS": True,
-        "keepalive": 60,
-    }
-    with (
-        Hostile(accepted, flood, patience=1) as server,
-        watched(server.port, **config) as client,
-    ):
-        assert server.attack(client) < MOST
+    config = {**WEBSOCKETS, "max_incoming_bytes": MEGABYTE, "keepalive": 60, "HANDLER_BLOCKS": True}
+    with Hostile(patience=1) as server, watched(server.port, **config) as client:
+        server.begin(Attack("pings", accepted, flood))
+        before = client.look()
+        server.flood()
+        assert server.is_over()
         assert server.sent < 60 * MEGABYTE
-        assert client.look().connected
+        after = client.look()
+    assert after.peak - before.resident < MOST
+    assert after.connected

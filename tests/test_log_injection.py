@@ -181,7 +181,7 @@ def test_of_a_proxy(kind: str, seen: Seen) -> None:
 @pytest.mark.parametrize("text", [EVIL, LONG], ids=["evil", "long"])
 @pytest.mark.parametrize("code", [0x8B, 0x8E, 0x98])
 def test_of_a_disconnect(text: str, code: int, seen: Seen) -> None:
-    packet = codec5.frame("DISCONNECT", bytes([code]) + codec5.properties({"ReasonString": text}))
+    packet = codec.frame("DISCONNECT", bytes([code]) + codec5.properties({"ReasonString": text}))
     with ScriptedBroker(codec=codec5) as broker:
         mqtt = Mqtt(mqtt_logging=True)
         seen.follow(mqtt)
@@ -218,7 +218,7 @@ def test_of_messages(text: str, seen: Seen) -> None:
 @pytest.mark.parametrize("text", [EVIL, LONG], ids=["evil", "long"])
 def test_of_a_client_identifier_that_the_broker_chooses(text: str, seen: Seen) -> None:
     given = {"AssignedClientIdentifier": text}
-    answer = codec5.frame("CONNACK", b"\0\0" + codec5.properties(given))
+    answer = codec.frame("CONNACK", b"\0\0" + codec5.properties(given))
     with (
         ScriptedBroker(codec=codec5, connack=answer) as broker,
         connected(make_app(broker.port, protocol_version=5)) as mqtt,

@@ -63,7 +63,7 @@ class Hostile:
     """What raises, whatever it is asked."""
 
     __repr__ = __str__ = _raise(SystemExit)
-    __module__ = property(_raise(OSError))  # type: ignore[assignment]
+    __module__ = property(_raise(OSError))
     __name__ = property(_raise(OSError))
 
     def __getattribute__(self, name: str) -> Any:

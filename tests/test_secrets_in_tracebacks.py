@@ -146,7 +146,8 @@ def test_of_a_value_that_is_wrong(name: str) -> None:
                 lines.check()
 
 
-CALLS: dict[str, Callable[[Client], Any]] = {
+# Of any type, so that arguments may have the wrong one.
+CALLS: dict[str, Callable[[Any], Any]] = {
     "a user name": lambda client: client.username_pw_set(["none"], "hunter"),
     "a password": lambda client: client.username_pw_set("hunter", ["hunter"]),
     "a password assigned": lambda client: setattr(client, "password", ["hunter"]),
@@ -252,7 +253,7 @@ def test_of_a_handler_that_fails(scripted: ScriptedBroker, capturing: Capturing)
 
     def wrong(_token: str) -> None: ...
 
-    few = partial(wrong, "hunter")
+    few: Any = partial(wrong, "hunter")
     with connected(make_app(scripted.port)) as mqtt:
         mqtt.on_topic("a")(partial(fail, "hunter"))
         mqtt.client.on_publish = partial(fail, "hunter")

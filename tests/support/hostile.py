@@ -1,7 +1,7 @@
 """Peers that send more than they should, and clients whose memory is watched meanwhile.
 
-with Hostile(prepare, flood) as server, watched(server.port, transport="websockets") as client:
-    server.attack(client)
+with Hostile() as server, watched(server.port, transport="websockets") as client:
+    server.attack(client, Attack("pings", accepted, again(ping)))
     assert client.grown() < 20
 """
 
@@ -11,6 +11,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import queue
 import re
 import socket
 import struct
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from . import codec
 from .relay import end
 from .scripted import HOST
+from .wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -36,6 +38,15 @@ if TYPE_CHECKING:
 CLIENT = Path(__file__).parents[1] / "bounds" / "watched_client.py"
 MEGABYTE = 1_000_000
 
+#: Clients try again soon, and end what hangs soon.
+SETTINGS = {
+    "keepalive": 1,
+    "connection_timeout": 3,
+    "handshake_timeout": 3,
+    "reconnect_delay_min": 0.02,
+    "reconnect_delay_max": 0.1,
+}
+
 
 class Figures(NamedTuple):
     """Of the client's process: memory in MB now and at most, whether it is connected, failures."""
@@ -46,24 +57,48 @@ class Figures(NamedTuple):
     failures: list[str]
 
 
+class Attack(NamedTuple):
+    """What a server does with a connection.
+
+    prepare: gets the connection, and returns what the flood is sent with: something that has
+        `sendall`, the connection itself in most cases.
+    flood: gives what is sent, piece by piece. It gets what was prepared.
+    most: so many bytes of it are sent.
+    """
+
+    kind: str
+    prepare: Prepare
+    flood: Flood
+    most: int = 60 * MEGABYTE
+
+
 class Watched:
     """A client in a process of its own."""
 
     def __init__(self, running: subprocess.Popen[str]) -> None:
         self._running = running
+        self._before: Figures | None = None
 
     def look(self) -> Figures:
         assert self._running.stdin is not None
         assert self._running.stdout is not None
         self._running.stdin.write("\n")
         self._running.stdin.flush()
-        return Figures(*json.loads(self._running.stdout.readline()))
+        figures = Figures(*json.loads(self._running.stdout.readline()))
+        self._before = self._before or figures
+        return figures
+
+    def grown(self) -> float:
+        """Return by how many MB it has grown at most since it was first looked at."""
+        figures = self.look()
+        assert self._before is not None
+        return figures.peak - self._before.resident
 
 
 @contextlib.contextmanager
 def watched(port: int, **config: Any) -> Iterator[Watched]:
     """Give a client that is on its way to a broker on this port, or connected to it."""
-    given = {"broker_url": HOST, "broker_port": port, "keepalive": 1, **config}
+    given = {"broker_url": HOST, "broker_port": port, **SETTINGS, **config}
     keys = {name if name.isupper() else f"MQTT_{name.upper()}": given[name] for name in given}
     text = json.dumps(keys)
     with subprocess.Popen(
@@ -79,30 +114,15 @@ def watched(port: int, **config: Any) -> Iterator[Watched]:
 
 
 class Hostile:
-    """Takes the first connection, prepares it, and sends a flood on it when that is wanted.
+    """Takes a connection for each attack, and reads nothing on it after the preparation.
 
-    Others are closed. What the client sends is not read after the preparation.
-
-    prepare: gets the connection, and returns what the flood is sent with: something that has
-        `sendall`, the connection itself in most cases.
-    flood: gives what is sent, piece by piece.
-    most: so many bytes of it are sent.
-    patience: it ends where the client takes nothing for so many seconds.
+    patience: an attack ends where the client takes nothing for so many seconds.
     """
 
-    def __init__(
-        self,
-        prepare: Prepare,
-        flood: Flood,
-        *,
-        most: int = 60 * MEGABYTE,
-        patience: float = 10,
-    ) -> None:
+    def __init__(self, *, patience: float = 10) -> None:
         self.sent = 0
-        self._prepare = prepare
-        self._flood = flood
-        self._most = most
         self._patience = patience
+        self._attacks: queue.Queue[Attack | None] = queue.Queue()
         self._prepared = threading.Event()
         self._wanted = threading.Event()
         self._over = threading.Event()
@@ -121,43 +141,83 @@ class Hostile:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._attacks.put(None)
         self._wanted.set()
         end(self._listener)
-        for connection in self._open:
-            end(connection)
+        self._close()
         self._thread.join(5)
 
-    def attack(self, client: Watched, seconds: float = 30) -> float:
-        """Send the flood, and return by how many MB the client has grown at most."""
-        assert self._prepared.wait(15), "the client has not come"
-        before = client.look()
+    def attack(self, client: Watched, attack: Attack, seconds: float = 30) -> None:
+        """Send a flood, and wait until it is over: sent, or the client has left."""
+        self.begin(attack)
+        failures = len(client.look().failures)
+        self.flood()
+        assert self.is_over(seconds), f"{attack.kind}: the flood is not over"
+        wait_until(
+            lambda: self.sent >= attack.most or len(client.look().failures) > failures,
+            15,
+            f"{attack.kind}: the client has taken it, or left",
+        )
+
+    def begin(self, attack: Attack) -> None:
+        """Prepare a connection."""
+        self._close()
+        self._prepared.clear()
+        self._wanted.clear()
+        self._over.clear()
+        self._attacks.put(attack)
+        assert self._prepared.wait(15), f"{attack.kind}: the client has not come"
+
+    def flood(self) -> None:
+        """Have the flood sent."""
         self._wanted.set()
-        assert self._over.wait(seconds), "the flood is not over"
-        return client.look().peak - before.resident
+
+    def is_over(self, seconds: float = 30) -> bool:
+        """Wait until all is sent, or the client takes no more."""
+        return self._over.wait(seconds)
 
     def _serve(self) -> None:
+        while (attack := self._attacks.get()) is not None:
+            with contextlib.suppress(OSError):
+                self._serve_one(attack)
+            self._over.set()
+
+    def _serve_one(self, attack: Attack) -> None:
         connection, _ = self._listener.accept()
         connection.settimeout(self._patience)
         self._open.append(connection)
-        with contextlib.suppress(OSError):
-            self._attack(connection)
-        self._over.set()
-        with contextlib.suppress(OSError):
-            while True:
-                self._listener.accept()[0].close()
-
-    def _attack(self, connection: socket.socket) -> None:
-        prepared = self._prepare(connection)
+        prepared = attack.prepare(connection)
         if isinstance(prepared, socket.socket):
             # TLS takes the socket's descriptor over.
             self._open.append(prepared)
+        self.sent = 0
         self._prepared.set()
         self._wanted.wait()
-        for piece in self._flood(prepared):
+        for piece in attack.flood(prepared):
             prepared.sendall(piece)
             self.sent += len(piece)
-            if self.sent >= self._most:
+            if self.sent >= attack.most:
                 return
+
+    def _close(self) -> None:
+        while self._open:
+            end(self._open.pop())
+
+
+#: Most MB that a client grows by.
+MOST = 20
+
+
+def fill_no_memory(attacks: Iterable[Attack], **config: Any) -> None:
+    """Have one client attacked in every way, and look at its memory after each."""
+    with Hostile() as server:
+        config = {
+            name: given(server.port) if callable(given) else given for name, given in config.items()
+        }
+        with watched(server.port, **config) as client:
+            for attack in attacks:
+                server.attack(client, attack)
+                assert client.grown() < MOST, attack.kind
 
 
 def again(block: bytes, *, first: bytes = b"") -> Flood:
