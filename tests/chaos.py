@@ -1,9 +1,10 @@
 """A publisher and a subscriber whose connections fail again and again, and the bill at the end.
 
     python tests/chaos.py --seconds 600 --seed 1
-    python tests/chaos.py --seconds 60 --protocol 5 --handler-threads 4 --persistence
+    python tests/chaos.py --seconds 60 --protocol 5 --handler-threads 4 --persistence --way wss
 
-Both reach mosquitto through a `FaultProxy` with random faults. Their sessions are persistent, and
+Both reach mosquitto through a `FaultProxy` with random faults: to packets, or with TLS and
+websockets to whatever bytes come at once. Their sessions are persistent, and
 the broker drops nothing. Numbered messages go out on several topics with QoS 1 and with QoS 2. In
 the end the faults stop, everything arrives, and this holds, or the status is 1:
 
@@ -26,15 +27,17 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask_mqtt import Mqtt, MQTTv5, MQTTv311
 from support.apps import make_app
+from support.certificates import Certificates
 from support.fault_proxy import FaultProxy
 from support.faults import Act, RandomFaults
-from support.mosquitto import Mosquitto
+from support.mosquitto import Listener, Mosquitto
 from support.running import subscribe
 from support.wait import wait_until
 
@@ -58,6 +61,8 @@ CHANCES = {
     Act.SPLIT: 0.01,
     Act.COALESCE: 0.02,
 }
+#: How many times as likely they are where what passes is no packets: many come at once there.
+OPAQUE = 4
 #: How likely a handler is to take up to 0.1 s.
 SLOW = 0.002
 LONGEST = {Act.STALL: 4.0, Act.DELAY: 0.05}
@@ -166,16 +171,18 @@ class Chaos:
         self.memory: list[int] = []
         self._lock = threading.Lock()
         self._trace = Path(tempfile.gettempdir()) / f"chaos-{seed}-{os.getpid()}.log"
-        self._faults = [RandomFaults(seed * 2 + side, CHANCES, LONGEST) for side in (0, 1)]
+        times = 1 if options.way == "tcp" else OPAQUE
+        chances = {act: chance * times for act, chance in CHANCES.items()}
+        self._faults = [RandomFaults(seed * 2 + side, chances, LONGEST) for side in (0, 1)]
 
     def run(self) -> None:
         """Run it, and print the bill. Raises AssertionError where something does not hold."""
         with (
             self._trace.open("w") as self._packets,
             tempfile.TemporaryDirectory() as directory,
-            Mosquitto(Path(directory), options=BROKER) as broker,
-            FaultProxy(broker.port, self._faults[0], lambda seen: self._see("pub", seen)) as first,
-            FaultProxy(broker.port, self._faults[1], lambda seen: self._see("sub", seen)) as second,
+            self._broker(Path(directory)) as broker,
+            self._proxy(broker, 0, "pub") as first,
+            self._proxy(broker, 1, "sub") as second,
             Mqtt(
                 self._app(second, directory, "chaos-subscriber"), connect_async=True
             ) as subscriber,
@@ -198,6 +205,22 @@ class Chaos:
         growth = self.memory[-1] - self.memory[0]
         assert growth < GROWTH, f"memory grew by {growth} bytes"
 
+    def _broker(self, directory: Path) -> Mosquitto:
+        (directory / "certificates").mkdir()
+        (directory / "broker").mkdir()
+        certificates = Certificates(directory / "certificates")
+        self._ca = certificates.ca
+        tls = Listener(certificate=certificates.server.certificate, key=certificates.server.key)
+        websockets = Listener("websockets")
+        listeners = {"tls": tls, "ws": websockets, "wss": replace(tls, kind="websockets")}
+        return Mosquitto(directory / "broker", options=BROKER, listeners=listeners)
+
+    def _proxy(self, broker: Mosquitto, number: int, who: str) -> FaultProxy:
+        way = self.options.way
+        port = broker.port if way == "tcp" else broker.listeners[way].port
+        faults, opaque = self._faults[number], way != "tcp"
+        return FaultProxy(port, faults, lambda seen: self._see(who, seen), opaque=opaque)
+
     def _app(self, proxy: FaultProxy, directory: str, client_id: str) -> Flask:
         file = Path(directory) / f"{client_id}.db"
         return make_app(
@@ -210,7 +233,16 @@ class Chaos:
             protocol_version=self.protocol,
             handler_threads=self.options.handler_threads,
             persistence=str(file) if self.options.persistence else None,
+            **self._way(),
         )
+
+    def _way(self) -> dict[str, Any]:
+        way, settings = self.options.way, dict[str, Any]()
+        if way in ("ws", "wss"):
+            settings["transport"] = "websockets"
+        if way in ("tls", "wss"):
+            settings |= {"tls_enabled": True, "tls_ca_certs": str(self._ca)}
+        return settings
 
     def _see(self, who: str, seen: Seen) -> None:
         with self._lock:
@@ -253,6 +285,7 @@ class Chaos:
         threads = self.options.handler_threads
         more = f", {threads} handler threads" if threads > 1 else ""
         more += ", persistence" if self.options.persistence else ""
+        more += f", {self.options.way}" if self.options.way != "tcp" else ""
         print(f"seed {self.seed}, {self.seconds:g} s, MQTT {version}{more}")
         print(f"faults: {counts.total()} ({faults})")
         print(f"connections of the publisher and the subscriber: {connections}")
@@ -276,6 +309,7 @@ def main() -> int:
     parser.add_argument("--protocol", type=int, choices=(MQTTv311, MQTTv5), default=MQTTv311)
     parser.add_argument("--handler-threads", type=int, default=1)
     parser.add_argument("--persistence", action="store_true", help="with a file for each client")
+    parser.add_argument("--way", choices=("tcp", "tls", "ws", "wss"), default="tcp")
     options = parser.parse_args()
     logging.getLogger("flask_mqtt").setLevel(logging.CRITICAL)
     try:

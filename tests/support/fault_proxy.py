@@ -20,7 +20,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from .codec import frame_length
-from .faults import DOWN, UP, Act, Script, peek
+from .faults import DOWN, UP, Act, Passing, Script, peek
 from .scripted import HOST
 from .wait import wait_until
 
@@ -30,10 +30,13 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from .faults import Fault, Faults, Passing
+    from .faults import Fault, Faults
 
 #: Seconds after which what waits for another packet goes on without it.
 MOMENT = 0.05
+
+#: The kind of what cannot be looked into.
+OPAQUE = "bytes"
 
 #: What ends the connection, and where the packet does not arrive.
 ENDS = (Act.CUT_BEFORE, Act.CUT_AFTER, Act.CUT_AT, Act.RESET, Act.HALF_OPEN)
@@ -68,6 +71,8 @@ class FaultProxy:
     """Listens on a free port and passes packets on to a port, with the faults given.
 
     record: called with everything that is seen, in order; by default it goes into `trace`.
+    opaque: what passes cannot be looked into, as with TLS; whatever is read at once is a packet of
+        the kind `OPAQUE`.
     """
 
     def __init__(
@@ -75,8 +80,11 @@ class FaultProxy:
         target: int,
         faults: Faults | None = None,
         record: Callable[[Seen], None] | None = None,
+        *,
+        opaque: bool = False,
     ) -> None:
         self.target = target
+        self.opaque = opaque
         self.faults = faults or Script()
         self.trace: list[Seen] = []
         self.counts: Counter[Act] = Counter()
@@ -282,6 +290,9 @@ class _Lane(threading.Thread):
         while data := self._read():
             if self._link.deaf.is_set():
                 continue
+            if self._link.proxy.opaque:
+                self._packet(data)
+                continue
             buffer += data
             while (length := frame_length(buffer)) is not None and len(buffer) >= length:
                 packet, buffer = buffer[:length], buffer[length:]
@@ -306,9 +317,7 @@ class _Lane(threading.Thread):
 
     def _packet(self, raw: bytes) -> None:
         link = self._link
-        if raw[0] >> 4 == 1:
-            link.level = raw[raw.index(b"MQTT") + 4]
-        passing = peek(raw, link.number, self._side, self._start, link.level)
+        passing = self._look(raw)
         self._start += len(raw)
         if link.deaf.is_set():
             link.proxy.see(Seen(passing, None, arrived=False))
@@ -321,6 +330,17 @@ class _Lane(threading.Thread):
             self._pass_on(passing.kind, raw)
         else:
             self._do(fault, passing, raw)
+
+    def _look(self, raw: bytes) -> Passing:
+        link = self._link
+        if link.proxy.opaque:
+            return Passing(
+                link.number, self._side, OPAQUE, 0, 0, dup=False, topic="", payload=b"",
+                start=self._start, length=len(raw),
+            )  # fmt: skip
+        if raw[0] >> 4 == 1:
+            link.level = raw[raw.index(b"MQTT") + 4]
+        return peek(raw, link.number, self._side, self._start, link.level)
 
     def _do(self, fault: Fault, passing: Passing, raw: bytes) -> None:
         if fault.act in ENDS:

@@ -1,6 +1,7 @@
 """Processes that are killed while they publish or receive with a file, and what arrives in the end.
 
     PYTHONPATH=tests python -m support.killed publisher --qos 1 --kills 100 --seed 1
+    PYTHONPATH=tests python -m support.killed receiver --way wss --handler-threads 4
 
 Each message that a process says it has published (`publish` returned 0 or 4) must arrive, and with
 QoS 2 exactly once, as the broker keeps the session. On the receiving side each message must be
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import random
 import subprocess
@@ -19,13 +21,14 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flask_mqtt import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS, Client
 
-from .mosquitto import Mosquitto
+from .certificates import Certificates
+from .mosquitto import Listener, Mosquitto
 from .running import closing
 from .wait import wait_until
 
@@ -38,9 +41,15 @@ TOPIC = "killed/t"
 PATIENCE = 60.0
 
 
+#: What else the clients of the processes that are killed are set to, from the command line.
+_settings: dict[str, Any] = {}
+
+
 def client(name: str, port: int, file: Path | None = None) -> Client:
     """Make a client whose session the broker keeps, and connect it."""
     made = Client(client_id=name, clean_session=False)
+    if file is not None:
+        made._change_settings(**_settings)
     made._change_settings(
         persistence=None if file is None else str(file), reconnect_delay_min=0.05, max_queued=0
     )
@@ -77,7 +86,10 @@ def receive_for_ever(port: int, file: Path) -> None:
     receiver.on_message = handle
     receiver.on_connect = lambda *_: receiver.subscribe(TOPIC, 2)
     receiver.on_subscribe = lambda *_: os.write(1, b"ready\n")
-    receiver.loop_forever(retry_first_connection=True)
+    if _settings.get("handler_threads", 1) == 1:
+        receiver.loop_forever(retry_first_connection=True)
+    receiver.loop_start()
+    threading.Event().wait()
 
 
 @dataclass
@@ -111,7 +123,8 @@ class Outcome:
 @contextlib.contextmanager
 def child(*arguments: Any) -> Iterator[subprocess.Popen[bytes]]:
     """Run this module in another process."""
-    command = [sys.executable, "-m", "support.killed", *map(str, arguments)]
+    settings = ["--settings", json.dumps(_settings)]
+    command = [sys.executable, "-m", "support.killed", *map(str, arguments), *settings]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
         try:
@@ -137,8 +150,11 @@ def kill_later(process: subprocess.Popen[bytes], seconds: random.Random) -> list
     return [first, *lines(process.stdout)]
 
 
-def kill_publishers(broker: Mosquitto, file: Path, qos: int, kills: int, seed: int) -> Outcome:
-    """Kill processes that publish; every fourth one finds no broker."""
+def kill_publishers(
+    broker: Mosquitto, file: Path, qos: int, kills: int, seed: int, port: int = 0
+) -> Outcome:
+    """Kill processes that publish, on a port of the broker's; every fourth one finds no broker."""
+    there = port or broker.port
     chance = random.Random(seed)
     outcome = Outcome()
     subscriber = client("subscriber", broker.port)
@@ -154,33 +170,34 @@ def kill_publishers(broker: Mosquitto, file: Path, qos: int, kills: int, seed: i
         number = 0
         for _ in range(kills):
             # A port where nobody listens.
-            port = 1 if chance.random() < 0.25 else broker.port
-            with child("publish", port, file, qos, number) as process:
+            where = 1 if chance.random() < 0.25 else there
+            with child("publish", where, file, qos, number) as process:
                 said = kill_later(process, chance)
             outcome.kills += 1
             outcome.accepted.update(said)
             # One more may be in the file than was said.
             number = int(said[-1]) + 2
-        with child("rest", broker.port, file, qos) as process:
+        with child("rest", there, file, qos) as process:
             assert process.wait(PATIENCE) == 0
         wait_until(lambda: outcome.arrived["end"], PATIENCE, f"{outcome}")
     return outcome
 
 
-def kill_receivers(broker: Mosquitto, file: Path, kills: int, seed: int) -> Outcome:
-    """Kill processes that receive with QoS 2."""
+def kill_receivers(broker: Mosquitto, file: Path, kills: int, seed: int, port: int = 0) -> Outcome:
+    """Kill processes that receive with QoS 2, on a port of the broker's."""
+    there = port or broker.port
     chance = random.Random(seed)
     outcome = Outcome()
     publisher = client("sender", broker.port)
     with closing(publisher):
         publisher.loop_start()
-        with child("receive", broker.port, file) as process:
+        with child("receive", there, file) as process:
             # From here on the broker keeps what is published.
             assert process.stdout is not None
             assert process.stdout.readline() == b"ready\n"
         number = 0
         for _ in range(kills):
-            with child("receive", broker.port, file) as process:
+            with child("receive", there, file) as process:
                 stop = time.monotonic() + 0.4 + chance.random() * 0.5
                 while time.monotonic() < stop:
                     publisher.publish(TOPIC, str(number), 2)
@@ -190,7 +207,7 @@ def kill_receivers(broker: Mosquitto, file: Path, kills: int, seed: int) -> Outc
                 process.kill()
                 note(outcome, lines(process.stdout))
             outcome.kills += 1
-        with child("receive", broker.port, file) as process:
+        with child("receive", there, file) as process:
             said = handled_by(process, outcome.lost)
             process.kill()
             note(outcome, said + lines(process.stdout))
@@ -225,7 +242,11 @@ def main() -> None:
     parser.add_argument("--qos", type=int, default=1)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--way", choices=("tcp", "tls", "ws", "wss"), default="tcp")
+    parser.add_argument("--handler-threads", type=int, default=1)
+    parser.add_argument("--settings", type=json.loads, default={}, help="a child's, as JSON")
     given = parser.parse_args()
+    _settings.update(given.settings)
     match given.role, given.arguments:
         case "publish", [port, file, qos, first]:
             publish_for_ever(int(port), Path(file), int(qos), int(first))
@@ -236,13 +257,35 @@ def main() -> None:
         case role, []:
             with (
                 tempfile.TemporaryDirectory() as directory,
-                Mosquitto(Path(directory), options=("max_queued_messages 0",)) as broker,
+                _broker(Path(directory), given.way, given.handler_threads) as (broker, port),
             ):
                 file = Path(directory, "messages.db")
                 if role == "publisher":
-                    print(kill_publishers(broker, file, given.qos, given.kills, given.seed))
+                    outcome = kill_publishers(
+                        broker, file, given.qos, given.kills, given.seed, port
+                    )
                 else:
-                    print(kill_receivers(broker, file, given.kills, given.seed))
+                    outcome = kill_receivers(broker, file, given.kills, given.seed, port)
+                print(f"{role}, QoS {given.qos}, {given.way}, seed {given.seed}: {outcome}")
+
+
+@contextlib.contextmanager
+def _broker(directory: Path, way: str, threads: int) -> Iterator[tuple[Mosquitto, int]]:
+    """Start a broker; also given is the port for processes that go this way."""
+    for name in ("certificates", "broker"):
+        (directory / name).mkdir()
+    certificates = Certificates(directory / "certificates")
+    tls = Listener(certificate=certificates.server.certificate, key=certificates.server.key)
+    websockets = Listener("websockets")
+    listeners = {"tls": tls, "ws": websockets, "wss": replace(tls, kind="websockets")}
+    _settings["handler_threads"] = threads
+    if way in ("ws", "wss"):
+        _settings["transport"] = "websockets"
+    if way in ("tls", "wss"):
+        _settings.update(tls_enabled=True, tls_ca_certs=str(certificates.ca))
+    options = ("max_queued_messages 0",)
+    with Mosquitto(directory / "broker", options=options, listeners=listeners) as broker:
+        yield broker, broker.port if way == "tcp" else broker.listeners[way].port
 
 
 if __name__ == "__main__":
