@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import logging
 from typing import Any
 
-from ._core import Waiter
+from ._core import Waiter, departing
 from .callbacks import Callbacks
 from .client_settings import ClientSettings
 from .config import NAMES, Config, cleartext
+from .config.options import ConnectOptions
 from .config.suggestions import meant
 from .constants import MQTTv5
 from .discretion import discreet, forget
@@ -97,7 +100,7 @@ class Attempts(ClientSettings, Callbacks):
             by_handler = is_handler(self._core)
             with self._dispatcher.connecting():
                 goes_on = self._dispatcher.running
-                waiter = self._core.connect(options, report_first, goes_on, by_handler)
+                waiter = self._connect_core(options, report_first, goes_on, by_handler)
         except BaseException:
             # A connection that there is goes on, and its next attempt is made with these.
             self._settings_changed, self._speaks_5 = True, spoke_5
@@ -105,6 +108,18 @@ class Attempts(ClientSettings, Callbacks):
             raise
         self._used_settings = settings
         return waiter
+
+    def _connect_core(self, options: ConnectOptions, *arguments: Any) -> Waiter:
+        try:
+            return self._core.connect(options, *arguments)
+        except OSError as error:
+            if options.persistence is None or error.errno != errno.EBUSY:
+                raise
+            # It may be that of a client that nobody has any more, and that is to be collected.
+            gc.collect()
+            if not departing():
+                raise
+        return self._core.connect(options, *arguments)
 
     def _tell_what_is_passed_by(self) -> None:
         """Log what the application has done for sockets, and this connection does not use."""

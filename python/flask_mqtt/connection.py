@@ -133,7 +133,7 @@ class Connection(ClientAttributes):
         self._notice_fork()
         self._connect_with_loop = False
         self._has_host = True
-        had_file = self._core.is_keeping()
+        had_file, was_wanted = self._core.is_keeping(), self._core.is_wanted()
         try:
             self._wait_for_attempt(self._start_connecting(report_first=True))
             self._core.outcome()
@@ -145,6 +145,12 @@ class Connection(ClientAttributes):
                     self._close_file()
             if not self._core.is_connected():
                 self._gone()
+            raise
+        except BaseException:
+            # As Ctrl-C. It leaves no attempt that nobody knows of, nor a file that nobody can open.
+            if not was_wanted:
+                self._tell_end()
+                self._core.close_file()
             raise
         self._retry_with_loop = False
         self._socket_opened()

@@ -185,7 +185,21 @@ impl Client {
     ) -> Result<Arc<Waiter>, Error> {
         options.validate()?;
         check(&options)?;
-        self.open_file(&options)?;
+        let has_opened = self.open_file(&options)?;
+        let started = self.start_thread(options, first, by_handler);
+        if started.is_err() && has_opened {
+            // Another client may be given it.
+            self.close_file();
+        }
+        started
+    }
+
+    fn start_thread(
+        &self,
+        options: ConnectOptions,
+        first: First,
+        by_handler: bool,
+    ) -> Result<Arc<Waiter>, Error> {
         // Everything that may fail comes before the connection that there is.
         let opened = Arc::new(Outcome::default());
         let waiter = opened.waiter();
@@ -241,13 +255,14 @@ impl Client {
         Ok(waiter)
     }
 
-    /// Opens the file that messages are kept in, where there is to be one and it is not open yet.
-    fn open_file(&self, options: &ConnectOptions) -> Result<(), Error> {
+    /// Opens the file that messages are kept in, where there is to be one and it is not open yet. Returns
+    /// whether it did.
+    fn open_file(&self, options: &ConnectOptions) -> Result<bool, Error> {
         let mut handle = self.lock_store();
-        let Some(wanted) = &options.persistence else { return Ok(()) };
+        let Some(wanted) = &options.persistence else { return Ok(false) };
         let key = options.key("PERSISTENCE");
         if let Some(open) = handle.as_ref().filter(|store| !store.is_over()) {
-            return open.must_be(wanted, key);
+            return open.must_be(wanted, key).map(|()| false);
         }
         let closing = handle.take();
         drop(handle);
@@ -266,7 +281,7 @@ impl Client {
         }
         let store = Store::open(&self.shared, wanted, &key)?;
         *self.lock_store() = Some(store);
-        Ok(())
+        Ok(true)
     }
 
     /// Has the file written and closed that messages are kept in, when the connection has ended. It is

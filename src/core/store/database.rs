@@ -3,25 +3,40 @@
 //! What is committed is with the operating system, so the end of the process, however sudden, costs
 //! nothing. With `Fsync::Always` it is on the disk, too.
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, params};
 
 use super::super::error::said;
 use super::super::options::Fsync;
 use super::super::session::{Kept, Operation};
+use super::closing;
 use super::rows;
+use super::watch::{State, Watch};
 
 /// How long another process may take to let go of the file.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// `FMQS`, which `SQLite` keeps for the application in the file's header.
 const APPLICATION: i32 = 0x464d_5153;
+
+/// How many bytes of the log stay when a batch was larger.
+const LOG: i64 = 4 << 20;
+
+/// How many pages of 4 KiB may be unused while messages pass through.
+const UNUSED: i64 = 1024;
+
+/// How many pages are given back at once: an amount of work like that of a large message.
+const AT_ONCE: i64 = 256;
+
+/// After how many changes a look is taken at the pages that are not used.
+const CHANGES: u32 = 16;
 
 /// Of the tables.
 const VERSION: i32 = 1;
@@ -122,8 +137,12 @@ const NO_STORE: &str = "this file has something else in it: name one that does n
 pub struct Database {
     connection: Connection,
     path: PathBuf,
-    /// Device and number of the file, which somebody may remove or replace.
-    identity: (u64, u64),
+    fsync: Fsync,
+    watch: Watch,
+    /// Why nothing can be written any more.
+    lost: Option<String>,
+    /// Changes since the last look at the pages that are not used.
+    changes: u32,
     /// Given up when the connection is closed.
     _usage: Usage,
 }
@@ -135,49 +154,139 @@ impl Database {
         // Whole, it is never taken for a URI or for SQLite's ":memory:".
         let path = std::path::absolute(path)?;
         create(&path)?;
-        // Only what is created is opened other than by SQLite: to close a file ends the locks on it.
-        let mut connection = Connection::open_with_flags(
-            &path,
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-        )
-        .map_err(|error| unopened(&path, error))?;
-        connection.busy_timeout(PATIENCE)?;
-        check(&connection)?;
-        connection.execute_batch(
-            "PRAGMA locking_mode = EXCLUSIVE; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;",
-        )?;
-        connection.pragma_update(
-            None,
-            "synchronous",
-            match fsync {
-                Fsync::Normal => "NORMAL",
-                Fsync::Always => "FULL",
-            },
-        )?;
+        closing::wait(&path);
+        let mut connection = connect(&path, fsync)?;
         let kept = take_over(&mut connection)?;
-        let identity = identity(&path)?;
-        Ok((Self { connection, path, identity, _usage: usage }, kept))
+        let watch = Watch::begin(&path)?;
+        let (lost, changes) = (None, 0);
+        Ok((Self { connection, path, fsync, watch, lost, changes, _usage: usage }, kept))
     }
 
     /// Makes changes, all of them or none.
     pub fn apply(&mut self, operations: &[Operation]) -> Result<(), String> {
-        if identity(&self.path).ok() != Some(self.identity) {
-            return Err("the file was removed or replaced".to_owned());
-        }
+        self.look()?;
         let change = |connection: &mut Connection| {
             let transaction = connection.transaction()?;
             operations.iter().try_for_each(|operation| apply(&transaction, operation))?;
             transaction.commit()
         };
-        change(&mut self.connection).map_err(|error| error.to_string())
+        let changed = change(&mut self.connection).map_err(|error| error.to_string());
+        self.changes += 1;
+        if changed.is_ok() && self.changes >= CHANGES {
+            self.changes = 0;
+            self.give_back(UNUSED);
+        }
+        self.watch.wrote();
+        changed
+    }
+
+    /// Looks whether what was written is there, and mends what can be mended.
+    pub fn look(&mut self) -> Result<(), String> {
+        if let Some(reason) = &self.lost {
+            return Err(reason.clone());
+        }
+        match self.watch.look() {
+            State::Sound => return Ok(()),
+            State::LogRemoved => match self.reopen() {
+                Ok(()) => return Ok(()),
+                Err(refusal) => {
+                    let reason = refusal.reason;
+                    self.lost = Some(format!("the file's log (-wal) was removed: {reason}"));
+                }
+            },
+            State::Lost(reason) => self.lost = Some(reason.to_owned()),
+        }
+        // What is in the log is not what belongs into the file, and the name may be another file's.
+        let config = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        let _ = self.connection.set_db_config(config, true);
+        Err(self.lost.clone().unwrap_or_default())
+    }
+
+    /// Moves what is in a log without a name into the file, by closing it, and begins another log.
+    fn reopen(&mut self) -> Result<(), Refusal> {
+        // A file can be open once only.
+        let old = std::mem::replace(&mut self.connection, Connection::open_in_memory()?);
+        old.close().map_err(|(_, error)| error)?;
+        let again = || {
+            let connection = connect(&self.path, self.fsync)?;
+            connection.execute("UPDATE session SET opened = opened", [])?;
+            Ok((Watch::begin(&self.path)?, connection))
+        };
+        // Whoever removes it may do so again at once.
+        (self.watch, self.connection) = again().or_else(|_: Refusal| again())?;
+        Ok(())
+    }
+
+    /// Gives back some pages that are not used, but for a number of them. Returns whether there are more, or
+    /// `None` where there were none.
+    fn give_back(&mut self, but: i64) -> Option<bool> {
+        // What fails now is done another time.
+        self.try_giving_back(but).ok().flatten()
+    }
+
+    fn try_giving_back(&mut self, but: i64) -> rusqlite::Result<Option<bool>> {
+        let unused =
+            self.connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+        let over: i64 = i64::max(unused, 0) - but;
+        if over <= 0 {
+            return Ok(None);
+        }
+        // Each row is a page.
+        let sql = format!("PRAGMA incremental_vacuum({})", over.min(AT_ONCE));
+        let mut statement = self.connection.prepare(&sql)?;
+        let mut rows = statement.query([])?;
+        while rows.next()?.is_some() {}
+        drop(rows);
+        drop(statement);
+        self.watch.wrote();
+        Ok(Some(over > AT_ONCE))
+    }
+
+    /// Does some of what can be done when there is nothing else to do. Returns whether there is more.
+    pub fn tidy(&mut self) -> bool {
+        if self.lost.is_some() {
+            return false;
+        }
+        let gave_back = self.give_back(0);
+        if gave_back == Some(true) {
+            return true;
+        }
+        // The file itself becomes smaller when it gets what is in the log.
+        if gave_back.is_some() || self.watch.log_size() > LOG.unsigned_abs() {
+            let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            self.watch.wrote();
+        }
+        false
     }
 
     /// Gives back what is not used, and lets go of the file.
-    pub fn close(self) {
+    pub fn close(mut self) {
         // What is left undone is done when the file is opened again.
-        let _ = self.connection.execute_batch("PRAGMA incremental_vacuum;");
+        while self.look().is_ok() && self.give_back(0) == Some(true) {}
         drop(self.connection);
     }
+}
+
+/// Connects to a file of ours, or a new one, as its only user.
+fn connect(path: &Path, fsync: Fsync) -> Result<Connection, Refusal> {
+    // Only what is created is opened other than by SQLite: to close a file ends the locks on it.
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(|error| unopened(path, error))?;
+    connection.busy_timeout(PATIENCE)?;
+    check(&connection)?;
+    connection.execute_batch(
+        "PRAGMA locking_mode = EXCLUSIVE; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;",
+    )?;
+    connection.pragma_update(None, "journal_size_limit", LOG)?;
+    let synchronous = match fsync {
+        Fsync::Normal => "NORMAL",
+        Fsync::Always => "FULL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    Ok(connection)
 }
 
 /// Makes a file that only its owner can read, where there is none.
@@ -226,10 +335,6 @@ fn take_over(connection: &mut Connection) -> Result<Kept, Refusal> {
     let kept = rows::read(&transaction)?;
     transaction.commit()?;
     Ok(kept)
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    fs::metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
 fn apply(transaction: &Transaction<'_>, operation: &Operation) -> rusqlite::Result<()> {

@@ -4,12 +4,15 @@
 //! time costs as much as what one does. Nobody else touches the file, and nobody waits for it under a
 //! lock.
 
+mod closing;
 mod database;
 mod rows;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::closing::Identity;
 use self::database::{Database, Refusal};
 use super::error::Error;
 use super::options::Persistence;
@@ -21,6 +24,13 @@ use super::waiter::Waiter;
 /// When to try again what could not be stored.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How long nothing is to do before a look is taken whether the file is still there, and what of it is not
+/// used.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// How long is left for something to do while unused parts of the file are given back.
+const BREATH: Duration = Duration::from_millis(5);
+
 /// The file of a client, open.
 pub struct Store {
     /// The process that has the thread.
@@ -29,6 +39,8 @@ pub struct Store {
     shared: Arc<Shared>,
     /// Given when the file is closed.
     done: Arc<Signal>,
+    /// Which file it is.
+    file: Option<Identity>,
     closing: bool,
 }
 
@@ -63,7 +75,8 @@ impl Store {
         })?;
         shared.call(|session| session.keep(kept));
         let (process, persistence) = (std::process::id(), persistence.clone());
-        Ok(Self { process, persistence, shared: shared.clone(), done, closing: false })
+        let file = closing::identity(path).ok();
+        Ok(Self { process, persistence, shared: shared.clone(), done, file, closing: false })
     }
 
     /// Says whether it is the file that is asked for.
@@ -95,8 +108,11 @@ impl Store {
 
     /// Has what is left written and the file closed. Returns a wait that is over then.
     pub fn close(&mut self) -> Arc<Waiter> {
-        self.closing = true;
         let waiter = self.done.waiter();
+        if let Some(file) = self.file.filter(|_| !self.closing) {
+            closing::note(file, self.done.waiter());
+        }
+        self.closing = true;
         self.shared.bell.finish();
         waiter
     }
@@ -119,10 +135,13 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) {
-        let mut ending = false;
+        let (mut ending, mut untidy) = (false, false);
         loop {
-            ending |= self.shared.bell.wait((ending || self.failing).then_some(RETRY));
+            let pause = if untidy && !self.failing { BREATH } else { IDLE.min(RETRY) };
+            ending |= self.shared.bell.wait(Some(pause));
+            let idle = self.left.is_empty() && !self.shared.lock().has_journal();
             let stored = self.write();
+            untidy = if idle && !ending { stored && self.database.tidy() } else { untidy };
             if ending && !stored {
                 self.shared.call(Session::abandon_file);
                 break;
@@ -140,9 +159,9 @@ impl Writer {
         let (operations, number) = self.shared.lock().take_journal();
         self.left.extend(operations);
         if self.left.is_empty() {
-            // There was something, which was taken back.
+            // There was something, which was taken back, or it is time for a look.
             self.shared.stored(number);
-            return true;
+            return self.database.look().map_err(|reason| self.failed(&reason, number)).is_ok();
         }
         match self.database.apply(&self.left) {
             Ok(()) => {
@@ -155,22 +174,25 @@ impl Writer {
                 true
             }
             Err(reason) => {
-                let left = &mut self.left;
-                let _ = self.shared.call(|session| {
-                    session.not_stored(left);
-                    // Nothing waits for what is given up.
-                    if left.is_empty() { session.stored(number) } else { Ok(()) }
-                });
-                self.shared.room.give();
-                if !std::mem::replace(&mut self.failing, true) {
-                    let text = format!(
-                        "messages cannot be stored, and are refused: {reason}: {:?}",
-                        self.path
-                    );
-                    self.tell(Event::notice(LogLevel::Error, "not_stored", text));
-                }
+                self.failed(&reason, number);
                 false
             }
+        }
+    }
+
+    /// Gives up what cannot be stored, and says so once.
+    fn failed(&mut self, reason: &str, number: u64) {
+        let left = &mut self.left;
+        let _ = self.shared.call(|session| {
+            session.not_stored(left);
+            // Nothing waits for what is given up.
+            if left.is_empty() { session.stored(number) } else { Ok(()) }
+        });
+        self.shared.room.give();
+        if !std::mem::replace(&mut self.failing, true) {
+            let text =
+                format!("messages cannot be stored, and are refused: {reason}: {:?}", self.path);
+            self.tell(Event::notice(LogLevel::Error, "not_stored", text));
         }
     }
 

@@ -1,0 +1,57 @@
+//! Files of this process that are being closed, by clients that ended or that nobody has any more: who
+//! opens one of them again waits for that, instead of finding it in use.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::super::waiter::Waiter;
+
+/// How long the end of a connection and of its file may take together, so that waiting is worth it.
+const LONGEST: Duration = Duration::from_secs(8);
+
+/// Device and number of a file.
+pub type Identity = (u64, u64);
+
+/// Each with what is over when it is closed. Who takes the lock has a file in use, so a child that was
+/// forked at that moment opens none. It is held for a look or a change.
+static CLOSING: Mutex<Vec<Closing>> = Mutex::new(Vec::new());
+
+struct Closing {
+    /// In a child that was forked meanwhile, the parent's are left alone.
+    process: u32,
+    file: Identity,
+    closed: Arc<Waiter>,
+}
+
+/// Which file has a name.
+pub fn identity(path: &Path) -> io::Result<Identity> {
+    fs::metadata(path).map(|found| (found.dev(), found.ino()))
+}
+
+/// A file is being closed.
+pub fn note(file: Identity, closed: Arc<Waiter>) {
+    lock().push(Closing { process: std::process::id(), file, closed });
+}
+
+/// Waits for the end of a file, but for a bounded time, if it is being closed.
+pub fn wait(path: &Path) {
+    let Ok(file) = identity(path) else { return };
+    let deadline = Instant::now() + LONGEST;
+    let closing: Vec<_> =
+        lock().iter().filter(|other| other.file == file).map(|it| it.closed.clone()).collect();
+    for closed in closing {
+        closed.wait(Some(deadline.saturating_duration_since(Instant::now())));
+    }
+}
+
+/// Those that are not closed yet.
+fn lock() -> MutexGuard<'static, Vec<Closing>> {
+    let mut closing = CLOSING.lock().unwrap_or_else(PoisonError::into_inner);
+    let process = std::process::id();
+    closing.retain(|it| it.process == process && !it.closed.wait(Some(Duration::ZERO)));
+    closing
+}

@@ -1,0 +1,93 @@
+//! Whether the files are those that were opened: somebody may remove, replace or truncate them, which
+//! `SQLite` does not notice before it reads what is not there. What is written then is lost with the process.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// What a file looks like from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Look {
+    device: u64,
+    number: u64,
+    size: u64,
+}
+
+impl Look {
+    fn at(path: &Path) -> io::Result<Self> {
+        let found = fs::metadata(path)?;
+        Ok(Self { device: found.dev(), number: found.ino(), size: found.len() })
+    }
+
+    /// Whether it has lost nothing since it looked like this.
+    fn went_on(&self, now: &Self) -> bool {
+        (self.device, self.number) == (now.device, now.number) && now.size >= self.size
+    }
+}
+
+/// The files of a database, as they were after what was written last.
+#[derive(Debug)]
+pub struct Watch {
+    file: (PathBuf, Look),
+    /// The write-ahead log.
+    log: (PathBuf, Look),
+}
+
+/// What has become of them.
+#[derive(Debug, PartialEq, Eq)]
+pub enum State {
+    /// They are as they were.
+    Sound,
+    /// The log was removed, and still is what the connection has open.
+    LogRemoved,
+    /// Something is lost.
+    Lost(&'static str),
+}
+
+impl Watch {
+    /// Looks at the files of an open database, in which something was written.
+    pub fn begin(path: &Path) -> io::Result<Self> {
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let log = PathBuf::from(log);
+        let (there, log_there) = (Look::at(path)?, Look::at(&log)?);
+        Ok(Self { file: (path.to_owned(), there), log: (log, log_there) })
+    }
+
+    /// Looks at them before something is written.
+    pub fn look(&self) -> State {
+        let (path, before) = &self.file;
+        match Look::at(path) {
+            Ok(now) if before.went_on(&now) => {}
+            Ok(now) if now.number == before.number && now.device == before.device => {
+                return State::Lost("the file was truncated");
+            }
+            _ => return State::Lost("the file was removed or replaced"),
+        }
+        let (path, before) = &self.log;
+        match Look::at(path) {
+            Ok(now) if before.went_on(&now) => State::Sound,
+            Ok(_) => State::Lost("the file's log (-wal) was truncated or replaced"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => State::LogRemoved,
+            Err(_) => State::Lost("the file's log (-wal) cannot be looked at"),
+        }
+    }
+
+    /// How large the log was when it was looked at last.
+    pub fn log_size(&self) -> u64 {
+        self.log.1.size
+    }
+
+    /// Remembers what they look like after something was written. Of what was removed since, the look from
+    /// before stays, so that the next look finds it.
+    pub fn wrote(&mut self) {
+        for (path, before) in [&mut self.file, &mut self.log] {
+            if let Ok(now) = Look::at(path)
+                && (now.device, now.number) == (before.device, before.number)
+            {
+                *before = now;
+            }
+        }
+    }
+}
