@@ -163,6 +163,16 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "a proxy's password": lambda client: client.proxy_set(
         proxy_addr="p", proxy_type=2, proxy_password=["hunter"]
     ),
+    "a proxy with a password": lambda client: client.proxy_set(
+        proxy_type=2, proxy_addr="http://u:hunter@p"
+    ),
+    "a proxy's bytes": lambda client: client.proxy_set(
+        proxy_type=2, proxy_addr=b"http://u:hunter@p"
+    ),
+    "a configuration": lambda client: Mqtt(make_app(1, password="hunter").config),
+    "a copy of one": lambda client: Mqtt().init_app({"MQTT_PASSWORD": "hunter"}),
+    "a host that is a list": lambda client: client.connect(["mqtt://u:hunter@b", 5]),
+    "a host that is bytes": lambda client: client.connect(b"mqtt://u:hunter@b"),
     "a will": lambda client: client.will_set("a/#", "hunter"),
     "a URL": lambda client: client.connect("mqtt://u:hunter@broker:port"),
     "a scheme": lambda client: client.connect_async("http://u:hunter@broker"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -628,4 +628,6 @@ def _check_app(app: Any) -> None:
     instead = "the Flask application, as in Mqtt(app) where app = Flask(__name__)"
     if callable(app):
         instead = f"{instead}, or what a factory returns, as in Mqtt(create_app())"
-    raise TypeError(f"app {app!r}: it must be {instead}")
+    # A configuration has secrets.
+    given = type(app).__name__ if isinstance(app, Mapping) and app else repr(app)
+    raise TypeError(f"app {given}: it must be {instead}")

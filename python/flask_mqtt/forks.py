@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ._core import Client as CoreClient
 from ._core import Properties, fork_begins, fork_ended, fork_made_this, prepare
 from .config.options import ConnectOptions, Endpoint, TlsOptions, Will
+from .discretion import forget
 from .records import fields, write
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def _after_fork_in_child() -> None:
             if client._core.is_foreign():  # noqa: SLF001
                 client._forked(heirs.get(id(client)))  # noqa: SLF001
         except Exception as error:  # noqa: BLE001 - the others are to be prepared all the same
+            forget(error)
             extra = fields(None, "fork_failed", error=str(error))
             text = "An MQTT client could not be prepared for a forked child"
             write(logger.error, text, exc_info=error, extra=extra)

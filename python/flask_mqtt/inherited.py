@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .constants import MQTT_ERR_NO_CONN
+from .discretion import forget
 from .messageinfo import MQTTMessageInfo
 from .records import fields, write
 
@@ -82,6 +83,7 @@ class Unprepared(Inherited):
     def _tell(self) -> None:
         if not self._has_told:
             self._has_told = True
+            forget(self.error)
             extra = fields(self.core, "fork_failed", error=str(self.error))
             write(logger.error, "%s", self._text(), exc_info=self.error, extra=extra)
 

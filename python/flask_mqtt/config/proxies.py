@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
+from .shown import without_userinfo
+
 #: The arguments of `proxy_url`.
 PROXY_ARGUMENTS = (
     "proxy_type", "proxy_addr", "proxy_port", "proxy_rdns", "proxy_username", "proxy_password",
@@ -44,7 +46,8 @@ def proxy_url(
     """
     scheme, usual_port = _usual(proxy_type)
     if not isinstance(proxy_addr, str) or not proxy_addr:
-        raise ValueError(f"proxy_addr {proxy_addr!r}: it must be the proxy's host name or address")
+        given = without_userinfo(proxy_addr)
+        raise ValueError(f"proxy_addr {given}: it must be the proxy's host name or address")
     port = usual_port if proxy_port is None else proxy_port
     if isinstance(port, bool) or not isinstance(port, int):
         raise TypeError(f"proxy_port {port!r}: it must be a number")
