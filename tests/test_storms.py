@@ -230,6 +230,42 @@ def wait_blamed(caplog: pytest.LogCaptureFixture) -> logging.LogRecord:
     return record
 
 
+def delays(caplog: pytest.LogCaptureFixture) -> list[float]:
+    return [item.__dict__["mqtt_delay"] for item in caplog.records if "mqtt_delay" in vars(item)]
+
+
+@pytest.mark.parametrize("last", ["CONNECT", "SUBSCRIBE"])
+def test_a_broker_that_closes_each_connection_soon_is_tried_later_and_later(
+    caplog: pytest.LogCaptureFixture, last: str
+) -> None:
+    flapping = True
+
+    def flap(broker: ScriptedBroker, packet: Any) -> bool:
+        if not flapping or packet.kind != last:
+            return False
+        is_first = packet.kind == "CONNECT"
+        broker.send(broker.codec.connack() if is_first else broker.codec.suback(packet.mid, (0,)))
+        broker.drop()
+        return True
+
+    with ScriptedBroker(hook=flap) as broker:
+        app = make_app(broker.port, reconnect_delay_min=0.05, reconnect_delay_max=60)
+        with Mqtt(app) as mqtt:
+            mqtt.subscribe("t")
+            wait_until(lambda: len(delays(caplog)) >= 4, 20)
+            first, second, third, fourth = delays(caplog)[:4]
+            assert 0.03 < first < second < third < fourth
+            flapping = False
+            # What proves itself is an acknowledged message, not the CONNACK.
+            wait_until(lambda: mqtt.connected, 20)
+            info = mqtt.publish("t", b"x", 1)
+            wait_until(info.is_published)
+            before = len(delays(caplog))
+            broker.drop()
+            wait_until(lambda: len(delays(caplog)) > before)
+            assert delays(caplog)[before] <= 0.05
+
+
 @pytest.mark.parametrize("protocol", [MQTTv311, MQTTv5])
 def test_a_message_that_ends_each_connection_is_named(
     broker: Mosquitto, caplog: pytest.LogCaptureFixture, protocol: int
@@ -265,10 +301,8 @@ def test_a_message_larger_than_the_broker_takes_is_named_and_the_delay_grows(
         mqtt.publish("behind", b"x", 1)
         record = wait_blamed(caplog)
         assert 'on "large" (QoS 2, 2005 bytes)' in record.getMessage()
-    delays = [
-        item.__dict__["mqtt_delay"] for item in caplog.records if "mqtt_delay" in item.__dict__
-    ]
-    assert delays[0] < delays[1] < delays[2]
+    first, second, third = delays(caplog)[:3]
+    assert first < second < third
 
 
 def test_a_subscribe_that_ends_each_connection_is_named(
