@@ -438,12 +438,12 @@ impl Client {
 
     /// Says that a message is handled; see [`Session::handled`].
     pub fn handled(&self, receipt: Receipt) -> Result<Option<Delivery>, Error> {
-        self.shared.call(|session| session.handled(receipt))
+        self.shared.unclog(|session| session.handled(receipt))
     }
 
     /// Acknowledges a message by its identifier; see [`Session::acknowledge`].
     pub fn acknowledge(&self, mid: u16, qos: Qos) -> Result<ReturnCode, Error> {
-        self.shared.call(|session| session.acknowledge(mid, qos))
+        self.shared.unclog(|session| session.acknowledge(mid, qos))
     }
 
     /// Takes up to `most` events, the oldest first.

@@ -122,15 +122,20 @@ impl Shared {
 
     /// Everything in the journal up to a number is stored: what has waited for that goes on, reading too.
     pub fn stored(&self, number: u64) {
-        let was_clogged = self.call(|session| {
+        // An answer that waited is never too long to be sent.
+        let _ = self.unclog(|session| session.stored(number));
+    }
+
+    /// As [`Self::call`], for what may let reading go on.
+    pub fn unclog<T>(&self, call: impl FnOnce(&mut Session) -> T) -> T {
+        let (result, was_clogged) = self.call(|session| {
             let was_clogged = session.is_clogged();
-            // An answer that waited is never too long to be sent.
-            let _ = session.stored(number);
-            was_clogged
+            (call(session), was_clogged)
         });
         if was_clogged {
             self.outgoing.notify_one();
         }
+        result
     }
 
     /// Everything that is counted, at one moment.

@@ -143,12 +143,14 @@ impl Identifier {
         given.chain(self.waiting.as_ref().map(|waiting| waiting.order))
     }
 
-    /// Gives messages that are being handled other numbers for the file, after the last one.
-    pub fn renumber(&mut self, last: &mut u64) {
+    /// Gives messages that are being handled other numbers for the file, after the last one. Returns how
+    /// many those are.
+    pub fn renumber(&mut self, last: &mut u64) -> usize {
         for handling in &mut self.handling {
             *last += 1;
             handling.given.order = *last;
         }
+        self.handling.len()
     }
 
     /// The messages that are being handled, and the one that waits.

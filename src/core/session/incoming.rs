@@ -14,6 +14,9 @@ use super::ids::IdSet;
 use super::journal::{Journal, KeptIncoming, Operation};
 use super::output::Output;
 
+/// So many messages of QoS 2 may be with the application: twice as many as there are packet identifiers.
+const MOST_UNHANDLED: usize = 2 * (1 << 16);
+
 /// The receiving side's state of a session (MQTT 3.1.1, section 4.3).
 #[derive(Debug, Default)]
 pub struct Incoming {
@@ -23,6 +26,8 @@ pub struct Incoming {
     at_least_once: IdSet,
     /// How many more of those have the same identifier: each gets a PUBACK.
     surplus: HashMap<u16, u32>,
+    /// How many of those the application was given, and has not handled.
+    unhandled: usize,
     stored_bytes: usize,
     stored: u64,
     /// How many QoS 2 messages the application was given: the number in a receipt.
@@ -111,6 +116,7 @@ impl Incoming {
                 self.given = self.given.wrapping_add(1);
                 let number = self.given;
                 identifier.give(Given { number, connection, order });
+                self.unhandled += 1;
                 let receipt = Receipt { mid, qos: Qos::ExactlyOnce, connection, number };
                 output.deliver(publish, received, Some(receipt));
             }
@@ -164,7 +170,10 @@ impl Incoming {
         let identifier = self.exactly_once.get_mut(&mid);
         let handled = identifier.and_then(|identifier| identifier.handle(receipt, connection));
         let Handled { order, answers } = match handled {
-            Some(handled) => handled,
+            Some(handled) => {
+                self.unhandled -= 1;
+                handled
+            }
             None => match self.take_forgotten(receipt) {
                 Some(order) => Handled { order, answers: 0 },
                 None => return Ok(()),
@@ -205,6 +214,11 @@ impl Incoming {
         Some(Receipt { mid, qos, connection, number })
     }
 
+    /// Whether the application has so many messages of QoS 2 that no more are to come.
+    pub fn is_full(&self) -> bool {
+        self.unhandled + self.forgotten.len() >= MOST_UNHANDLED
+    }
+
     /// A connection begins: its QoS 1 messages are others.
     pub fn opened(&mut self) {
         self.at_least_once = IdSet::default();
@@ -224,7 +238,7 @@ impl Incoming {
             self.forgotten.extend(given.map(|given| ((mid, given.order), given)));
         }
         stored.sort_by_key(|(order, _)| *order);
-        self.stored_bytes = 0;
+        (self.stored_bytes, self.unhandled) = (0, 0);
         self.give(stored, received, connection, output);
     }
 
@@ -259,7 +273,7 @@ impl Incoming {
     /// in this or another one, and is dropped.
     pub fn restore(&mut self, kept: Vec<KeptIncoming>, own: bool, journal: &mut Journal) {
         let before: Vec<_> = self.exactly_once.drain().filter(|_| own).collect();
-        self.stored_bytes = 0;
+        (self.stored_bytes, self.unhandled) = (0, 0);
         self.forgotten.clear();
         self.restored.clear();
         for KeptIncoming { order, publish, forgotten } in kept {
@@ -273,7 +287,7 @@ impl Incoming {
         let mut waiting = Vec::new();
         for (mid, mut identifier) in before {
             waiting.extend(identifier.waiting.take());
-            identifier.renumber(&mut self.stored);
+            self.unhandled += identifier.renumber(&mut self.stored);
             let there = self.exactly_once.insert(mid, identifier);
             self.give_up_waiting(there.and_then(|there| there.waiting));
         }

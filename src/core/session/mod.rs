@@ -303,9 +303,10 @@ impl Session {
     }
 
     /// Whether nothing more is to be read until answers have gone out: so many wait, for the broker or
-    /// the file, that it would be without end; or so many bytes of messages wait for the file.
+    /// the file, that it would be without end; or so many bytes of messages wait for the file; or the
+    /// application has so many messages of QoS 2 that it does not acknowledge.
     pub fn is_clogged(&self) -> bool {
-        self.output.is_clogged(self.options.limits.incoming_bytes.max(1))
+        self.incoming.is_full() || self.output.is_clogged(self.options.limits.incoming_bytes.max(1))
     }
 
     /// Does what is due at `now`: `reading` is false while the owner reads nothing because nobody
@@ -335,6 +336,7 @@ impl Session {
     fn reading(&self, wanted: bool) -> Reading {
         match (wanted, self.is_clogged()) {
             (false, _) => Reading::HandlersAreSlow,
+            (true, true) if self.incoming.is_full() => Reading::HandlersAreSlow,
             (true, true) => Reading::BrokerTakesNothing,
             (true, false) => Reading::On,
         }

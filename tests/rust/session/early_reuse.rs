@@ -353,3 +353,27 @@ proptest! {
         prop_assert_eq!(&delivered, &world.sent);
     }
 }
+
+#[test]
+fn nothing_more_is_to_be_read_while_so_many_are_not_acknowledged_and_the_broker_is_not_to_blame() {
+    let most = 2 * (1 << 16);
+    let mut peer = Peer::connected();
+    for _ in 0..most {
+        assert!(!peer.session.is_clogged());
+        peer.session.receive(message(5, ExactlyOnce, ""), peer.now).unwrap();
+        peer.session.receive(Incoming::PubRel(5.into()), peer.now).unwrap();
+        peer.written();
+    }
+    assert!(peer.session.is_clogged());
+    // A ping that is not answered, since nothing is read, ends no connection.
+    for _ in 0..4 {
+        peer.tick(true).unwrap();
+    }
+    peer.session.acknowledge(5, ExactlyOnce).unwrap();
+    assert!(!peer.session.is_clogged());
+    peer.reconnect(true);
+    for _ in 1..most {
+        peer.session.acknowledge(5, ExactlyOnce).unwrap();
+    }
+    assert_eq!(peer.session.acknowledge(5, ExactlyOnce).unwrap(), ReturnCode::NotFound);
+}
