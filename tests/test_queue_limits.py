@@ -62,6 +62,13 @@ def test_the_limit_of_what_waits_holds_before_the_first_connection() -> None:
     assert client.publish("t", "x", 1).rc == MQTT_ERR_NO_CONN
 
 
+def test_the_limit_of_bytes_holds_before_the_first_connection() -> None:
+    client = Client()
+    client.configure(max_outgoing_bytes=100)
+    codes = [client.publish("t", b"x" * 60, 1).rc for _ in range(3)]
+    assert codes == [MQTT_ERR_NO_CONN, MQTT_ERR_NO_CONN, MQTT_ERR_QUEUE_SIZE]
+
+
 def test_without_a_limit_all_are_on_their_way_at_once(scripted: ScriptedBroker) -> None:
     scripted.withhold.add("PUBACK")
     with connected(make_app(scripted.port, max_inflight=0)) as mqtt:

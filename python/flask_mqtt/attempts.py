@@ -61,8 +61,7 @@ class Attempts(ClientSettings, Callbacks):
         self._settings_changed = True
         if not self._core.is_running():
             # What is published before there is a connection waits too.
-            settings = self._connection_settings
-            self._core.limit(settings.max_inflight, settings.max_queued)
+            self._core.limit(self._connection_settings)
         self._ask()
 
     def _handlers_changed(self) -> None:

@@ -14,9 +14,10 @@ use super::codes::member;
 use super::delivery::{Delivery, class_of_infos, message_info};
 use super::error::{system, to_python, with_advice};
 use super::events;
+use super::keys;
 use super::message::{MQTTMessage, Receipt};
 use super::once::Once;
-use super::options::{ConnectOptions, limit};
+use super::options::ConnectOptions;
 use super::properties::from_python;
 use super::stats;
 use super::waiter::{Waiter, wait};
@@ -217,10 +218,10 @@ impl Client {
         self.core.socket_number()
     }
 
-    /// Limits messages of QoS 1 and 2 before there is a connection: those on the way, and those that
-    /// wait. 0 is no limit.
-    fn limit(&self, inflight: usize, queued: usize) {
-        self.core.limit(limit(inflight), limit(queued));
+    /// Sets the bounds that hold until there is a connection, from the values of their keys.
+    fn limit(&self, settings: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.core.limit(keys::limits(settings)?);
+        Ok(())
     }
 
     /// Whether `answer` is waited for.

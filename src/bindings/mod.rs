@@ -9,6 +9,7 @@ mod delivery;
 mod error;
 mod events;
 mod forks;
+mod keys;
 mod matcher;
 mod message;
 mod once;

@@ -1,8 +1,6 @@
 //! The dataclasses of `flask_mqtt.config.options`, as the core takes them.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use bytes::Bytes;
 use pyo3::exceptions::PyValueError;
@@ -10,15 +8,12 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
 use super::error::to_python;
-use super::properties;
+use super::{keys, properties};
 use crate::core::client::check_files;
 use crate::core::options as core;
-use crate::core::options::{
-    Credentials, Fsync, Limits, Overflow, Persistence, Secret, TlsVersion, Transport,
-};
+use crate::core::options::{Credentials, Fsync, Persistence, Secret, TlsVersion, Transport};
 use crate::core::property::Place;
 use crate::core::qos::Qos;
-use crate::core::url::parse_proxy;
 
 #[derive(FromPyObject)]
 struct Endpoint {
@@ -72,83 +67,47 @@ struct Will<'py> {
     properties: Option<Bound<'py, PyAny>>,
 }
 
-/// `flask_mqtt.config.options.ConnectOptions`.
-#[derive(FromPyObject)]
+/// `flask_mqtt.config.options.ConnectOptions`: values of keys as they are, and what is made of several.
 pub struct ConnectOptions<'py> {
+    keys: Bound<'py, PyAny>,
+    made: Made<'py>,
+}
+
+impl<'py> FromPyObject<'_, 'py> for ConnectOptions<'py> {
+    type Error = PyErr;
+
+    fn extract(options: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        Ok(Self { keys: options.to_owned(), made: options.extract()? })
+    }
+}
+
+#[derive(FromPyObject)]
+struct Made<'py> {
     brokers: Vec<Endpoint>,
-    #[pyo3(attribute("protocol_version"))]
-    protocol: i64,
-    client_id: String,
-    clean_session: bool,
     clean_start_once: u32,
-    #[pyo3(attribute("keepalive"))]
-    keep_alive: u16,
-    #[pyo3(attribute("connection_timeout"))]
-    connect_timeout: f64,
-    handshake_timeout: f64,
-    reconnect_delay_min: f64,
-    reconnect_delay_max: f64,
-    reconnect_on_failure: bool,
     will: Option<Will<'py>>,
-    #[pyo3(attribute("connect_properties"))]
-    properties: Option<Bound<'py, PyAny>>,
     tls: TlsOptions,
     websocket_headers: Vec<(String, String)>,
-    proxy: Option<String>,
-    bind_address: Option<String>,
-    tcp_nodelay: bool,
     key_prefix: Option<String>,
-    max_packet_size: usize,
-    max_inflight: usize,
-    max_queued: usize,
-    max_outgoing_bytes: usize,
-    max_incoming_messages: usize,
-    max_incoming_bytes: usize,
-    incoming_overflow: String,
     persistence: Option<PathBuf>,
     persistence_fsync: String,
 }
 
 impl ConnectOptions<'_> {
     pub fn into_core(self) -> PyResult<core::ConnectOptions> {
-        let headers = self.websocket_headers.into_iter();
-        let mut options = core::ConnectOptions {
-            brokers: self.brokers.into_iter().map(endpoint).collect::<PyResult<_>>()?,
-            protocol: protocol(self.protocol)?,
-            client_id: self.client_id,
-            clean_session: self.clean_session,
-            clean_start_once: self.clean_start_once,
-            keep_alive: self.keep_alive,
-            connect_timeout: seconds("connect_timeout", self.connect_timeout)?,
-            handshake_timeout: seconds("handshake_timeout", self.handshake_timeout)?,
-            reconnect_delay_min: seconds("reconnect_delay_min", self.reconnect_delay_min)?,
-            reconnect_delay_max: seconds("reconnect_delay_max", self.reconnect_delay_max)?,
-            reconnect_on_failure: self.reconnect_on_failure,
-            will: self.will.map(will).transpose()?,
-            properties: properties::from_python(self.properties.as_ref(), Place::Connect)?,
-            tls: tls(self.tls)?,
+        let Made { brokers, will: last_will, persistence: file, .. } = self.made;
+        let headers = self.made.websocket_headers.into_iter();
+        let fsync = self.made.persistence_fsync;
+        Ok(core::ConnectOptions {
+            brokers: brokers.into_iter().map(endpoint).collect::<PyResult<_>>()?,
+            clean_start_once: self.made.clean_start_once,
+            will: last_will.map(will).transpose()?,
+            tls: tls(self.made.tls)?,
             websocket_headers: headers.map(|(name, value)| (name, Secret(value))).collect(),
-            proxy: self.proxy.as_deref().map(proxy).transpose()?,
-            bind_address: None,
-            tcp_nodelay: self.tcp_nodelay,
-            key_prefix: self.key_prefix,
-            limits: Limits {
-                packet_size: self.max_packet_size,
-                inflight: limit(self.max_inflight),
-                queued: limit(self.max_queued),
-                outgoing_bytes: self.max_outgoing_bytes,
-                incoming_messages: self.max_incoming_messages,
-                incoming_bytes: self.max_incoming_bytes,
-                overflow: overflow(&self.incoming_overflow)?,
-            },
-            persistence: self
-                .persistence
-                .map(|path| persistence(path, &self.persistence_fsync))
-                .transpose()?,
-        };
-        options.bind_address =
-            self.bind_address.map(|text| address(&text, &options)).transpose()?;
-        Ok(options)
+            key_prefix: self.made.key_prefix,
+            persistence: file.map(|path| persistence(path, &fsync)).transpose()?,
+            ..keys::options(&self.keys)?
+        })
     }
 }
 
@@ -176,41 +135,6 @@ fn endpoint(from: Endpoint) -> PyResult<core::Endpoint> {
     })
 }
 
-fn protocol(number: i64) -> PyResult<core::Protocol> {
-    Ok(match number {
-        3 => core::Protocol::V31,
-        4 => core::Protocol::V311,
-        5 => core::Protocol::V5,
-        _ => {
-            let text =
-                format!("protocol {number}: it must be 3 (MQTTv31), 4 (MQTTv311) or 5 (MQTTv5)");
-            return Err(PyValueError::new_err(text));
-        }
-    })
-}
-
-fn seconds(name: &str, number: f64) -> PyResult<Duration> {
-    Duration::try_from_secs_f64(number)
-        .map_err(|error| PyValueError::new_err(format!("{name} {number}: {error}")))
-}
-
-/// A number of messages, of which 0 is none.
-pub fn limit(messages: usize) -> usize {
-    if messages == 0 { usize::MAX } else { messages }
-}
-
-fn overflow(text: &str) -> PyResult<Overflow> {
-    Ok(match text {
-        "block" => Overflow::Block,
-        "drop-oldest" => Overflow::DropOldest,
-        "drop-newest" => Overflow::DropNewest,
-        other => {
-            let expected = "it must be 'block', 'drop-oldest' or 'drop-newest'";
-            return Err(PyValueError::new_err(format!("incoming_overflow {other:?}: {expected}")));
-        }
-    })
-}
-
 fn persistence(path: PathBuf, fsync: &str) -> PyResult<Persistence> {
     let fsync = match fsync {
         "normal" => Fsync::Normal,
@@ -221,17 +145,6 @@ fn persistence(path: PathBuf, fsync: &str) -> PyResult<Persistence> {
         }
     };
     Ok(Persistence { path, fsync })
-}
-
-fn proxy(text: &str) -> PyResult<core::Proxy> {
-    parse_proxy(text).map_err(to_python)
-}
-
-fn address(text: &str, options: &core::ConnectOptions) -> PyResult<IpAddr> {
-    text.parse().map_err(|_| {
-        let key = options.key("BIND_ADDRESS");
-        PyValueError::new_err(format!("{key} {text:?}: it must be an IP address of this machine"))
-    })
 }
 
 fn will(from: Will<'_>) -> PyResult<core::Will> {
@@ -269,10 +182,9 @@ fn tls(from: TlsOptions) -> PyResult<core::TlsOptions> {
 /// Reads the certificates and keys that TLS is asked for, as a connection does. Raises what it would.
 #[pyfunction]
 pub fn check_tls(py: Python<'_>, options: TlsOptions, key_prefix: Option<String>) -> PyResult<()> {
-    let mut all = core::ConnectOptions::new("", 0);
-    all.brokers[0].tls = true;
-    all.tls = tls(options)?;
-    all.key_prefix = key_prefix;
+    let broker = core::Endpoint { tls: true, ..core::Endpoint::tcp("", 0) };
+    let (brokers, tls) = (vec![broker], tls(options)?);
+    let all = core::ConnectOptions { brokers, tls, key_prefix, ..Default::default() };
     py.detach(|| check_files(&all)).map_err(to_python)
 }
 

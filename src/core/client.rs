@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::connection::run;
 use super::delivery::Delivery;
 use super::error::{Error, ReturnCode};
-use super::options::ConnectOptions;
+use super::options::{ConnectOptions, Limits};
 use super::packet::Subscription;
 use super::process::Process;
 use super::property::Properties;
@@ -115,7 +115,7 @@ impl Client {
     }
 
     fn no_options() -> Arc<ConnectOptions> {
-        Arc::new(ConnectOptions::new("localhost", 1883))
+        Arc::default()
     }
 
     fn with_session(session: Session, process: OnceLock<Process>) -> Self {
@@ -530,10 +530,9 @@ impl Client {
         });
     }
 
-    /// Limits the QoS 1 and 2 messages that are on the way at once, and that wait beside those, until an
-    /// attempt to connect comes with its options.
-    pub fn limit(&self, inflight: usize, queued: usize) {
-        self.shared.with_session(|session| session.limit(inflight, queued));
+    /// Sets the bounds that hold until an attempt to connect comes with its options.
+    pub fn limit(&self, limits: Limits) {
+        self.shared.with_session(|session| session.limit(limits));
     }
 
     /// The I/O thread. A forked child has none.

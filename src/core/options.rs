@@ -11,6 +11,11 @@ use super::property::{Place, Properties, Property};
 use super::qos::Qos;
 use super::topic::validate_topic;
 
+mod example;
+mod keys;
+
+pub(crate) use keys::{connect_keys, limit_keys};
+
 /// The largest remaining length that MQTT's fixed header can express (MQTT 3.1.1, section 2.2.3).
 pub const MAX_REMAINING_LENGTH: usize = 268_435_455;
 
@@ -32,12 +37,13 @@ pub struct Will {
 }
 
 /// A version of MQTT, with the number that its CONNECT carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(u8)]
 pub enum Protocol {
     /// MQTT 3.1.
     V31 = 3,
     /// MQTT 3.1.1.
+    #[default]
     V311 = 4,
     /// MQTT 5.0.
     V5 = 5,
@@ -222,29 +228,37 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// Bounds of everything that could grow.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// Remaining length in bytes of the largest packet that is read.
-    pub packet_size: usize,
-    /// Bytes that may wait for the broker: written by the application, not yet sent or not yet acknowledged.
-    pub outgoing_bytes: usize,
-    /// Bytes of received messages that may wait for their handler.
-    pub incoming_bytes: usize,
-    /// Received messages that may wait for their handler.
-    pub incoming_messages: usize,
-    /// QoS 1 and 2 messages that may be unacknowledged at a time.
-    pub inflight: usize,
-    /// QoS 1 and 2 messages that may wait beyond those.
-    pub queued: usize,
-    /// What happens to received messages beyond their bounds.
-    pub overflow: Overflow,
+macro_rules! define_limits {
+    ($($(#[$documentation:meta])* $field:ident: $type:ty = $key:literal,)*) => {
+        /// Bounds of everything that could grow. By default nothing may: the application says how much.
+        #[derive(Debug, Clone, Default)]
+        pub struct Limits { $($(#[$documentation])* pub $field: $type,)* }
+    };
+}
+
+limit_keys!(define_limits);
+
+impl Limits {
+    /// How many QoS 1 and 2 messages may be unacknowledged at a time.
+    pub fn inflight(&self) -> usize {
+        or_no_limit(self.inflight)
+    }
+
+    /// How many QoS 1 and 2 messages may wait beyond those.
+    pub fn queued(&self) -> usize {
+        or_no_limit(self.queued)
+    }
+}
+
+fn or_no_limit(messages: usize) -> usize {
+    if messages == 0 { usize::MAX } else { messages }
 }
 
 /// What happens when as many received messages wait for their handlers as may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Overflow {
     /// Nothing more is read until there is room.
+    #[default]
     Block,
     /// The oldest message of QoS 0 makes room.
     DropOldest,
@@ -270,20 +284,6 @@ pub struct Persistence {
     pub fsync: Fsync,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            packet_size: MAX_REMAINING_LENGTH,
-            outgoing_bytes: 16 * 1024 * 1024,
-            incoming_bytes: 16 * 1024 * 1024,
-            incoming_messages: 20_000,
-            inflight: 20,
-            queued: usize::MAX,
-            overflow: Overflow::Block,
-        }
-    }
-}
-
 /// How long something may take, and what says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeout {
@@ -301,83 +301,36 @@ impl Timeout {
     }
 }
 
-/// Everything about a connection that the application chooses.
-#[derive(Debug, Clone)]
-pub struct ConnectOptions {
-    /// The brokers, at least one; the first is the one that is connected to next.
-    pub brokers: Vec<Endpoint>,
-    /// The version of MQTT.
-    pub protocol: Protocol,
-    /// Client identifier; empty lets the broker choose one.
-    pub client_id: String,
-    /// Whether the broker forgets the session when the connection ends.
-    pub clean_session: bool,
-    /// For MQTT 5: `clean_session` holds until the broker has accepted a connection with this number;
-    /// the session goes on then (MQTT 5.0, section 3.1.2.4). 0: it always holds.
-    pub clean_start_once: u32,
-    /// Seconds between packets before a PINGREQ goes out; 0 switches that off.
-    pub keep_alive: u16,
-    /// How long it may take to reach a broker, or the proxy before it: the look-up of the name, and TCP.
-    pub connect_timeout: Duration,
-    /// How long everything after that may take, up to the CONNACK; as long as `connect_timeout` where that
-    /// is longer.
-    pub handshake_timeout: Duration,
-    /// The shortest delay before another attempt to connect; it doubles each time.
-    pub reconnect_delay_min: Duration,
-    /// The longest delay before another attempt to connect.
-    pub reconnect_delay_max: Duration,
-    /// Whether there is another attempt at all.
-    pub reconnect_on_failure: bool,
-    /// The will.
-    pub will: Option<Will>,
-    /// Properties of the CONNECT, for MQTT 5.
-    pub properties: Properties,
-    /// What TLS is asked for where an endpoint wants it.
-    pub tls: TlsOptions,
-    /// Headers of the request for a websocket, beside those that it needs.
-    pub websocket_headers: Vec<(String, Secret)>,
-    /// The proxy on the way to every broker.
-    pub proxy: Option<Proxy>,
-    /// The local address to connect from.
-    pub bind_address: Option<IpAddr>,
-    /// Whether small packets go out at once (`TCP_NODELAY`).
-    pub tcp_nodelay: bool,
-    /// What the configuration keys begin with, for messages; none without a configuration.
-    pub key_prefix: Option<String>,
-    /// Bounds.
-    pub limits: Limits,
-    /// Where QoS 1 and 2 messages are kept; in memory only without.
-    pub persistence: Option<Persistence>,
+macro_rules! define_options {
+    ($($(#[$documentation:meta])* $field:ident: $type:ty = $key:literal,)*) => {
+        /// Everything about a connection that the application chooses. By default it has said nothing yet.
+        #[derive(Debug, Clone, Default)]
+        pub struct ConnectOptions {
+            /// The brokers, at least one; the first is the one that is connected to next.
+            pub brokers: Vec<Endpoint>,
+            /// For MQTT 5: `clean_session` holds until the broker has accepted a connection with this number;
+            /// the session goes on then (MQTT 5.0, section 3.1.2.4). 0: it always holds.
+            pub clean_start_once: u32,
+            /// The will.
+            pub will: Option<Will>,
+            /// What TLS is asked for where an endpoint wants it.
+            pub tls: TlsOptions,
+            /// Headers of the request for a websocket, beside those that it needs.
+            pub websocket_headers: Vec<(String, Secret)>,
+            /// What the configuration keys begin with, for messages; none without a configuration.
+            pub key_prefix: Option<String>,
+            /// Bounds.
+            pub limits: Limits,
+            /// Where QoS 1 and 2 messages are kept; in memory only without.
+            pub persistence: Option<Persistence>,
+            $($(#[$documentation])* pub $field: $type,)*
+        }
+    };
 }
 
-impl ConnectOptions {
-    /// Options with the defaults of `MQTT_*` for a broker.
-    pub fn new(host: impl Into<String>, port: u16) -> Self {
-        Self {
-            brokers: vec![Endpoint::tcp(host, port)],
-            protocol: Protocol::V311,
-            client_id: String::new(),
-            clean_session: true,
-            clean_start_once: 0,
-            keep_alive: 60,
-            connect_timeout: Duration::from_secs(5),
-            handshake_timeout: Duration::from_secs(30),
-            reconnect_delay_min: Duration::from_secs(1),
-            reconnect_delay_max: Duration::from_secs(120),
-            reconnect_on_failure: true,
-            will: None,
-            properties: Properties::default(),
-            tls: TlsOptions::default(),
-            websocket_headers: Vec::new(),
-            proxy: None,
-            bind_address: None,
-            tcp_nodelay: true,
-            key_prefix: None,
-            limits: Limits::default(),
-            persistence: None,
-        }
-    }
+connect_keys!(define_options);
 
+impl ConnectOptions {
     /// The broker that is connected to next.
     pub fn broker(&self) -> &Endpoint {
         &self.brokers[0]

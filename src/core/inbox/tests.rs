@@ -71,7 +71,7 @@ fn with(limits: &Limits) -> Inbox {
 }
 
 fn inbox(messages: usize, bytes: usize) -> Inbox {
-    with(&Limits { incoming_messages: messages, incoming_bytes: bytes, ..Limits::default() })
+    with(&Limits { incoming_messages: messages, incoming_bytes: bytes, ..Limits::example() })
 }
 
 fn is_woken(inbox: &Inbox) -> bool {
@@ -80,7 +80,7 @@ fn is_woken(inbox: &Inbox) -> bool {
 
 /// An inbox for so many messages, that drops some.
 fn dropping(overflow: Overflow, incoming_messages: usize) -> Inbox {
-    with(&Limits { incoming_messages, overflow, ..Limits::default() })
+    with(&Limits { incoming_messages, overflow, ..Limits::example() })
 }
 
 /// Messages that wait, and bytes.
@@ -316,7 +316,7 @@ fn an_inbox_full_of_qos_1_stops_the_reading_though_nothing_is_beyond_the_bound()
 #[test]
 fn bytes_are_a_bound_as_well_and_a_message_larger_than_it_passes_alone() {
     for overflow in [Overflow::DropOldest, Overflow::DropNewest] {
-        let limits = Limits { incoming_bytes: 100, overflow, ..Limits::default() };
+        let limits = Limits { incoming_bytes: 100, overflow, ..Limits::example() };
         let inbox = with(&limits);
         inbox.extend(&mut (0..9).map(|_| message(30)).collect());
         assert_eq!(sums(&inbox), (3, 90));
@@ -408,7 +408,7 @@ fn properties_of_whatever_event_count() {
 fn new_limits_hold_for_what_waits() {
     let inbox = dropping(Overflow::DropNewest, 3);
     inbox.extend(&mut texts(Qos::AtMostOnce, 0..3));
-    inbox.set_limits(&Limits { incoming_messages: 2, ..Limits::default() });
+    inbox.set_limits(&Limits { incoming_messages: 2, ..Limits::example() });
     assert!(inbox.is_full());
     inbox.extend(&mut texts(Qos::AtMostOnce, 3..4));
     assert_eq!(payloads(&inbox), ["0", "1", "2", "3"]);

@@ -60,7 +60,7 @@ impl Session {
         if at_most_once && self.crowded && self.output.reporting {
             return Ok((ReturnCode::Again, 0, None));
         }
-        if !at_most_once && self.outgoing.queued() >= self.options.limits.queued {
+        if !at_most_once && self.outgoing.queued() >= self.options.limits.queued() {
             self.turn_away();
             return Ok((ReturnCode::QueueSize, 0, None));
         }

@@ -45,7 +45,7 @@ use self::subscriptions::Subscriptions;
 use self::terms::Terms;
 use super::delivery::Progress;
 use super::error::{Error, ReturnCode};
-use super::options::{ConnectOptions, Protocol};
+use super::options::{ConnectOptions, Limits, Protocol};
 use super::packet::{Control, Publish};
 use super::property::{Properties, Property};
 use super::stats::{Counters, Stats, Waiting};
@@ -150,10 +150,9 @@ impl Session {
         self.configured = true;
     }
 
-    /// Changes how many QoS 1 and 2 messages may be unacknowledged at a time, and wait beyond those.
-    pub fn limit(&mut self, inflight: usize, queued: usize) {
-        let limits = &mut Arc::make_mut(&mut self.options).limits;
-        (limits.inflight, limits.queued) = (inflight, queued);
+    /// Changes the bounds, until there are other options.
+    pub fn limit(&mut self, limits: Limits) {
+        Arc::make_mut(&mut self.options).limits = limits;
     }
 
     /// Whether `on_log` texts are wanted.

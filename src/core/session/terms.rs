@@ -96,7 +96,7 @@ impl Terms {
 
     /// QoS 1 and 2 messages that may be unacknowledged at a time, where the application has a limit too.
     pub fn window(&self, limits: &Limits) -> usize {
-        limits.inflight.min(self.receive_maximum)
+        limits.inflight().min(self.receive_maximum)
     }
 
     /// Whether there may be messages that may not be sent.

@@ -1,5 +1,6 @@
 //! What the session counts, over all connections.
 
+use flask_mqtt_core::core::options::Limits;
 use flask_mqtt_core::core::packet::Incoming;
 use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::stats::{Counters, Waiting};
@@ -52,7 +53,7 @@ fn what_is_sent_again_counts_as_repeated_also_when_the_window_delays_it() {
     }
     peer.sent();
     assert_eq!(counters(&peer).repeated, 0);
-    peer.session.limit(1, 100);
+    peer.session.limit(Limits { inflight: 1, ..Limits::example() });
     peer.reconnect(true);
     assert_eq!(counters(&peer).repeated, 1);
     peer.receive(Incoming::PubAck(1.into()));

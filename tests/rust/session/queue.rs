@@ -26,7 +26,7 @@ fn publish(peer: &mut Peer, count: usize, qos: Qos) -> Vec<String> {
 
 #[test]
 fn twenty_messages_are_on_their_way_and_the_next_follow_one_by_one_in_order() {
-    let mut peer = Peer::connected();
+    let mut peer = with_queue(20, 0);
     assert_eq!(publish(&mut peer, 23, Qos::AtLeastOnce).len(), 20);
     assert_eq!(peer.receive(Incoming::PubAck(5.into())), ["PUBLISH q1 m21 21"]);
     assert_eq!(peer.receive(Incoming::PubAck(1.into())), ["PUBLISH q1 m22 22"]);
@@ -36,7 +36,7 @@ fn twenty_messages_are_on_their_way_and_the_next_follow_one_by_one_in_order() {
 
 #[test]
 fn a_qos_2_message_keeps_its_place_in_the_window_until_the_pubcomp() {
-    let mut peer = Peer::connected();
+    let mut peer = with_queue(20, 0);
     publish(&mut peer, 21, Qos::ExactlyOnce);
     assert_eq!(peer.receive(Incoming::PubRec(1.into())), ["PUBREL m1"]);
     assert_eq!(peer.receive(Incoming::PubComp(1.into())), ["PUBLISH q2 m21 21"]);
@@ -44,7 +44,7 @@ fn a_qos_2_message_keeps_its_place_in_the_window_until_the_pubcomp() {
 
 #[test]
 fn a_qos_0_message_overtakes_what_waits_for_the_window() {
-    let mut peer = Peer::connected();
+    let mut peer = with_queue(20, 0);
     publish(&mut peer, 21, Qos::AtLeastOnce);
     peer.publish("now", Qos::AtMostOnce);
     assert_eq!(peer.sent(), ["PUBLISH q0 m0 now"]);
@@ -52,7 +52,7 @@ fn a_qos_0_message_overtakes_what_waits_for_the_window() {
 
 #[test]
 fn answers_do_not_reach_a_message_that_waits_for_the_window() {
-    let mut peer = Peer::connected();
+    let mut peer = with_queue(20, 0);
     publish(&mut peer, 21, Qos::ExactlyOnce);
     peer.publish("22", Qos::AtLeastOnce);
     for packet in
@@ -67,7 +67,7 @@ fn answers_do_not_reach_a_message_that_waits_for_the_window() {
 
 #[test]
 fn the_window_is_as_full_after_a_reconnect_as_before() {
-    let mut peer = Peer::connected();
+    let mut peer = with_queue(20, 0);
     publish(&mut peer, 25, Qos::AtLeastOnce);
     let again = peer.reconnect(false);
     assert_eq!(again.len(), 20);
@@ -77,7 +77,7 @@ fn the_window_is_as_full_after_a_reconnect_as_before() {
 
 #[test]
 fn what_waited_for_the_window_goes_out_after_what_is_sent_again() {
-    let mut peer = Peer::connected();
+    let mut peer = with_queue(20, 0);
     publish(&mut peer, 20, Qos::AtLeastOnce);
     peer.receive(Incoming::PubAck(1.into()));
     peer.session.lost();

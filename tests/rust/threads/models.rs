@@ -280,7 +280,7 @@ fn message(number: u8, qos: Qos) -> Publish {
 fn an_inbox_passes() {
     const MESSAGES: u8 = 6;
     let inbox = Arc::new(Inbox::default());
-    inbox.set_limits(&Limits { incoming_messages: 2, ..Limits::default() });
+    inbox.set_limits(&Limits { incoming_messages: 2, ..Limits::example() });
     let dispatcher = {
         let inbox = inbox.clone();
         thread::spawn(move || {
