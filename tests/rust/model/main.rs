@@ -30,15 +30,16 @@ fn main() {
     let seconds = std::env::var("MODEL_SECONDS").ok().map(|seconds| {
         Duration::from_secs(seconds.parse().expect("MODEL_SECONDS is a number of seconds"))
     });
-    let larger = if seconds.is_some() { LARGER } else { &[] };
+    let whole = SCENARIOS.iter().map(|scenario| (scenario, Duration::MAX));
+    let larger = seconds.map(|seconds| LARGER.iter().map(move |scenario| (scenario, seconds)));
     let (start, mut states, mut transitions) = (Instant::now(), 0, 0);
-    for scenario in SCENARIOS.iter().chain(larger) {
+    for (scenario, time) in whole.chain(larger.into_iter().flatten()) {
         let is_named = |name: &String| scenario.name.contains(name.as_str());
         if !names.is_empty() && !names.iter().any(is_named) {
             continue;
         }
         let start = Instant::now();
-        let explored = search::explore(scenario, seconds.unwrap_or(Duration::MAX));
+        let explored = search::explore(scenario, time);
         let whole = if explored.complete { "all" } else { "not all" };
         println!(
             "model {:46} {:>8} states, {:>9} transitions, {:>2} deep, {whole} {:6.1} s",

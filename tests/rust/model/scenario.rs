@@ -48,6 +48,8 @@ pub struct Scenario {
     pub in_order: bool,
     /// Whether the broker uses identifiers again before it may.
     pub early: bool,
+    /// Whether a child is forked in each state.
+    pub forks: bool,
     pub limit: Limit,
 }
 
@@ -64,6 +66,7 @@ const PLAIN: Scenario = Scenario {
     slow: false,
     in_order: false,
     early: false,
+    forks: false,
     limit: NEVER,
 };
 
@@ -79,6 +82,7 @@ pub static SCENARIOS: &[Scenario] = &[
         name: "publish, window of 1",
         ups: &[Q2, Q1, Q1],
         inflight: 1,
+        forks: true,
         limit: Limit { losses: 2, forgets: 1, finishes: 1, ..NEVER },
         ..PLAIN
     },
@@ -119,6 +123,7 @@ pub static SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "receive, forgetful broker",
         downs: &[Q2, Q1],
+        forks: true,
         limit: Limit { losses: 2, forgets: 2, ..NEVER },
         ..PLAIN
     },
@@ -138,6 +143,7 @@ pub static SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "subscribe",
         requests: &[Request::Subscribe(b'a'), Request::Unsubscribe(b'a')],
+        forks: true,
         limit: Limit { losses: 2, forgets: 1, finishes: 1, ..NEVER },
         ..PLAIN
     },
@@ -145,6 +151,7 @@ pub static SCENARIOS: &[Scenario] = &[
         name: "subscribe, clean session",
         requests: &[Request::Subscribe(b'a'), Request::Subscribe(b'b'), Request::Unsubscribe(b'a')],
         clean: true,
+        forks: true,
         limit: Limit { losses: 1, finishes: 1, ..NEVER },
         ..PLAIN
     },
@@ -182,6 +189,7 @@ pub static SCENARIOS: &[Scenario] = &[
         name: "file, receive",
         file: true,
         downs: &[Q2],
+        forks: true,
         limit: Limit { losses: 1, crashes: 1, finishes: 1, ..NEVER },
         ..PLAIN
     },
@@ -248,6 +256,7 @@ pub static LARGER: &[Scenario] = &[
         name: "subscribe and publish",
         requests: &[Request::Subscribe(b'a'), Request::Unsubscribe(b'a'), Request::Subscribe(b'a')],
         ups: &[Q1],
+        forks: true,
         limit: Limit { losses: 2, forgets: 1, finishes: 1, ..NEVER },
         ..PLAIN
     },
@@ -256,6 +265,7 @@ pub static LARGER: &[Scenario] = &[
         requests: &[Request::Subscribe(b'a'), Request::Subscribe(b'b'), Request::Unsubscribe(b'a')],
         downs: &[Q2],
         clean: true,
+        forks: true,
         limit: Limit { losses: 1, finishes: 1, ..NEVER },
         ..PLAIN
     },

@@ -119,7 +119,7 @@ impl Search {
         if !self.scenario.early {
             holds(world(self.scenario, path).drain(true));
         }
-        if !self.scenario.requests.is_empty() {
+        if self.scenario.forks {
             holds(world(self.scenario, path).fork());
         }
         true

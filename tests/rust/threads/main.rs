@@ -3,7 +3,8 @@
 //!
 //! The sources of these parts are compiled once more here, with shuttle's locks in place of the standard
 //! library's. A time that a thread waits for does not end here, so a wait has to be ended by what it waits for.
-//! Each model runs in so many orders, which are drawn at random; `MODEL_SECONDS` lets each run so long.
+//! Two threads are run in all orders, more of them in many that are drawn at random; `MODEL_SECONDS` lets each
+//! of those models run so long.
 #![allow(dead_code, unused_imports, missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use flask_mqtt_core::core::{error, options, packet, property, qos, reason, session, stats};
@@ -21,6 +22,7 @@ mod inquiry;
 mod models;
 #[path = "../../../src/core/pace.rs"]
 mod pace;
+mod pairs;
 #[path = "../../../src/core/shared.rs"]
 mod shared;
 #[path = "../../../src/core/signal.rs"]
@@ -47,9 +49,11 @@ fn main() {
         return;
     }
     let names: Vec<_> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
-    for (name, model) in models::MODELS {
-        if names.is_empty() || names.iter().any(|part| name.contains(part.as_str())) {
-            models::run(name, *model);
-        }
+    let is_named = |name: &str| names.is_empty() || names.iter().any(|part| name.contains(part));
+    for (name, model) in pairs::PAIRS.iter().filter(|(name, _)| is_named(name)) {
+        pairs::run(name, *model);
+    }
+    for (name, model) in models::MODELS.iter().filter(|(name, _)| is_named(name)) {
+        models::run(name, *model);
     }
 }

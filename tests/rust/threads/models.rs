@@ -30,7 +30,7 @@ use super::wakeup::Wakeup;
 /// How many orders each model is tried in.
 const ORDERS: usize = 1000;
 
-/// All of them.
+/// More threads, in some of the orders.
 pub const MODELS: &[(&str, fn())] = &[
     ("a wait ends, at a condition or a socket", a_wait_ends),
     ("who waits for a signal is woken", a_signal_wakes),
@@ -67,14 +67,14 @@ pub fn run(name: &str, model: fn()) {
     println!("threads {name:54} {orders:>8} orders {:6.1} s", start.elapsed().as_secs_f64());
 }
 
-fn join<T>(threads: impl IntoIterator<Item = thread::JoinHandle<T>>) {
+pub fn join<T>(threads: impl IntoIterator<Item = thread::JoinHandle<T>>) {
     for thread in threads {
         thread.join().unwrap();
     }
 }
 
 /// Whether a byte or the end can be read.
-fn is_readable(socket: &UnixStream) -> bool {
+pub fn is_readable(socket: &UnixStream) -> bool {
     socket.set_nonblocking(true).unwrap();
     match (&*socket).read(&mut [0; 64]) {
         Ok(_) => true,
@@ -254,26 +254,31 @@ fn completions_are_readable() {
     thread::yield_now();
     taken.extend(completions.take());
     join(threads);
-    // Everybody has been here: where something is left, the socket says so.
-    let descriptor = completions.descriptor().try_clone_to_owned().unwrap();
-    let readable = is_readable(&UnixStream::from(descriptor));
-    let left = completions.take();
-    assert!(readable || left.is_empty(), "{left:?} are left, and nobody is told");
-    taken.extend(left);
+    taken.extend(left(&completions));
     taken.sort_unstable();
     assert_eq!(taken, [1, 2, 10, 20]);
 }
 
-fn message(number: u8, qos: Qos) -> Publish {
-    Publish {
+/// What is over when nobody says so any more: where there is something, the socket has to tell it.
+pub fn left(completions: &Completions) -> Vec<u64> {
+    let descriptor = completions.descriptor().try_clone_to_owned().unwrap();
+    let readable = is_readable(&UnixStream::from(descriptor));
+    let left = completions.take();
+    assert!(readable || left.is_empty(), "{left:?} are left, and nobody is told");
+    left
+}
+
+pub fn event(number: u8) -> Event {
+    let publish = Publish {
         topic: "t".to_owned(),
         payload: Bytes::copy_from_slice(&[number]),
-        qos,
+        qos: Qos::AtMostOnce,
         retain: false,
         dup: false,
-        mid: if qos == Qos::AtMostOnce { 0 } else { 1 + u16::from(number) },
+        mid: 0,
         properties: None,
-    }
+    };
+    Event::Message { publish, received: Instant::now(), receipt: None }
 }
 
 /// The I/O thread stops reading when it is full, and goes on when there is room.
@@ -305,9 +310,7 @@ fn an_inbox_passes() {
         if inbox.is_full() {
             block_on(inbox.room());
         }
-        let publish = message(number, Qos::AtMostOnce);
-        let received = Instant::now();
-        inbox.extend(&mut VecDeque::from([Event::Message { publish, received, receipt: None }]));
+        inbox.extend(&mut VecDeque::from([event(number)]));
     }
     assert_eq!(dispatcher.join().unwrap(), (0..MESSAGES).collect::<Vec<_>>());
 }
