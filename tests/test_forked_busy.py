@@ -272,3 +272,32 @@ os._exit(0)
 """
     with running(code, tls_broker.port, port, certificates.ca, 15) as script:
         script.expect("{0}")
+
+
+def test_a_child_of_a_process_that_ends_may_wait(scripted: ScriptedBroker) -> None:
+    code = f"""{CHILD}
+import atexit
+import flask_mqtt.ends
+atexit.unregister(flask_mqtt.ends._close_clients)
+
+def child():
+    client = flask_mqtt.Client()
+    client.connect("127.0.0.1", int(sys.argv[1]))
+    client.loop_start()
+    until(client.is_connected)
+    client.publish("t", "child", 1).wait_for_publish(5)
+    client.close()
+
+def last():
+    # A daemon thread may fork until the last moment.
+    forking = threading.Thread(target=lambda: say(in_child(child)), daemon=True)
+    forking.start()
+    forking.join(10)
+
+atexit.register(last)
+atexit.register(flask_mqtt.ends._close_clients)
+"""
+    with running(code, scripted.port) as script:
+        script.expect("0")
+        assert script.finish() == 0, script.errors
+    assert [packet.payload for packet in scripted.of("PUBLISH")] == [b"child"]

@@ -14,6 +14,7 @@ from ._core import Properties, fork_begins, fork_ended, fork_made_this, prepare
 from .config.options import ConnectOptions, Endpoint, TlsOptions, Will
 from .discretion import forget
 from .records import fields, write
+from .waiting import process_begins
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -59,6 +60,7 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
+    process_begins()
     heirs = {id(client): heir for client, heir in _heirs.pop(threading.get_ident(), ())}
     _heirs.clear()
     for client in living_clients():

@@ -146,21 +146,32 @@ def _socket(descriptor: int) -> socket.socket:
     return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
 
 
+class _Process:
+    """What is known of this process: no lock, as its parent may have held that at a fork."""
+
+    ends = False
+
+
 def process_ends() -> None:
     """Have threads that still wait end without a word, as nobody is there to hear it."""
-    _process_ends.set()
+    _Process.ends = True
+
+
+def process_begins() -> None:
+    """Forget in a forked child that its parent ends."""
+    _Process.ends = False
 
 
 def _end_with_process() -> None:
     # Only daemon threads can be left now, and threading does not report this exception. Green
     # threads, which share the main one, would.
-    if _process_ends.is_set() and threading.get_native_id() != threading.main_thread().native_id:
+    if _Process.ends and not _handles_signals():
         raise SystemExit
 
 
 def ends_thread(error: BaseException) -> bool:
     """Whether an exception is meant to end a thread of the package's, and nothing else can."""
-    return is_kill(error) or _process_ends.is_set()
+    return is_kill(error) or _Process.ends
 
 
 async def settled(delivery: Delivery) -> None:
@@ -210,8 +221,6 @@ class _Waits:
         if not self._loop.is_closed():
             self._loop.remove_reader(self._completions.fileno())
 
-
-_process_ends = threading.Event()
 
 _waits: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[_Waits]] = (
     weakref.WeakKeyDictionary()
