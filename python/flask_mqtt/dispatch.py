@@ -528,13 +528,8 @@ class Dispatcher(Events):
     def _work(self, token: object) -> bool:
         """Call the handlers of a batch of events. Returns whether there were any."""
         self.caller.begin()
-        found = False
-        try:
-            found = self._client_catch_up()
-            found = self._catch_up() or found
-        except BaseException as error:
-            if self._breaks_off(None, error):
-                raise
+        found = self._attempt(self._client_catch_up)
+        found = self._attempt(self._catch_up) or found
         # What was left behind by who stopped comes first.
         found = self._dispatch(token) or found
         if self._token is not token:

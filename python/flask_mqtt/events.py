@@ -112,6 +112,15 @@ class Events(Messages):
         caller.measure()
         return found or event is not None
 
+    def _attempt(self, step: Callable[[], bool]) -> bool:
+        """Do what is not done with an event, and keeps nothing from being done where it fails."""
+        try:
+            return step()
+        except BaseException as error:
+            if self._breaks_off(None, error):
+                raise
+            return False
+
     def _breaks_off(self, event: Any, error: BaseException) -> bool:
         """Deal with an exception that no handler has raised, or that is meant to end the program.
 

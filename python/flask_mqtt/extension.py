@@ -275,9 +275,11 @@ class Mqtt:
     ) -> None:
         told = self.__rs_is_told("on_connect")
         if rc == MQTT_ERR_SUCCESS:
-            self.connected = True
+            attempt = self.client._guarded if told else _call
+            # What is the application's, and fails, keeps nobody from the rest.
+            attempt(setattr, self, "connected", True)
             self.__rs_refusals.end(self.__rs_core, "Connected")
-            self.__rs_subscribed.subscribe_again(self.client, told)
+            attempt(self.__rs_subscribed.subscribe_again, self.client, told)
         if told:
             client._call_on_connect(client, userdata, flags, rc)
         else:
@@ -285,8 +287,9 @@ class Mqtt:
 
     def _handle_disconnect(self, client: Client, userdata: Any, rc: int) -> None:
         told = self.__rs_is_told("on_disconnect")
-        self.connected = False
-        self.__rs_subscribed.look_through()
+        attempt = self.client._guarded if told else _call
+        attempt(setattr, self, "connected", False)
+        attempt(self.__rs_subscribed.look_through)
         if told:
             client._call_on_disconnect(client, userdata, rc)
         else:
@@ -614,6 +617,10 @@ class _FurtherValue:
 
 for _name in config.NAMES.difference(config.ATTRIBUTES):
     setattr(Mqtt, _name, _FurtherValue(_name))
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> None:
+    function(*arguments)
 
 
 def _itself(app: Any) -> Any:

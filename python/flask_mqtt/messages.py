@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._core import Routes
 from .calls import CALLED, NOT_CALLED, RETURNED
+from .guards import pause
 from .records import fields, write
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class Messages:
         """Deliver what was kept, if there is a handler by now. Returns whether there was any."""
         if not self._kept or self._settled_at is None:
             return False
-        time.sleep(max(0.0, self._settled_at - time.monotonic()))
+        pause(max(0.0, self._settled_at - time.monotonic()))
         self._open_gate()
         return True
 

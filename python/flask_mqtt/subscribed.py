@@ -83,7 +83,7 @@ class Subscribed:
                 _, arguments = self._made.get(name, (entry, {"qos": qos}))
                 with driving.reusing(client) if told else contextlib.nullcontext():
                     client.subscribe(topic=topic, **arguments)
-            except (TypeError, ValueError) as error:
+            except Exception as error:  # noqa: BLE001 - an entry of the application's may be anything
                 write(logger.error, "mqtt.topics[%r] = %r: %s", name, entry, error)
 
     def _edited(self, name: str) -> None:
