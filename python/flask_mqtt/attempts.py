@@ -7,7 +7,7 @@ import gc
 import logging
 from typing import Any
 
-from ._core import Waiter, departing
+from ._core import Attempt, departing
 from .callbacks import Callbacks
 from .client_settings import ClientSettings
 from .config import NAMES, Config, cleartext
@@ -79,7 +79,7 @@ class Attempts(ClientSettings, Callbacks):
         hook = self._current_handler("on_pre_connect") is not None
         return hook or self._settings_changed or callable(self._connection_settings.ws_headers)
 
-    def _start_connecting(self, *, report_first: bool) -> Waiter:
+    def _start_connecting(self, *, report_first: bool) -> Attempt:
         if report_first:
             # A handler that connects has a context of its own.
             self._call_on_pre_connect(self._dispatcher.call_elsewhere)
@@ -99,16 +99,16 @@ class Attempts(ClientSettings, Callbacks):
             by_handler = is_handler(self._core)
             with self._dispatcher.connecting():
                 goes_on = self._dispatcher.running
-                waiter = self._connect_core(options, report_first, goes_on, by_handler)
+                attempt = self._connect_core(options, report_first, goes_on, by_handler)
         except BaseException:
             # A connection that there is goes on, and its next attempt is made with these.
             self._settings_changed, self._speaks_5 = True, spoke_5
             self._ask()
             raise
         self._used_settings = settings
-        return waiter
+        return attempt
 
-    def _connect_core(self, options: ConnectOptions, *arguments: Any) -> Waiter:
+    def _connect_core(self, options: ConnectOptions, *arguments: Any) -> Attempt:
         try:
             return self._core.connect(options, *arguments)
         except OSError as error:

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
+from ._core import Attempt, Waiter
 from ._core import Client as CoreClient
-from ._core import Waiter
 from .client_attributes import ClientAttributes
 from .config import Config
 from .constants import (
@@ -85,7 +85,9 @@ class Connection(ClientAttributes):
             properties: For MQTT 5: a `Properties` object or a dict.
 
         Returns:
-            ``MQTT_ERR_SUCCESS``. What the broker answers is `on_connect`'s.
+            ``MQTT_ERR_SUCCESS``. What the broker answers is `on_connect`'s. ``MQTT_ERR_NO_CONN``
+            where another thread has called `disconnect`, `connect` or `reconnect` before there was
+            a connection: what there is now is that call's.
 
         Raises:
             OSError: ``ConnectionRefusedError``, ``socket.gaierror``, ``ssl.SSLError``,
@@ -135,8 +137,9 @@ class Connection(ClientAttributes):
         self._has_host = True
         had_file, was_wanted = self._core.is_keeping(), self._core.is_wanted()
         try:
-            self._wait_for_attempt(self._start_connecting(report_first=True))
-            self._core.outcome()
+            attempt = self._start_connecting(report_first=True)
+            self._wait_for_attempt(attempt.waiter())
+            succeeded = attempt.outcome()
         except Exception:
             if not self._core.is_wanted():
                 self._retry_with_loop = True
@@ -153,6 +156,8 @@ class Connection(ClientAttributes):
                 self._core.close_file()
             raise
         self._retry_with_loop = False
+        if not succeeded:
+            return MQTT_ERR_NO_CONN
         self._socket_opened()
         return MQTT_ERR_SUCCESS
 
@@ -288,14 +293,14 @@ class Connection(ClientAttributes):
 
     # -- forks ------------------------------------------------------------------------------------
 
-    def _start_connecting(self, *, report_first: bool) -> Waiter:
+    def _start_connecting(self, *, report_first: bool) -> Attempt:
         if isinstance(self._inherited, Unprepared):
             # What was in the way may be gone.
             self._forked((self._inherited.core, self._inherited.was_connected))
-        waiter = super()._start_connecting(report_first=report_first)
+        attempt = super()._start_connecting(report_first=report_first)
         if self._inherited is not None:
             self._core, self._inherited = self._inherited.core, None
-        return waiter
+        return attempt
 
     def _heir(self) -> Heir:
         """Make a core for a child that is about to be forked. What it needs may be locked there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
@@ -100,6 +101,8 @@ class Mqtt:
         self.__rs_handlers: dict[str, Callable[..., Any] | None] = {}
         self.client: Client = driving.new_client()
         self.__rs_connected = False
+        #: Held by `init_app`: of two at once, the second one finds what the first has made.
+        self.__rs_setting_up = threading.RLock()
         self.__rs_refusals = Refusals()
         self.__rs_subscribed = Subscribed(self.__rs_forget)
         if type(self).topics is not Mqtt.topics:
@@ -123,7 +126,8 @@ class Mqtt:
 
         Doing so again for the same application changes nothing where the connection is wanted
         still, and made with the same values. Otherwise it connects with what holds now: after
-        ``client.disconnect()``, and where a key has changed. Something else that stands in
+        ``client.disconnect()``, and where a key has changed. Of two threads that do so at once, one
+        waits for the other. Something else that stands in
         ``app.extensions["mqtt"]`` already stays there. Attributes that were assigned before hold
         where no key says otherwise.
 
@@ -146,6 +150,10 @@ class Mqtt:
         """
         app = _itself(app)
         _check_app(app)
+        with self.__rs_setting_up:
+            self.__rs_set_up(app, config_prefix)
+
+    def __rs_set_up(self, app: Flask, config_prefix: str | None) -> None:
         if config_prefix is not None:
             self.config_prefix = config_prefix
         read = config.read(app.config, self.config_prefix)
@@ -314,7 +322,8 @@ class Mqtt:
 
     def __rs_forked(self) -> None:
         self.connected = False
-        # Another thread of the parent's may have had its lock.
+        # Another thread of the parent's may have had their locks.
+        self.__rs_setting_up = threading.RLock()
         self.__rs_refusals = Refusals()
 
     # -- what is subscribed to --------------------------------------------------------------------

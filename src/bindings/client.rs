@@ -21,7 +21,7 @@ use super::options::ConnectOptions;
 use super::properties::from_python;
 use super::stats;
 use super::waiter::{Waiter, wait};
-use crate::core::client::Client as CoreClient;
+use crate::core::client::{Attempt as CoreAttempt, Client as CoreClient};
 use crate::core::delivery::Delivery as CoreDelivery;
 use crate::core::error::{Error, ReturnCode};
 use crate::core::packet::{SubscribeOptions, Subscription};
@@ -57,6 +57,24 @@ impl Drop for Client {
         let mut departing = DEPARTING.lock().unwrap_or_else(PoisonError::into_inner);
         keep_present(&mut departing);
         departing.extend(ends.into_iter().map(|end| (process.clone(), end)));
+    }
+}
+
+/// The first attempt of a `connect`: of that call, whatever others do meanwhile.
+#[pyclass(module = "flask_mqtt._core", frozen)]
+pub struct Attempt(CoreAttempt);
+
+#[pymethods]
+impl Attempt {
+    /// A wait that is over when the attempt is.
+    fn waiter(&self) -> Waiter {
+        Waiter::new(self.0.clone())
+    }
+
+    /// Raises what it failed with. Returns whether it has succeeded: it may have been ended before.
+    fn outcome(&self) -> PyResult<bool> {
+        let failed = |error| with_advice(self.0.advice(&error), error);
+        self.0.outcome().transpose().map(|outcome| outcome.is_some()).map_err(failed)
     }
 }
 
@@ -137,7 +155,7 @@ impl Client {
         Ok(self.core.wake_descriptor().map_err(system)?.into_raw_fd())
     }
 
-    /// Starts connecting, and returns a wait that is over when the first attempt is, if
+    /// Starts connecting, and returns the first attempt, whose outcome is there to be asked for if
     /// `report_first`. With `for_good` others follow that one if it fails; without, they do where there
     /// was a connection, or one was tried. For a handler the attempt may be made later.
     fn connect(
@@ -147,7 +165,7 @@ impl Client {
         report_first: bool,
         for_good: bool,
         by_handler: bool,
-    ) -> PyResult<Waiter> {
+    ) -> PyResult<Attempt> {
         let options = options.into_core()?;
         // Opening the file that messages are kept in may take a moment.
         let connect = || {
@@ -157,7 +175,7 @@ impl Client {
                 self.core.connect(options, report_first)
             }
         };
-        py.detach(connect).map(Waiter::new).map_err(to_python)
+        py.detach(connect).map(Attempt).map_err(to_python)
     }
 
     /// Has the file that messages are kept in written and closed. Returns a wait that is over
@@ -174,12 +192,6 @@ impl Client {
     /// Gives up a message that is not stored yet. Returns whether it was so.
     fn withdraw(&self, mid: u16, delivery: &Delivery) -> bool {
         self.core.withdraw(mid, delivery.core())
-    }
-
-    /// Raises what the first attempt failed with. Returns whether it is over.
-    fn outcome(&self) -> PyResult<bool> {
-        let failed = |error| with_advice(self.core.advice(&error), error);
-        self.core.outcome().transpose().map(|outcome| outcome.is_some()).map_err(failed)
     }
 
     /// Ends the connection with a DISCONNECT. Returns a wait that is over when that is done, or `None`

@@ -53,6 +53,7 @@ fn reason_name(code: u8) -> &'static str {
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // From now on forks are counted.
     let _ = Process::current();
+    module.add_class::<client::Attempt>()?;
     module.add_class::<client::Client>()?;
     module.add_class::<delivery::Completions>()?;
     module.add_class::<delivery::Delivery>()?;

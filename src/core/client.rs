@@ -1,7 +1,9 @@
 //! The handle that the bindings hold. Every call returns at once, but for [`Client::wait`]: what has to
 //! be waited for is a [waiter](super::waiter).
 
+use std::fmt;
 use std::io;
+use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
@@ -49,9 +51,6 @@ struct Running {
     process: u32,
     thread: JoinHandle<()>,
     stop: watch::Sender<Stop>,
-    /// What it was started with.
-    options: Arc<ConnectOptions>,
-    opened: Arc<Outcome>,
     done: Arc<Signal>,
 }
 
@@ -63,6 +62,42 @@ impl Running {
     /// Whether it has not ended, and is not to end.
     fn is_wanted(&self) -> bool {
         !self.done.is_over() && *self.stop.borrow() == Stop::No
+    }
+}
+
+/// The first attempt of a [`Client::connect`]. It derefs to the wait that is over when that is.
+pub struct Attempt {
+    waiter: Arc<Waiter>,
+    opened: Arc<Outcome>,
+    options: Arc<ConnectOptions>,
+}
+
+impl Attempt {
+    /// How it went, once; `None` while it goes on, and where it was ended before: by
+    /// [`Client::disconnect`], or by another connection in its place.
+    #[must_use]
+    pub fn outcome(&self) -> Option<Result<(), Error>> {
+        self.opened.take()
+    }
+
+    /// What to look at where it failed so.
+    #[must_use]
+    pub fn advice(&self, error: &Error) -> Option<String> {
+        advise(error, &self.options, true)
+    }
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt").finish_non_exhaustive()
+    }
+}
+
+impl Deref for Attempt {
+    type Target = Arc<Waiter>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.waiter
     }
 }
 
@@ -143,7 +178,7 @@ impl Client {
     /// connection that there is ends first.
     ///
     /// With `report_first`, the returned wait is over when the transport is open or the
-    /// attempt failed; [`Self::outcome`] says which. There is no second attempt then, unless a connection
+    /// attempt failed; [`Attempt::outcome`] says which. There is no second attempt then, unless a connection
     /// was wanted already: an attempt that fails does not end what makes that again. Without, the thread
     /// goes on trying.
     ///
@@ -152,11 +187,7 @@ impl Client {
     /// [`Error::Tls`] for certificates and keys, [`Error::Persistence`] for the file that messages are kept
     /// in, which is opened here, [`Error::Begin`] when no thread or descriptor can be had. A connection that
     /// there is goes on then.
-    pub fn connect(
-        &self,
-        options: ConnectOptions,
-        report_first: bool,
-    ) -> Result<Arc<Waiter>, Error> {
+    pub fn connect(&self, options: ConnectOptions, report_first: bool) -> Result<Attempt, Error> {
         let first = if report_first { First::Reported } else { First::Automatic };
         self.start(options, first, false)
     }
@@ -172,7 +203,7 @@ impl Client {
         options: ConnectOptions,
         report_first: bool,
         by_handler: bool,
-    ) -> Result<Arc<Waiter>, Error> {
+    ) -> Result<Attempt, Error> {
         let first = if report_first { First::ReportedOfMany } else { First::Automatic };
         self.start(options, first, by_handler)
     }
@@ -182,7 +213,7 @@ impl Client {
         options: ConnectOptions,
         first: First,
         by_handler: bool,
-    ) -> Result<Arc<Waiter>, Error> {
+    ) -> Result<Attempt, Error> {
         options.validate()?;
         check(&options)?;
         let has_opened = self.open_file(&options)?;
@@ -199,7 +230,7 @@ impl Client {
         options: ConnectOptions,
         first: First,
         by_handler: bool,
-    ) -> Result<Arc<Waiter>, Error> {
+    ) -> Result<Attempt, Error> {
         // Everything that may fail comes before the connection that there is.
         let opened = Arc::new(Outcome::default());
         let waiter = opened.waiter();
@@ -250,9 +281,8 @@ impl Client {
         };
         // The thread takes it: it does nothing else yet.
         let _ = hand_over.send(Beginning { task, end, runtime, previous });
-        *running =
-            Some(Running { process: std::process::id(), thread, options, stop, opened, done });
-        Ok(waiter)
+        *running = Some(Running { process: std::process::id(), thread, stop, done });
+        Ok(Attempt { waiter, opened, options })
     }
 
     /// Opens the file that messages are kept in, where there is to be one and it is not open yet. Returns
@@ -303,17 +333,6 @@ impl Client {
             self.shared.room.give();
         }
         withdrawn
-    }
-
-    /// How the first attempt went; `None` while it goes on.
-    pub fn outcome(&self) -> Option<Result<(), Error>> {
-        self.lock_running().as_ref()?.opened.take()
-    }
-
-    /// What to look at where the first attempt failed so.
-    pub fn advice(&self, error: &Error) -> Option<String> {
-        let options = self.lock_running().as_ref()?.options.clone();
-        advise(error, &options, true)
     }
 
     /// Sends DISCONNECT, closes the connection and stops trying.

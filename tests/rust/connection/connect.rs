@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use flask_mqtt_core::core::error::Error;
-use flask_mqtt_core::core::options::ConnectOptions;
+use flask_mqtt_core::core::options::{ConnectOptions, Transport};
 use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::Event;
 use rumqttc::mqttbytes::v4::Packet;
@@ -20,11 +20,26 @@ fn closed_port() -> ConnectOptions {
 }
 
 #[test]
+fn each_connect_has_the_outcome_of_its_own_attempt() {
+    let (silent, closed) = (Broker::new(), closed_port());
+    let mut options = silent.options();
+    // There is a handshake to wait for.
+    options.brokers[0].transport = Transport::Websocket;
+    let app = App::new();
+    let first = app.client.connect(options, true).unwrap();
+    let second = app.client.connect(closed, true).unwrap();
+    wait_over(&first);
+    wait_over(&second);
+    assert!(first.outcome().is_none());
+    second.outcome().unwrap().unwrap_err();
+    assert!(second.outcome().is_none());
+}
+
+#[test]
 fn connect_is_over_when_the_port_accepts_and_does_not_wait_for_the_connack() {
     let broker = Broker::new();
     let app = App::new();
     app.connect(broker.options()).unwrap();
-    assert!(app.client.outcome().is_none());
     assert!(app.client.is_open() && !app.client.is_connected());
 }
 

@@ -145,8 +145,9 @@ fn the_first_attempt_is_the_last_one_unless_others_are_wanted() {
     let app = App::new();
     app.connect(options.clone()).unwrap_err();
     assert!(!app.client.is_running());
-    wait_over(&app.client.connect_for_good(options, true, false).unwrap());
-    app.client.outcome().unwrap().unwrap_err();
+    let attempt = app.client.connect_for_good(options, true, false).unwrap();
+    wait_over(&attempt);
+    attempt.outcome().unwrap().unwrap_err();
     assert!(app.client.is_wanted());
     app.wait(|event| *event == Event::ConnectFailed);
     app.disconnect();

@@ -203,16 +203,16 @@ fn all_steps_after_tcp_share_one_timeout() {
     options.handshake_timeout = timeout;
     let app = App::new();
     let start = Instant::now();
-    let waiter = app.client.connect(options, true).unwrap();
+    let attempt = app.client.connect(options, true).unwrap();
     let mut stream = take(&listener);
     read_head(&mut stream);
     // So much of the time is gone when the next step begins.
     std::thread::sleep(timeout * 4 / 5);
     stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
-    super::support::wait_over(&waiter);
+    super::support::wait_over(&attempt);
     let elapsed = start.elapsed();
     assert!(elapsed < timeout * 3 / 2, "{elapsed:?}");
-    let text = app.client.outcome().unwrap().unwrap_err().to_string();
+    let text = attempt.outcome().unwrap().unwrap_err().to_string();
     assert_eq!(
         text,
         "no websocket handshake from broker.example:1883 within 1 s (MQTT_HANDSHAKE_TIMEOUT)"

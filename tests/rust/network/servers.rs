@@ -29,10 +29,10 @@ pub fn connect<T>(
     options: ConnectOptions,
     serve: impl FnOnce() -> T,
 ) -> (Result<(), Error>, T) {
-    let waiter = app.client.connect(options, true).unwrap();
+    let attempt = app.client.connect(options, true).unwrap();
     let served = serve();
-    wait_over(&waiter);
-    (app.client.outcome().expect("the attempt is over"), served)
+    wait_over(&attempt);
+    (attempt.outcome().expect("the attempt is over"), served)
 }
 
 fn listen() -> (TcpListener, u16) {

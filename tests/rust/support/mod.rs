@@ -181,8 +181,9 @@ impl App {
 
     /// Connects, and returns what came of the first attempt.
     pub fn connect(&self, options: ConnectOptions) -> Result<(), Error> {
-        wait_over(&*self.client.connect(options, true)?);
-        self.client.outcome().expect("the attempt is over when its waiter is given")
+        let attempt = self.client.connect(options, true)?;
+        wait_over(&attempt);
+        attempt.outcome().expect("the attempt is over when its waiter is given")
     }
 
     /// An application that the broker has accepted, and that has seen it.
