@@ -66,6 +66,8 @@ pub struct Websocket {
     /// Frames on their way: no more than one with packets, and one more.
     output: BytesMut,
     state: State,
+    /// Where nothing more is read, and what is to be said about that behind the last packet.
+    end: Option<io::Result<()>>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -98,6 +100,7 @@ impl Websocket {
             pong: None,
             output: BytesMut::new(),
             state: State::Open,
+            end: None,
         }
     }
 
@@ -141,6 +144,17 @@ impl Websocket {
         Ok(Some(Seen::Frame))
     }
 
+    /// Goes on to the next frame. Returns whether there is one.
+    fn look_further(&mut self, context: &mut Context<'_>) -> bool {
+        match self.look() {
+            Ok(Some(Seen::Frame)) => return true,
+            Ok(None) => {}
+            Ok(Some(Seen::Close(reason))) => self.end = Some(self.close(&reason, context)),
+            Err(error) => self.end = Some(Err(error)),
+        }
+        false
+    }
+
     /// Begins a frame with packets.
     fn begin(&mut self, kind: Data, is_final: bool, length: u64) -> io::Result<()> {
         match (kind, self.unfinished) {
@@ -168,6 +182,8 @@ impl Websocket {
     /// Notes that the server closes, and answers.
     fn close(&mut self, reason: &Bytes, context: &mut Context<'_>) -> io::Result<()> {
         let open = self.state == State::Open;
+        // A ping before it is answered, and none behind it.
+        self.answer(context);
         self.state = State::Closed;
         self.pong = None;
         if open {
@@ -228,32 +244,31 @@ impl AsyncRead for Websocket {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        let before = buffer.filled().len();
         loop {
-            if this.state == State::Closed {
-                return Poll::Ready(Ok(()));
-            }
-            if this.left > 0 && !this.input.is_empty() {
+            if this.left > 0 && !this.input.is_empty() && buffer.remaining() > 0 {
                 let most = usize::try_from(this.left).unwrap_or(usize::MAX);
                 let count = most.min(this.input.len()).min(buffer.remaining());
                 buffer.put_slice(&this.input[..count]);
                 this.input.advance(count);
                 this.left -= count as u64;
-                if this.pong.is_some() {
-                    this.answer(context);
-                }
+                continue;
+            }
+            // Small frames go on together: each that goes alone costs the connection a turn.
+            if this.left == 0 && this.end.is_none() && this.look_further(context) {
+                continue;
+            }
+            if this.pong.is_some() || !this.output.is_empty() {
+                this.answer(context);
+            }
+            if buffer.filled().len() > before {
                 return Poll::Ready(Ok(()));
             }
-            if this.left == 0 {
-                match this.look()? {
-                    Some(Seen::Frame) => continue,
-                    Some(Seen::Close(reason)) => return Poll::Ready(this.close(&reason, context)),
-                    None => {}
-                }
+            if let Some(end) = &mut this.end {
+                return Poll::Ready(std::mem::replace(end, Ok(())));
             }
-            this.answer(context);
             if this.left >= buffer.remaining() as u64 {
                 // All of what is read belongs to this frame.
-                let before = buffer.filled().len();
                 ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
                 this.left -= (buffer.filled().len() - before) as u64;
                 return Poll::Ready(Ok(()));
