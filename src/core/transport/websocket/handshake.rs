@@ -145,6 +145,9 @@ fn refusal(options: &ConnectOptions, error: &WsError) -> String {
             )
         }
         WsError::Protocol(ProtocolError::HandshakeIncomplete) => closed_early(options),
+        WsError::AttackAttempt => {
+            "the answer to the request is too long, or comes in too many pieces".to_owned()
+        }
         other => other.to_string(),
     }
 }
