@@ -52,6 +52,8 @@ class Key:
     empty_counts: bool
     #: Whether None is as if the key was not set.
     none_is_unset: bool
+    #: Whether it means the default, wherever it comes from.
+    none_is_default: bool
     #: The key without which it has no effect.
     needs: str | None
     #: The key that decides whose values are used, where some belong together.
@@ -69,6 +71,7 @@ def key(
     show: Show = repr,
     in_repr: bool | None = None,
     empty_counts: bool = False,
+    none_is_default: bool = False,
     needs: str | None = None,
     group: str | None = None,
     lost: str | None = None,
@@ -83,6 +86,7 @@ def key(
         show: See there; what is not shown as it is, is not in the `repr` of the values either.
         in_repr: Where that is not so.
         empty_counts: See there.
+        none_is_default: See there.
         needs: See there.
         group: See there.
         lost: See there.
@@ -95,6 +99,7 @@ def key(
         empty_counts=empty_counts,
         # A variable that is not there must not switch off what is on. Flask-MQTT has one of those.
         none_is_unset=default is True and not attribute,
+        none_is_default=none_is_default,
         needs=needs,
         group=group,
         lost=lost,

@@ -69,11 +69,6 @@ def text_or_none(key: str, value: object) -> str | None:
     return None if value is None else written(key, value)
 
 
-def client_id(key: str, value: object) -> str:
-    """Check a client identifier."""
-    return "" if value is None else written(key, value)
-
-
 def password(key: str, value: object) -> str | bytes | None:
     """Check a password: text, or any bytes (MQTT 3.1.1, 3.1.3.5). Bytes of a text become it."""
     if not isinstance(value, _Binary):
@@ -247,9 +242,7 @@ def proxy(key: str, value: object) -> str | None:
 
 
 def websocket_path(key: str, value: object) -> str:
-    """Check the path of a websocket; None is the usual one."""
-    if value is None:
-        return "/mqtt"
+    """Check the path of a websocket."""
     if not isinstance(value, str):
         raise wrong_type(key, value, "a string")
     if not re.fullmatch(r"/[!-\"$-~]*", value):

@@ -50,7 +50,9 @@ class BrokerKeys(Settings):
     tls_enabled: bool = key(False, checks.boolean, attribute=True, told=Told.METHOD)
     #: Whether every broker has to be reached with TLS.
     tls_only: bool = key(False, checks.boolean)
-    ws_path: str = key("/mqtt", checks.websocket_path, show=without_query, needs="transport")
+    ws_path: str = key(
+        "/mqtt", checks.websocket_path, show=without_query, none_is_default=True, needs="transport"
+    )
     #: A dict, or a callable that gets the usual headers and returns what to send.
     ws_headers: Any = key(None, checks.websocket_headers, show=hidden, needs="transport")
 
@@ -74,11 +76,11 @@ class TlsKeys(Settings):
     )
     tls_cert_reqs: int = key(
         ssl.CERT_REQUIRED, tls_checks.cert_reqs, attribute=True, told=Told.METHOD,
-        needs="tls_enabled",
+        none_is_default=True, needs="tls_enabled",
     )  # fmt: skip
     tls_version: int = key(
         ssl.PROTOCOL_TLS_CLIENT, tls_checks.version, attribute=True, told=Told.METHOD,
-        needs="tls_enabled",
+        none_is_default=True, needs="tls_enabled",
     )  # fmt: skip
     tls_ciphers: str | None = key(
         None, tls_checks.ciphers, attribute=True, told=Told.METHOD, needs="tls_enabled",
@@ -97,7 +99,9 @@ class TlsKeys(Settings):
 class CoreKeys:
     """What the core takes as it is: an option of the same name (`src/core/options/keys.rs`)."""
 
-    client_id: str = key("", checks.client_id, attribute=True, told=Told.ONCE, empty_counts=True)
+    client_id: str = key(
+        "", checks.written, attribute=True, told=Told.ONCE, empty_counts=True, none_is_default=True
+    )
     #: Seconds.
     keepalive: int = key(
         60, checks.integer(0, 65_535, " seconds (0: off)"), attribute=True, told=Told.CONNECT

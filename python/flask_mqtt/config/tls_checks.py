@@ -90,8 +90,6 @@ def key_password(key: str, value: object) -> str | None:
 
 def cert_reqs(key: str, value: object) -> int:
     """Check whether certificates are verified: a constant of `ssl`, or its name."""
-    if value is None:
-        return ssl.CERT_REQUIRED
     if isinstance(value, bool):
         # The example of Flask-MQTT has True, which is 1.
         value = int(value)
@@ -104,8 +102,6 @@ def cert_reqs(key: str, value: object) -> int:
 
 def version(key: str, value: object) -> int:
     """Check a version of TLS: a constant of `ssl`, or its name."""
-    if value is None:
-        return ssl.PROTOCOL_TLS_CLIENT
     given = value
     wanted = (
         "ssl.PROTOCOL_TLS_CLIENT or another PROTOCOL_TLS constant of ssl, an ssl.TLSVersion, or a "

@@ -35,6 +35,8 @@ class Config(Keys):
             TypeError: It has the wrong type. The message names the key and the value.
             ValueError: It is not allowed. The message names the key, the value and what is.
         """
+        if value is None and KEYS[name].none_is_default:
+            return getattr(type(self), name)
         checked = KEYS[name].check(self.key(name), value)
         # A copy of what the application may change in place: a change is to be noticed.
         is_own = isinstance(checked, (dict, list, bytearray, Properties))
