@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flask_mqtt import MQTT_ERR_NOT_FOUND, Client, MQTTv5
-from support.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
