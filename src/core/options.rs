@@ -13,8 +13,10 @@ use super::topic::validate_topic;
 
 mod example;
 mod keys;
+mod limits;
 
 pub(crate) use keys::{connect_keys, limit_keys};
+pub use limits::{Limits, Overflow};
 
 /// The largest remaining length that MQTT's fixed header can express (MQTT 3.1.1, section 2.2.3).
 pub const MAX_REMAINING_LENGTH: usize = 268_435_455;
@@ -226,44 +228,6 @@ impl std::fmt::Debug for Credentials {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Credentials(…)")
     }
-}
-
-macro_rules! define_limits {
-    ($($(#[$documentation:meta])* $field:ident: $type:ty = $key:literal,)*) => {
-        /// Bounds of everything that could grow. By default nothing may: the application says how much.
-        #[derive(Debug, Clone, Default)]
-        pub struct Limits { $($(#[$documentation])* pub $field: $type,)* }
-    };
-}
-
-limit_keys!(define_limits);
-
-impl Limits {
-    /// How many QoS 1 and 2 messages may be unacknowledged at a time.
-    pub fn inflight(&self) -> usize {
-        or_no_limit(self.inflight)
-    }
-
-    /// How many QoS 1 and 2 messages may wait beyond those.
-    pub fn queued(&self) -> usize {
-        or_no_limit(self.queued)
-    }
-}
-
-fn or_no_limit(messages: usize) -> usize {
-    if messages == 0 { usize::MAX } else { messages }
-}
-
-/// What happens when as many received messages wait for their handlers as may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Overflow {
-    /// Nothing more is read until there is room.
-    #[default]
-    Block,
-    /// The oldest message of QoS 0 makes room.
-    DropOldest,
-    /// A new message of QoS 0 is dropped.
-    DropNewest,
 }
 
 /// When what is kept in a file is on the disk, and not with the operating system only.
