@@ -147,6 +147,7 @@ def test_of_a_value_that_is_wrong(name: str) -> None:
 
 
 # Of any type, so that arguments may have the wrong one.
+MQTT: Any = Mqtt
 CALLS: dict[str, Callable[[Any], Any]] = {
     "a user name": lambda client: client.username_pw_set(["none"], "hunter"),
     "a password": lambda client: client.username_pw_set("hunter", ["hunter"]),
@@ -169,8 +170,8 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "a proxy's bytes": lambda client: client.proxy_set(
         proxy_type=2, proxy_addr=b"http://u:hunter@p"
     ),
-    "a configuration": lambda client: Mqtt(make_app(1, password="hunter").config),
-    "a copy of one": lambda client: Mqtt().init_app({"MQTT_PASSWORD": "hunter"}),
+    "a configuration": lambda client: MQTT(make_app(1, password="hunter").config),
+    "a copy of one": lambda client: MQTT().init_app({"MQTT_PASSWORD": "hunter"}),
     "a host that is a list": lambda client: client.connect(["mqtt://u:hunter@b", 5]),
     "a host that is bytes": lambda client: client.connect(b"mqtt://u:hunter@b"),
     "a will": lambda client: client.will_set("a/#", "hunter"),
