@@ -288,3 +288,52 @@ def test_the_applications_own_frames_keep_their_variables() -> None:
         traceback.TracebackException.from_exception(caught.value, capture_locals=True).format()
     )
     assert "kept = 'variable of the application'" in shown
+
+
+class Odd(Exception):  # noqa: N818 - what is odd about it is no error
+    """Has something else by a name that groups of exceptions have."""
+
+    exceptions = 5
+
+
+class Hostile(Exception):  # noqa: N818
+    """Raises whatever it is asked."""
+
+    def _fail(self) -> Any:
+        raise SystemExit(3)
+
+    exceptions = property(_fail)
+    __cause__ = property(_fail)
+    __context__ = property(_fail)
+    __traceback__ = property(_fail)
+
+    def with_traceback(self, _: Any) -> Any:
+        self._fail()
+
+
+@pytest.mark.parametrize("kind", [Odd, Hostile])
+def test_an_exception_of_another_kind_is_still_the_one_that_is_raised(
+    kind: type[Exception], scripted: ScriptedBroker
+) -> None:
+    def make_headers(_: Any) -> Any:
+        raise kind
+
+    client = Client(transport="websockets")
+    client.ws_set_options(headers=make_headers)
+    with pytest.raises(kind):
+        client.connect("127.0.0.1", scripted.port)
+    client.close()
+
+
+@pytest.mark.parametrize("kind", [Odd, Hostile])
+def test_an_exception_of_another_kind_costs_no_acknowledgement(
+    kind: type[Exception], scripted: ScriptedBroker
+) -> None:
+    def handle(*_: Any) -> None:
+        raise kind
+
+    with connected(make_app(scripted.port)) as mqtt:
+        mqtt.on_message()(handle)
+        scripted.publish("a", b"1", qos=1)
+        scripted.publish("a", b"2", qos=1)
+        scripted.wait_for("PUBACK", count=2)

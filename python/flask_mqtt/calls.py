@@ -190,9 +190,9 @@ class Caller:
 
     def _failed(self, handler: Handler, error: BaseException, subject: Any) -> None:
         self.progress = NOT_CALLED if self._entering else CALLED
+        ends = self._is_passed_on(error) or self._was_interrupted(error)
         self._entering = False
         self.failures += 1
-        ends = self._is_passed_on(error)
         if not ends:
             name = name_of(handler)
             extra = fields(self._core, "handler_failed", handler=name)
@@ -208,6 +208,20 @@ class Caller:
 
     def _is_passed_on(self, error: BaseException) -> bool:
         return self.passes_on and issubclass(type(error), (KeyboardInterrupt, SystemExit))
+
+    def _was_interrupted(self, error: BaseException) -> bool:
+        """Whether no handler was called because of something else than the application's hooks.
+
+        Those would fail again.
+        """
+        if not (self._entering and self.passes_on):
+            return False
+        self._leave(error)
+        try:
+            self._context.enter()
+        except Exception:  # noqa: BLE001 - the application's
+            return False
+        return True
 
     def _leave(self, failure: BaseException | None) -> None:
         """End a context. A teardown function may fail."""

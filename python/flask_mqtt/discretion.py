@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from types import GetSetDescriptorType, MemberDescriptorType
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -41,15 +43,15 @@ def forget(error: BaseException) -> None:
 
     The application's frames keep theirs, as do those that still run.
     """
-    left: list[BaseException | None] = [error]
+    left: list[Any] = [error]
     seen: set[int] = set()
     while left:
         one = left.pop()
-        if one is None or id(one) in seen:
+        if not issubclass(type(one), BaseException) or id(one) in seen:
             continue
         seen.add(id(one))
-        left += [one.__cause__, one.__context__, *getattr(one, "exceptions", ())]
-        traceback = one.__traceback__
+        left += [_attribute(one, "__cause__"), _attribute(one, "__context__"), *_group(one)]
+        traceback = _attribute(one, "__traceback__")
         while traceback is not None:
             _clear(traceback.tb_frame)
             traceback = traceback.tb_next
@@ -60,10 +62,33 @@ def from_outside(error: BaseException) -> BaseException:
 
     They have the handler among their variables, and a `functools.partial` shows its arguments.
     """
-    traceback = error.__traceback__
+    traceback = _attribute(error, "__traceback__")
     while traceback is not None and _is_ours(traceback.tb_frame):
         traceback = traceback.tb_next
-    return error.with_traceback(traceback)
+    return BaseException.with_traceback(error, traceback)
+
+
+def came_up_here(error: BaseException) -> bool:
+    """Whether an exception came up in the frame that has caught it, and in no function of ours.
+
+    What has a frame there may be a handler of a signal.
+    """
+    traceback = _attribute(error, "__traceback__")
+    inner = None if traceback is None else traceback.tb_next
+    return inner is None or not _is_ours(inner.tb_frame)
+
+
+def _attribute(error: BaseException, name: str) -> Any:
+    """Return what Python has noted, whatever the exception's class makes of the name."""
+    return vars(BaseException)[name].__get__(error)
+
+
+def _group(error: BaseException) -> list[Any]:
+    """Return the exceptions of a group. Others may have something else by that name."""
+    exceptions = inspect.getattr_static(error, "exceptions", None)
+    if isinstance(exceptions, (MemberDescriptorType, GetSetDescriptorType)):
+        exceptions = exceptions.__get__(error)
+    return [*exceptions] if type(exceptions) in (list, tuple) else []
 
 
 def _is_ours(frame: FrameType) -> bool:

@@ -218,6 +218,9 @@ class Dispatcher(Events):
         self, name: str, caller: Caller, work: Callable[..., None], *arguments: Any
     ) -> None:
         def run() -> None:
+            if thread not in self._threads:
+                # Who has started it may be interrupted before it is there.
+                self._threads.append(thread)
             with self._calling(caller):
                 work(*arguments)
 
@@ -229,7 +232,8 @@ class Dispatcher(Events):
         except BaseException:
             self._callers.pop(thread, None)
             raise
-        self._threads.append(thread)
+        if thread not in self._threads:
+            self._threads.append(thread)
 
     @contextlib.contextmanager
     def _calling(self, caller: Caller) -> Iterator[None]:

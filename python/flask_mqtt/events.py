@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._core import EVENT_PUBLISHED, MQTTMessage
 from .calls import CALLED, NOT_CALLED, RETURNED, Caller
+from .discretion import came_up_here
 from .guards import pause
 from .messages import Messages
 from .receipts import Receipts
@@ -137,11 +138,13 @@ class Events(Messages):
         if not caller.passes_on and not ends_thread(error):
             trouble(self._core, error)
             progress = RETURNED if self._pool is None else CALLED
-        elif event is not None and progress == NOT_CALLED:
-            trace = error.__traceback__
+        elif (
+            event is not None
+            and progress == NOT_CALLED
             # Between two events the one before is done.
-            if is_message or (trace is not None and trace.tb_next is not None):
-                self._put_back([event])
+            and (is_message or not came_up_here(error))
+        ):
+            self._put_back([event])
         if is_message and progress == RETURNED:
             # As after a handler that fails.
             self._acknowledge(event)

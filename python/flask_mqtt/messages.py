@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._core import Routes
 from .calls import CALLED, NOT_CALLED, RETURNED
+from .discretion import came_up_here
 from .guards import pause
 from .records import fields, write
 
@@ -105,7 +106,7 @@ class Messages:
             if step is acknowledge:
                 caller.progress = RETURNED
             elif handlers:
-                between = error.__traceback__ is not None and error.__traceback__.tb_next is None
+                between = came_up_here(error)
                 caller.progress = _progress(caller.progress, handlers, step, between)
             raise
 
