@@ -11,6 +11,8 @@ from support.script import running
 from support.scripted import closed_port
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support.certificates import Certificates
     from support.mosquitto import Mosquitto
 
@@ -126,6 +128,42 @@ def test_clients_that_speak_tls_and_mqtt_5(
         measure(step, 80, 10)
         """,
         port,
+    )
+
+
+def test_clients_with_handler_threads_a_file_tls_and_a_websocket(
+    tls_broker: Mosquitto, certificates: Certificates, tmp_path: Path
+) -> None:
+    assert_nothing_stays(
+        f"""
+        app.config["MQTT_TRANSPORT"] = "websockets"
+        app.config["MQTT_HANDLER_THREADS"] = 4
+        app.config["MQTT_CLEAN_SESSION"] = False
+        app.config["MQTT_TLS_ENABLED"] = True
+        app.config["MQTT_TLS_CA_CERTS"] = {str(certificates.ca)!r}
+        got = []
+
+        def client(number):
+            app.config["MQTT_CLIENT_ID"] = f"leaks-wss-{{number}}"
+            app.config["MQTT_PERSISTENCE"] = f"{tmp_path}/{{number}}.db"
+            return Mqtt(app, connect_async=True)
+
+        def step():
+            clients = [client(number) for number in range(8)]
+            for number, mqtt in enumerate(clients):
+                until(lambda: mqtt.connected)
+                mqtt.on_topic("leaks/wss/#")(lambda client, data, m: got.append(m.payload))
+                mqtt.subscribe(f"leaks/wss/{{number}}/+", 2)
+                for qos in (1, 2):
+                    mqtt.publish(f"leaks/wss/{{number}}/{{qos}}", b"x" * 1000, qos)
+            until(lambda: len(got) >= 16)
+            for mqtt in clients:
+                mqtt.close()
+            got.clear()
+
+        measure(step, 80, 8)
+        """,
+        tls_broker.listeners["wss"].port,
     )
 
 
