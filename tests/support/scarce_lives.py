@@ -9,6 +9,7 @@ import signal
 import time
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 
@@ -19,6 +20,9 @@ from flask_mqtt.ends import _close_clients
 from .peer import HOST
 from .scarce_scene import LONGEST, PATIENCE, SAID, Scene
 from .wait import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def begin(scene: Scene) -> Client:
@@ -61,17 +65,33 @@ def replaced(scene: Scene) -> None:
     """Make the connection again and again, with a loop and without."""
     client = begin(scene)
     scene.insist("connect", lambda: client.connect(*address(scene)))
-    scene.insist("reconnect", client.reconnect)
+    again(scene, client, client.reconnect)
     scene.check_loop(client, scene.insist("loop_start", client.loop_start))
     scene.hope(client.is_connected)
-    scene.insist("reconnect with a loop", client.reconnect)
+    again(scene, client, client.reconnect)
     scene.publish_all(client, "replaced")
-    scene.insist("connect with a loop", lambda: client.connect(*address(scene)))
+    again(scene, client, lambda: client.connect(*address(scene)))
     scene.attempt("loop_stop", client.loop_stop)
-    scene.insist("reconnect without a loop", client.reconnect)
+    again(scene, client, client.reconnect)
     scene.check_loop(client, scene.insist("loop_start", client.loop_start))
     go_through(scene, client)
     part(scene, client)
+
+
+def again(scene: Scene, client: Client, connect: Callable[[], Any]) -> None:
+    """Connect in the place of a connection, which goes on where that cannot even begin."""
+    scene.hope(client.is_connected)
+    was_connected, before = client.is_connected(), client.stats()["connections"]
+
+    def attempt() -> Any:
+        try:
+            return connect()
+        except OSError as error:
+            if was_connected and "cannot begin" in str(error):
+                scene.goes_on(client, before)
+            raise
+
+    scene.insist("connect again", attempt)
 
 
 def filed(scene: Scene) -> None:

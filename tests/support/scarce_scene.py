@@ -210,6 +210,17 @@ class Scene:
         if not client.is_connected():
             self.fail(f"the connection was lost again {when}")
 
+    def goes_on(self, client: Client, connections: int) -> None:
+        """See that a connection is still the one that it was, with a thread of its own."""
+        there = threads().count("mqtt-connection")
+        if not client.is_connected() or there != 1:
+            self.fail(f"connected: {client.is_connected()}, with {there} threads")
+        info = self.publish(client, f"goes on {len(self.accepted)}", 1)
+        with contextlib.suppress(RuntimeError):
+            info.wait_for_publish(self.patience)
+        if client.stats()["connections"] != connections:
+            self.fail("the connection that there was did not go on")
+
     def check_threads(self) -> None:
         """See that no connection has two threads."""
         if threads().count("mqtt-connection") > 1:
