@@ -236,7 +236,9 @@ class Scene:
             lambda: all(self.reported[mid] >= count for mid, count in self._mids.items()),
         )
         again = {mid: self.reported[mid] for mid in self._mids if self.reported[mid] != 1}
-        if again:
+        # What a disk did not take of acknowledgements is sent again when the file is opened again.
+        forgotten = any("cannot be stored" in text for text in self.said)
+        if again and not forgotten:
             self.fail(f"reported so often: {again}")
         with Peer(self.plan.port) as last:
             last.publish(f"{self.topic}/end")
