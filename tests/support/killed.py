@@ -128,7 +128,7 @@ def child(*arguments: Any) -> Iterator[subprocess.Popen[bytes]]:
     """Run this module in another process."""
     settings = ["--settings", json.dumps(_settings)]
     command = [sys.executable, "-m", "support.killed", *map(str, arguments), *settings]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
         try:
             yield process

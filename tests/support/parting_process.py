@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from flask_mqtt import Client
@@ -33,7 +34,8 @@ class Process:
     def __init__(self, plan: dict[str, Any]) -> None:
         self.plan = plan
         self._goes_on = threading.Event()
-        self._subscribed: set[int] = set()
+        self._subscribed: Counter[int] = Counter()
+        self._connections = 1
         self.publishers = {who: self._client(who, plan["ports"][who]) for who in PUBLISHERS}
         self.subscribers = [self._subscriber(qos) for qos in QOS]
         self.clients = [*self.publishers.values(), *self.subscribers]
@@ -57,7 +59,7 @@ class Process:
 
         client.on_message = handle
         client.on_connect = lambda *_: client.subscribe(f"{self.plan['name']}/sub/{qos}", qos)
-        client.on_subscribe = lambda *_: self._subscribed.add(qos)
+        client.on_subscribe = lambda *_: self._subscribed.update([qos])
         return client
 
     def go_on(self) -> None:
@@ -71,7 +73,8 @@ class Process:
         awaited = [client for client in self.clients if client is not self.publishers.get(without)]
         for client in awaited:
             wait_until(client.is_connected, PATIENCE, client._client_id.decode())
-        wait_until(lambda: len(self._subscribed) == len(QOS), PATIENCE, "every SUBACK")
+        each = self._connections
+        wait_until(lambda: all(self._subscribed[qos] >= each for qos in QOS), PATIENCE, "SUBACKs")
 
     def publish(self, who: str) -> None:
         """Publish with each QoS."""
@@ -105,13 +108,10 @@ class Process:
 
     def connect_again(self) -> None:
         """Have a connection again after what has ended the one before."""
-        self._subscribed.clear()
-        parting = self.plan["parting"]
-        if parting in ("disconnect", "close"):
+        self._connections += 1
+        if self.plan["parting"] in ("disconnect", "close"):
             for client in self.clients:
                 client.reconnect()
-        if parting in ("replaced", "taken over"):
-            self._subscribed.update(QOS)
         self.connect()
 
     def finish(self) -> None:
