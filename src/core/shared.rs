@@ -3,8 +3,6 @@
 use std::collections::VecDeque;
 use std::time::{Instant, SystemTime};
 
-use tokio::sync::Notify;
-
 use super::bell::Bell;
 use super::error::Error;
 use super::inbox::Inbox;
@@ -15,7 +13,7 @@ use super::session::{Event, Session};
 use super::signal::Signal;
 use super::socket::Socket;
 use super::stats::Stats;
-use super::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use super::sync::{Arc, Mutex, MutexGuard, Notify, PoisonError, TryLockError};
 use super::waiter::Waiter;
 
 /// Bytes of messages from which on the rest of what was read waits until there is room.

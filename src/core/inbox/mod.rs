@@ -5,14 +5,12 @@ mod queue;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use tokio::sync::Notify;
-
 use self::queue::Queue;
 use super::options::Limits;
 use super::session::Event;
 use super::stats::Waiting;
 use super::sync::atomic::{AtomicBool, Ordering};
-use super::sync::{Mutex, MutexGuard, PoisonError};
+use super::sync::{Mutex, MutexGuard, Notify, PoisonError};
 use super::wakeup::Wakeup;
 
 /// Bytes after which a batch ends, so that what was fetched and waits for its handler is bounded too.

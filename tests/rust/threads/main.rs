@@ -29,17 +29,11 @@ mod shared;
 mod signal;
 #[path = "../../../src/core/socket.rs"]
 mod socket;
+mod sync;
 #[path = "../../../src/core/waiter.rs"]
 mod waiter;
 #[path = "../../../src/core/wakeup.rs"]
 mod wakeup;
-
-/// The locks of the model.
-mod sync {
-    pub use shuttle::sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError, Weak, atomic,
-    };
-}
 
 fn main() {
     if cfg!(feature = "python") {

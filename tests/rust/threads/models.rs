@@ -320,18 +320,23 @@ fn a_session_is_shared() {
     const EACH: u8 = 2;
     let mut options = ConnectOptions::new("broker", 1883);
     "me".clone_into(&mut options.client_id);
-    // Room for one message.
-    options.limits.outgoing_bytes = 1;
+    // Room for two messages.
+    options.limits.outgoing_bytes = 100;
     let mut session = Session::new(std::sync::Arc::new(options), Instant::now());
     session.set_reporting(true);
     session.keep(Kept { file: 1, opened: 1, client_id: "me".to_owned(), ..Kept::default() });
     let shared = Arc::new(Shared::new(session));
+    let now = Instant::now();
+    shared.with_session(|session| session.opened(now, now + Duration::from_secs(5)));
+    let connack = Incoming::ConnAck { session_present: true, code: 0, properties: None };
+    shared.received(4, &mut VecDeque::from([connack]), now).unwrap();
     let over = Arc::new(AtomicBool::new(false));
     let publishers = [0, EACH].map(|first| {
         let shared = shared.clone();
         thread::spawn(move || {
             for number in first..first + EACH {
-                publish(&shared, number);
+                publish(&shared, number, Qos::AtLeastOnce);
+                publish(&shared, number, Qos::AtMostOnce);
             }
         })
     });
@@ -353,7 +358,7 @@ fn a_session_is_shared() {
         thread::spawn(move || broker(&shared, &over))
     };
     let mut reports = 0;
-    while reports < 2 * usize::from(EACH) {
+    while reports < 4 * usize::from(EACH) {
         assert!(shared.inbox.wakeup.wait(None));
         let (events, _) = shared.inbox.take(512);
         let published = |event: &&Event| matches!(event, Event::Published { .. });
@@ -370,12 +375,11 @@ fn a_session_is_shared() {
     assert!(!shared.lock().has_journal());
 }
 
-fn publish(shared: &Shared, number: u8) {
+fn publish(shared: &Shared, number: u8, qos: Qos) {
     loop {
         let room = shared.room.waiter();
-        let result = shared
-            .call(|session| session.publish("t", &[number], Qos::AtLeastOnce, false, None))
-            .unwrap();
+        let result =
+            shared.call(|session| session.publish("t", &[number], qos, false, None)).unwrap();
         if result.1 != 0 {
             return;
         }
@@ -386,9 +390,6 @@ fn publish(shared: &Shared, number: u8) {
 /// Writes what there is, and answers it.
 fn broker(shared: &Shared, over: &AtomicBool) {
     let now = Instant::now();
-    shared.with_session(|session| session.opened(now, now + Duration::from_secs(5)));
-    let connack = Incoming::ConnAck { session_present: true, code: 0, properties: None };
-    shared.received(4, &mut VecDeque::from([connack]), now).unwrap();
     let mut bytes = BytesMut::new();
     while !over.load(Ordering::SeqCst) {
         let written = shared.with_session(|session| {
@@ -405,7 +406,7 @@ fn broker(shared: &Shared, over: &AtomicBool) {
         let mut answers = VecDeque::new();
         while let [first, length, ..] = *rest {
             let (packet, others) = rest.split_at(2 + usize::from(length));
-            if first >> 4 == 3 {
+            if first >> 4 == 3 && first & 6 != 0 {
                 let mid = u16::from_be_bytes([packet[5], packet[6]]);
                 answers.push_back(Incoming::PubAck(mid.into()));
             }
