@@ -137,7 +137,7 @@ class Stream:
         raise self.error
 
 
-@pytest.mark.parametrize("kind", ["none", "closed", "raises"])
+@pytest.mark.parametrize("kind", ["none", "closed", "raises", "missing"])
 def test_where_there_is_no_stderr_either(
     scripted: ScriptedBroker,
     threads: int,
@@ -152,7 +152,10 @@ def test_where_there_is_no_stderr_either(
     app = make_app(scripted.port, handler_threads=threads)
     with connected(app) as mqtt, handling(handler), handling(handler, app.logger.name):
         mqtt.on_topic("bad")(fail)
-        monkeypatch.setattr(sys, "stderr", streams[kind])
+        if kind == "missing":
+            monkeypatch.delattr(sys, "stderr")
+        else:
+            monkeypatch.setattr(sys, "stderr", streams[kind])
         for _ in range(3):
             scripted.publish("bad", qos=1)
         scripted.wait_for("PUBACK", 3)

@@ -42,7 +42,7 @@ def is_kill(error: BaseException) -> bool:
 
 def show(*errors: BaseException | None) -> None:
     """Print exceptions to stderr, where the log takes none. There may be no stderr."""
-    stream = sys.stderr
+    stream = getattr(sys, "stderr", None)
     if stream is None:
         return
     for error in errors:
