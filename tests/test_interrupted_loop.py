@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from flask import Flask, has_app_context
 from flask_mqtt import MQTT_ERR_SUCCESS, Client
 from flask_mqtt.handling import is_handler
 from support.codec import publish
+from support.pool import handler_threads
 from support.running import closing
 from support.wait import wait_until
 
@@ -210,3 +212,56 @@ def test_what_a_signal_handler_raises_while_loop_waits_goes_to_the_caller(
     while not seen:
         client.loop(0.1)
     scripted.wait_for("PUBACK")
+
+
+def start(client: Client, port: int) -> None:
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    wait_until(client.is_connected)
+
+
+#: What is interrupted, and what it needs before.
+CALLS: dict[str, Callable[[Client, int], Any]] = {
+    "connect": lambda client, port: client.connect("127.0.0.1", port),
+    "loop_start": lambda client, _port: client.loop_start(),
+    "loop_stop": lambda client, _port: client.loop_stop(),
+    "disconnect": lambda client, _port: client.disconnect(),
+    "wait_for_publish": lambda client, _port: client.publish("t", "x", 1).wait_for_publish(5),
+    "close": lambda client, _port: client.close(),
+}
+
+
+# In some callbacks of its own, CPython takes note of an exception and goes on.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("name", CALLS)
+def test_a_client_goes_on_wherever_a_call_was_interrupted(
+    scripted: ScriptedBroker, name: str
+) -> None:
+    seen: list[bytes] = []
+    with closing(Client()) as client:
+        client.configure(handler_threads=2)
+        client.on_message = lambda _client, _userdata, message: seen.append(message.payload)
+        # `connect` has many, each of which takes a connection.
+        step = 10 if name == "connect" else 1
+        for moment in range(random.randrange(step), MOST_MOMENTS, step):
+            if name in ("connect", "loop_start"):
+                client.loop_stop()
+                client.disconnect()
+                if name == "loop_start":
+                    client.connect("127.0.0.1", scripted.port)
+            elif not (client._dispatcher.started and client.is_connected()):
+                client.loop_stop()
+                start(client, scripted.port)
+            place, _ = interrupted(lambda: CALLS[name](client, scripted.port), moment)
+            # Whatever the state is, it is one that can be gone on from.
+            client.loop_stop()
+            start(client, scripted.port)
+            payload = b"%d" % moment
+            scripted.publish("a", payload, qos=1)
+            wait_until(partial(seen.__contains__, payload), what=f"a message after {place}")
+            if not place:
+                break
+        else:
+            pytest.fail("there is no end of moments")
+        assert moment > 5
+    wait_until(lambda: not handler_threads())
