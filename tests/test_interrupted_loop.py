@@ -220,10 +220,10 @@ def start(client: Client, port: int) -> None:
     wait_until(client.is_connected)
 
 
-#: What is interrupted, and what it needs before.
+#: What is interrupted. `loop_start` is not: CPython's `threading.Thread.start` has moments after
+#: which the new thread waits for ever for a lock of its own, and others that raise RuntimeError.
 CALLS: dict[str, Callable[[Client, int], Any]] = {
     "connect": lambda client, port: client.connect("127.0.0.1", port),
-    "loop_start": lambda client, _port: client.loop_start(),
     "loop_stop": lambda client, _port: client.loop_stop(),
     "disconnect": lambda client, _port: client.disconnect(),
     "wait_for_publish": lambda client, _port: client.publish("t", "x", 1).wait_for_publish(5),
@@ -244,11 +244,9 @@ def test_a_client_goes_on_wherever_a_call_was_interrupted(
         # `connect` has many, each of which takes a connection.
         step = 10 if name == "connect" else 1
         for moment in range(random.randrange(step), MOST_MOMENTS, step):
-            if name in ("connect", "loop_start"):
+            if name == "connect":
                 client.loop_stop()
                 client.disconnect()
-                if name == "loop_start":
-                    client.connect("127.0.0.1", scripted.port)
             elif not (client._dispatcher.started and client.is_connected()):
                 client.loop_stop()
                 start(client, scripted.port)

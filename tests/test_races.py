@@ -17,6 +17,7 @@ from flask_mqtt import (
     dispatch,
     driving,
 )
+from flask_mqtt.resting import Turn
 from flask_mqtt.waiting import WakeUps
 from support.apps import make_app
 from support.running import closing
@@ -136,12 +137,12 @@ def test_a_start_while_a_thread_that_ends_tells_of_it(
 ) -> None:
     dispatcher = client._dispatcher
 
-    class Replacing(threading.Condition):
-        """Something else is in its place as soon as somebody looks at it."""
+    class Replacing(Turn):
+        """Another one is in its place as soon as somebody has looked at it."""
 
-        def __enter__(self) -> bool:
-            dispatcher._turn = threading.Condition()
-            return super().__enter__()
+        def tell(self) -> None:
+            dispatcher._turn = Turn()
+            super().tell()
 
     failures: list[Any] = []
     hook, threading.excepthook = threading.excepthook, failures.append

@@ -14,7 +14,7 @@ from .guards import own, pause
 from .handling import handling
 from .pool import HandlerPool
 from .records import fields, write
-from .resting import Rests
+from .resting import Rests, Turn
 from .waiting import WakeUps
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ logger = logging.getLogger("flask_mqtt")
 
 _NAME = "mqtt-dispatch"
 
-#: After how long `wait_for_rest` looks again, in seconds: it may have missed its moment.
+#: After how long who waits for other threads looks again, in seconds: who ended one may have been
+#: interrupted before it could say so.
 _LOOK_SECONDS = 1.0
 
 _BATCH = 512
@@ -70,7 +71,7 @@ class Dispatcher(Events):
         #: What calls handlers, and one for each of the other threads, whichever these are.
         self._all_callers = [self.caller]
         #: Tells a thread that waits for its turn when another has ended, and when it is to stop.
-        self._turn = threading.Condition()
+        self._turn = Turn()
         #: Whether the thread stops when it has told of the connection's end.
         self._ends = False
         self._rests = Rests()
@@ -187,6 +188,8 @@ class Dispatcher(Events):
             wake_ups.close()
             self._token, self._ends = before
             self._rests.tokens = resting
+            # It may run for all that, where only the wait for its start was interrupted.
+            self._wake_all()
             raise
         return True
 
@@ -207,7 +210,7 @@ class Dispatcher(Events):
                 return None
             if not self._callers:
                 # Made anew, so that it is the patched one where the application patched before.
-                self._turn = threading.Condition()
+                self._turn = Turn()
             before = self._token, self._ends
             self._rests.tokens = []
             self._token, self._borrower = token, borrower
@@ -255,9 +258,7 @@ class Dispatcher(Events):
     def _notify(self) -> None:
         """Have those look who wait for the end of a thread, or for its beginning."""
         # Read once: the next start may make another one.
-        turn = self._turn
-        with turn:
-            turn.notify_all()
+        self._turn.tell()
 
     def stop(self, timeout: float, is_ending: Callable[[], bool]) -> bool:
         """Tell the threads to stop after the handlers that are running, and wait for that.
@@ -333,8 +334,8 @@ class Dispatcher(Events):
         """Wait until no other thread calls handlers, as after the end of the connection."""
         while self.working and self._rests.had_connection:
             turn = self._turn
-            with turn:
-                turn.wait(_LOOK_SECONDS)
+            with turn.lock:
+                turn.told.wait(_LOOK_SECONDS)
 
     def connection_ended(self) -> None:
         """Stop where `stop` has waited for this. The thread calls it."""
@@ -351,7 +352,7 @@ class Dispatcher(Events):
         """
         self._core = core
         # A thread of the parent's may have had it.
-        self._turn = threading.Condition()
+        self._turn = Turn()
         self._token = None
         self._rests = Rests(self._rests.threads)
         self._is_copy = True
@@ -483,9 +484,9 @@ class Dispatcher(Events):
         Their messages come before ours, and the wake-ups that come until then are for them.
         """
         turn = self._turn
-        with turn:
+        with turn.lock:
             while self._token is token and len(self._callers) > 1:
-                turn.wait()
+                turn.told.wait(_LOOK_SECONDS)
 
     @contextlib.contextmanager
     def _pooled(self, threads: int, wait: Callable[[], bool]) -> Iterator[None]:
