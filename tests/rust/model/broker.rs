@@ -47,6 +47,9 @@ pub struct Broker {
     /// Whether it uses an identifier again once it has sent the PUBREL, as some do (against MQTT 3.1.1,
     /// section 2.3.1).
     early: bool,
+    /// Whether it hands a message of QoS 2 on when the PUBREL comes, and not with the PUBLISH: both are
+    /// right (MQTT 3.1.1, figure 4.3).
+    late: bool,
     pub owed: Vec<Owed>,
     pub pending: Vec<Pending>,
     /// Messages of QoS 2 that came and were not released, by identifier.
@@ -56,8 +59,8 @@ pub struct Broker {
 
 impl Broker {
     /// A broker without a session.
-    pub fn new(v5: bool, early: bool) -> Self {
-        Self { v5, early, ..Self::default() }
+    pub fn new(v5: bool, early: bool, late: bool) -> Self {
+        Self { v5, early, late, ..Self::default() }
     }
 
     /// Loses the session.
@@ -189,14 +192,15 @@ impl Broker {
             Packet::Publish { qos: Qos::ExactlyOnce, mid, message, .. } => {
                 self.owed.push(Owed::PubRec(mid));
                 return match self.unreleased.insert(mid, message) {
-                    None => Ok((Some(message), None)),
+                    None => Ok((Some(message).filter(|_| !self.late), None)),
                     Some(known) if known == message => Ok((None, None)),
                     Some(known) => Err(format!("message {message} has the identifier of {known}")),
                 };
             }
             Packet::PubRel(mid) => {
-                let known = self.unreleased.remove(&mid).is_some();
-                self.owed.push(Owed::PubComp { mid, known });
+                let message = self.unreleased.remove(&mid);
+                self.owed.push(Owed::PubComp { mid, known: message.is_some() });
+                return Ok((message.filter(|_| self.late), None));
             }
             Packet::PubRec(mid) => {
                 if let Some(pending) = self.of(mid, Qos::ExactlyOnce) {

@@ -48,6 +48,8 @@ pub struct Scenario {
     pub in_order: bool,
     /// Whether the broker uses identifiers again before it may.
     pub early: bool,
+    /// Whether it hands a message of QoS 2 on when the PUBREL comes.
+    pub late: bool,
     /// Whether a child is forked in each state.
     pub forks: bool,
     pub limit: Limit,
@@ -66,6 +68,7 @@ const PLAIN: Scenario = Scenario {
     slow: false,
     in_order: false,
     early: false,
+    late: false,
     forks: false,
     limit: NEVER,
 };
@@ -90,6 +93,14 @@ pub static SCENARIOS: &[Scenario] = &[
         name: "publish, forgetful broker",
         ups: &[Q2, Q1, Q2],
         limit: Limit { losses: 2, forgets: 2, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "publish, forgetful broker that waits for PUBREL",
+        ups: &[Q2, Q2],
+        in_order: true,
+        late: true,
+        limit: Limit { losses: 2, forgets: 2, finishes: 1, ..NEVER },
         ..PLAIN
     },
     Scenario {
@@ -125,6 +136,12 @@ pub static SCENARIOS: &[Scenario] = &[
         downs: &[Q2, Q1],
         forks: true,
         limit: Limit { losses: 2, forgets: 2, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "receive QoS 1, forgetful broker",
+        downs: &[Q1, Q1],
+        limit: Limit { losses: 1, forgets: 1, ..NEVER },
         ..PLAIN
     },
     Scenario {

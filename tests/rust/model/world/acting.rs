@@ -114,7 +114,8 @@ impl World {
         let fate = if accepted { Fate::Pending } else { Fate::Over };
         let due = accepted && qos != Qos::AtMostOnce;
         let (sent, arrived, again) = (false, false, false);
-        self.ups.push(Up { qos, mid, fate, delivery, sent, arrived, due, again });
+        let later = self.finishing;
+        self.ups.push(Up { qos, mid, fate, delivery, sent, arrived, due, again, later });
         Ok(())
     }
 
@@ -176,6 +177,7 @@ impl World {
         self.wire.clear();
         self.inflight.clear();
         self.requests.clear();
+        self.ups.iter_mut().for_each(|up| up.later = false);
         (self.finishing, self.ending) = (false, false);
         for up in self.ups.iter_mut().filter(|up| up.qos == Qos::AtMostOnce) {
             // Nothing more comes of it: its delivery says that, or that it was written.
@@ -216,6 +218,7 @@ impl World {
         })?;
         if up.arrived {
             let may_again = qos == Qos::AtLeastOnce || qos == Qos::ExactlyOnce && up.again;
+            self.ups[message].again = false;
             return ensure(may_again, || format!("message {message} arrives twice"));
         }
         // With the QoS of another one it may overtake it.

@@ -72,6 +72,7 @@ impl World {
                 })?;
                 ensure(dup == up.sent, || format!("message {message} goes out with DUP={dup}"))?;
                 up.sent = true;
+                ensure(!up.later, || format!("message {message} goes out after disconnect()"))?;
                 let is_new = self.inflight.insert(mid);
                 ensure(is_new, || format!("message {message} goes out twice on a connection"))?;
                 let window = self.scenario.inflight.min(self.receive_maximum);

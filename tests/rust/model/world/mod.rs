@@ -100,6 +100,8 @@ struct Up {
     due: bool,
     /// Whether it may come there again, at QoS 2: the broker has forgotten that it has it.
     again: bool,
+    /// Whether it was accepted after the end of this connection had begun: it is for the next one.
+    later: bool,
 }
 
 impl Up {
@@ -194,7 +196,7 @@ impl World {
         let mut world = Self {
             scenario,
             session: session(scenario),
-            broker: Broker::new(scenario.protocol == Protocol::V5, scenario.early),
+            broker: Broker::new(scenario.protocol == Protocol::V5, scenario.early, scenario.late),
             terms: terms.collect(),
             disk: Disk::default(),
             batch: Batch::None,
@@ -254,7 +256,7 @@ impl World {
         } = self;
         let ups: Vec<_> = ups
             .iter()
-            .map(|up| (up.qos, up.mid, up.fate, up.sent, (up.arrived, up.due, up.again)))
+            .map(|up| (up.qos, up.mid, up.fate, up.sent, (up.arrived, up.due, up.again, up.later)))
             .collect();
         let own = (
             (disk, batch, left, closed, finishing, ending, wire),

@@ -92,7 +92,7 @@ impl World {
     /// # Errors
     /// It has not.
     pub fn fork(self) -> Checked {
-        let broker = Broker::new(self.is_v5(), false);
+        let broker = Broker::new(self.is_v5(), false, false);
         let session = self.session.heir(*NOW);
         let others = World { wanted: self.wanted, ..World::new(self.scenario) };
         let mut child = World { session, broker, scenario: self.scenario, ..others };
