@@ -53,6 +53,12 @@ def test_a_proxy_is_taken_as_pysocks_does(arguments: dict[str, Any], url: str) -
         ({**PROXY, "proxy_port": 70_000}, ValueError, "proxy"),
         ({**PROXY, "proxy_rdns": False}, ValueError, "proxy_rdns False"),
         ({**PROXY, "proxy_password": "hunter2"}, ValueError, "without a proxy_username"),
+        ({**PROXY, "proxy_username": 5}, TypeError, "proxy_username is of type int"),
+        (
+            {**PROXY, "proxy_username": "u", "proxy_password": ["x"]},
+            TypeError,
+            "proxy_password is of type list",
+        ),
         ({**PROXY, "proxy_name": "x"}, TypeError, "proxy_name: there is no such argument"),
     ],
 )

@@ -168,6 +168,11 @@ def test_of_a_key(
         {"proxy": b"http://u:hunter@broker"},
         {"tls_keyfile_password": b"hunter"},
         {"tls_keyfile": "-----BEGIN PRIVATE KEY-----\nhunter\n-----END PRIVATE KEY-----\n"},
+        # Without the lines around it, encoded once more, and as URLs have it.
+        {"tls_certfile": "c", "tls_keyfile": "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwgg/hunter+" * 9},
+        {"tls_certfile": "c", "tls_keyfile": "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0tCk1hunter" * 9},
+        {"tls_certfile": "c", "tls_keyfile": "data:;base64," + "MIIEvQIBADANBgkqhunter" * 3},
+        {"tls_certfile": "c", "tls_keyfile": "MIIEvQIBADANBgkqhunter" * 3 + "\0"},
         {"connect_properties": {"AuthenticationData": b"hunter"}, "protocol_version": 5},
         {"connect_properties": {"AuthenticationData": ["hunter"]}, "protocol_version": 5},
     ],

@@ -73,5 +73,8 @@ def _userinfo(username: str | None, password: str | None) -> str:
         if password is not None:
             raise ValueError("proxy_password has no use without a proxy_username")
         return ""
+    for name, value in (("proxy_username", username), ("proxy_password", password)):
+        if not isinstance(value, (str, bytes, type(None))):
+            raise TypeError(f"{name} is of type {type(value).__name__}: it must be a string")
     secret = "" if password is None else f":{quote(password, safe='')}"
     return f"{quote(username, safe='')}{secret}@"

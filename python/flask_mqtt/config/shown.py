@@ -17,6 +17,9 @@ _ELLIPSIS = "…"
 #: A name, an IPv4 address or an IPv6 address, with or without a port.
 _HOST_AND_PORT = re.compile(r"[^:]*(:\d*)?|\[?[0-9A-Fa-f:.]*(%\w*)?\]?(:\d*)?")
 
+#: Base64, as RFC 4648 has it for keys and for URLs. No key in it begins with a slash.
+_ENCODED = re.compile(r"\W?(data:[^,]*,)?(?!/)[\w+/=\s-]{64}")
+
 
 class Name(str):
     """What messages call a key, or the argument of that name, and how they show its value."""
@@ -55,10 +58,18 @@ def hidden(_value: object) -> str:
 def path(value: object) -> str:
     """Show a path, and nothing of a text that stands in its place."""
     if isinstance(value, str):
-        is_path = "\n" not in value and "-----" not in value
+        is_path = "\n" not in value and "-----" not in value and not is_encoded(value)
     else:
         is_path = value is None or isinstance(value, (int, os.PathLike))
     return repr(value) if is_path else _HIDDEN
+
+
+def is_encoded(value: str) -> bool:
+    """Whether a text may be a key without the lines around it, or one that was encoded once more.
+
+    So may a long relative path.
+    """
+    return _ENCODED.match(value) is not None
 
 
 def without_query(value: object) -> str:

@@ -6,7 +6,7 @@ import os
 import ssl
 
 from . import checks
-from .shown import wrong_type, wrong_value
+from .shown import is_encoded, wrong_type, wrong_value
 
 #: A `str` is a path; `bytes` are the PEM text itself.
 Pem = str | bytes
@@ -72,6 +72,10 @@ def pem(key: str, value: object) -> Pem | None:
         raise wrong_type(key, value, wanted)
     if not value.strip() or "\0" in value or "\n" in value:
         raise wrong_value(key, value, f"it must be {wanted}")
+    if is_encoded(value) and not os.path.exists(value):  # noqa: PTH110 - it may be too long for one
+        # The error of a missing file would show a key.
+        reason = "there is no such file, and no -----BEGIN in it, so it is no PEM text"
+        raise wrong_value(key, value, reason)
     return checks.text(key, value)
 
 
