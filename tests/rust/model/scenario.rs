@@ -218,6 +218,13 @@ pub static SCENARIOS: &[Scenario] = &[
         ..PLAIN
     },
     Scenario {
+        name: "file, receive, closed and opened",
+        downs: &[Q2],
+        file: true,
+        limit: Limit { losses: 1, closes: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
         name: "file, closed and opened",
         file: true,
         ups: &[Q2, Q1],
