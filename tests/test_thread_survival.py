@@ -17,6 +17,7 @@ from flask import appcontext_popped, appcontext_pushed, appcontext_tearing_down
 from flask_mqtt import Client, Mqtt, records
 from flask_mqtt.guards import Troubles
 from support.apps import make_app
+from support.pool import handler_threads
 from support.running import closing, connected
 from support.script import running
 from support.wait import wait_until
@@ -566,3 +567,26 @@ def test_a_loop_starts_without_descriptors_or_says_that_there_are_none(
         script.expect("[b'x']")
         script.expect("OSError 24")
         script.expect("3 4")
+
+
+def test_a_filter_that_raises_keeps_nobody_from_connecting(scripted: ScriptedBroker) -> None:
+    """What is connected has its threads, and who calls gets the connection's own errors."""
+
+    def refuse(_record: logging.LogRecord) -> bool:
+        raise LookupError("there is no request")
+
+    logger = logging.getLogger("flask_mqtt")
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
+    logger.addFilter(refuse)
+    try:
+        app = make_app(scripted.port)
+        with connected(app) as mqtt:
+            assert "mqtt-dispatch" in handler_threads()
+            mqtt.init_app(app)
+        scripted.stop_listening()
+        with pytest.raises(OSError, match=r"127\.0\.0\.1"):
+            Mqtt(app)
+    finally:
+        logger.removeFilter(refuse)
+        logger.setLevel(level)

@@ -89,7 +89,7 @@ class Attempts(ClientSettings, Callbacks):
             self._tell_what_is_passed_by()
         if settings.prefix is None:
             for line in cleartext.falls_back(settings, options.brokers):
-                logger.warning("%s", line)
+                write(logger.warning, "%s", line)
         self._settings_changed = False
         self._server_keepalive = None
         self._speaks_5 = settings.protocol_version == MQTTv5

@@ -17,6 +17,7 @@ from .config.tls import tell_of_certificate
 from .config.tls_checks import Pem
 from .constants import MQTT_CLEAN_START_FIRST_ONLY, MQTTv5
 from .discretion import discreet
+from .records import write
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -270,7 +271,7 @@ class ClientSettings:
         self._change_settings(**values)
         if self._connection_settings.prefix is None:
             for line in brokers.overridden(self._connection_settings):
-                logger.warning("%s", line)
+                write(logger.warning, "%s", line)
         self._connection_settings = replace(
             self._connection_settings, clean_start_once=next(_numbers) if once else 0
         )

@@ -169,7 +169,7 @@ class Mqtt:
         self.__rs_read = read
         self.__rs_apply(values)
         if stays:
-            logger.debug("init_app again for the same application: the connection stays")
+            write(logger.debug, "init_app again for the same application: the connection stays")
             self.__rs_register(app)
             self.client.loop_start()
             return
@@ -243,13 +243,13 @@ class Mqtt:
             driving.set_up(self.client, values, settings)
             result = driving.connect(self.client, settings, later=self._connect_async)
             if result == MQTT_ERR_SUCCESS:
-                logger.debug("Client %r has reached a broker", self.client_id)
+                write(logger.debug, "Client %r has reached a broker", self.client_id)
             elif not self._connect_async:
-                logger.error("MQTT: connect() has returned %s", result)
+                write(logger.error, "MQTT: connect() has returned %s", result)
             driving.start_loop(self.client)
         except OSError as error:
             extra = fields(self.__rs_core, "connect_failed", error=str(error))
-            logger.error("MQTT: %s", error, extra=extra)  # noqa: TRY400 - the caller's traceback
+            write(logger.error, "MQTT: %s", error, extra=extra)
             raise
         self.__rs_started = True
 
