@@ -137,3 +137,23 @@ def test_a_broker_that_confirms_nothing_holds_up_close_for_a_bounded_time() -> N
             assert mqtt.publish("t", "x", qos=1)[0] == 0
         broker.wait_for("DISCONNECT")
         assert [packet.kind for packet in broker.packets] == ["CONNECT", "PUBLISH", "DISCONNECT"]
+
+
+@pytest.mark.parametrize("name", ["on_log", "on_disconnect"])
+def test_a_handler_that_ends_the_program_keeps_no_connection_open(
+    name: str, scripted: ScriptedBroker
+) -> None:
+    """What is called in the thread that closes gives it what ends a program."""
+
+    def end(*_: Any) -> None:
+        raise SystemExit(3)
+
+    mqtt = Mqtt(make_app(scripted.port), mqtt_logging=True)
+    wait_until(lambda: mqtt.connected)
+    mqtt.client.loop_stop()
+    setattr(mqtt.client, name, end)
+    with pytest.raises(SystemExit):
+        mqtt.close()
+    scripted.wait_for("DISCONNECT")
+    scripted.wait_closed()
+    assert not mqtt.client.is_connected()

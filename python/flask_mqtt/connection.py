@@ -220,10 +220,10 @@ class Connection(ClientAttributes):
             self._is_ending = self._is_ending or was_open
             self._core.disconnect(report=True, reason=reason, properties=properties)
         else:
-            if was_open:
-                self._log_event(MQTT_LOG_DEBUG, "Sending DISCONNECT")
             waiter = self._core.disconnect(report=False, reason=reason, properties=properties)
             try:
+                if was_open:
+                    self._log_event(MQTT_LOG_DEBUG, "Sending DISCONNECT")
                 self._wait_for_end(waiter)
             finally:
                 # It ends also where Ctrl-C ends the wait.

@@ -261,9 +261,12 @@ class Mqtt:
 
     def close(self) -> None:
         """End the connection with a DISCONNECT, call `on_disconnect`, and join the threads."""
-        self._disconnect()
-        if hasattr(self.client, "close"):
-            self.client.close()
+        try:
+            self._disconnect()
+        finally:
+            # Also where a handler, or Ctrl-C, ends the program.
+            if hasattr(self.client, "close"):
+                self.client.close()
 
     def __enter__(self: MqttT) -> MqttT:
         """Return itself: ``with Mqtt(app) as mqtt`` ends with :meth:`close`."""
