@@ -156,6 +156,23 @@ def test_the_file_becomes_small_again_while_it_is_open(tmp_path: Path) -> None:
             mqtt.publish("t", "as ever", 1).wait_for_publish(5)
 
 
+def test_what_a_killed_process_has_left_gets_no_index_that_can_be_truncated(
+    tmp_path: Path, silent: ScriptedBroker
+) -> None:
+    file = tmp_path / "messages.db"
+    index = "file + '-shm'"
+    truncated = f"os.path.exists({index}) and os.truncate({index}, 0)"
+    with silent as broker:
+        for act in ("pass", truncated):
+            with running(KILLED, broker.port, file, act) as script:
+                # Where it was mapped, SIGBUS was the end of the process.
+                script.expect(" ".join(map(str, range(40))))
+                script.process.kill()
+                script.process.wait()
+                assert not Path(f"{file}-shm").exists()
+    assert kept(file) == [*range(40), *range(40)]
+
+
 def test_a_client_that_cannot_begin_lets_go_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "messages.db"
     code = """

@@ -276,10 +276,11 @@ fn connect(path: &Path, fsync: Fsync) -> Result<Connection, Refusal> {
     )
     .map_err(|error| unopened(path, error))?;
     connection.busy_timeout(PATIENCE)?;
+    // Before the file is read for the first time, or the log that a killed process has left gets an index in a
+    // mapped file (-shm): whoever truncates that ends the process by SIGBUS, and a full disk has no room for it.
+    connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE")?;
     check(&connection)?;
-    connection.execute_batch(
-        "PRAGMA locking_mode = EXCLUSIVE; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;",
-    )?;
+    connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")?;
     connection.pragma_update(None, "journal_size_limit", LOG)?;
     let synchronous = match fsync {
         Fsync::Normal => "NORMAL",
