@@ -154,6 +154,20 @@ def test_nothing_is_sent_where_the_key_refuses(scripted: ScriptedBroker) -> None
     assert scripted.packets == []
 
 
+def test_the_key_is_refused_while_a_connection_without_tls_runs(scripted: ScriptedBroker) -> None:
+    client = Client()
+    client.connect("127.0.0.1", scripted.port)
+    try:
+        # Refused with the next attempt, it would leave the previous settings: without TLS.
+        with pytest.raises(ValueError, match=r"^tls_only is True, and mqtt://127\.0\.0\.1"):
+            client.configure(tls_only=True)
+        client.configure(tls_only=True, broker_url="mqtts://127.0.0.1")
+        with pytest.raises(ValueError, match=r"^tls_only is True"):
+            client.configure(broker_url="mqtt://127.0.0.1")
+    finally:
+        client.close()
+
+
 def test_a_client_is_told_when_it_connects(
     scripted: ScriptedBroker, caplog: pytest.LogCaptureFixture
 ) -> None:

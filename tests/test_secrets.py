@@ -205,3 +205,12 @@ def test_of_a_call_of_the_client_that_is_wrong(call: Any, watch: Watch) -> None:
         call(client)
     watch.texts += [*watch._shown(caught.value), repr(client)]
     watch.assert_no_secret()
+
+
+@pytest.mark.parametrize(
+    "value", ["mqtt://u:hunter1@host/x", "u:hunter1@host", "ws://hunter1@host?token=hunter2"]
+)
+def test_of_a_url_in_the_place_of_a_path(value: str) -> None:
+    with pytest.raises(ValueError, match="MQTT_WS_PATH") as caught:
+        Mqtt(make_app(1883, transport="websockets", ws_path=value))
+    assert "hunter" not in str(caught.value)

@@ -47,12 +47,17 @@ class Attempts(ClientSettings, Callbacks):
 
         Raises:
             TypeError: A value has the wrong type, or there is no such setting.
-            ValueError: A value is not allowed.
+            ValueError: A value is not allowed, or ``tls_only`` is set and the running connection is
+                one without TLS.
         """
         for name in values.keys() - NAMES:
             right = meant(name, NAMES)
             hint = f"; did you mean {right}?" if right else ""
             raise TypeError(f"configure() has no setting {name!r}{hint}")
+        wanted = self._connection_settings.updated(values)
+        if wanted.tls_only and self._core.is_running():
+            # Refused later, the next attempt would be made with the previous settings: without TLS.
+            cleartext.refuse(wanted, wanted.endpoints())
         self._change_settings(**values)
 
     def _change_settings(self, **values: Any) -> None:

@@ -73,9 +73,10 @@ def is_encoded(value: str) -> bool:
 
 
 def without_query(value: object) -> str:
-    """Hide what may be a signature."""
+    """Hide what may be a signature, and what a URL in the place of a path may have."""
     if isinstance(value, str):
-        return repr(value.partition("?")[0])
+        path = value.partition("?")[0]
+        return repr(path) if path.startswith("/") or "@" not in path else without_userinfo(path)
     text = repr(value)
     return _HIDDEN if "?" in text else text
 
