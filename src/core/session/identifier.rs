@@ -8,6 +8,10 @@ use std::collections::VecDeque;
 use super::super::packet::Publish;
 use super::event::Receipt;
 
+/// How many PUBRELs beyond the messages of an identifier get a PUBCOMP each, so that a broker that sends
+/// them without end is not answered without end.
+const MOST_REPEATED: u32 = 16;
+
 /// A message that is received, and whose PUBREL is awaited.
 #[derive(Debug)]
 pub struct Waiting {
@@ -90,16 +94,19 @@ impl Identifier {
         self.handling.push_back(Handling { given, messages: 1, released: 1 });
     }
 
-    /// A PUBREL came once more: on another connection, each message has one again. Returns whether the
-    /// PUBCOMP goes out now.
+    /// A PUBREL came once more: on another connection, each message has one again, and on the same one
+    /// a broker may repeat it. Each gets its PUBCOMP. Returns whether that goes out now.
     pub fn release_again(&mut self, connection: u32) -> bool {
         self.released(connection);
         if self.handled > 0 {
             self.handled -= 1;
             return true;
         }
-        let mut handling = self.handling.iter_mut();
-        if let Some(next) = handling.find(|next| next.released < next.messages) {
+        let due = self.handling.iter().position(|next| next.released < next.messages);
+        let place = due.unwrap_or(self.handling.len().saturating_sub(1));
+        if let Some(next) = self.handling.get_mut(place)
+            && next.released < next.messages + MOST_REPEATED
+        {
             next.released += 1;
         }
         false
@@ -123,7 +130,7 @@ impl Identifier {
             return Some(Handled { order, answers: 0 });
         }
         let answers = if connection == Some(self.released_on) { released } else { 0 };
-        self.handled += messages - answers;
+        self.handled += messages.saturating_sub(answers);
         Some(Handled { order, answers })
     }
 

@@ -63,8 +63,22 @@ fn what_comes_with_the_dup_flag_or_before_its_pubrel_is_a_repetition() {
     assert_eq!(peer.receive(message(5, ExactlyOnce, "b")), ["PUBREC m5"]);
     peer.receive(Incoming::PubRel(5.into()));
     let b = peer.receipt();
-    assert_eq!(peer.handled(a), ["PUBCOMP m5"]);
+    assert_eq!(peer.handled(a), ["PUBCOMP m5"; 2]);
     assert_eq!(peer.handled(b), ["PUBCOMP m5"]);
+}
+
+#[test]
+fn a_pubrel_that_is_repeated_while_the_message_is_handled_gets_its_pubcomp_too() {
+    let mut peer = Peer::connected();
+    let a = give(&mut peer, 5, "a");
+    assert_eq!(peer.receive(Incoming::PubRel(5.into())), NONE);
+    assert_eq!(peer.handled(a), ["PUBCOMP m5"; 2]);
+    // Nothing is left of it: the next one is another message.
+    let b = give(&mut peer, 5, "b");
+    for _ in 0..1_000 {
+        assert_eq!(peer.receive(Incoming::PubRel(5.into())), NONE);
+    }
+    assert_eq!(peer.handled(b), ["PUBCOMP m5"; 17]);
 }
 
 #[test]

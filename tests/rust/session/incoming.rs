@@ -64,13 +64,13 @@ fn a_qos_2_message_sent_twice_before_the_pubrel_is_delivered_once() {
 }
 
 #[test]
-fn a_pubrel_sent_twice_delivers_once_and_gets_one_pubcomp_when_the_message_is_handled() {
+fn a_pubrel_sent_twice_delivers_once_and_each_gets_its_pubcomp_when_the_message_is_handled() {
     let mut peer = Peer::connected();
     peer.receive(message(5, Qos::ExactlyOnce, "a"));
     peer.receive(Incoming::PubRel(5.into()));
     assert_eq!(peer.receive(Incoming::PubRel(5.into())), NONE);
     let receipt = peer.receipt();
-    assert_eq!(peer.handled(receipt), ["PUBCOMP m5"]);
+    assert_eq!(peer.handled(receipt), ["PUBCOMP m5", "PUBCOMP m5"]);
 }
 
 #[test]
