@@ -17,7 +17,7 @@ import pytest
 from flask_mqtt import Client
 from support.peer import Peer
 from support.script import Script, running
-from support.scripted import ScriptedBroker, unanswered_port
+from support.scripted import ScriptedBroker, closed_port, unanswered_port
 from support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -238,6 +238,36 @@ def test_what_is_published_after_the_end_began_is_refused(
         assert script.finish() == 0, script.errors
         assert script.errors.count("MQTT_ERR_ERRNO") == 1
     assert [packet.payload for packet in scripted.of("PUBLISH")] == [b"early"]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_messages_that_end_with_the_process_are_counted_in_the_log(
+    scripted: ScriptedBroker, tmp_path: Path, kept: bool
+) -> None:
+    code = """
+        if sys.argv[2]:
+            app.config["MQTT_PERSISTENCE"] = sys.argv[2]
+        mqtt = Mqtt(app)
+        until(lambda: mqtt.connected)
+        assert mqtt.publish("t", "acknowledged", 1)[0] == 0
+        mqtt.close()
+        for qos in (0, 1, 2):
+            mqtt.publish("t", "later", qos)
+    """
+    with running(code, scripted.port, tmp_path / "messages.db" if kept else "") as script:
+        assert script.finish() == 0, script.errors
+        assert script.errors.count("2 messages with QoS 1 or 2 are lost with the process") == 1
+
+
+def test_nothing_is_said_of_messages_that_a_file_has(tmp_path: Path) -> None:
+    code = """
+        app.config["MQTT_PERSISTENCE"] = sys.argv[2]
+        mqtt = Mqtt(app, connect_async=True)
+        assert mqtt.publish("t", "kept", 1)[0] == 4
+    """
+    with running(code, closed_port(), tmp_path / "messages.db") as script:
+        assert script.finish() == 0, script.errors
+        assert "lost" not in script.errors
 
 
 def test_what_threads_publish_at_the_end_of_a_process_is_kept_or_refused(tmp_path: Path) -> None:

@@ -285,6 +285,18 @@ class Connection(ClientAttributes):
         self._notice_fork()
         self._core.refuse_new()
 
+    def _tell_what_is_lost(self) -> None:
+        """Log how many messages end with the process."""
+        count = self._core.only_in_memory()
+        if count:
+            extra = fields(self._core, "lost_at_exit", count=count)
+            key = self._connection_settings.key("persistence")
+            text = (
+                "%s messages with QoS 1 or 2 are lost with the process: the broker has not "
+                "acknowledged them, and no file (%s) has them"
+            )
+            write(logger.warning, text, count, key, extra=extra)
+
     def _wait_for_end(self, waiter: Waiter | None, left: float = GOODBYE_TIMEOUT) -> None:
         if waiter is not None and not wait_for(waiter, max(left, 0.0)):
             extra = fields(self._core, "not_ended", seconds=GOODBYE_TIMEOUT)

@@ -40,5 +40,7 @@ def _close_clients() -> None:
     until = time.monotonic() + GOODBYE_TIMEOUT
     for waiter in departing():
         wait_for(waiter, max(0.0, until - time.monotonic()))
+    for client in clients:
+        attempt(client._tell_what_is_lost)  # noqa: SLF001
     if failures:
         raise failures[0]

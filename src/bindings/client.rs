@@ -291,6 +291,11 @@ impl Client {
         self.core.refuse_new();
     }
 
+    /// How many messages of QoS 1 and 2 are not acknowledged, and are in no file.
+    fn only_in_memory(&self) -> usize {
+        self.core.only_in_memory()
+    }
+
     /// Counts a message that is given up, because there was no room for it in time.
     fn turn_away(&self) {
         self.core.turn_away();

@@ -411,6 +411,11 @@ impl Client {
         self.shared.call(Session::refuse_new);
     }
 
+    /// See [`Session::only_in_memory`].
+    pub fn only_in_memory(&self) -> usize {
+        self.shared.lock().only_in_memory()
+    }
+
     /// Publishes a message; see [`Session::publish`].
     pub fn publish(
         &self,

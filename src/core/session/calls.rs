@@ -81,6 +81,12 @@ impl Session {
         self.outgoing.refuse_new();
     }
 
+    /// How many messages of QoS 1 and 2 would end with the process: the broker has not acknowledged them,
+    /// and no file has them.
+    pub fn only_in_memory(&self) -> usize {
+        self.outgoing.only_in_memory()
+    }
+
     /// Counts a message that is given up, because there was no room for it in time.
     pub fn turn_away(&mut self) {
         self.output.counters.queue_full += 1;

@@ -101,6 +101,11 @@ impl Outgoing {
         self.refusing = true;
     }
 
+    /// How many messages are not acknowledged, and are in no file.
+    pub fn only_in_memory(&self) -> usize {
+        self.entries.values().filter(|entry| !entry.kept).count()
+    }
+
     /// Whether nothing more is accepted.
     pub fn refuses_new(&self) -> bool {
         self.refusing
