@@ -9,7 +9,7 @@ import pytest
 
 from flask_mqtt import Client, Mqtt, Properties, SubscribeOptions
 from flask_mqtt.config import read
-from flask_mqtt.subscribeoptions import wanted
+from flask_mqtt.paho.subscribeoptions import wanted
 from support.apps import app_for, make_app
 from support.running import closing
 

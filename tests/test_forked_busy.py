@@ -115,8 +115,8 @@ os._exit(0)
 
 def test_what_is_made_when_it_is_first_used_is_not_left_half_made() -> None:
     code = f"""{CHILD}
-import flask_mqtt.enums
-codes = flask_mqtt.enums.MQTTErrorCode
+import flask_mqtt.paho.enums
+codes = flask_mqtt.paho.enums.MQTTErrorCode
 entered, goes_on = threading.Event(), threading.Event()
 
 class Slow(type):
@@ -130,13 +130,13 @@ class Slow(type):
 class SlowCodes(metaclass=Slow):
     pass
 
-flask_mqtt.enums.MQTTErrorCode = SlowCodes
+flask_mqtt.paho.enums.MQTTErrorCode = SlowCodes
 client = flask_mqtt.Client()
 threading.Thread(target=client.publish, args=("t",), daemon=True).start()
 entered.wait(5)
 
 def child():
-    flask_mqtt.enums.MQTTErrorCode = codes
+    flask_mqtt.paho.enums.MQTTErrorCode = codes
     assert flask_mqtt.Client().publish("t") == (4, 1)
     assert client.publish("t") == (4, 1)
 

@@ -40,7 +40,9 @@ from .callback_types import (
     PayloadType,
 )
 from .client import Client
-from .constants import (
+from .extension import Mqtt
+from .messageinfo import MQTTMessageInfo
+from .paho.constants import (
     CONNACK_ACCEPTED,
     CONNACK_REFUSED_BAD_USERNAME_PASSWORD,
     CONNACK_REFUSED_IDENTIFIER_REJECTED,
@@ -85,7 +87,7 @@ from .constants import (
     mqtt_ms_wait_for_pubrec,
     mqtt_ms_wait_for_pubrel,
 )
-from .enums import (
+from .paho.enums import (
     CallbackAPIVersion,
     ConnackCode,
     LogLevel,
@@ -93,20 +95,18 @@ from .enums import (
     MQTTErrorCode,
     MQTTProtocolVersion,
 )
-from .errors import WebsocketConnectionError
-from .extension import Mqtt
-from .message import ConnectFlags, DisconnectFlags, MQTTMessage, TopicQos
-from .messageinfo import MQTTMessageInfo
-from .reasoncodes import (
+from .paho.errors import WebsocketConnectionError
+from .paho.message import ConnectFlags, DisconnectFlags, MQTTMessage, TopicQos
+from .paho.reasoncodes import (
     PacketTypes,
     ReasonCode,
     ReasonCodes,
     convert_connack_rc_to_reason_code,
     convert_disconnect_error_code_to_reason_code,
 )
+from .paho.subscribeoptions import SubscribeOptions
+from .paho.texts import connack_string, error_string
 from .stats import Stats
-from .subscribeoptions import SubscribeOptions
-from .texts import connack_string, error_string
 
 __version__ = "0.1.0"
 

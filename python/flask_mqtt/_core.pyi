@@ -5,10 +5,10 @@ from typing_extensions import Self, disjoint_base
 
 from .config.keys import CoreKeys
 from .config.options import ConnectOptions, TlsOptions
-from .enums import MessageState, MQTTErrorCode
 from .messageinfo import MQTTMessageInfo
+from .paho.enums import MessageState, MQTTErrorCode
+from .paho.subscribeoptions import Wanted
 from .stats import CoreStats
-from .subscribeoptions import Wanted
 
 __all__ = [
     "EVENT_ATTEMPT",

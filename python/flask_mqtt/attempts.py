@@ -13,10 +13,10 @@ from .client_settings import ClientSettings
 from .config import NAMES, Config, cleartext
 from .config.options import ConnectOptions
 from .config.suggestions import meant
-from .constants import MQTTv5
 from .discretion import discreet, forget
 from .guards import goes_on
 from .handling import is_handler
+from .paho.constants import MQTTv5
 from .records import fields, write
 from .replaced import passed_by
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ForwardRef
 
 from ._core import MQTTMessage, Properties
-from .enums import LogLevel, MQTTErrorCode
-from .message import ConnectFlags, DisconnectFlags
-from .reasoncodes import ReasonCode
+from .paho.enums import LogLevel, MQTTErrorCode
+from .paho.message import ConnectFlags, DisconnectFlags
+from .paho.reasoncodes import ReasonCode
 
 if TYPE_CHECKING:
     from .client import Client

@@ -27,15 +27,15 @@ from .callback_types import (
     CallbackOnUnsubscribe,
 )
 from .calls import NOT_CALLED
-from .constants import LOGGING_LEVEL, MQTT_ERR_SUCCESS
 from .discretion import from_outside
 from .dispatch import Dispatcher
-from .enums import CallbackAPIVersion, LogLevel, MQTTErrorCode
 from .guards import goes_on
 from .handlers import MESSAGE, Fitted, Handler, HandlerSlot, check_handler
 from .handling import is_handler
 from .naming import name_of
-from .reasoncodes import PacketTypes, ReasonCode, reason_codes
+from .paho.constants import LOGGING_LEVEL, MQTT_ERR_SUCCESS
+from .paho.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode
+from .paho.reasoncodes import PacketTypes, ReasonCode, reason_codes
 from .records import fields, write
 from .sockets import Sockets
 

@@ -7,7 +7,12 @@ import time
 from typing import Any, Literal
 
 from .config import SET_ONCE, Config
-from .constants import (
+from .decorators import Decorators
+from .discretion import discreet
+from .handling import is_handler
+from .kept_names import KeptNames
+from .messageinfo import MQTTMessageInfo
+from .paho.constants import (
     MQTT_ERR_ERRNO,
     MQTT_ERR_NOT_FOUND,
     MQTT_ERR_QUEUE_SIZE,
@@ -15,15 +20,10 @@ from .constants import (
     MQTTv5,
     MQTTv311,
 )
-from .decorators import Decorators
-from .discretion import discreet
-from .enums import CallbackAPIVersion, MQTTErrorCode
-from .handling import is_handler
-from .kept_names import KeptNames
-from .messageinfo import MQTTMessageInfo
+from .paho.enums import CallbackAPIVersion, MQTTErrorCode
+from .paho.subscribeoptions import uses_options, wanted
 from .records import fields, write
 from .stats import Stats, collect
-from .subscribeoptions import uses_options, wanted
 from .unsupported import Unsupported
 from .waiting import wait_for, wait_until_settled
 

@@ -8,7 +8,7 @@ from .attempts import Attempts
 from .config.checks import payload_bytes
 from .config.options import Endpoint
 from .discretion import discreet
-from .enums import MQTTProtocolVersion
+from .paho.enums import MQTTProtocolVersion
 
 AttributesT = TypeVar("AttributesT", bound="ClientAttributes")
 

@@ -15,8 +15,8 @@ from .config import Config, brokers
 from .config.proxies import PROXY_ARGUMENTS, proxy_url
 from .config.tls import tell_of_certificate
 from .config.tls_checks import Pem
-from .constants import MQTT_CLEAN_START_FIRST_ONLY, MQTTv5
 from .discretion import discreet
+from .paho.constants import MQTT_CLEAN_START_FIRST_ONLY, MQTTv5
 from .records import write
 
 logger = logging.getLogger("flask_mqtt")

@@ -11,17 +11,17 @@ from ._core import Attempt, Waiter
 from ._core import Client as CoreClient
 from .client_attributes import ClientAttributes
 from .config import Config
-from .constants import (
+from .discretion import discreet
+from .forks import Heir, notice, watch
+from .inherited import Inherited, Unprepared
+from .paho.constants import (
     MQTT_CLEAN_START_FIRST_ONLY,
     MQTT_ERR_NO_CONN,
     MQTT_ERR_SUCCESS,
     MQTT_LOG_DEBUG,
 )
-from .discretion import discreet
-from .enums import CallbackAPIVersion, MQTTErrorCode
-from .forks import Heir, notice, watch
-from .inherited import Inherited, Unprepared
-from .reasoncodes import PacketTypes, ReasonCode
+from .paho.enums import CallbackAPIVersion, MQTTErrorCode
+from .paho.reasoncodes import PacketTypes, ReasonCode
 from .records import fields, write
 from .waiting import wait_for
 

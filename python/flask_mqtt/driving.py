@@ -11,9 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .client import Client
-from .constants import MQTTv5
-from .enums import CallbackAPIVersion
 from .handlers import HandlerSlot
+from .paho.constants import MQTTv5
+from .paho.enums import CallbackAPIVersion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,17 +15,17 @@ from . import config, driving
 from ._core import Client as CoreClient
 from .client import Client
 from .config.tls_checks import Pem
-from .constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
 from .discretion import discreet
-from .enums import MQTTErrorCode
 from .handlers import check_decorated, with_parentheses
-from .message import TopicQos
 from .messageinfo import MQTTMessageInfo
+from .paho.constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
+from .paho.enums import MQTTErrorCode
+from .paho.message import TopicQos
+from .paho.subscribeoptions import wanted
 from .records import fields, write
 from .refusals import Refusals
 from .stats import Stats
 from .subscribed import Subscribed
-from .subscribeoptions import wanted
 
 logger = logging.getLogger("flask_mqtt")
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .constants import MQTT_ERR_NO_CONN
 from .discretion import forget
 from .messageinfo import MQTTMessageInfo
+from .paho.constants import MQTT_ERR_NO_CONN
 from .records import fields, write
 
 if TYPE_CHECKING:
     from ._core import Client as CoreClient
-    from .enums import MQTTErrorCode
+    from .paho.enums import MQTTErrorCode
 
 logger = logging.getLogger("flask_mqtt")
 

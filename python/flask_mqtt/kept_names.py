@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from .enums import CallbackAPIVersion, MQTTProtocolVersion
+    from .paho.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 
 class _Setting:

@@ -6,9 +6,9 @@ import logging
 import threading
 
 from .connection import Connection
-from .constants import MQTT_ERR_INVAL, MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
 from .discretion import discreet
-from .enums import MQTTErrorCode
+from .paho.constants import MQTT_ERR_INVAL, MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
+from .paho.enums import MQTTErrorCode
 from .records import fields, write
 
 logger = logging.getLogger("flask_mqtt")

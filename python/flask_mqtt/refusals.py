@@ -7,8 +7,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from .constants import MQTT_ERR_NO_CONN
-from .enums import MQTTErrorCode
+from .paho.constants import MQTT_ERR_NO_CONN
+from .paho.enums import MQTTErrorCode
 from .records import fields, write
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._core import Properties
-from .message import ConnectFlags, DisconnectFlags
-from .reasoncodes import (
+from .paho.message import ConnectFlags, DisconnectFlags
+from .paho.reasoncodes import (
     PacketTypes,
     ReasonCode,
     convert_connack_rc_to_reason_code,

@@ -7,15 +7,15 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from . import driving
+from .paho.subscribeoptions import SubscribeOptions
 from .records import write
-from .subscribeoptions import SubscribeOptions
 from .topics import Topics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .client import Client
-    from .message import TopicQos
+    from .paho.message import TopicQos
 
 logger = logging.getLogger("flask_mqtt")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn, overload
 
-from .constants import MQTT_CLEAN_START_FIRST_ONLY
+from .paho.constants import MQTT_CLEAN_START_FIRST_ONLY
 
 if TYPE_CHECKING:
     from typing_extensions import Self

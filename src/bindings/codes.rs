@@ -19,7 +19,8 @@ pub fn member(py: Python<'_>, code: ReturnCode) -> PyResult<Bound<'_, PyAny>> {
 }
 
 fn members(py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
-    let class = py.import("flask_mqtt.enums")?.getattr("MQTTErrorCode")?.cast_into::<PyType>()?;
+    let class =
+        py.import("flask_mqtt.paho.enums")?.getattr("MQTTErrorCode")?.cast_into::<PyType>()?;
     let last = i32::try_from(class.len()?)? + FIRST;
     (FIRST..last).map(|number| Ok(class.call1((number,))?.unbind())).collect()
 }

@@ -58,7 +58,7 @@ fn with_text(error: Error, text: String) -> PyErr {
             None => PyOSError::new_err(text),
         },
         Error::Websocket { .. } => raised(|py| {
-            py.import("flask_mqtt.errors")?.getattr("WebsocketConnectionError")?.call1((text,))
+            py.import("flask_mqtt.paho.errors")?.getattr("WebsocketConnectionError")?.call1((text,))
         }),
         _ => PyConnectionError::new_err(text),
     }

@@ -117,7 +117,7 @@ impl MQTTMessage {
         let received = self.receipt.is_some() && self.qos == Qos::ExactlyOnce as u8;
         let state = if received { WAIT_FOR_PUBREL } else { INVALID };
         let import =
-            || PyResult::Ok(py.import("flask_mqtt.enums")?.getattr("MessageState")?.unbind());
+            || PyResult::Ok(py.import("flask_mqtt.paho.enums")?.getattr("MessageState")?.unbind());
         CLASS.get_or_try_init(import)?.call1(py, (state,))
     }
 

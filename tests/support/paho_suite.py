@@ -33,7 +33,7 @@ from flask_mqtt import MQTT_CLEAN_START_FIRST_ONLY
 _MODULES = {
     "__init__": "__version__ = '2.2.0'",
     "client": _CLIENT,
-    "enums": "from flask_mqtt.enums import *",
+    "enums": "from flask_mqtt.paho.enums import *",
     "matcher": "from flask_mqtt import MQTTMatcher",
     "packettypes": "from flask_mqtt import PacketTypes",
     "properties": "from flask_mqtt import Properties",

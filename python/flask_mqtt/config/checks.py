@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from .._core import Properties, validate_proxy, validate_topic
-from ..constants import MQTTv5, MQTTv31
+from ..paho.constants import MQTTv5, MQTTv31
 from .shown import wrong_type, wrong_value
 
 if TYPE_CHECKING:

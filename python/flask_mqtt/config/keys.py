@@ -10,7 +10,7 @@ import ssl
 from dataclasses import dataclass
 from typing import Any
 
-from ..constants import MQTTv311
+from ..paho.constants import MQTTv311
 from . import checks, tls_checks
 from .base import Settings, Told, key, keys_of
 from .shown import hidden, path, without_query, without_userinfo

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .._core import Properties
-from ..constants import MQTTv5
+from ..paho.constants import MQTTv5
 from . import brokers, checks, cleartext, tls
 from .base import Told
 from .keys import CORE_NAMES, KEYS, Keys

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable
 from typing import Any, Final, TypeVar
 
-from ._core import reason_name
+from .._core import reason_name
 from .enums import ConnackCode, MQTTErrorCode
 
 CodeT = TypeVar("CodeT", bound="ReasonCode")

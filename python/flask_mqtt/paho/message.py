@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from ._core import MQTTMessage
+from .._core import MQTTMessage
 
 __all__ = ["ConnectFlags", "DisconnectFlags", "MQTTMessage", "TopicQos"]
 

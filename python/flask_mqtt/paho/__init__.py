@@ -1,0 +1,1 @@
+"""What programs know from paho: enums, constants, texts, reason codes, options, messages."""
