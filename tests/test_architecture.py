@@ -99,8 +99,8 @@ def test_a_module_uses_only_those_before_it(folder: str, imports: dict[str, set[
 
 
 def test_imports_are_found() -> None:
-    assert {"_core", "signatures", "paho"} < python_imports()["callbacks"]
-    assert "client" not in python_imports()["callback_types"], "it is for annotations only"
+    assert {"_core", "handlers", "paho"} < python_imports()["callbacks"]
+    assert "client" not in python_imports()["handlers"], "it is for annotations only"
     assert {"config", "replaced"} < python_imports()["attempts"]
     assert {"keys", "options"} < python_imports("config")["tls"]
     assert {"packet", "topic", "delivery"} < rust_imports()["session"]

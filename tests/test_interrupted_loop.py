@@ -15,7 +15,7 @@ import pytest
 from flask import Flask, has_app_context
 
 from flask_mqtt import MQTT_ERR_SUCCESS, Client
-from flask_mqtt.handling import is_handler
+from flask_mqtt.handlers.scope import is_handler
 from support.codec import publish
 from support.pool import handler_threads
 from support.running import closing

@@ -8,7 +8,9 @@ from importlib import metadata
 
 from . import ends  # noqa: F401 - it ends the clients with the process
 from ._core import MQTTMatcher, Properties, topic_matches_sub
-from .callback_types import (
+from .client import Client
+from .extension import Mqtt
+from .handlers.types import (
     CallbackOnConnect,
     CallbackOnConnect_v1,
     CallbackOnConnect_v1_mqtt3,
@@ -39,8 +41,6 @@ from .callback_types import (
     CallbackOnUnsubscribe_v2,
     PayloadType,
 )
-from .client import Client
-from .extension import Mqtt
 from .messageinfo import MQTTMessageInfo
 from .paho.constants import (
     CONNACK_ACCEPTED,

@@ -15,7 +15,7 @@ from .config.options import ConnectOptions
 from .config.suggestions import meant
 from .discretion import discreet, forget
 from .guards import goes_on
-from .handling import is_handler
+from .handlers.scope import is_handler
 from .paho.constants import MQTTv5
 from .records import fields, write
 from .replaced import passed_by

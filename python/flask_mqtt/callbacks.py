@@ -12,9 +12,18 @@ from typing import Any
 
 from flask import Flask
 
-from . import _core, signatures
+from . import _core
 from ._core import Properties
-from .callback_types import (
+from .discretion import from_outside
+from .dispatch import Dispatcher
+from .guards import goes_on
+from .handlers import signatures
+from .handlers.caller import NOT_CALLED
+from .handlers.naming import name_of
+from .handlers.scope import is_handler
+from .handlers.slots import MESSAGE, Fitted, Handler, HandlerSlot, check_handler
+from .handlers.sockets import Sockets
+from .handlers.types import (
     CallbackOnConnect,
     CallbackOnConnectFail,
     CallbackOnDisconnect,
@@ -26,18 +35,10 @@ from .callback_types import (
     CallbackOnSubscribe,
     CallbackOnUnsubscribe,
 )
-from .calls import NOT_CALLED
-from .discretion import from_outside
-from .dispatch import Dispatcher
-from .guards import goes_on
-from .handlers import MESSAGE, Fitted, Handler, HandlerSlot, check_handler
-from .handling import is_handler
-from .naming import name_of
 from .paho.constants import LOGGING_LEVEL, MQTT_ERR_SUCCESS
 from .paho.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode
 from .paho.reasoncodes import PacketTypes, ReasonCode, reason_codes
 from .records import fields, write
-from .sockets import Sockets
 
 logger = logging.getLogger("flask_mqtt")
 

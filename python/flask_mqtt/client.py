@@ -9,7 +9,7 @@ from typing import Any, Literal
 from .config import SET_ONCE, Config
 from .decorators import Decorators
 from .discretion import discreet
-from .handling import is_handler
+from .handlers.scope import is_handler
 from .kept_names import KeptNames
 from .messageinfo import MQTTMessageInfo
 from .paho.constants import (

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from .callback_types import (
+from .callbacks import Callbacks
+from .handlers.slots import check_decorated, with_parentheses
+from .handlers.types import (
     CallbackOnConnect,
     CallbackOnConnectFail,
     CallbackOnDisconnect,
@@ -17,8 +19,6 @@ from .callback_types import (
     CallbackOnSubscribe,
     CallbackOnUnsubscribe,
 )
-from .callbacks import Callbacks
-from .handlers import check_decorated, with_parentheses
 
 ConnectT = TypeVar("ConnectT", bound="CallbackOnConnect")
 ConnectFailT = TypeVar("ConnectFailT", bound="CallbackOnConnectFail")

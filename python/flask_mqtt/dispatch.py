@@ -8,10 +8,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from .calls import Caller, call_elsewhere
 from .events import JOB, PAUSE_SECONDS, Events
 from .guards import own, pause
-from .handling import handling
+from .handlers.caller import Caller, call_elsewhere
+from .handlers.scope import handling
 from .pool import HandlerPool
 from .records import fields, write
 from .resting import Rests, Turn
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from ._core import Client as CoreClient
-    from .calls import Handler
+    from .handlers.caller import Handler
     from .stats import HandlerTimes
 
 logger = logging.getLogger("flask_mqtt")

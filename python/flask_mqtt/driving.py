@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .client import Client
-from .handlers import HandlerSlot
+from .handlers.slots import HandlerSlot
 from .paho.constants import MQTTv5
 from .paho.enums import CallbackAPIVersion
 

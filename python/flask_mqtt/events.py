@@ -9,9 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ._core import EVENT_PUBLISHED, MQTTMessage
-from .calls import CALLED, NOT_CALLED, RETURNED, Caller
 from .discretion import came_up_here
 from .guards import pause
+from .handlers.caller import CALLED, NOT_CALLED, RETURNED, Caller
 from .messages import Messages
 from .receipts import Receipts
 from .records import trouble

@@ -16,7 +16,7 @@ from ._core import Client as CoreClient
 from .client import Client
 from .config.tls_checks import Pem
 from .discretion import discreet
-from .handlers import check_decorated, with_parentheses
+from .handlers.slots import check_decorated, with_parentheses
 from .messageinfo import MQTTMessageInfo
 from .paho.constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
 from .paho.enums import MQTTErrorCode

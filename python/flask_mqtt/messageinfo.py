@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from ._core import Client as CoreClient
 from ._core import Delivery, reason_name
-from .handling import is_handler_of
+from .handlers.scope import is_handler_of
 from .paho.constants import MQTT_ERR_QUEUE_SIZE, MQTT_ERR_SUCCESS
 from .paho.enums import MQTTErrorCode
 from .waiting import settled, wait_until_settled

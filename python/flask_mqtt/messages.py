@@ -8,9 +8,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ._core import Routes
-from .calls import CALLED, NOT_CALLED, RETURNED
 from .discretion import came_up_here
 from .guards import pause
+from .handlers.caller import CALLED, NOT_CALLED, RETURNED
 from .records import fields, write
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ._core import Client as CoreClient
     from ._core import MQTTMessage
-    from .calls import Caller, Handler
+    from .handlers.caller import Caller, Handler
 
 logger = logging.getLogger("flask_mqtt")
 

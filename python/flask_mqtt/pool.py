@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ._core import MQTTMessage
-    from .calls import Caller
+    from .handlers.caller import Caller
     from .receipts import Entry, Receipts
 
     Acknowledge = Callable[[MQTTMessage], None]

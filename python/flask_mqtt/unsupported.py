@@ -9,7 +9,7 @@ from .paho.constants import MQTT_CLEAN_START_FIRST_ONLY
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from .callback_types import CallbackOnSocket
+    from .handlers.types import CallbackOnSocket
 
 _LOOP = "a thread has the connection: call loop_start(), loop_forever() or loop()"
 _SOCKET = (

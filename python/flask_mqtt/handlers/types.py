@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ForwardRef
 
-from ._core import MQTTMessage, Properties
-from .paho.enums import LogLevel, MQTTErrorCode
-from .paho.message import ConnectFlags, DisconnectFlags
-from .paho.reasoncodes import ReasonCode
+from .._core import MQTTMessage, Properties
+from ..paho.enums import LogLevel, MQTTErrorCode
+from ..paho.message import ConnectFlags, DisconnectFlags
+from ..paho.reasoncodes import ReasonCode
 
 if TYPE_CHECKING:
-    from .client import Client
+    from ..client import Client
 else:
     # The class comes after these types. `typing.get_type_hints` looks it up where it is.
     Client = ForwardRef("Client", module="flask_mqtt.client")

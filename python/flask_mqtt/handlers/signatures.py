@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._core import Properties
-from .paho.message import ConnectFlags, DisconnectFlags
-from .paho.reasoncodes import (
+from .._core import Properties
+from ..paho.message import ConnectFlags, DisconnectFlags
+from ..paho.reasoncodes import (
     PacketTypes,
     ReasonCode,
     convert_connack_rc_to_reason_code,

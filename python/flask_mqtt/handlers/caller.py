@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 
-from ._core import MQTTMessage
+from .._core import MQTTMessage
+from ..discretion import from_outside
+from ..records import fields, write
 from .context import HandlerContext, NoContext
-from .discretion import from_outside
-from .handling import handling
 from .naming import name_of
-from .records import fields, write
+from .scope import handling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ._core import Client as CoreClient
+    from .._core import Client as CoreClient
 
     Handler = Callable[..., Any]
 

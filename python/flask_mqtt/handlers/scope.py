@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ._core import Client as CoreClient
-    from ._core import Delivery
+    from .._core import Client as CoreClient
+    from .._core import Delivery
 
     Place = threading.Thread | asyncio.AbstractEventLoop
 

@@ -6,12 +6,12 @@ import logging
 import socket
 from typing import TYPE_CHECKING, Any
 
-from .records import fields, write
+from ..records import fields, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ._core import Client as CoreClient
+    from .._core import Client as CoreClient
 
 logger = logging.getLogger("flask_mqtt")
 
