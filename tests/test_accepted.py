@@ -67,7 +67,7 @@ def test_the_first_message_is_not_accepted_before_its_info_can_be_made(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("flask_mqtt.messageinfo.infos_of", infos_of)
+        patched.setattr("flask_mqtt.publishing.info.infos_of", infos_of)
         with pytest.raises(KeyboardInterrupt):
             client.publish("t", "not accepted", 1)
     client.publish("t", "accepted", 1).wait_for_publish(5)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flask_mqtt import MQTT_ERR_NO_CONN, MQTT_ERR_QUEUE_SIZE, Mqtt, refusals
+from flask_mqtt import MQTT_ERR_NO_CONN, MQTT_ERR_QUEUE_SIZE, Mqtt
+from flask_mqtt.publishing import refusals
 from support.apps import make_app
 from support.running import closing, connected
 from support.scripted import ScriptedBroker, closed_port

@@ -41,7 +41,6 @@ from .handlers.types import (
     CallbackOnUnsubscribe_v2,
     PayloadType,
 )
-from .messageinfo import MQTTMessageInfo
 from .paho.constants import (
     CONNACK_ACCEPTED,
     CONNACK_REFUSED_BAD_USERNAME_PASSWORD,
@@ -106,6 +105,7 @@ from .paho.reasoncodes import (
 )
 from .paho.subscribeoptions import SubscribeOptions
 from .paho.texts import connack_string, error_string
+from .publishing.info import MQTTMessageInfo
 from .stats import Stats
 
 __version__ = "0.1.0"

@@ -5,9 +5,9 @@ from typing_extensions import Self, disjoint_base
 
 from .config.keys import CoreKeys
 from .config.options import ConnectOptions, TlsOptions
-from .messageinfo import MQTTMessageInfo
 from .paho.enums import MessageState, MQTTErrorCode
 from .paho.subscribeoptions import Wanted
+from .publishing.info import MQTTMessageInfo
 from .stats import CoreStats
 
 __all__ = [

@@ -11,7 +11,6 @@ from .decorators import Decorators
 from .discretion import discreet
 from .handlers.scope import is_handler
 from .kept_names import KeptNames
-from .messageinfo import MQTTMessageInfo
 from .paho.constants import (
     MQTT_ERR_ERRNO,
     MQTT_ERR_NOT_FOUND,
@@ -22,6 +21,7 @@ from .paho.constants import (
 )
 from .paho.enums import CallbackAPIVersion, MQTTErrorCode
 from .paho.subscribeoptions import uses_options, wanted
+from .publishing.info import MQTTMessageInfo
 from .records import fields, write
 from .stats import Stats, collect
 from .unsupported import Unsupported

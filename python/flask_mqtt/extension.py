@@ -17,13 +17,13 @@ from .client import Client
 from .config.tls_checks import Pem
 from .discretion import discreet
 from .handlers.slots import check_decorated, with_parentheses
-from .messageinfo import MQTTMessageInfo
 from .paho.constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
 from .paho.enums import MQTTErrorCode
 from .paho.message import TopicQos
 from .paho.subscribeoptions import wanted
+from .publishing.info import MQTTMessageInfo
+from .publishing.refusals import Refusals
 from .records import fields, write
-from .refusals import Refusals
 from .stats import Stats
 from .subscribed import Subscribed
 

@@ -6,8 +6,8 @@ import logging
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .discretion import forget
-from .messageinfo import MQTTMessageInfo
 from .paho.constants import MQTT_ERR_NO_CONN
+from .publishing.info import MQTTMessageInfo
 from .records import fields, write
 
 if TYPE_CHECKING:

@@ -144,7 +144,7 @@ pub fn message_info(py: Python<'_>, rc: ReturnCode, mid: u16) -> PyResult<Bound<
 pub fn class_of_info(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     static CLASS: Once<Py<PyType>> = Once::new();
     let import = || {
-        let class = py.import("flask_mqtt.messageinfo")?.getattr("MQTTMessageInfo")?;
+        let class = py.import("flask_mqtt.publishing.info")?.getattr("MQTTMessageInfo")?;
         PyResult::Ok(class.cast_into::<PyType>()?.unbind())
     };
     CLASS.get_or_try_init(import).map(|class| class.bind(py))
@@ -152,6 +152,6 @@ pub fn class_of_info(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
 
 /// The class of the infos of a client, which say what becomes of QoS 0 too.
 pub fn class_of_infos(client: &Bound<'_, PyAny>) -> PyResult<Py<PyType>> {
-    let module = client.py().import("flask_mqtt.messageinfo")?;
+    let module = client.py().import("flask_mqtt.publishing.info")?;
     Ok(module.getattr("infos_of")?.call1((client,))?.cast_into::<PyType>()?.unbind())
 }

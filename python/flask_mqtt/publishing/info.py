@@ -6,12 +6,12 @@ import weakref
 from collections.abc import Generator
 from typing import Any, TypeVar
 
-from ._core import Client as CoreClient
-from ._core import Delivery, reason_name
-from .handlers.scope import is_handler_of
-from .paho.constants import MQTT_ERR_QUEUE_SIZE, MQTT_ERR_SUCCESS
-from .paho.enums import MQTTErrorCode
-from .waiting import settled, wait_until_settled
+from .._core import Client as CoreClient
+from .._core import Delivery, reason_name
+from ..handlers.scope import is_handler_of
+from ..paho.constants import MQTT_ERR_QUEUE_SIZE, MQTT_ERR_SUCCESS
+from ..paho.enums import MQTTErrorCode
+from ..waiting import settled, wait_until_settled
 
 InfoT = TypeVar("InfoT", bound="MQTTMessageInfo")
 

@@ -7,12 +7,12 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from .paho.constants import MQTT_ERR_NO_CONN
-from .paho.enums import MQTTErrorCode
-from .records import fields, write
+from ..paho.constants import MQTT_ERR_NO_CONN
+from ..paho.enums import MQTTErrorCode
+from ..records import fields, write
 
 if TYPE_CHECKING:
-    from ._core import Client as CoreClient
+    from .._core import Client as CoreClient
 
 logger = logging.getLogger("flask_mqtt")
 
