@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from flask import Flask
 
-from flask_mqtt import Client, events, messages
+from flask_mqtt import Client
+from flask_mqtt.dispatch import events, routes
 from support.running import closing
 from support.wait import wait_until
 
@@ -94,7 +95,7 @@ def test_no_handler_is_called_twice_where_a_message_has_several(
         payload = b"%d" % moment
         scripted.publish("a", payload)
         wait_until(lambda: waiting(client) == 1)
-        code = messages.Messages.handle.__code__
+        code = routes.Messages.handle.__code__
         with at_line(code, moment, begins_a_loop) as places:
             interrupted(lambda: client.loop(0))
         while client.stats()["waiting_incoming"]["messages"]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flask_mqtt import Client, pool
+from flask_mqtt import Client
+from flask_mqtt.dispatch import pool
 from support.codec import publish
 from support.pool import Gate, mids, pool_of
 from support.running import closing

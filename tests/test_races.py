@@ -14,10 +14,10 @@ from flask_mqtt import (
     MQTT_ERR_SUCCESS,
     Client,
     Mqtt,
-    dispatch,
     driving,
 )
-from flask_mqtt.resting import Turn
+from flask_mqtt.dispatch import dispatcher
+from flask_mqtt.dispatch.resting import Turn
 from flask_mqtt.waiting import WakeUps
 from support.apps import make_app
 from support.running import closing
@@ -93,11 +93,11 @@ def test_another_thread_between_the_look_and_the_beginning_of_loop_start(
     class Late(WakeUps):
         def __init__(self, core: Any) -> None:
             super().__init__(core)
-            monkeypatch.setattr(dispatch, "WakeUps", WakeUps)
+            monkeypatch.setattr(dispatcher, "WakeUps", WakeUps)
             call = client.loop_start if other == "loop_start" else lambda: client.loop(0)
             codes.append(elsewhere(call))
 
-    monkeypatch.setattr(dispatch, "WakeUps", Late)
+    monkeypatch.setattr(dispatcher, "WakeUps", Late)
     code = client.loop_start()
     if other == "loop_start":
         assert (codes, code) == ([MQTT_ERR_SUCCESS], MQTT_ERR_INVAL)

@@ -8,12 +8,12 @@ import logging
 from typing import Any
 
 from ._core import Attempt, departing
-from .callbacks import Callbacks
 from .client_settings import ClientSettings
 from .config import NAMES, Config, cleartext
 from .config.options import ConnectOptions
 from .config.suggestions import meant
 from .discretion import discreet, forget
+from .dispatch.callbacks import Callbacks
 from .guards import goes_on
 from .handlers.scope import is_handler
 from .paho.constants import MQTTv5

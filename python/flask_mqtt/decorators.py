@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from .callbacks import Callbacks
+from .dispatch.callbacks import Callbacks
 from .handlers.slots import check_decorated, with_parentheses
 from .handlers.types import (
     CallbackOnConnect,

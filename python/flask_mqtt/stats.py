@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from ._core import Client as CoreClient
-    from .dispatch import Dispatcher
+    from .dispatch.dispatcher import Dispatcher
 
 
 class MessageCounts(TypedDict):

@@ -10,7 +10,7 @@ from .wait import wait_until
 
 if TYPE_CHECKING:
     from flask_mqtt import Client
-    from flask_mqtt.pool import HandlerPool
+    from flask_mqtt.dispatch.pool import HandlerPool
 
     from .scripted import ScriptedBroker
 

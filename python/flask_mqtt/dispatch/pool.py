@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ._core import MQTTMessage
-    from .handlers.caller import Caller
+    from .._core import MQTTMessage
+    from ..handlers.caller import Caller
     from .receipts import Entry, Receipts
 
     Acknowledge = Callable[[MQTTMessage], None]

@@ -8,20 +8,20 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ._core import EVENT_PUBLISHED, MQTTMessage
-from .discretion import came_up_here
-from .guards import pause
-from .handlers.caller import CALLED, NOT_CALLED, RETURNED, Caller
-from .messages import Messages
+from .._core import EVENT_PUBLISHED, MQTTMessage
+from ..discretion import came_up_here
+from ..guards import pause
+from ..handlers.caller import CALLED, NOT_CALLED, RETURNED, Caller
+from ..records import trouble
+from ..waiting import ends_thread, wait_until_settled
 from .receipts import Receipts
-from .records import trouble
-from .waiting import ends_thread, wait_until_settled
+from .routes import Messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from ._core import Client as CoreClient
-    from ._core import Delivery, Receipt
+    from .._core import Client as CoreClient
+    from .._core import Delivery, Receipt
     from .pool import HandlerPool, Job
 
 #: So many calls of quick handlers are measured at once: it costs nothing to speak of then.

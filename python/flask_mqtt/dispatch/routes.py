@@ -7,18 +7,18 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from ._core import Routes
-from .discretion import came_up_here
-from .guards import pause
-from .handlers.caller import CALLED, NOT_CALLED, RETURNED
-from .records import fields, write
+from .._core import Routes
+from ..discretion import came_up_here
+from ..guards import pause
+from ..handlers.caller import CALLED, NOT_CALLED, RETURNED
+from ..records import fields, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ._core import Client as CoreClient
-    from ._core import MQTTMessage
-    from .handlers.caller import Caller, Handler
+    from .._core import Client as CoreClient
+    from .._core import MQTTMessage
+    from ..handlers.caller import Caller, Handler
 
 logger = logging.getLogger("flask_mqtt")
 

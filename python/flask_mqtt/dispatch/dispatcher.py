@@ -8,23 +8,23 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from ..guards import own, pause
+from ..handlers.caller import Caller, call_elsewhere
+from ..handlers.scope import handling
+from ..records import fields, write
+from ..waiting import WakeUps
 from .events import JOB, PAUSE_SECONDS, Events
-from .guards import own, pause
-from .handlers.caller import Caller, call_elsewhere
-from .handlers.scope import handling
 from .pool import HandlerPool
-from .records import fields, write
 from .resting import Rests, Turn
-from .waiting import WakeUps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from flask import Flask
 
-    from ._core import Client as CoreClient
-    from .handlers.caller import Handler
-    from .stats import HandlerTimes
+    from .._core import Client as CoreClient
+    from ..handlers.caller import Handler
+    from ..stats import HandlerTimes
 
 logger = logging.getLogger("flask_mqtt")
 

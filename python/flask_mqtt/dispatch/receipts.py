@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ._core import MQTTMessage, Receipt
+    from .._core import MQTTMessage, Receipt
 
 
 class Entry:

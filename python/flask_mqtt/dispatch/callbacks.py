@@ -12,18 +12,17 @@ from typing import Any
 
 from flask import Flask
 
-from . import _core
-from ._core import Properties
-from .discretion import from_outside
-from .dispatch import Dispatcher
-from .guards import goes_on
-from .handlers import signatures
-from .handlers.caller import NOT_CALLED
-from .handlers.naming import name_of
-from .handlers.scope import is_handler
-from .handlers.slots import MESSAGE, Fitted, Handler, HandlerSlot, check_handler
-from .handlers.sockets import Sockets
-from .handlers.types import (
+from .. import _core
+from .._core import Properties
+from ..discretion import from_outside
+from ..guards import goes_on
+from ..handlers import signatures
+from ..handlers.caller import NOT_CALLED
+from ..handlers.naming import name_of
+from ..handlers.scope import is_handler
+from ..handlers.slots import MESSAGE, Fitted, Handler, HandlerSlot, check_handler
+from ..handlers.sockets import Sockets
+from ..handlers.types import (
     CallbackOnConnect,
     CallbackOnConnectFail,
     CallbackOnDisconnect,
@@ -35,10 +34,11 @@ from .handlers.types import (
     CallbackOnSubscribe,
     CallbackOnUnsubscribe,
 )
-from .paho.constants import LOGGING_LEVEL, MQTT_ERR_SUCCESS
-from .paho.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode
-from .paho.reasoncodes import PacketTypes, ReasonCode, reason_codes
-from .records import fields, write
+from ..paho.constants import LOGGING_LEVEL, MQTT_ERR_SUCCESS
+from ..paho.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode
+from ..paho.reasoncodes import PacketTypes, ReasonCode, reason_codes
+from ..records import fields, write
+from .dispatcher import Dispatcher
 
 logger = logging.getLogger("flask_mqtt")
 
