@@ -74,14 +74,14 @@ def wheels(tmp_path: Path) -> dict[str, Path]:
     )
     theirs = [line.split("\t") for line in listed.stdout.splitlines()]
     assert "flask_mqtt/__init__.py" in [inside for inside, _ in theirs]
-    ours = [path for path in PACKAGE.iterdir() if path.suffix in {".py", ".so"}]
+    ours = [path for path in PACKAGE.rglob("*") if path.suffix in {".py", ".so"}]
     return {
         THEIRS: make_wheel(tmp_path, THEIRS, "1.3.0", [(a, Path(b)) for a, b in theirs]),
         OURS: make_wheel(
             tmp_path,
             OURS,
             importlib.metadata.version("flask-mqtt-rs"),
-            [(f"flask_mqtt/{path.name}", path) for path in ours],
+            [(f"flask_mqtt/{path.relative_to(PACKAGE)}", path) for path in ours],
         ),
     }
 

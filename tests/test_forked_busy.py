@@ -277,8 +277,8 @@ os._exit(0)
 def test_a_child_of_a_process_that_ends_may_wait(scripted: ScriptedBroker) -> None:
     code = f"""{CHILD}
 import atexit
-import flask_mqtt.ends
-atexit.unregister(flask_mqtt.ends._close_clients)
+import flask_mqtt.process.ends
+atexit.unregister(flask_mqtt.process.ends._close_clients)
 
 def child():
     client = flask_mqtt.Client()
@@ -295,7 +295,7 @@ def last():
     forking.join(10)
 
 atexit.register(last)
-atexit.register(flask_mqtt.ends._close_clients)
+atexit.register(flask_mqtt.process.ends._close_clients)
 """
     with running(code, scripted.port) as script:
         script.expect("0")

@@ -218,15 +218,15 @@ def test_what_is_published_after_the_end_began_is_refused(
         if sys.argv[2]:
             app.config["MQTT_PERSISTENCE"] = sys.argv[2]
         # What is registered first is called last.
-        import flask_mqtt.ends
-        atexit.unregister(flask_mqtt.ends._close_clients)
+        import flask_mqtt.process.ends
+        atexit.unregister(flask_mqtt.process.ends._close_clients)
 
         @atexit.register
         def too_late():
             for publish in (mqtt.publish, mqtt.client.publish):
                 say([tuple(map(int, publish("t", "late", qos))) for qos in (1, 2)])
 
-        atexit.register(flask_mqtt.ends._close_clients)
+        atexit.register(flask_mqtt.process.ends._close_clients)
         mqtt = Mqtt(app)
         until(lambda: mqtt.connected)
         assert mqtt.publish("t", "early", 1)[0] == 0
@@ -274,7 +274,7 @@ def test_what_threads_publish_at_the_end_of_a_process_is_kept_or_refused(tmp_pat
     file, told = tmp_path / "messages.db", tmp_path / "told"
     code = """
         import atexit, logging
-        import flask_mqtt.ends
+        import flask_mqtt.process.ends
         logging.getLogger("flask_mqtt").setLevel(logging.CRITICAL)
         app.config["MQTT_PERSISTENCE"] = sys.argv[2]
         written = os.open(sys.argv[3], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -291,9 +291,9 @@ def test_what_threads_publish_at_the_end_of_a_process_is_kept_or_refused(tmp_pat
                 # Time for which nobody waits for the file.
                 time.sleep(0.0001)
 
-        atexit.unregister(flask_mqtt.ends._close_clients)
+        atexit.unregister(flask_mqtt.process.ends._close_clients)
         atexit.register(refused.wait, 5)
-        atexit.register(flask_mqtt.ends._close_clients)
+        atexit.register(flask_mqtt.process.ends._close_clients)
         mqtt = Mqtt(app)
         until(lambda: mqtt.connected)
         for name in "abcd":

@@ -6,7 +6,6 @@ import ssl
 import warnings
 from importlib import metadata
 
-from . import ends  # noqa: F401 - it ends the clients with the process
 from ._core import MQTTMatcher, Properties, topic_matches_sub
 from .client import Client
 from .extension import Mqtt
@@ -105,6 +104,7 @@ from .paho.reasoncodes import (
 )
 from .paho.subscribeoptions import SubscribeOptions
 from .paho.texts import connack_string, error_string
+from .process import ends  # noqa: F401 - it ends the clients with the process
 from .publishing.info import MQTTMessageInfo
 from .stats import Stats
 

@@ -12,8 +12,6 @@ from ._core import Client as CoreClient
 from .client_attributes import ClientAttributes
 from .config import Config
 from .discretion import discreet
-from .forks import Heir, notice, watch
-from .inherited import Inherited, Unprepared
 from .paho.constants import (
     MQTT_CLEAN_START_FIRST_ONLY,
     MQTT_ERR_NO_CONN,
@@ -22,13 +20,13 @@ from .paho.constants import (
 )
 from .paho.enums import CallbackAPIVersion, MQTTErrorCode
 from .paho.reasoncodes import PacketTypes, ReasonCode
+from .process.ends import GOODBYE_TIMEOUT
+from .process.forks import Heir, notice, watch
+from .process.standby import Inherited, Unprepared
 from .records import fields, write
 from .waiting import wait_for
 
 logger = logging.getLogger("flask_mqtt")
-
-#: How long the end of a connection may take, in seconds.
-GOODBYE_TIMEOUT = 7.0
 
 #: How long writing and closing the file of ``MQTT_PERSISTENCE`` may take, in seconds.
 FILE_TIMEOUT = 5.0

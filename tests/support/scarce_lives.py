@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask
 
 from flask_mqtt import MQTT_ERR_INVAL, MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS, Client, Mqtt
-from flask_mqtt.connection import GOODBYE_TIMEOUT
-from flask_mqtt.ends import _close_clients
+from flask_mqtt.process.ends import GOODBYE_TIMEOUT, _close_clients
 
 from .peer import HOST
 from .scarce_scene import LONGEST, PATIENCE, SAID, Scene

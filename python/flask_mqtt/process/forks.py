@@ -9,15 +9,15 @@ import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ._core import Client as CoreClient
-from ._core import Properties, fork_begins, fork_ended, fork_made_this, prepare
-from .config.options import ConnectOptions, Endpoint, TlsOptions, Will
-from .discretion import forget
-from .records import fields, write
-from .waiting import process_begins
+from .._core import Client as CoreClient
+from .._core import Properties, fork_begins, fork_ended, fork_made_this, prepare
+from ..config.options import ConnectOptions, Endpoint, TlsOptions, Will
+from ..discretion import forget
+from ..records import fields, write
+from ..waiting import process_begins
 
 if TYPE_CHECKING:
-    from .connection import Connection
+    from ..connection import Connection
 
 logger = logging.getLogger("flask_mqtt")
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .discretion import forget
-from .paho.constants import MQTT_ERR_NO_CONN
-from .publishing.info import MQTTMessageInfo
-from .records import fields, write
+from ..discretion import forget
+from ..paho.constants import MQTT_ERR_NO_CONN
+from ..publishing.info import MQTTMessageInfo
+from ..records import fields, write
 
 if TYPE_CHECKING:
-    from ._core import Client as CoreClient
-    from .paho.enums import MQTTErrorCode
+    from .._core import Client as CoreClient
+    from ..paho.enums import MQTTErrorCode
 
 logger = logging.getLogger("flask_mqtt")
 

@@ -6,13 +6,15 @@ import atexit
 import time
 from typing import TYPE_CHECKING, Any
 
-from ._core import departing
-from .connection import GOODBYE_TIMEOUT
+from .._core import departing
+from ..waiting import process_ends, wait_for
 from .forks import living_clients
-from .waiting import process_ends, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+#: How long the end of a connection may take, in seconds.
+GOODBYE_TIMEOUT = 7.0
 
 
 @atexit.register
