@@ -118,7 +118,7 @@ def test_ctrl_c_in_a_close_that_waits_leaves_nothing_open(
         app.config["MQTT_PERSISTENCE"] = sys.argv[2]
         mqtt = Mqtt(app)
         until(lambda: mqtt.connected)
-        import flask_mqtt.connection as connection
+        import flask_mqtt.connection.connection as connection
         waits = connection.wait_for
         ways = {"close": mqtt.client.close, "disconnect": mqtt.client.disconnect}
 

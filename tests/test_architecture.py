@@ -101,7 +101,7 @@ def test_a_module_uses_only_those_before_it(folder: str, imports: dict[str, set[
 def test_imports_are_found() -> None:
     assert {"_core", "handlers", "paho"} < python_imports()["dispatch"]
     assert "client" not in python_imports()["handlers"], "it is for annotations only"
-    assert {"config", "replaced"} < python_imports()["attempts"]
+    assert {"replaced", "settings"} == python_imports("connection")["attempts"]
     assert {"keys", "options"} < python_imports("config")["tls"]
     assert {"packet", "topic", "delivery"} < rust_imports()["session"]
     assert rust_imports()["topic"] == {"error"}

@@ -248,7 +248,7 @@ def test_ctrl_c_in_a_first_connect_lets_go_of_the_file(
         client = Client(client_id="me")
         client.configure(persistence=str(app_file))
         with monkeypatch.context() as patched:
-            patched.setattr("flask_mqtt.connection.wait_for", interrupted)
+            patched.setattr("flask_mqtt.connection.connection.wait_for", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 client.connect("127.0.0.1", port)
     with ScriptedBroker() as broker, connected(make_app(broker.port, persistence=app_file)):

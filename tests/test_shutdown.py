@@ -379,7 +379,7 @@ def test_twenty_clients_of_a_broker_that_hangs_end_as_soon_as_one_though_one_fai
 
 def test_the_ends_of_all_clients_have_one_bound() -> None:
     code = f"""{SEVERAL}
-    from flask_mqtt import connection
+    from flask_mqtt.connection import connection
     def wait_out(waiter, timeout):
         time.sleep(timeout)
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 
-from .connection import Connection
+from .connection.connection import Connection
 from .discretion import discreet
 from .paho.constants import MQTT_ERR_INVAL, MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
 from .paho.enums import MQTTErrorCode

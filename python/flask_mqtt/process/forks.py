@@ -17,7 +17,7 @@ from ..records import fields, write
 from ..waiting import process_begins
 
 if TYPE_CHECKING:
-    from ..connection import Connection
+    from ..connection.connection import Connection
 
 logger = logging.getLogger("flask_mqtt")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeVar
 
+from ..config.checks import payload_bytes
+from ..config.options import Endpoint
+from ..discretion import discreet
+from ..paho.enums import MQTTProtocolVersion
 from .attempts import Attempts
-from .config.checks import payload_bytes
-from .config.options import Endpoint
-from .discretion import discreet
-from .paho.enums import MQTTProtocolVersion
 
 AttributesT = TypeVar("AttributesT", bound="ClientAttributes")
 

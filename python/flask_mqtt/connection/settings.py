@@ -10,14 +10,14 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any
 
-from ._core import check_tls
-from .config import Config, brokers
-from .config.proxies import PROXY_ARGUMENTS, proxy_url
-from .config.tls import tell_of_certificate
-from .config.tls_checks import Pem
-from .discretion import discreet
-from .paho.constants import MQTT_CLEAN_START_FIRST_ONLY, MQTTv5
-from .records import write
+from .._core import check_tls
+from ..config import Config, brokers
+from ..config.proxies import PROXY_ARGUMENTS, proxy_url
+from ..config.tls import tell_of_certificate
+from ..config.tls_checks import Pem
+from ..discretion import discreet
+from ..paho.constants import MQTT_CLEAN_START_FIRST_ONLY, MQTTv5
+from ..records import write
 
 logger = logging.getLogger("flask_mqtt")
 

@@ -7,18 +7,18 @@ import gc
 import logging
 from typing import Any
 
-from ._core import Attempt, departing
-from .client_settings import ClientSettings
-from .config import NAMES, Config, cleartext
-from .config.options import ConnectOptions
-from .config.suggestions import meant
-from .discretion import discreet, forget
-from .dispatch.callbacks import Callbacks
-from .guards import goes_on
-from .handlers.scope import is_handler
-from .paho.constants import MQTTv5
-from .records import fields, write
+from .._core import Attempt, departing
+from ..config import NAMES, Config, cleartext
+from ..config.options import ConnectOptions
+from ..config.suggestions import meant
+from ..discretion import discreet, forget
+from ..dispatch.callbacks import Callbacks
+from ..guards import goes_on
+from ..handlers.scope import is_handler
+from ..paho.constants import MQTTv5
+from ..records import fields, write
 from .replaced import passed_by
+from .settings import ClientSettings
 
 logger = logging.getLogger("flask_mqtt")
 

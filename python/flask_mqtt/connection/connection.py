@@ -7,24 +7,24 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
-from ._core import Attempt, Waiter
-from ._core import Client as CoreClient
-from .client_attributes import ClientAttributes
-from .config import Config
-from .discretion import discreet
-from .paho.constants import (
+from .._core import Attempt, Waiter
+from .._core import Client as CoreClient
+from ..config import Config
+from ..discretion import discreet
+from ..paho.constants import (
     MQTT_CLEAN_START_FIRST_ONLY,
     MQTT_ERR_NO_CONN,
     MQTT_ERR_SUCCESS,
     MQTT_LOG_DEBUG,
 )
-from .paho.enums import CallbackAPIVersion, MQTTErrorCode
-from .paho.reasoncodes import PacketTypes, ReasonCode
-from .process.ends import GOODBYE_TIMEOUT
-from .process.forks import Heir, notice, watch
-from .process.standby import Inherited, Unprepared
-from .records import fields, write
-from .waiting import wait_for
+from ..paho.enums import CallbackAPIVersion, MQTTErrorCode
+from ..paho.reasoncodes import PacketTypes, ReasonCode
+from ..process.ends import GOODBYE_TIMEOUT
+from ..process.forks import Heir, notice, watch
+from ..process.standby import Inherited, Unprepared
+from ..records import fields, write
+from ..waiting import wait_for
+from .attributes import ClientAttributes
 
 logger = logging.getLogger("flask_mqtt")
 

@@ -1,0 +1,1 @@
+"""The connection: what it is made with, making it, ending it."""
