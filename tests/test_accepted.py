@@ -95,7 +95,7 @@ def test_ctrl_c_while_a_message_is_stored_takes_it_back(
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patched:
-            patched.setattr("flask_mqtt.client.wait_until_settled", interrupted)
+            patched.setattr("flask_mqtt.client.client.wait_until_settled", interrupted)
             patched.setattr(mqtt.client, "_core", Core())
             for number in range(1000):
                 interrupts = len(taken_back)

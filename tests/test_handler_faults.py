@@ -196,7 +196,7 @@ def test_close_waits_a_bounded_time_for_a_handler_that_blocks_and_says_so(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flask_mqtt.loops.STOP_TIMEOUT", 0.3)
+    monkeypatch.setattr("flask_mqtt.client.loops.STOP_TIMEOUT", 0.3)
     entered, leave_it = threading.Event(), threading.Event()
     before = set(threading.enumerate())
     with connected(make_app(scripted.port, handler_threads=threads)) as mqtt:

@@ -64,7 +64,7 @@ def test_what_was_not_handled_waits_for_the_next_start_in_order(
 def test_the_next_start_waits_for_the_handler_that_still_runs(
     scripted: ScriptedBroker, mqtt: Mqtt, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flask_mqtt.loops.STOP_TIMEOUT", 0.1)
+    monkeypatch.setattr("flask_mqtt.client.loops.STOP_TIMEOUT", 0.1)
     mqtt.on_message()(gate.handle)
     scripted.publish("shut", qos=1)
     scripted.publish("shut", qos=1)

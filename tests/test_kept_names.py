@@ -22,7 +22,7 @@ from flask_mqtt import (
     Properties,
     TopicQos,
 )
-from flask_mqtt.kept_names import KeptNames
+from flask_mqtt.client.kept_names import KeptNames
 from support.apps import app_for, make_app
 from support.running import closing
 from support.wait import wait_until

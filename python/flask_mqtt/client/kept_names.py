@@ -8,15 +8,15 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Any
 
-from .config.checks import payload_bytes
-from .discretion import discreet
+from ..config.checks import payload_bytes
+from ..discretion import discreet
 from .loops import Loops
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from .paho.enums import CallbackAPIVersion, MQTTProtocolVersion
+    from ..paho.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 
 class _Setting:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn, overload
 
-from .paho.constants import MQTT_CLEAN_START_FIRST_ONLY
+from ..paho.constants import MQTT_CLEAN_START_FIRST_ONLY
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from .handlers.types import CallbackOnSocket
+    from ..handlers.types import CallbackOnSocket
 
 _LOOP = "a thread has the connection: call loop_start(), loop_forever() or loop()"
 _SOCKET = (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from .dispatch.callbacks import Callbacks
-from .handlers.slots import check_decorated, with_parentheses
-from .handlers.types import (
+from ..dispatch.callbacks import Callbacks
+from ..handlers.slots import check_decorated, with_parentheses
+from ..handlers.types import (
     CallbackOnConnect,
     CallbackOnConnectFail,
     CallbackOnDisconnect,

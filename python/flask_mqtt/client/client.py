@@ -6,12 +6,10 @@ import logging
 import time
 from typing import Any, Literal
 
-from .config import SET_ONCE, Config
-from .decorators import Decorators
-from .discretion import discreet
-from .handlers.scope import is_handler
-from .kept_names import KeptNames
-from .paho.constants import (
+from ..config import SET_ONCE, Config
+from ..discretion import discreet
+from ..handlers.scope import is_handler
+from ..paho.constants import (
     MQTT_ERR_ERRNO,
     MQTT_ERR_NOT_FOUND,
     MQTT_ERR_QUEUE_SIZE,
@@ -19,13 +17,15 @@ from .paho.constants import (
     MQTTv5,
     MQTTv311,
 )
-from .paho.enums import CallbackAPIVersion, MQTTErrorCode
-from .paho.subscribeoptions import uses_options, wanted
-from .publishing.info import MQTTMessageInfo
-from .records import fields, write
-from .stats import Stats, collect
+from ..paho.enums import CallbackAPIVersion, MQTTErrorCode
+from ..paho.subscribeoptions import uses_options, wanted
+from ..publishing.info import MQTTMessageInfo
+from ..records import fields, write
+from ..stats import Stats, collect
+from ..waiting import wait_for, wait_until_settled
+from .decorators import Decorators
+from .kept_names import KeptNames
 from .unsupported import Unsupported
-from .waiting import wait_for, wait_until_settled
 
 logger = logging.getLogger("flask_mqtt")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 
-from .connection.connection import Connection
-from .discretion import discreet
-from .paho.constants import MQTT_ERR_INVAL, MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
-from .paho.enums import MQTTErrorCode
-from .records import fields, write
+from ..connection.connection import Connection
+from ..discretion import discreet
+from ..paho.constants import MQTT_ERR_INVAL, MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
+from ..paho.enums import MQTTErrorCode
+from ..records import fields, write
 
 logger = logging.getLogger("flask_mqtt")
 

@@ -1,0 +1,5 @@
+"""The client in paho's shape."""
+
+from .client import Client
+
+__all__ = ["Client"]
