@@ -14,10 +14,10 @@ from flask_mqtt import (
     MQTT_ERR_SUCCESS,
     Client,
     Mqtt,
-    driving,
 )
 from flask_mqtt.dispatch import dispatcher
 from flask_mqtt.dispatch.resting import Turn
+from flask_mqtt.extension import driving
 from flask_mqtt.waiting import WakeUps
 from support.apps import make_app
 from support.running import closing

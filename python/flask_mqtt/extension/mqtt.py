@@ -11,20 +11,21 @@ from typing import Any, TypeVar
 from flask import Flask, has_app_context
 from werkzeug.local import LocalProxy
 
-from . import config, driving
-from ._core import Client as CoreClient
-from .client import Client
-from .config.tls_checks import Pem
-from .discretion import discreet
-from .handlers.slots import check_decorated, with_parentheses
-from .paho.constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
-from .paho.enums import MQTTErrorCode
-from .paho.message import TopicQos
-from .paho.subscribeoptions import wanted
-from .publishing.info import MQTTMessageInfo
-from .publishing.refusals import Refusals
-from .records import fields, write
-from .stats import Stats
+from .. import config
+from .._core import Client as CoreClient
+from ..client import Client
+from ..config.tls_checks import Pem
+from ..discretion import discreet
+from ..handlers.slots import check_decorated, with_parentheses
+from ..paho.constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
+from ..paho.enums import MQTTErrorCode
+from ..paho.message import TopicQos
+from ..paho.subscribeoptions import wanted
+from ..publishing.info import MQTTMessageInfo
+from ..publishing.refusals import Refusals
+from ..records import fields, write
+from ..stats import Stats
+from . import driving
 from .subscribed import Subscribed
 
 logger = logging.getLogger("flask_mqtt")

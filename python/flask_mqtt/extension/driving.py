@@ -10,15 +10,15 @@ import contextlib
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .client import Client
-from .handlers.slots import HandlerSlot
-from .paho.constants import MQTTv5
-from .paho.enums import CallbackAPIVersion
+from ..client import Client
+from ..handlers.slots import HandlerSlot
+from ..paho.constants import MQTTv5
+from ..paho.enums import CallbackAPIVersion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .config import Config
+    from ..config import Config
 
 #: As it is before a test puts something else there.
 _OURS = Client.subscribe
@@ -26,7 +26,7 @@ _OURS = Client.subscribe
 
 def new_client() -> Client:
     """Make a client of the class that the package has now: a test may have put another there."""
-    package: Any = import_module(__package__)
+    package: Any = import_module("flask_mqtt")
     client: Client = package.Client(CallbackAPIVersion.VERSION1)
     return client
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .paho.message import TopicQos
+from ..paho.message import TopicQos
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,16 +6,16 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
+from ..paho.subscribeoptions import SubscribeOptions
+from ..records import write
 from . import driving
-from .paho.subscribeoptions import SubscribeOptions
-from .records import write
 from .topics import Topics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .client import Client
-    from .paho.message import TopicQos
+    from ..client import Client
+    from ..paho.message import TopicQos
 
 logger = logging.getLogger("flask_mqtt")
 
