@@ -26,6 +26,10 @@ PACKAGE = ROOT / "python" / "flask_mqtt"
 CORE = ROOT / "src" / "core"
 FOLDERS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 
+#: What is imported against the order, for annotations alone: the client that a handler gets, the
+#: connections that a fork prepares, the dispatcher that counts.
+LATER = {"": {"handlers": {"client"}, "process": {"connection"}, "stats": {"dispatch"}}}
+
 #: Not the indented ones: they are those of tests.
 RUST_USE = re.compile(r"^(?:pub )?use ((?:super::)+)(\w+)?", re.MULTILINE)
 
@@ -34,7 +38,7 @@ def order(folder: str) -> dict[str, set[str]]:
     """Return the modules of the page, and what each may import. A circle is an error."""
     [text] = re.findall(rf"^\w+ \(`{folder}`\): (.+?)\.$", PAGE, re.MULTILINE | re.DOTALL)
     before: dict[str, set[str]] = defaultdict(set)
-    for chain in text.split("; "):
+    for chain in re.split(r";\s+", text):
         groups = [re.findall(r"\w+", group) for group in chain.split("→")]
         for earlier, later in pairwise(groups):
             for module in later:
@@ -45,29 +49,35 @@ def order(folder: str) -> dict[str, set[str]]:
     return allowed
 
 
-def python_imports(folder: str = "") -> dict[str, set[str]]:
+def python_imports(folder: str = "", *, annotations: bool = False) -> dict[str, set[str]]:
     """Return what is in a folder of the package, and what of the folder each part imports."""
     inside = Path(folder).parts
     found: dict[str, set[str]] = defaultdict(set)
     for path in (PACKAGE / folder).rglob("*.py"):
         place = path.relative_to(PACKAGE).with_suffix("").parts
         name = place[len(inside)]
-        targets = imported(place[:-1], ast.parse(path.read_text()))
+        targets = imported(place[:-1], ast.parse(path.read_text()), annotations=annotations)
         here = {target[len(inside) :] for target in targets if target[: len(inside)] == inside}
         found[name] |= {rest[0] if rest else "__init__" for rest in here} - {name}
     return dict(found)
 
 
-def imported(package: tuple[str, ...], tree: ast.AST) -> Iterator[tuple[str, ...]]:
-    """List what of the package is imported, but not for annotations alone."""
+def imported(
+    package: tuple[str, ...], tree: ast.AST, *, annotations: bool
+) -> Iterator[tuple[str, ...]]:
+    """List what of the package is imported, with or without what is for annotations alone."""
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        if (
+            isinstance(node, ast.If)
+            and ast.unparse(node.test) == "TYPE_CHECKING"
+            and not annotations
+        ):
             continue
         if isinstance(node, ast.ImportFrom) and node.level:
             base = package[: len(package) + 1 - node.level]
             names = [node.module] if node.module else [alias.name for alias in node.names]
             yield from [(*base, *name.split(".")) for name in names]
-        yield from imported(package, node)
+        yield from imported(package, node, annotations=annotations)
 
 
 def rust_imports() -> dict[str, set[str]]:
@@ -96,6 +106,14 @@ def test_a_module_uses_only_those_before_it(folder: str, imports: dict[str, set[
     assert imports.keys() == allowed.keys()
     against = {module: names - allowed[module] for module, names in imports.items()}
     assert {module: names for module, names in against.items() if names} == {}
+
+
+@pytest.mark.parametrize("folder", ["", *FOLDERS], ids=["Python", *FOLDERS])
+def test_only_these_name_a_later_one_in_annotations(folder: str) -> None:
+    allowed = order(f"python/flask_mqtt/{folder}".rstrip("/"))
+    imports = python_imports(folder, annotations=True)
+    later = {module: names - allowed[module] for module, names in imports.items()}
+    assert {module: names for module, names in later.items() if names} == LATER.get(folder, {})
 
 
 def test_imports_are_found() -> None:
