@@ -28,7 +28,7 @@ use crate::core::packet::{SubscribeOptions, Subscription};
 use crate::core::process::Process;
 use crate::core::property::Place;
 use crate::core::qos::Qos;
-use crate::core::waiter::Waiter as CoreWaiter;
+use crate::core::wake::Waiter as CoreWaiter;
 
 static CLIENTS: AtomicU64 = AtomicU64::new(0);
 

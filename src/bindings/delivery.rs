@@ -11,10 +11,10 @@ use super::codes::member;
 use super::error::system;
 use super::once::Once;
 use super::waiter::Waiter;
-use crate::core::completions::Completions as CoreCompletions;
 use crate::core::delivery::{Delivery as CoreDelivery, State};
 use crate::core::error::ReturnCode;
 use crate::core::process::Process;
+use crate::core::wake::Completions as CoreCompletions;
 
 /// The waits of an event loop.
 #[pyclass(module = "flask_mqtt._core", frozen)]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 
 use super::error::system;
-use crate::core::waiter::Waiter as CoreWaiter;
+use crate::core::wake::Waiter as CoreWaiter;
 
 /// How long the thread that handles signals waits before it looks for some.
 const SLICE: Duration = Duration::from_millis(50);

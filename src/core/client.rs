@@ -1,5 +1,5 @@
 //! The handle that the bindings hold. Every call returns at once, but for [`Client::wait`]: what has to
-//! be waited for is a [waiter](super::waiter).
+//! be waited for is a [`Waiter`].
 
 use std::fmt;
 use std::io;
@@ -22,13 +22,12 @@ use super::property::Properties;
 use super::qos::Qos;
 use super::session::{Event, LogLevel, Receipt, Session};
 use super::shared::{Outcome, Shared};
-use super::signal::Signal;
 use super::stats::Stats;
 use super::store::Store;
 use super::task::{First, Stop, Task};
 use super::transport::{self, check};
 use super::unanswered::advise;
-use super::waiter::Waiter;
+use super::wake::{Signal, Waiter};
 
 /// How long a file that is being closed is waited for where it is to be opened again.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -634,7 +633,7 @@ impl Drop for End {
             self.shared.lock().release();
         }
         // The file may have waited for the end of the connection.
-        self.shared.bell.ring();
+        self.shared.storage.notify();
         self.done.give_for_good();
         self.shared.inbox.wakeup.give();
         // Who hears of the last attempt finds no thread any more.

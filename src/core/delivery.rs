@@ -6,11 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use super::completions::Completions;
 use super::error::ReturnCode;
 use super::reason::{NOT_AUTHORIZED, PACKET_TOO_LARGE, QOS_NOT_SUPPORTED, RETAIN_NOT_SUPPORTED};
 use super::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use super::waiter::Waiter;
+use super::wake::{Completions, Waiter};
 
 /// The steps of a message with a progress of its own.
 const STORED: u64 = 1;

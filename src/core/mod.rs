@@ -1,16 +1,9 @@
 //! The MQTT client without Python.
 //!
-//! Imports run one way: `reason` ← `error` ← `topic`, `qos`, `property` ← `options` ← `packet`; `sync` ←
-//! `completions`, `waiter`, `wakeup`, `bell`, `shared`; `error`, `completions`, `waiter` ← `delivery`; `waiter` ← `signal`; `wakeup` ← `inbox`; `qos` ← `stats`; `packet`,
-//! `delivery`, `stats`, `text` ← `session` ← `bell`, `inbox`, `inquiry`, `pace`, `signal`, `socket` ← `shared` ← `task`,
-//! `store`; `session` ← `failure`; `inbox` ← `pause`; `options`, `text` ← `url`,
-//! `socket`, `unanswered`, `gate` ← `transport`; `pause`, `shared`, `transport` ← `link`; `failure`, `link`, `task` ← `connection`;
-//! `connection`, `store` ← `client`.
+//! Imports run one way: `docs/architecture.md` has the order under "Modules", and a test compares.
 #![forbid(unsafe_code)]
 
-mod bell;
 pub mod client;
-pub mod completions;
 mod connection;
 pub mod delivery;
 pub mod error;
@@ -29,7 +22,6 @@ pub mod qos;
 pub mod reason;
 pub mod session;
 mod shared;
-pub mod signal;
 pub mod socket;
 pub mod stats;
 pub mod store;
@@ -40,5 +32,4 @@ pub mod topic;
 mod transport;
 mod unanswered;
 pub mod url;
-pub mod waiter;
-pub mod wakeup;
+pub mod wake;

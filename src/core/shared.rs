@@ -3,18 +3,16 @@
 use std::collections::VecDeque;
 use std::time::{Instant, SystemTime};
 
-use super::bell::Bell;
 use super::error::Error;
 use super::inbox::Inbox;
 use super::inquiry::Inquiry;
 use super::pace::Pace;
 use super::packet::Incoming;
 use super::session::{Event, Session};
-use super::signal::Signal;
 use super::socket::Socket;
 use super::stats::Stats;
 use super::sync::{Arc, Mutex, MutexGuard, Notify, PoisonError, TryLockError};
-use super::waiter::Waiter;
+use super::wake::{Notifier, Signal, Waiter};
 
 /// Bytes of messages from which on the rest of what was read waits until there is room.
 const MOST_AT_ONCE: usize = 1024 * 1024;
@@ -28,8 +26,8 @@ pub struct Shared {
     pub inbox: Inbox,
     /// Given when there is something new to write.
     pub outgoing: Notify,
-    /// Rung when there is something to store.
-    pub bell: Bell,
+    /// Notified when there is something to store.
+    pub storage: Notifier,
     /// Given when what waits for the broker got less.
     pub room: Signal,
     /// What the application is asked before an attempt to connect.
@@ -47,7 +45,7 @@ impl Shared {
             session: Mutex::new(session),
             inbox: Inbox::default(),
             outgoing: Notify::new(),
-            bell: Bell::default(),
+            storage: Notifier::default(),
             room: Signal::default(),
             inquiry: Inquiry::default(),
             pace: Mutex::default(),
@@ -61,7 +59,7 @@ impl Shared {
         let result = call(&mut session);
         self.inbox.extend(session.take_events());
         if session.has_journal() {
-            self.bell.ring();
+            self.storage.notify();
         }
         result
     }

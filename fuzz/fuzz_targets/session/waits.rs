@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use flask_mqtt_core::core::completions::Completions;
+use flask_mqtt_core::core::wake::Completions;
 use flask_mqtt_core::core::delivery::{Delivery, State};
 
 /// Who waits, and for which message.

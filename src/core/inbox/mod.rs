@@ -11,7 +11,7 @@ use super::session::Event;
 use super::stats::Waiting;
 use super::sync::atomic::{AtomicBool, Ordering};
 use super::sync::{Mutex, MutexGuard, Notify, PoisonError};
-use super::wakeup::Wakeup;
+use super::wake::Wakeup;
 
 /// Bytes after which a batch ends, so that what was fetched and waits for its handler is bounded too.
 const BATCH_BYTES: usize = 1024 * 1024;

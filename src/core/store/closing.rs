@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::super::waiter::Waiter;
+use super::super::wake::Waiter;
 
 /// How long the end of a connection and of its file may take together, so that waiting is worth it.
 const LONGEST: Duration = Duration::from_secs(8);

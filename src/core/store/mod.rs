@@ -18,8 +18,7 @@ use super::error::Error;
 use super::options::Persistence;
 use super::session::{Event, LogLevel, Operation, Session};
 use super::shared::Shared;
-use super::signal::Signal;
-use super::waiter::Waiter;
+use super::wake::{Signal, Waiter};
 
 /// When to try again what could not be stored.
 const RETRY: Duration = Duration::from_secs(1);
@@ -59,7 +58,7 @@ impl Store {
             reason,
             errno,
         })?;
-        shared.bell.reset();
+        shared.storage.reset();
         let done = Arc::new(Signal::default());
         let end = End { shared: shared.clone(), done: done.clone() };
         let writer = Writer {
@@ -113,7 +112,7 @@ impl Store {
             closing::note(file, self.done.waiter());
         }
         self.closing = true;
-        self.shared.bell.finish();
+        self.shared.storage.finish();
         waiter
     }
 
@@ -138,7 +137,7 @@ impl Writer {
         let (mut ending, mut untidy) = (false, false);
         loop {
             let pause = if untidy && !self.failing { BREATH } else { IDLE.min(RETRY) };
-            ending |= self.shared.bell.wait(Some(pause));
+            ending |= self.shared.storage.wait(Some(pause));
             let idle = self.left.is_empty() && !self.shared.lock().has_journal();
             let stored = self.write();
             untidy = if idle && !ending { stored && self.database.tidy() } else { untidy };

@@ -71,7 +71,7 @@ fn who_waits_for_the_end_of_a_file_waits_for_a_bounded_time() {
     store.close();
     assert!(!store.wait(Duration::from_millis(10)), "there is a connection");
     shared.call(Session::lost);
-    shared.bell.ring();
+    shared.storage.notify();
     assert!(store.wait(Duration::from_secs(10)));
 }
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use flask_mqtt_core::core::completions::Completions;
 use flask_mqtt_core::core::delivery::{Delivery, State};
 use flask_mqtt_core::core::error::ReturnCode;
 use flask_mqtt_core::core::packet::Incoming;
 use flask_mqtt_core::core::property::Property;
 use flask_mqtt_core::core::qos::Qos;
+use flask_mqtt_core::core::wake::Completions;
 
 use super::peer::Peer;
 use super::peer_v5::{ack, numbers};

@@ -14,7 +14,7 @@ use flask_mqtt_core::core::options::{ConnectOptions, Protocol};
 use flask_mqtt_core::core::packet::{Alias, PublishRef, encode_publish};
 use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::{End, Event};
-use flask_mqtt_core::core::waiter::Waiter;
+use flask_mqtt_core::core::wake::Waiter;
 use rumqttc::mqttbytes::v4::{Connect, Packet};
 use tokio::net::TcpSocket;
 

@@ -9,10 +9,6 @@
 
 use flask_mqtt_core::core::{error, options, packet, property, qos, reason, session, stats};
 
-#[path = "../../../src/core/bell.rs"]
-mod bell;
-#[path = "../../../src/core/completions.rs"]
-mod completions;
 #[path = "../../../src/core/delivery.rs"]
 mod delivery;
 #[path = "../../../src/core/inbox/mod.rs"]
@@ -25,15 +21,11 @@ mod pace;
 mod pairs;
 #[path = "../../../src/core/shared.rs"]
 mod shared;
-#[path = "../../../src/core/signal.rs"]
-mod signal;
 #[path = "../../../src/core/socket.rs"]
 mod socket;
 mod sync;
-#[path = "../../../src/core/waiter.rs"]
-mod waiter;
-#[path = "../../../src/core/wakeup.rs"]
-mod wakeup;
+#[path = "../../../src/core/wake/mod.rs"]
+mod wake;
 
 fn main() {
     if cfg!(feature = "python") {

@@ -16,16 +16,12 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::thread;
 use shuttle::{Config, MaxSteps, Runner};
 
-use super::bell::Bell;
-use super::completions::Completions;
 use super::delivery::{Progress, State};
 use super::inbox::Inbox;
 use super::shared::{Outcome, Shared};
-use super::signal::Signal;
 use super::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::sync::{Arc, Mutex};
-use super::waiter::Waiter;
-use super::wakeup::Wakeup;
+use super::wake::{Completions, Notifier, Signal, Waiter, Wakeup};
 
 /// How many orders each model is tried in.
 const ORDERS: usize = 1000;
@@ -37,7 +33,7 @@ pub const MODELS: &[(&str, fn())] = &[
     ("who waits for the last signal is woken", the_last_signal_wakes),
     ("the result of an attempt is there when its wait ends", an_outcome_is_there),
     ("what is handed over with a wake-up is taken", a_wakeup_is_not_lost),
-    ("what is noted before a bell rings is stored", a_bell_is_heard),
+    ("what is noted before a notifier is told is stored", a_notifier_is_heard),
     ("what becomes of a message is told once", a_delivery_is_told),
     ("a socket is readable while something is over", completions_are_readable),
     ("messages pass a full inbox in order", an_inbox_passes),
@@ -178,14 +174,14 @@ fn a_wakeup_is_not_lost() {
 }
 
 /// As the thread of the file does: waits, stores everything, ends.
-fn a_bell_is_heard() {
-    let (bell, journal) = (Arc::new(Bell::default()), Arc::new(Mutex::new(0)));
+fn a_notifier_is_heard() {
+    let (notifier, journal) = (Arc::new(Notifier::default()), Arc::new(Mutex::new(0)));
     let writer = {
-        let (bell, journal) = (bell.clone(), journal.clone());
+        let (notifier, journal) = (notifier.clone(), journal.clone());
         thread::spawn(move || {
             let mut stored = 0;
             loop {
-                let ending = bell.wait(None);
+                let ending = notifier.wait(None);
                 stored += std::mem::take(&mut *journal.lock().unwrap());
                 if ending {
                     return stored;
@@ -194,14 +190,14 @@ fn a_bell_is_heard() {
         })
     };
     let threads = [(), ()].map(|()| {
-        let (bell, journal) = (bell.clone(), journal.clone());
+        let (notifier, journal) = (notifier.clone(), journal.clone());
         thread::spawn(move || {
             *journal.lock().unwrap() += 1;
-            bell.ring();
+            notifier.notify();
         })
     });
     join(threads);
-    bell.finish();
+    notifier.finish();
     assert_eq!(writer.join().unwrap(), 2);
 }
 
@@ -344,7 +340,7 @@ fn a_session_is_shared() {
         let shared = shared.clone();
         thread::spawn(move || {
             loop {
-                let ending = shared.bell.wait(None);
+                let ending = shared.storage.wait(None);
                 let (_, number) = shared.lock().take_journal();
                 shared.stored(number);
                 if ending {
@@ -369,7 +365,7 @@ fn a_session_is_shared() {
     over.store(true, Ordering::SeqCst);
     shared.outgoing.notify_one();
     io.join().unwrap();
-    shared.bell.finish();
+    shared.storage.finish();
     file.join().unwrap();
     assert_eq!(shared.lock().outgoing_bytes(), 0);
     assert!(!shared.lock().has_journal());

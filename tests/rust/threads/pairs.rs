@@ -10,17 +10,13 @@ use shuttle::scheduler::DfsScheduler;
 use shuttle::thread;
 use shuttle::{Config, Runner};
 
-use super::bell::Bell;
-use super::completions::Completions;
 use super::delivery::{Progress, State};
 use super::inbox::Inbox;
 use super::models::{event, is_readable, join, left};
 use super::shared::Outcome;
-use super::signal::Signal;
 use super::sync::atomic::{AtomicBool, Ordering};
 use super::sync::{Arc, Mutex};
-use super::waiter::Waiter;
-use super::wakeup::Wakeup;
+use super::wake::{Completions, Notifier, Signal, Waiter, Wakeup};
 
 /// All of them.
 pub const PAIRS: &[(&str, fn())] = &[
@@ -68,12 +64,12 @@ pub const PAIRS: &[(&str, fn())] = &[
         }
         join([thread]);
     }),
-    ("a bell, the last one, and who stores what there is", || {
-        let shared = Arc::new((Bell::default(), Mutex::new(0)));
-        let thread = spawn(&shared, |(bell, noted)| {
+    ("a notification, the last one, and who stores what there is", || {
+        let shared = Arc::new((Notifier::default(), Mutex::new(0)));
+        let thread = spawn(&shared, |(notifier, noted)| {
             *noted.lock().unwrap() += 1;
-            bell.ring();
-            bell.finish();
+            notifier.notify();
+            notifier.finish();
         });
         let mut stored = 0;
         let mut ending = false;

@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use super::sync::{Condvar, Mutex, MutexGuard, PoisonError, UnixStream};
+use super::super::sync::{Condvar, Mutex, MutexGuard, PoisonError, UnixStream};
 
 /// A wait that is over or not.
 ///

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use super::super::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// A bell that is rung when there is work, and at the end. The lock guards two flags and is held for
+/// Notified when there is work, and at the end. The lock guards two flags and is held for
 /// looking at them.
 #[derive(Debug, Default)]
-pub struct Bell {
+pub struct Notifier {
     state: Mutex<State>,
-    rung: Condvar,
+    notified: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -18,17 +18,17 @@ struct State {
     end: bool,
 }
 
-impl Bell {
+impl Notifier {
     /// There is work.
-    pub fn ring(&self) {
+    pub fn notify(&self) {
         self.lock().work = true;
-        self.rung.notify_one();
+        self.notified.notify_one();
     }
 
     /// There is a last piece of work.
     pub fn finish(&self) {
         self.lock().end = true;
-        self.rung.notify_one();
+        self.notified.notify_one();
     }
 
     /// Begins again, for another thread.
@@ -36,13 +36,15 @@ impl Bell {
         *self.lock() = State::default();
     }
 
-    /// Waits until it is rung or, if there is one, for a time. Returns, once, that the end has come.
+    /// Waits until it is notified or, if there is one, for a time. Returns, once, that the end has come.
     pub fn wait(&self, timeout: Option<Duration>) -> bool {
         let idle = |state: &mut State| !state.work && !state.end;
         let mut state = match timeout {
-            None => self.rung.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner),
+            None => {
+                self.notified.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner)
+            }
             Some(timeout) => {
-                let waited = self.rung.wait_timeout_while(self.lock(), timeout, idle);
+                let waited = self.notified.wait_timeout_while(self.lock(), timeout, idle);
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }
         };

@@ -1,13 +1,13 @@
 //! What wakes the thread that calls handlers, again and again.
 //!
-//! As with a [waiter](super::waiter), an ordinary thread needs no descriptor, and a green thread asks for
+//! As with a [`Waiter`](super::Waiter), an ordinary thread needs no descriptor, and a green thread asks for
 //! one.
 
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use super::sync::{Condvar, Mutex, MutexGuard, PoisonError, UnixStream};
+use super::super::sync::{Condvar, Mutex, MutexGuard, PoisonError, UnixStream};
 
 /// A wake-up that waits until it is taken: however often it is given, it is one.
 ///

@@ -6,7 +6,7 @@
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::sync::{Mutex, MutexGuard, PoisonError, UnixStream};
+use super::super::sync::{Mutex, MutexGuard, PoisonError, UnixStream};
 
 /// The numbers of the waits that are over.
 ///

@@ -1,6 +1,6 @@
 //! A moment that any number of callers wait for, each with a [`Waiter`].
 
-use super::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use super::super::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use super::waiter::Waiter;
 
 /// Waiters for a moment, which may come again or once for all.
