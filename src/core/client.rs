@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-use super::connection::run;
+use super::connection::{First, Stop, Task, advise, run};
 use super::delivery::Delivery;
 use super::error::{Error, ReturnCode};
 use super::options::{ConnectOptions, Limits};
@@ -24,9 +24,7 @@ use super::session::{Event, LogLevel, Receipt, Session};
 use super::shared::{Outcome, Shared};
 use super::stats::Stats;
 use super::store::Store;
-use super::task::{First, Stop, Task};
 use super::transport::{self, check};
-use super::unanswered::advise;
 use super::wake::{Signal, Waiter};
 
 /// How long a file that is being closed is waited for where it is to be opened again.

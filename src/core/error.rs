@@ -276,6 +276,12 @@ pub fn said(error: &io::Error) -> String {
     text
 }
 
+/// Whether the peer hung up.
+pub fn is_reset(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}
+
 /// The meaning of a CONNACK return code (MQTT 3.1.1, table 3.1).
 fn refusal(code: u8) -> String {
     let meaning = match code {

@@ -5,9 +5,8 @@ use std::io;
 use openssl::error::ErrorStack;
 use openssl::ssl::{self, ErrorCode};
 
-use super::super::super::error::{Error, said};
+use super::super::super::error::{Error, is_reset, said};
 use super::super::super::options::{ConnectOptions, Endpoint};
-use super::super::super::unanswered::is_reset;
 use super::connector::version_name;
 use super::pem;
 use super::rejection::Rejection;

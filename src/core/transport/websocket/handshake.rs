@@ -15,9 +15,8 @@ use tokio_tungstenite::tungstenite::http::header::{
 };
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-use super::super::super::error::Error;
+use super::super::super::error::{Error, is_reset};
 use super::super::super::options::{ConnectOptions, Endpoint, Secret, Transport};
-use super::super::super::unanswered::is_reset;
 use super::super::Stream;
 
 /// Looks at what the requests for websockets are made of.

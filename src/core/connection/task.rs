@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::options::{ConnectOptions, Endpoint, Protocol};
-use super::session::{Event, LogLevel};
-use super::shared::{Outcome, Shared};
+use super::super::options::{ConnectOptions, Endpoint, Protocol};
+use super::super::session::{Event, LogLevel};
+use super::super::shared::{Outcome, Shared};
 
 /// How a stop is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,14 +10,14 @@ use std::time::Instant;
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
-use super::error::Error;
-use super::inbox::Bound;
-use super::options::ConnectOptions;
-use super::packet::{Incoming, decode, detach};
+use super::super::error::Error;
+use super::super::inbox::Bound;
+use super::super::options::ConnectOptions;
+use super::super::packet::{Incoming, decode, detach};
+use super::super::shared::Shared;
+use super::super::transport::Stream;
+use super::diagnosis::look_at;
 use super::pause::Pause;
-use super::shared::Shared;
-use super::transport::Stream;
-use super::unanswered::look_at;
 
 const READ_SIZE: usize = 64 * 1024;
 

@@ -1,15 +1,15 @@
-//! The I/O thread: connects, reads, writes, reconnects, stops. It never touches Python.
+//! What the I/O thread does: one attempt to connect after the other, and each connection until its end.
 
 use std::time::{Duration, Instant};
 
-use super::error::{Error, ReturnCode};
+use super::super::error::{Error, ReturnCode};
+use super::super::options::{ConnectOptions, Protocol};
+use super::super::session::{Event, LogLevel, Suspect};
+use super::super::transport::{Stream, open};
+use super::diagnosis::explain;
 use super::failure::Failure;
 use super::link::Link;
-use super::options::{ConnectOptions, Protocol};
-use super::session::{Event, LogLevel, Suspect};
 use super::task::{First, Stop, Task};
-use super::transport::{Stream, open};
-use super::unanswered::explain;
 
 /// The CONNACK code for a client identifier that the broker does not want.
 const IDENTIFIER_REJECTED: u8 = 2;

@@ -1,11 +1,11 @@
 //! What the log is told about a connection, or an attempt to have one, that failed.
 
-use super::error::Error;
-use super::options::ConnectOptions;
-use super::reason::SESSION_TAKEN_OVER;
-use super::session::{Event, LogLevel, Suspect};
-use super::text::line;
-use super::unanswered::advise;
+use super::super::error::Error;
+use super::super::options::ConnectOptions;
+use super::super::reason::SESSION_TAKEN_OVER;
+use super::super::session::{Event, LogLevel, Suspect};
+use super::super::text::line;
+use super::diagnosis::advise;
 
 /// A failure, in words and in the fields of log records.
 #[derive(Debug)]

@@ -8,9 +8,9 @@ use bytes::Buf;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{timeout, timeout_at};
 
+use super::super::super::property::Properties;
+use super::super::super::session::Session;
 use super::{Leaving, Link, READ_SIZE, put};
-use crate::core::property::Properties;
-use crate::core::session::Session;
 
 /// A broker that takes and acknowledges nothing for so long is not waited for any longer.
 const STALLED: Duration = Duration::from_millis(300);

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::inbox::Bound;
-use super::options::ConnectOptions;
-use super::session::{Event, LogLevel, Session};
+use super::super::inbox::Bound;
+use super::super::options::ConnectOptions;
+use super::super::session::{Event, LogLevel, Session};
 
 /// Pauses come and go many times a second where messages come faster than they are handled. The log is
 /// told of those that last longer.

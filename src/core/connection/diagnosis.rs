@@ -2,9 +2,9 @@
 
 use std::io;
 
-use super::error::Error;
-use super::options::{ConnectOptions, Protocol, Transport};
-use super::text::shown;
+use super::super::error::{Error, is_reset};
+use super::super::options::{ConnectOptions, Protocol, Transport};
+use super::super::text::shown;
 
 /// The numbers of Linux and macOS for "Too many open files", of the process and of the system.
 const EMFILE: i32 = 24;
@@ -144,12 +144,6 @@ fn where_to_look(error: &Error, options: &ConnectOptions) -> Option<String> {
         ),
         _ => return None,
     })
-}
-
-/// Whether the peer hung up.
-pub fn is_reset(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 fn name(protocol: Protocol) -> &'static str {
