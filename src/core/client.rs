@@ -1,18 +1,12 @@
 //! The handle that the bindings hold. Every call returns at once, but for [`Client::wait`]: what has to
 //! be waited for is a [`Waiter`].
 
-use std::fmt;
 use std::io;
-use std::ops::Deref;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::runtime::{Builder, Runtime};
-use tokio::sync::watch;
-
-use super::connection::{First, Stop, Task, advise, run};
+use super::connection::{Connection, First};
 use super::delivery::Delivery;
 use super::error::{Error, ReturnCode};
 use super::options::{ConnectOptions, Limits};
@@ -20,15 +14,14 @@ use super::packet::Subscription;
 use super::process::Process;
 use super::property::Properties;
 use super::qos::Qos;
-use super::session::{Event, LogLevel, Receipt, Session};
-use super::shared::{Outcome, Shared};
+use super::session::{Event, Receipt, Session};
+use super::shared::Shared;
 use super::stats::Stats;
-use super::store::Store;
+use super::store::Handle;
 use super::transport::{self, check};
-use super::wake::{Signal, Waiter};
+use super::wake::Waiter;
 
-/// How long a file that is being closed is waited for where it is to be opened again.
-const CLOSING: Duration = Duration::from_secs(5);
+pub use super::connection::Attempt;
 
 /// Has libraries begin that keep something for the whole process. It is for the beginning of a program.
 pub fn prepare() {
@@ -43,68 +36,11 @@ pub fn check_files(options: &ConnectOptions) -> Result<(), Error> {
     check(options)
 }
 
-struct Running {
-    /// The process that has the thread.
-    process: u32,
-    thread: JoinHandle<()>,
-    stop: watch::Sender<Stop>,
-    done: Arc<Signal>,
-}
-
-impl Running {
-    fn is_foreign(&self) -> bool {
-        self.process != std::process::id()
-    }
-
-    /// Whether it has not ended, and is not to end.
-    fn is_wanted(&self) -> bool {
-        !self.done.is_over() && *self.stop.borrow() == Stop::No
-    }
-}
-
-/// The first attempt of a [`Client::connect`]. It derefs to the wait that is over when that is.
-pub struct Attempt {
-    waiter: Arc<Waiter>,
-    opened: Arc<Outcome>,
-    options: Arc<ConnectOptions>,
-}
-
-impl Attempt {
-    /// How it went, once; `None` while it goes on, and where it was ended before: by
-    /// [`Client::disconnect`], or by another connection in its place.
-    #[must_use]
-    pub fn outcome(&self) -> Option<Result<(), Error>> {
-        self.opened.take()
-    }
-
-    /// What to look at where it failed so.
-    #[must_use]
-    pub fn advice(&self, error: &Error) -> Option<String> {
-        advise(error, &self.options, true)
-    }
-}
-
-impl fmt::Debug for Attempt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attempt").finish_non_exhaustive()
-    }
-}
-
-impl Deref for Attempt {
-    type Target = Arc<Waiter>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.waiter
-    }
-}
-
 /// An MQTT client.
 pub struct Client {
     shared: Arc<Shared>,
-    /// Guards the I/O thread's handle; held for starting and stopping only, never while waiting.
-    running: Mutex<Option<Running>>,
-    /// Guards the handle of the file; held for a look, never while it is opened or written.
-    store: Mutex<Option<Store>>,
+    connection: Connection,
+    file: Handle,
     process: OnceLock<Process>,
 }
 
@@ -138,10 +74,7 @@ impl Client {
     pub fn inherit(&self) -> (Self, bool) {
         let now = Instant::now();
         let inherited = self.shared.try_lock().map(|session| session.heir(now));
-        let had_connection = match self.running.try_lock() {
-            Ok(running) => running.as_ref().is_some_and(|running| !running.thread.is_finished()),
-            Err(_) => true,
-        };
+        let had_connection = self.connection.was_running();
         let session = inherited.unwrap_or_else(|| Session::new(Self::no_options(), now));
         (Self::with_session(session, OnceLock::from(Process::current())), had_connection)
     }
@@ -152,8 +85,9 @@ impl Client {
 
     fn with_session(session: Session, process: OnceLock<Process>) -> Self {
         let shared = Arc::new(Shared::new(session));
-        let (running, store) = (Mutex::new(None), Mutex::new(None));
-        Self { shared, running, store, process }
+        let connection = Connection::new(shared.clone());
+        let file = Handle::new(shared.clone());
+        Self { shared, connection, file, process }
     }
 
     /// Has an heir belong to this process.
@@ -213,109 +147,20 @@ impl Client {
     ) -> Result<Attempt, Error> {
         options.validate()?;
         check(&options)?;
-        let has_opened = self.open_file(&options)?;
-        let started = self.start_thread(options, first, by_handler);
+        let has_opened = self.file.open(&options)?;
+        let started = self.connection.start(options, first, by_handler);
         if started.is_err() && has_opened {
             // Another client may be given it.
-            self.close_file();
+            self.file.close();
         }
         started
-    }
-
-    fn start_thread(
-        &self,
-        options: ConnectOptions,
-        first: First,
-        by_handler: bool,
-    ) -> Result<Attempt, Error> {
-        // Everything that may fail comes before the connection that there is.
-        let opened = Arc::new(Outcome::default());
-        let waiter = opened.waiter();
-        let mut builder = Builder::new_current_thread();
-        let runtime = builder.enable_io().enable_time().build().map_err(Error::Begin)?;
-        let (stop, stopped) = watch::channel(Stop::No);
-        let done = Arc::new(Signal::default());
-        let options = Arc::new(options);
-        let mut running = self.lock_running();
-        let (hand_over, handed_over) = mpsc::channel();
-        let body = move || {
-            if let Ok(beginning) = handed_over.recv() {
-                work(beginning);
-            }
-        };
-        let thread = thread::Builder::new().name("mqtt-connection".to_owned());
-        let thread = thread.spawn(body).map_err(Error::Begin)?;
-        let previous = running.take();
-        let first = match (&previous, first) {
-            (Some(previous), First::Reported) if previous.is_wanted() => First::ReportedOfMany,
-            _ => first,
-        };
-        if let Some(previous) = &previous {
-            // Of an end that was wanted before, `on_disconnect` hears all the same.
-            previous.stop.send_if_modified(|stop| {
-                let is_new = *stop == Stop::No;
-                if is_new {
-                    *stop = Stop::Replaced;
-                }
-                is_new
-            });
-        }
-        let shared = self.shared.clone();
-        let end = End {
-            shared: shared.clone(),
-            stop: stopped.clone(),
-            opened: opened.clone(),
-            done: done.clone(),
-        };
-        let task = Task {
-            shared,
-            options: options.clone(),
-            stop: stopped,
-            opened: opened.clone(),
-            first,
-            by_handler,
-            chosen_client_id: None,
-        };
-        // The thread takes it: it does nothing else yet.
-        let _ = hand_over.send(Beginning { task, end, runtime, previous });
-        *running = Some(Running { process: std::process::id(), thread, stop, done });
-        Ok(Attempt { waiter, opened, options })
-    }
-
-    /// Opens the file that messages are kept in, where there is to be one and it is not open yet. Returns
-    /// whether it did.
-    fn open_file(&self, options: &ConnectOptions) -> Result<bool, Error> {
-        let mut handle = self.lock_store();
-        let Some(wanted) = &options.persistence else { return Ok(false) };
-        let key = options.key("PERSISTENCE");
-        if let Some(open) = handle.as_ref().filter(|store| !store.is_over()) {
-            return open.must_be(wanted, key).map(|()| false);
-        }
-        let closing = handle.take();
-        drop(handle);
-        let refused = |key, reason: &str| {
-            let (path, reason) = (wanted.path.display().to_string(), reason.to_owned());
-            Err(Error::Persistence { key, path, reason, errno: None })
-        };
-        if let Some(closing) = closing
-            && !closing.wait(CLOSING)
-        {
-            *self.lock_store() = Some(closing);
-            return refused(key, "the client still writes what is to be kept: try again later");
-        }
-        if self.shared.lock().is_open() {
-            return refused(key, "there is a connection without it: end that first");
-        }
-        let store = Store::open(&self.shared, wanted, &key)?;
-        *self.lock_store() = Some(store);
-        Ok(true)
     }
 
     /// Has the file written and closed that messages are kept in, when the connection has ended. It is
     /// opened again by [`Self::connect`]. Returns a wait that is over then, or `None` where there is no
     /// file.
     pub fn close_file(&self) -> Option<Arc<Waiter>> {
-        self.lock_store().as_mut().map(Store::close)
+        self.file.close()
     }
 
     /// Whether messages are kept in a file: those of QoS 1 and 2 are not sent before.
@@ -343,17 +188,7 @@ impl Client {
         code: u8,
         properties: Properties,
     ) -> Option<Arc<Waiter>> {
-        let running = self.lock_running();
-        let running = running.as_ref().filter(|running| !running.thread.is_finished())?;
-        let waiter = running.done.waiter();
-        // What the first one says may not be written yet, and holds.
-        if *running.stop.borrow() == Stop::No {
-            let mut session = self.shared.lock();
-            session.set_goodbye(code, properties);
-            session.finish();
-        }
-        running.stop.send_replace(if report { Stop::Reported } else { Stop::Silent });
-        Some(waiter)
+        self.connection.end(report, code, properties)
     }
 
     /// Chooses whether the application is asked before each attempt to connect: [`Event::Attempt`] says
@@ -524,12 +359,12 @@ impl Client {
     /// Whether there is an I/O thread, which has a connection or tries to. The dispatcher is woken when
     /// it ends.
     pub fn is_running(&self) -> bool {
-        self.lock_running().as_ref().is_some_and(|running| !running.done.is_over())
+        self.connection.is_running()
     }
 
     /// Whether there is an I/O thread that was not told to end.
     pub fn is_wanted(&self) -> bool {
-        self.lock_running().as_ref().is_some_and(Running::is_wanted)
+        self.connection.is_wanted()
     }
 
     /// Whether the broker accepted the present connection.
@@ -555,28 +390,6 @@ impl Client {
     pub fn limit(&self, limits: Limits) {
         self.shared.with_session(|session| session.limit(limits));
     }
-
-    /// The I/O thread. A forked child has none.
-    fn lock_running(&self) -> MutexGuard<'_, Option<Running>> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        leave(&mut running, Running::is_foreign);
-        running
-    }
-
-    /// The file. It is never a forked child's: what its parent has in it is not sent from there.
-    fn lock_store(&self) -> MutexGuard<'_, Option<Store>> {
-        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        leave(&mut store, Store::is_foreign);
-        store
-    }
-}
-
-/// In a forked child, leaves what is the parent's alone: what its threads wait with is in memory that may
-/// be given away there, so it is not even freed.
-fn leave<T>(handle: &mut Option<T>, is_foreign: impl FnOnce(&T) -> bool) {
-    if handle.as_ref().is_some_and(is_foreign) {
-        std::mem::forget(handle.take());
-    }
 }
 
 impl Client {
@@ -585,17 +398,7 @@ impl Client {
     ///
     /// No lock of the client's is taken: in a forked child, a thread of the parent's may hold it for ever.
     pub fn abandon(&mut self) -> Vec<Arc<Waiter>> {
-        let mut ends = Vec::new();
-        let running = self.running.get_mut().unwrap_or_else(PoisonError::into_inner);
-        leave(running, Running::is_foreign);
-        if let Some(running) = running.take() {
-            ends.push(running.done.waiter());
-            running.stop.send_replace(Stop::Silent);
-        }
-        let store = self.store.get_mut().unwrap_or_else(PoisonError::into_inner);
-        leave(store, Store::is_foreign);
-        ends.extend(store.take().map(|mut store| store.close()));
-        ends
+        self.connection.abandon().into_iter().chain(self.file.abandon()).collect()
     }
 }
 
@@ -603,62 +406,6 @@ impl Drop for Client {
     fn drop(&mut self) {
         self.abandon();
     }
-}
-
-/// Says that the I/O thread has ended, however it did.
-struct End {
-    shared: Arc<Shared>,
-    stop: watch::Receiver<Stop>,
-    opened: Arc<Outcome>,
-    done: Arc<Signal>,
-}
-
-impl Drop for End {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.shared.with_session(|session| {
-                let accepted = session.is_connected();
-                session.lost();
-                let text = "the connection's thread failed: a bug, please report it";
-                session.report(Event::notice(LogLevel::Error, "thread_failed", text));
-                session.counters().failed(text.to_owned(), accepted);
-                session.counters().resume(Instant::now());
-                session.report_end(ReturnCode::ConnectionLost);
-            });
-        }
-        self.shared.inquiry.drop_it();
-        if *self.stop.borrow() != Stop::Replaced {
-            self.shared.lock().release();
-        }
-        // The file may have waited for the end of the connection.
-        self.shared.storage.notify();
-        self.done.give_for_good();
-        self.shared.inbox.wakeup.give();
-        // Who hears of the last attempt finds no thread any more.
-        self.opened.give_up();
-    }
-}
-
-/// What the I/O thread begins with.
-struct Beginning {
-    task: Task,
-    /// Dropped last.
-    end: End,
-    runtime: Runtime,
-    previous: Option<Running>,
-}
-
-/// The body of the I/O thread.
-fn work(beginning: Beginning) {
-    let Beginning { task, end: _end, runtime, previous } = beginning;
-    if let Some(previous) = previous {
-        // The session has one connection at a time. The old thread ends within the time for a
-        // DISCONNECT; if it panicked, it has ended.
-        let _ = previous.thread.join();
-    }
-    task.shared.inbox.set_limits(&task.options.limits);
-    task.shared.with_session(|session| session.configure(task.options.clone()));
-    runtime.block_on(run(task));
 }
 
 #[cfg(test)]

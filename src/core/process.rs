@@ -24,6 +24,14 @@ impl Process {
     }
 }
 
+/// In a forked child, leaves what is the parent's alone: what its threads wait with is in memory that may
+/// be given away there, so it is not even freed.
+pub fn leave_foreign<T>(handle: &mut Option<T>, is_foreign: impl FnOnce(&T) -> bool) {
+    if handle.as_ref().is_some_and(is_foreign) {
+        std::mem::forget(handle.take());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::super::options::{Fsync, Persistence};
+use super::super::store::Store;
 use super::*;
 
 #[test]
@@ -13,7 +14,7 @@ fn a_forked_child_lets_go_of_its_parents_client_without_a_lock() {
     let persistence = Persistence { path: path.clone(), fsync: Fsync::Normal };
     let client = Client::new();
     let store = Store::open(&client.shared, &persistence, "persistence").unwrap();
-    *client.store.lock().unwrap() = Some(store.as_if_inherited());
+    client.file.put(store.as_if_inherited());
     let shared = client.shared.clone();
     // As a thread that the child does not have.
     let session = shared.lock();

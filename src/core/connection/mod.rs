@@ -6,7 +6,7 @@ mod failure;
 mod link;
 mod pause;
 mod task;
+mod thread;
 
-pub use attempts::run;
-pub use diagnosis::advise;
-pub use task::{First, Stop, Task};
+pub use task::First;
+pub use thread::{Attempt, Connection};

@@ -6,8 +6,11 @@
 
 mod closing;
 mod database;
+mod handle;
 mod rows;
 mod watch;
+
+pub use self::handle::Handle;
 
 use std::sync::Arc;
 use std::time::Duration;
