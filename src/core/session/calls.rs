@@ -48,16 +48,16 @@ impl Session {
         if self.takes_new()
             && let Some(refusal) = self.terms.refusal(&publish)
         {
-            self.output.counters.refused += 1;
+            self.output.effects.counters.refused += 1;
             return Ok((terms::return_code(refusal), 0, None));
         }
         let code = if self.takes_new() { ReturnCode::Success } else { ReturnCode::NoConnection };
         let at_most_once = qos == Qos::AtMostOnce;
         if !at_most_once && self.outgoing.refuses_new() {
-            self.output.counters.refused += 1;
+            self.output.effects.counters.refused += 1;
             return Ok((ReturnCode::Errno, 0, None));
         }
-        if at_most_once && self.crowded && self.output.reporting {
+        if at_most_once && self.crowded && self.output.effects.reporting {
             return Ok((ReturnCode::Again, 0, None));
         }
         if !at_most_once && self.outgoing.queued() >= self.options.limits.queued() {
@@ -71,7 +71,8 @@ impl Session {
         let mid = self.ids.reserve_for_message();
         let Some(mid) = mid else { return Ok((ReturnCode::Again, 0, None)) };
         publish.mid = mid;
-        let delivery = self.outgoing.accept(Publish::from(&publish), &mut self.output.journal);
+        let delivery =
+            self.outgoing.accept(Publish::from(&publish), &mut self.output.effects.journal);
         self.pump();
         Ok((code, mid, Some(delivery)))
     }
@@ -89,7 +90,7 @@ impl Session {
 
     /// Counts a message that is given up, because there was no room for it in time.
     pub fn turn_away(&mut self) {
-        self.output.counters.queue_full += 1;
+        self.output.effects.counters.queue_full += 1;
     }
 
     /// What became of a QoS 0 message that [`Self::publish`] accepted without saying so.
@@ -111,7 +112,7 @@ impl Session {
 
     fn publish_at_most_once(&mut self, publish: &PublishRef<'_>) -> Option<Delivery> {
         if !self.takes_new() {
-            self.output.counters.offline += 1;
+            self.output.effects.counters.offline += 1;
             return None;
         }
         match &mut self.link {
@@ -217,7 +218,7 @@ impl Session {
         let connection = self.is_connected().then_some(self.connection);
         self.incoming.handled(receipt, connection, &mut self.output)?;
         let exactly_once = receipt.qos == Qos::ExactlyOnce;
-        Ok(if exactly_once { self.output.journal.storing() } else { None })
+        Ok(if exactly_once { self.output.effects.journal.storing() } else { None })
     }
 
     /// The application acknowledges a message by its identifier.

@@ -19,13 +19,13 @@ impl Session {
             file == kept.file && opened.wrapping_add(1) == kept.opened
         });
         let Self { outgoing, incoming, ids, output, .. } = self;
-        output.journal.open();
+        output.effects.journal.open();
         if goes_on {
-            outgoing.go_on(&kept.outgoing, &mut output.journal);
-            incoming.go_on(&kept.incoming, &mut output.journal);
+            outgoing.go_on(&kept.outgoing, &mut output.effects.journal);
+            incoming.go_on(&kept.incoming, &mut output.effects.journal);
         } else {
-            incoming.restore(kept.incoming, self.file.is_none(), &mut output.journal);
-            let lost = outgoing.restore(kept.outgoing, ids, &mut output.journal);
+            incoming.restore(kept.incoming, self.file.is_none(), &mut output.effects.journal);
+            let lost = outgoing.restore(kept.outgoing, ids, &mut output.effects.journal);
             report_lost(lost, output);
         }
         self.kept_client_id = kept.client_id;
@@ -34,17 +34,17 @@ impl Session {
 
     /// Whether the session is kept in a file now.
     pub fn is_kept(&self) -> bool {
-        self.output.journal.is_open()
+        self.output.effects.journal.is_open()
     }
 
     /// Whether there is something to store.
     pub fn has_journal(&self) -> bool {
-        self.output.journal.has_operations()
+        self.output.effects.journal.has_operations()
     }
 
     /// What is to be stored, in order, and the number for [`Self::stored`].
     pub fn take_journal(&mut self) -> (Vec<Operation>, u64) {
-        self.output.journal.take()
+        self.output.effects.journal.take()
     }
 
     /// Everything up to a number is stored: what has waited for that goes on.
@@ -53,7 +53,7 @@ impl Session {
     /// None that a peer or an application can bring about: an answer is never too long.
     pub fn stored(&mut self, number: u64) -> Result<(), Error> {
         let (connected, connection) = (self.is_connected(), self.connection);
-        for (_, then) in self.output.journal.stored(number) {
+        for (_, then) in self.output.effects.journal.stored(number) {
             match then {
                 Then::Publish { mid, order } => self.outgoing.stored(mid, order),
                 Then::Release { mid, order } => {
@@ -77,7 +77,7 @@ impl Session {
         operations.retain(|operation| match operation {
             Operation::Put { order, publish } => {
                 let given_up = self.outgoing.not_stored(publish.mid, *order, &mut self.ids);
-                self.output.counters.not_stored += u64::from(given_up);
+                self.output.effects.counters.not_stored += u64::from(given_up);
                 false
             }
             _ => true,
@@ -88,8 +88,8 @@ impl Session {
     /// Gives up a message that is not stored yet. Returns false for one that is, or was given up.
     pub fn withdraw(&mut self, mid: u16, delivery: &Delivery) -> bool {
         let Self { outgoing, ids, output, .. } = self;
-        let withdrawn = outgoing.withdraw(mid, delivery, ids, &mut output.journal);
-        output.counters.not_stored += u64::from(withdrawn);
+        let withdrawn = outgoing.withdraw(mid, delivery, ids, &mut output.effects.journal);
+        output.effects.counters.not_stored += u64::from(withdrawn);
         self.pump();
         withdrawn
     }
@@ -98,7 +98,7 @@ impl Session {
     /// without one.
     pub fn close_file(&mut self) -> bool {
         let is_open = self.is_open();
-        let journal = &mut self.output.journal;
+        let journal = &mut self.output.effects.journal;
         let closes = !is_open && journal.is_stored();
         if closes {
             *journal = Journal::default();
@@ -112,7 +112,7 @@ impl Session {
         self.not_stored(&mut operations);
         // Nothing that is sent from now on can rely on the file.
         let _ = self.stored(number);
-        self.output.journal = Journal::default();
+        self.output.effects.journal = Journal::default();
         self.outgoing.abandon();
         self.file = None;
     }
@@ -131,7 +131,7 @@ impl Session {
         }
         self.kept_client_id.clone_from(client_id);
         let client_id = client_id.clone();
-        self.output.journal.note(|| Operation::Session { client_id });
+        self.output.effects.journal.note(|| Operation::Session { client_id });
         true
     }
 }
@@ -143,6 +143,6 @@ fn report_lost(count: usize, output: &mut Output) {
              tell apart"
         );
         let notice = Event::notice(LogLevel::Error, "given_up", text);
-        output.events.push_back(notice.with("count", count as u64));
+        output.effects.events.push_back(notice.with("count", count as u64));
     }
 }

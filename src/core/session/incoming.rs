@@ -51,7 +51,7 @@ impl Incoming {
     ) -> Result<(), Error> {
         match publish.qos {
             Qos::AtMostOnce => {
-                output.deliver(publish, received, None);
+                output.effects.deliver(publish, received, None);
                 Ok(())
             }
             Qos::AtLeastOnce => {
@@ -60,12 +60,12 @@ impl Incoming {
                 }
                 let (mid, qos) = (publish.mid, publish.qos);
                 let receipt = Some(Receipt { mid, qos, connection, number: 0 });
-                output.deliver(publish, received, receipt);
+                output.effects.deliver(publish, received, receipt);
                 Ok(())
             }
             Qos::ExactlyOnce => {
                 let mid = publish.mid;
-                self.store(publish, connection, limit, &mut output.journal)?;
+                self.store(publish, connection, limit, &mut output.effects.journal)?;
                 output.answer(Control::PubRec(mid), connection)
             }
         }
@@ -118,7 +118,7 @@ impl Incoming {
                 identifier.give(Given { number, connection, order });
                 self.unhandled += 1;
                 let receipt = Receipt { mid, qos: Qos::ExactlyOnce, connection, number };
-                output.deliver(publish, received, Some(receipt));
+                output.effects.deliver(publish, received, Some(receipt));
             }
             None => {
                 if identifier.release_again(connection) {
@@ -179,7 +179,7 @@ impl Incoming {
                 None => return Ok(()),
             },
         };
-        output.journal.note(|| Operation::Handled { order });
+        output.effects.journal.note(|| Operation::Handled { order });
         self.tidy(mid);
         let Some(connection) = connection else { return Ok(()) };
         (0..answers).try_for_each(|_| output.answer(Control::PubComp(mid), connection))
@@ -228,8 +228,8 @@ impl Incoming {
     /// The broker knows nothing of the session. It will neither release nor repeat what it had
     /// delivered, so that goes to the application now.
     pub fn forget(&mut self, received: Instant, connection: u32, output: &mut Output) {
-        let keeps = output.journal.is_open();
-        output.journal.note(|| Operation::Forgotten);
+        let keeps = output.effects.journal.is_open();
+        output.effects.journal.note(|| Operation::Forgotten);
         let mut stored = Vec::new();
         for (mid, identifier) in self.exactly_once.drain() {
             let (given, waiting) = identifier.split();
@@ -258,14 +258,14 @@ impl Incoming {
         output: &mut Output,
     ) {
         for (order, publish) in messages {
-            let receipt = output.journal.is_open().then(|| {
+            let receipt = output.effects.journal.is_open().then(|| {
                 let (mid, qos) = (publish.mid, Qos::ExactlyOnce);
                 self.given = self.given.wrapping_add(1);
                 let number = self.given;
                 self.forgotten.insert((mid, order), Given { number, connection, order });
                 Receipt { mid, qos, connection, number }
             });
-            output.deliver(publish, received, receipt);
+            output.effects.deliver(publish, received, receipt);
         }
     }
 

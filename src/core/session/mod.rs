@@ -7,6 +7,7 @@
 mod aliases;
 mod backoff;
 mod calls;
+mod effects;
 mod event;
 mod file;
 mod identifier;
@@ -157,12 +158,12 @@ impl Session {
 
     /// Whether `on_log` texts are wanted.
     pub fn set_logging(&mut self, logging: bool) {
-        self.output.logging = logging;
+        self.output.effects.logging = logging;
     }
 
     /// Whether the application wants to hear when a QoS 0 message is written.
     pub fn set_reporting(&mut self, reporting: bool) {
-        self.output.reporting = reporting;
+        self.output.effects.reporting = reporting;
     }
 
     /// Whether so many reports wait for the application that a message of QoS 0, which makes another
@@ -228,7 +229,7 @@ impl Session {
         self.leave(Link::Offline);
         self.finishing = false;
         self.outgoing.lost();
-        self.output.counters.connected_since = None;
+        self.output.effects.counters.connected_since = None;
         // The next broker may be another one.
         self.terms = Terms::default();
         self.held_bytes = 0;
@@ -240,7 +241,7 @@ impl Session {
     /// Changes to a state in which nothing waits for the CONNACK.
     fn leave(&mut self, state: Link) {
         if let Link::Connecting { held, .. } = std::mem::replace(&mut self.link, state) {
-            self.output.counters.unsent += held.len() as u64;
+            self.output.effects.counters.unsent += held.len() as u64;
         }
     }
 
@@ -282,7 +283,7 @@ impl Session {
 
     /// So many bytes came in at `now`.
     pub fn read(&mut self, count: usize, now: Instant) {
-        self.output.counters.received.bytes += count as u64;
+        self.output.effects.counters.received.bytes += count as u64;
         self.keep_alive.received(now);
     }
 
@@ -343,17 +344,17 @@ impl Session {
 
     /// Adds an event of the owner's, in its place in the order.
     pub fn report(&mut self, event: Event) {
-        self.output.events.push_back(event);
+        self.output.effects.events.push_back(event);
     }
 
     /// What happened since the last call.
     pub fn take_events(&mut self) -> &mut VecDeque<Event> {
-        &mut self.output.events
+        &mut self.output.effects.events
     }
 
     /// What happened last, of what was not taken.
     pub fn last_event(&self) -> Option<&Event> {
-        self.output.events.back()
+        self.output.effects.events.back()
     }
 
     /// Fills `empty` with bytes to write, not all of them where many wait.
@@ -368,7 +369,7 @@ impl Session {
 
     /// What is counted.
     pub fn counters(&mut self) -> &mut Counters {
-        &mut self.output.counters
+        &mut self.output.effects.counters
     }
 
     /// The session at this moment, with what waits for the handlers.
@@ -382,7 +383,7 @@ impl Session {
             connected: self.is_connected(),
             broker,
             client_id,
-            counters: self.output.counters.clone(),
+            counters: self.output.effects.counters.clone(),
             in_flight: self.outgoing.in_flight(),
             queued: self.outgoing.queued(),
             set_aside: self.outgoing.set_aside(),

@@ -58,7 +58,7 @@ impl Entry {
         self.state = State::Sent;
         output.publish(&PublishRef::from(&self.publish));
         self.progress.sent();
-        output.counters.repeated += u64::from(self.publish.dup);
+        output.effects.counters.repeated += u64::from(self.publish.dup);
         self.publish.dup = true;
     }
 
@@ -293,7 +293,7 @@ impl Outgoing {
             }
             if matches!(entry.state, State::Releasing | State::Released) {
                 let order = entry.order;
-                output.journal.note(|| Operation::Released { order, released: false });
+                output.effects.journal.note(|| Operation::Released { order, released: false });
             }
             let refusal = terms.refusal(&PublishRef::from(&entry.publish));
             if entry.state == State::Aside {
@@ -338,8 +338,8 @@ impl Outgoing {
             if entry.publish.qos != Qos::ExactlyOnce || !entry.is_on_its_way() {
                 return Ok(());
             }
-            if output.journal.is_open() && entry.state != State::Released {
-                entry.releasing(&mut output.journal);
+            if output.effects.journal.is_open() && entry.state != State::Released {
+                entry.releasing(&mut output.effects.journal);
                 return Ok(());
             }
             entry.state = State::Released;
@@ -388,15 +388,15 @@ impl Outgoing {
             self.bytes -= entry.publish.size();
             self.inflight -= 1;
             ids.release(mid);
-            output.journal.note(|| Operation::Removed { order: entry.order });
+            output.effects.journal.note(|| Operation::Removed { order: entry.order });
             let refusal = (code >= FAILURE && code != PACKET_IDENTIFIER_NOT_FOUND).then_some(code);
             if let Some(code) = refusal {
-                output.refused(mid, &entry.publish.topic, code);
+                output.effects.refused(mid, &entry.publish.topic, code);
             } else {
-                output.counters.published.message(entry.publish.qos);
+                output.effects.counters.published.message(entry.publish.qos);
             }
             entry.progress.finish(refusal);
-            output.report(Event::published(mid, code, properties));
+            output.effects.report(Event::published(mid, code, properties));
         }
     }
 

@@ -1,21 +1,19 @@
-//! The bytes that wait for the transport, and what is said about them.
+//! The bytes that are pending for the transport.
 
 use std::collections::{HashSet, VecDeque};
-use std::time::Instant;
 
 use bytes::BytesMut;
 
 use super::super::delivery::{Delivery, Progress};
 use super::super::error::Error;
 use super::super::options::{ConnectOptions, Protocol};
-use super::super::packet::{Alias, Control, Publish, PublishRef, encode_connect, encode_publish};
+use super::super::packet::{Alias, Control, PublishRef, encode_connect, encode_publish};
 use super::super::qos::Qos;
-use super::super::reason::{PACKET_TOO_LARGE, reason_name};
-use super::super::stats::Counters;
-use super::super::text::line;
+use super::super::reason::PACKET_TOO_LARGE;
 use super::aliases::OutgoingAliases;
-use super::event::{Event, LogLevel, Receipt};
-use super::journal::{Journal, Then};
+use super::effects::Effects;
+use super::event::Event;
+use super::journal::Then;
 use super::log;
 use super::terms::Available;
 
@@ -72,16 +70,8 @@ pub struct Output {
     progress: Progress,
     /// Ends of QoS 0 messages that waited for the CONNACK, each with its own progress.
     held: VecDeque<(u64, Progress)>,
-    /// What happened, until the owner of the session takes it.
-    pub events: VecDeque<Event>,
-    /// What went over the connections, and what did not.
-    pub counters: Counters,
-    /// What is to be kept beyond the end of the process.
-    pub journal: Journal,
-    /// Whether somebody listens to `on_log`.
-    pub logging: bool,
-    /// Whether somebody listens to `on_publish`.
-    pub reporting: bool,
+    /// What is told and kept of all this.
+    pub effects: Effects,
 }
 
 impl Default for Output {
@@ -104,41 +94,17 @@ impl Default for Output {
             lost: HashSet::new(),
             progress: Progress::default(),
             held: VecDeque::new(),
-            events: VecDeque::new(),
-            counters: Counters::default(),
-            journal: Journal::default(),
-            logging: false,
-            reporting: false,
+            effects: Effects::default(),
         }
     }
 }
 
 impl Output {
-    /// Adds a line for `on_log`, which is only put together when somebody listens.
-    pub fn log(&mut self, text: impl FnOnce() -> String) {
-        if self.logging {
-            self.events.push_back(Event::Log { level: LogLevel::Debug, text: line(&text()) });
-        }
-    }
-
-    /// Tells the application what became of a message. Reports that say the same are one.
-    pub fn report(&mut self, published: Event) {
-        if !self.events.back_mut().is_some_and(|last| last.merge(&published)) {
-            self.events.push_back(published);
-        }
-    }
-
-    /// Hands a message to the application.
-    pub fn deliver(&mut self, publish: Publish, received: Instant, receipt: Option<Receipt>) {
-        self.counters.received.message(publish.qos);
-        self.events.push_back(Event::Message { publish, received, receipt });
-    }
-
     /// Writes a CONNECT; what follows is of its protocol.
     pub fn connect(&mut self, options: &ConnectOptions) {
         self.protocol = options.protocol;
         self.agree(0, usize::MAX, Available::default());
-        self.log(|| log::sending_connect(options));
+        self.effects.log(|| log::sending_connect(options));
         self.encode(|bytes| encode_connect(options, bytes));
     }
 
@@ -152,7 +118,7 @@ impl Output {
 
     /// Writes a PUBLISH.
     pub fn publish(&mut self, publish: &PublishRef<'_>) {
-        self.log(|| log::sending_publish(publish));
+        self.effects.log(|| log::sending_publish(publish));
         let protocol = self.protocol;
         let alias = match protocol {
             Protocol::V5 => self.aliases.alias(publish),
@@ -184,27 +150,6 @@ impl Output {
         self.held.push_back((self.encoded, progress));
     }
 
-    /// Counts and reports a message that is not sent, because the broker has said that it does not take it.
-    pub fn refused(&mut self, mid: u16, topic: &str, code: u8) {
-        let reason = reason_name(code);
-        let text =
-            format!("the broker does not take message {mid} on {topic:?}: {reason} (code {code})");
-        self.counters.refused += 1;
-        let notice = Event::notice(LogLevel::Error, "message_refused", text);
-        let notice = notice.with("mid", u64::from(mid)).with("topic", topic);
-        self.events.push_back(notice.with("rc", u64::from(code)).with("error", reason));
-    }
-
-    /// Reports a request that is not sent, because the broker has said that it does not take it.
-    pub fn request_refused(&mut self, request: &Control, code: u8) {
-        let reason = match code {
-            PACKET_TOO_LARGE => "the broker takes no packet as large".to_owned(),
-            _ => format!("the broker does not take it: {} (code {code})", reason_name(code)),
-        };
-        let text = format!("{reason}: {}", log::sending(request));
-        self.events.push_back(Event::notice(LogLevel::Error, "request_refused", text));
-    }
-
     /// Why the broker does not take a request, as a reason code; `None` if it does.
     pub fn refusal(&self, request: &Control) -> Option<u8> {
         if self.protocol != Protocol::V5 {
@@ -223,7 +168,7 @@ impl Output {
 
     /// Writes any other packet.
     pub fn control(&mut self, control: &Control) -> Result<(), Error> {
-        self.log(|| log::sending(control));
+        self.effects.log(|| log::sending(control));
         self.control_silently(control)
     }
 
@@ -247,10 +192,10 @@ impl Output {
 
     /// Writes an answer when everything before it is stored, if it still can on the same connection.
     pub fn answer(&mut self, answer: Control, connection: u32) -> Result<(), Error> {
-        if self.journal.is_stored() {
+        if self.effects.journal.is_stored() {
             return self.control(&answer);
         }
-        self.journal.wait(Then::Answer { answer, connection });
+        self.effects.journal.wait(Then::Answer { answer, connection });
         Ok(())
     }
 
@@ -300,7 +245,7 @@ impl Output {
             self.answers -= std::mem::take(&mut self.answers_unwritten);
         }
         self.written += count as u64;
-        self.counters.published.bytes += count as u64;
+        self.effects.counters.published.bytes += count as u64;
         self.progress.reach(self.written);
         while let Some((end, progress)) = self.held.front() {
             if *end > self.written {
@@ -314,9 +259,9 @@ impl Output {
                 break;
             }
             self.marks.pop_front();
-            self.counters.published.message(Qos::AtMostOnce);
-            if self.reporting {
-                self.report(Event::published(mid, 0, None));
+            self.effects.counters.published.message(Qos::AtMostOnce);
+            if self.effects.reporting {
+                self.effects.report(Event::published(mid, 0, None));
             }
         }
     }
@@ -331,7 +276,7 @@ impl Output {
         self.answers_unwritten = 0;
         self.encoded = 0;
         self.written = 0;
-        self.counters.unsent += self.marks.len() as u64;
+        self.effects.counters.unsent += self.marks.len() as u64;
         self.lost.extend(self.marks.drain(..).map(|(_, mid)| mid));
         self.progress = Progress::default();
         self.held.clear();
@@ -351,7 +296,7 @@ impl Output {
     /// Whether so many answers wait, for the broker or the file, that no sane broker wants more of them,
     /// or so many bytes of what came for the file.
     pub fn is_clogged(&self, limit: usize) -> bool {
-        self.answers >= MOST_ANSWERS || self.journal.is_clogged(limit)
+        self.answers >= MOST_ANSWERS || self.effects.journal.is_clogged(limit)
     }
 
     /// Bytes ever encoded on this connection.

@@ -17,7 +17,7 @@ impl Session {
     /// # Errors
     /// The connection has to end: the broker broke the protocol or refused the CONNECT.
     pub fn receive(&mut self, packet: Incoming, now: Instant) -> Result<(), Error> {
-        self.output.log(|| log::received(&packet));
+        self.output.effects.log(|| log::received(&packet));
         match (&self.link, packet) {
             (Link::Connecting { .. }, Incoming::ConnAck { session_present, code, properties }) => {
                 self.answered(session_present, code, properties, now)
@@ -44,13 +44,13 @@ impl Session {
         {
             self.agree(properties, now);
         }
-        self.output.events.push_back(Event::ConnAck { session_present, code, properties });
+        self.output.effects.events.push_back(Event::ConnAck { session_present, code, properties });
         if code != 0 {
             return Err(Error::Refused(code));
         }
         self.accepted_at = Some(now);
         self.started = self.options.clean_start_once;
-        self.output.counters.connected();
+        self.output.effects.counters.connected();
         let strange = self.is_strange();
         let session_present = session_present && !strange;
         self.incoming.give_restored(now, self.connection, &mut self.output);
@@ -92,10 +92,10 @@ impl Session {
         match self.terms.refusal(&publish) {
             None => self.output.publish_held(&publish, progress),
             Some(code) => {
-                self.output.refused(publish.mid, publish.topic, code);
+                self.output.effects.refused(publish.mid, publish.topic, code);
                 progress.finish(Some(code));
-                if self.output.reporting {
-                    self.output.report(Event::published(publish.mid, code, None));
+                if self.output.effects.reporting {
+                    self.output.effects.report(Event::published(publish.mid, code, None));
                 }
             }
         }
@@ -115,12 +115,12 @@ impl Session {
             Incoming::PubComp(ack) => outgoing.completed(ack, ids, output),
             Incoming::SubAck { mid, granted, properties } => {
                 if self.subscriptions.subscribed(mid, granted.len(), ids)? {
-                    output.events.push_back(Event::Subscribed { mid, granted, properties });
+                    output.effects.events.push_back(Event::Subscribed { mid, granted, properties });
                 }
             }
             Incoming::UnsubAck { mid, codes, properties } => {
                 if self.subscriptions.unsubscribed(mid, codes.len(), ids)? {
-                    output.events.push_back(Event::Unsubscribed { mid, codes, properties });
+                    output.effects.events.push_back(Event::Unsubscribed { mid, codes, properties });
                 }
             }
             Incoming::Disconnect { code, properties } => {

@@ -177,7 +177,7 @@ impl Subscriptions {
             self.forgotten = 0;
         }
         if self.forgotten > 0 {
-            output.events.push_back(still_subscribed(std::mem::take(&mut self.forgotten)));
+            output.effects.events.push_back(still_subscribed(std::mem::take(&mut self.forgotten)));
         }
         self.waiting.extend(self.unwanted.keys().cloned().map(Next::Unwanted));
         self.waiting.extend(self.wanted.keys().cloned().map(Next::Wanted));
@@ -197,7 +197,7 @@ impl Subscriptions {
         {
             let Some(mut request) = self.resolve(next) else { continue };
             if let Some(code) = output.refusal(&request) {
-                output.request_refused(&request, code);
+                output.effects.request_refused(&request, code);
                 continue;
             }
             if let Control::Unsubscribe { filters, .. } = &request {

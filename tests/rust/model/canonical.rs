@@ -12,8 +12,8 @@ const IGNORED: [(&str, &str); 5] = [
     ("Session", "options"),
     ("Session", "accepted_at"),
     ("Session", "keep_alive"),
-    ("Output", "counters"),
     ("Output", "spare"),
+    ("Effects", "counters"),
 ];
 
 /// Positions in the bytes of a connection, which matter where a message of QoS 0 ends at one.
@@ -131,7 +131,7 @@ impl Reader<'_> {
 
     fn is_ignored(&self, name: &Range<usize>, field: Range<usize>) -> bool {
         let name = &self.text[name.clone()];
-        if name != b"Session" && name != b"Output" {
+        if name != b"Session" && name != b"Output" && name != b"Effects" {
             return false;
         }
         let field = &self.text[field];

@@ -90,6 +90,6 @@ impl Outgoing {
             told.count += 1;
             told.first.get_or_insert_with(|| (mid, entry.publish.topic.clone(), code));
         }
-        output.events.extend(told.notice());
+        output.effects.events.extend(told.notice());
     }
 }

@@ -1,0 +1,70 @@
+//! What a session has to tell and to keep: the owner of the session takes it after each call.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::super::packet::{Control, Publish};
+use super::super::reason::{PACKET_TOO_LARGE, reason_name};
+use super::super::stats::Counters;
+use super::super::text::line;
+use super::event::{Event, LogLevel, Receipt};
+use super::journal::Journal;
+use super::log;
+
+/// Events, counters and the journal, and who listens.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// What happened, until the owner of the session takes it.
+    pub events: VecDeque<Event>,
+    /// What went over the connections, and what did not.
+    pub counters: Counters,
+    /// What is to be kept beyond the end of the process.
+    pub journal: Journal,
+    /// Whether somebody listens to `on_log`.
+    pub logging: bool,
+    /// Whether somebody listens to `on_publish`.
+    pub reporting: bool,
+}
+
+impl Effects {
+    /// Adds a line for `on_log`, which is only put together when somebody listens.
+    pub fn log(&mut self, text: impl FnOnce() -> String) {
+        if self.logging {
+            self.events.push_back(Event::Log { level: LogLevel::Debug, text: line(&text()) });
+        }
+    }
+
+    /// Tells the application what became of a message. Reports that say the same are one.
+    pub fn report(&mut self, published: Event) {
+        if !self.events.back_mut().is_some_and(|last| last.merge(&published)) {
+            self.events.push_back(published);
+        }
+    }
+
+    /// Hands a message to the application.
+    pub fn deliver(&mut self, publish: Publish, received: Instant, receipt: Option<Receipt>) {
+        self.counters.received.message(publish.qos);
+        self.events.push_back(Event::Message { publish, received, receipt });
+    }
+
+    /// Counts and reports a message that is not sent, because the broker has said that it does not take it.
+    pub fn refused(&mut self, mid: u16, topic: &str, code: u8) {
+        let reason = reason_name(code);
+        let text =
+            format!("the broker does not take message {mid} on {topic:?}: {reason} (code {code})");
+        self.counters.refused += 1;
+        let notice = Event::notice(LogLevel::Error, "message_refused", text);
+        let notice = notice.with("mid", u64::from(mid)).with("topic", topic);
+        self.events.push_back(notice.with("rc", u64::from(code)).with("error", reason));
+    }
+
+    /// Reports a request that is not sent, because the broker has said that it does not take it.
+    pub fn request_refused(&mut self, request: &Control, code: u8) {
+        let reason = match code {
+            PACKET_TOO_LARGE => "the broker takes no packet as large".to_owned(),
+            _ => format!("the broker does not take it: {} (code {code})", reason_name(code)),
+        };
+        let text = format!("{reason}: {}", log::sending(request));
+        self.events.push_back(Event::notice(LogLevel::Error, "request_refused", text));
+    }
+}
