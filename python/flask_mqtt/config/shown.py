@@ -18,7 +18,7 @@ _ELLIPSIS = "…"
 _HOST_AND_PORT = re.compile(r"[^:]*(:\d*)?|\[?[0-9A-Fa-f:.]*(%\w*)?\]?(:\d*)?")
 
 #: Base64, as RFC 4648 has it for keys and for URLs. No key in it begins with a slash.
-_ENCODED = re.compile(r"\W?(data:[^,]*,)?(?!/)[\w+/=\s-]{64}")
+_ENCODED = re.compile(r"[^\w/]?(data:[^,]*,)?(?!/)[\w+/=\s-]{64}")
 
 
 class Name(str):
