@@ -28,6 +28,7 @@ use crate::core::packet::{SubscribeOptions, Subscription};
 use crate::core::process::Process;
 use crate::core::property::Place;
 use crate::core::qos::Qos;
+use crate::core::session::Session;
 use crate::core::wake::Waiter as CoreWaiter;
 
 static CLIENTS: AtomicU64 = AtomicU64::new(0);
@@ -146,13 +147,13 @@ impl Client {
     /// Waits for events as a thread, for so many seconds at most where there is a number. Returns
     /// whether there may be some. `signals` is that of `Waiter.wait`.
     fn wait(&self, py: Python<'_>, timeout: Option<f64>, signals: bool) -> PyResult<bool> {
-        wait(py, timeout, signals, |timeout| self.core.wait(timeout))
+        wait(py, timeout, signals, |timeout| self.core.wakeup().wait(timeout))
     }
 
     /// A descriptor from which a byte can be read when there may be events. It belongs to the caller;
     /// one that was given out before reads as closed.
     fn wake_fd(&self) -> PyResult<RawFd> {
-        Ok(self.core.wake_descriptor().map_err(system)?.into_raw_fd())
+        Ok(self.core.wakeup().descriptor().map_err(system)?.into_raw_fd())
     }
 
     /// Starts connecting, and returns the first attempt, whose outcome is there to be asked for if
@@ -186,7 +187,7 @@ impl Client {
 
     /// Whether messages are kept in a file.
     fn is_keeping(&self) -> bool {
-        self.core.is_keeping()
+        self.core.look(Session::is_kept)
     }
 
     /// Gives up a message that is not stored yet. Returns whether it was so.
@@ -215,24 +216,25 @@ impl Client {
     /// Chooses whether there is a descriptor of the socket of each later connection, and
     /// `EVENT_SOCKET_OPENED` comes, except for the one that `connect` reports.
     fn want_socket(&self, wanted: bool) {
-        self.core.want_socket(wanted);
+        self.core.socket().want(wanted);
     }
 
     /// A descriptor of the connection's socket, and a number that no other connection has; `None` where
     /// there is none. The caller owns the descriptor.
     fn socket(&self) -> PyResult<Option<(RawFd, u64)>> {
-        let socket = self.core.socket().map_err(system)?;
+        let socket = self.core.socket().give().map_err(system)?;
         Ok(socket.map(|(descriptor, number)| (descriptor.into_raw_fd(), number)))
     }
 
     /// That number, 0 where there is no connection or no descriptor of it.
     fn socket_number(&self) -> u64 {
-        self.core.socket_number()
+        self.core.socket().number()
     }
 
     /// Sets the bounds that hold until there is a connection, from the values of their keys.
     fn limit(&self, settings: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.core.limit(keys::limits(settings)?);
+        let limits = keys::limits(settings)?;
+        self.core.session(|session| session.limit(limits));
         Ok(())
     }
 
@@ -288,17 +290,17 @@ impl Client {
 
     /// Accepts no more messages of QoS 1 and 2: the process ends.
     fn refuse_new(&self) {
-        self.core.refuse_new();
+        self.core.session(Session::refuse_new);
     }
 
     /// How many messages of QoS 1 and 2 are not acknowledged, and are in no file.
     fn only_in_memory(&self) -> usize {
-        self.core.only_in_memory()
+        self.core.look(Session::only_in_memory)
     }
 
     /// Counts a message that is given up, because there was no room for it in time.
     fn turn_away(&self) {
-        self.core.turn_away();
+        self.core.session(Session::turn_away);
     }
 
     /// What is counted: see `flask_mqtt.Stats`.
@@ -308,12 +310,16 @@ impl Client {
 
     /// The broker that is connected to, or is tried next, and the client identifier.
     fn identity(&self) -> (Option<String>, String) {
-        self.core.identity()
+        self.core.look(Session::identity)
     }
 
     /// What becomes of a message of QoS 0; `None` in a forked child of the process that published it.
     fn delivery(&self, mid: u16) -> Option<Delivery> {
-        if self.core.is_foreign() { None } else { self.told(self.core.delivery(mid)) }
+        if self.core.is_foreign() {
+            None
+        } else {
+            self.told(self.core.look(|session| session.delivery(mid)))
+        }
     }
 
     /// Whether a message was published by this client.
@@ -332,7 +338,9 @@ impl Client {
     ) -> PyResult<Requested<'py>> {
         let filters: Result<Vec<_>, Error> = filters.into_iter().map(to_subscription).collect();
         let properties = from_python(properties, Place::Subscribe)?;
-        let result = filters.and_then(|filters| self.core.subscribe(filters, properties, reuse));
+        let result = filters.and_then(|filters| {
+            self.core.session(|session| session.subscribe(filters, properties, reuse))
+        });
         let (code, mid) = result.map_err(to_python)?;
         Ok((member(py, code)?, mid))
     }
@@ -340,7 +348,7 @@ impl Client {
     /// Does not subscribe to filters on later connections.
     #[expect(clippy::needless_pass_by_value, reason = "a list of Python's is copied")]
     fn forget(&self, filters: Vec<String>) {
-        self.core.forget(&filters);
+        self.core.session(|session| session.forget(&filters));
     }
 
     /// Unsubscribes from filters and returns `(rc, mid)`.
@@ -351,27 +359,30 @@ impl Client {
         properties: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Requested<'py>> {
         let properties = from_python(properties, Place::Unsubscribe)?;
-        let (code, mid) = self.core.unsubscribe(filters, properties).map_err(to_python)?;
+        let (code, mid) = self
+            .core
+            .session(|session| session.unsubscribe(filters, properties))
+            .map_err(to_python)?;
         Ok((member(py, code)?, mid))
     }
 
     /// Says that a message is handled. Returns what tells when that is stored, where it is to be.
     fn handled(&self, message: &MQTTMessage) -> PyResult<Option<Delivery>> {
-        let handled = |receipt| self.core.handled(receipt);
+        let handled = |receipt| self.core.settle(|session| session.handled(receipt));
         let storing = message.receipt.map_or(Ok(None), handled).map_err(to_python)?;
         Ok(storing.and_then(|core| self.told(core)))
     }
 
     /// Says the same of a message of which only the receipt was kept. What QoS 1 says is not stored.
     fn settle(&self, receipt: &Receipt) -> PyResult<()> {
-        self.core.handled(receipt.0).map(drop).map_err(to_python)
+        self.core.settle(|session| session.handled(receipt.0)).map(drop).map_err(to_python)
     }
 
     /// Acknowledges a message that waits for it, and returns `rc`.
     fn acknowledge<'py>(&self, py: Python<'py>, mid: i64, qos: i64) -> PyResult<Bound<'py, PyAny>> {
         let qos = Qos::try_from(qos).map_err(to_python)?;
         let Ok(mid) = u16::try_from(mid) else { return member(py, ReturnCode::NotFound) };
-        member(py, self.core.acknowledge(mid, qos).map_err(to_python)?)
+        member(py, self.core.settle(|session| session.acknowledge(mid, qos)).map_err(to_python)?)
     }
 
     /// Puts up to `most` events into a list that is the caller's, the oldest first, and returns whether there
@@ -382,7 +393,7 @@ impl Client {
 
     /// Ends a wait for events.
     fn wake(&self) {
-        self.core.wake();
+        self.core.wakeup().give();
     }
 
     /// A wait that is over when what waits for the broker got less.
@@ -412,12 +423,12 @@ impl Client {
 
     /// Whether the broker accepted the present connection.
     fn is_connected(&self) -> bool {
-        self.core.is_connected()
+        self.core.look(Session::is_connected)
     }
 
     /// Whether there is a connection, accepted or not.
     fn is_open(&self) -> bool {
-        self.core.is_open()
+        self.core.look(Session::is_open)
     }
 }
 

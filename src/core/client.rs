@@ -1,25 +1,23 @@
-//! The handle that the bindings hold. Every call returns at once, but for [`Client::wait`]: what has to
-//! be waited for is a [`Waiter`].
+//! The handle that the bindings hold. A call returns at once, but for [`Client::connect`], which may
+//! open a file, and a wait at [`Client::wakeup`]: what else has to be waited for is a [`Waiter`].
 
-use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::connection::{Connection, First};
 use super::delivery::Delivery;
 use super::error::{Error, ReturnCode};
-use super::options::{ConnectOptions, Limits};
-use super::packet::Subscription;
+use super::options::ConnectOptions;
 use super::process::Process;
 use super::property::Properties;
 use super::qos::Qos;
-use super::session::{Event, Receipt, Session};
+use super::session::{Event, Session};
 use super::shared::Shared;
+use super::socket::Socket;
 use super::stats::Stats;
 use super::store::Handle;
 use super::transport::{self, check};
-use super::wake::Waiter;
+use super::wake::{Waiter, Wakeup};
 
 pub use super::connection::Attempt;
 
@@ -163,11 +161,6 @@ impl Client {
         self.file.close()
     }
 
-    /// Whether messages are kept in a file: those of QoS 1 and 2 are not sent before.
-    pub fn is_keeping(&self) -> bool {
-        self.shared.lock().is_kept()
-    }
-
     /// Gives up a message that is not stored yet; see [`Session::withdraw`].
     pub fn withdraw(&self, mid: u16, delivery: &Delivery) -> bool {
         let withdrawn = self.shared.call(|session| session.withdraw(mid, delivery));
@@ -198,27 +191,6 @@ impl Client {
         self.shared.inquiry.want(wanted);
     }
 
-    /// Chooses whether the socket of a connection is kept for the application, from the next one on.
-    /// [`Event::SocketOpened`] says that there is one, but for the attempt that [`Self::connect`] reports.
-    pub fn want_socket(&self, wanted: bool) {
-        self.shared.socket.want(wanted);
-    }
-
-    /// A descriptor of the connection's socket, and its number; see [`Socket::give`].
-    ///
-    /// # Errors
-    /// The process has no descriptors left.
-    ///
-    /// [`Socket::give`]: super::socket::Socket::give
-    pub fn socket(&self) -> io::Result<Option<(OwnedFd, u64)>> {
-        self.shared.socket.give()
-    }
-
-    /// The number of the socket of the present connection, or 0.
-    pub fn socket_number(&self) -> u64 {
-        self.shared.socket.number()
-    }
-
     /// Whether [`Self::answer`] is waited for.
     pub fn is_asking(&self) -> bool {
         self.shared.inquiry.is_open()
@@ -238,14 +210,31 @@ impl Client {
         Ok(())
     }
 
-    /// Accepts no more messages of QoS 1 and 2: see [`Session::refuse_new`].
-    pub fn refuse_new(&self) {
-        self.shared.call(Session::refuse_new);
+    /// Calls the session for the application: what there is to write then is written. The session's lock
+    /// is held, so no Python is called in there.
+    pub fn session<T>(&self, call: impl FnOnce(&mut Session) -> T) -> T {
+        self.shared.call(call)
     }
 
-    /// See [`Session::only_in_memory`].
-    pub fn only_in_memory(&self) -> usize {
-        self.shared.lock().only_in_memory()
+    /// As [`Self::session`], for what may let reading go on: a message is handled or acknowledged.
+    pub fn settle<T>(&self, call: impl FnOnce(&mut Session) -> T) -> T {
+        self.shared.unclog(call)
+    }
+
+    /// Looks at the session.
+    pub fn look<T>(&self, look: impl FnOnce(&Session) -> T) -> T {
+        look(&self.shared.lock())
+    }
+
+    /// What wakes the dispatcher when there may be events.
+    pub fn wakeup(&self) -> &Wakeup {
+        &self.shared.inbox.wakeup
+    }
+
+    /// The socket of the connection. [`Event::SocketOpened`] says that there is one, but for the attempt
+    /// that [`Self::connect`] reports.
+    pub fn socket(&self) -> &Socket {
+        &self.shared.socket
     }
 
     /// Publishes a message; see [`Session::publish`].
@@ -263,45 +252,6 @@ impl Client {
         })
     }
 
-    /// What became of a QoS 0 message; see [`Session::delivery`].
-    pub fn delivery(&self, mid: u16) -> Delivery {
-        self.shared.lock().delivery(mid)
-    }
-
-    /// Subscribes; see [`Session::subscribe`].
-    pub fn subscribe(
-        &self,
-        filters: Vec<Subscription>,
-        properties: Properties,
-        reuse: bool,
-    ) -> Result<(ReturnCode, Option<u16>), Error> {
-        self.shared.call(|session| session.subscribe(filters, properties, reuse))
-    }
-
-    /// Forgets filters; see [`Session::forget`].
-    pub fn forget(&self, filters: &[String]) {
-        self.shared.call(|session| session.forget(filters));
-    }
-
-    /// Unsubscribes; see [`Session::unsubscribe`].
-    pub fn unsubscribe(
-        &self,
-        filters: Vec<String>,
-        properties: Properties,
-    ) -> Result<(ReturnCode, Option<u16>), Error> {
-        self.shared.call(|session| session.unsubscribe(filters, properties))
-    }
-
-    /// Says that a message is handled; see [`Session::handled`].
-    pub fn handled(&self, receipt: Receipt) -> Result<Option<Delivery>, Error> {
-        self.shared.unclog(|session| session.handled(receipt))
-    }
-
-    /// Acknowledges a message by its identifier; see [`Session::acknowledge`].
-    pub fn acknowledge(&self, mid: u16, qos: Qos) -> Result<ReturnCode, Error> {
-        self.shared.unclog(|session| session.acknowledge(mid, qos))
-    }
-
     /// Takes up to `most` events, the oldest first.
     pub fn take(&self, most: usize) -> Vec<Event> {
         let (events, roomy) = self.shared.inbox.take(most);
@@ -309,25 +259,6 @@ impl Client {
             self.shared.room.give();
         }
         events
-    }
-
-    /// Waits for events, as a thread, for so long at most where there is a time. Returns whether there
-    /// may be some.
-    pub fn wait(&self, timeout: Option<Duration>) -> bool {
-        self.shared.inbox.wakeup.wait(timeout)
-    }
-
-    /// A descriptor from which a byte can be read when there may be events. The caller owns it.
-    ///
-    /// # Errors
-    /// The process has no descriptors left.
-    pub fn wake_descriptor(&self) -> io::Result<OwnedFd> {
-        self.shared.inbox.wakeup.descriptor()
-    }
-
-    /// Wakes the dispatcher.
-    pub fn wake(&self) {
-        self.shared.inbox.wakeup.give();
     }
 
     /// A wait that is over when what waits for the broker got less.
@@ -338,16 +269,6 @@ impl Client {
     /// Everything that is counted, at one moment.
     pub fn stats(&self) -> Stats {
         self.shared.stats()
-    }
-
-    /// The broker and the client identifier; see [`Session::identity`].
-    pub fn identity(&self) -> (Option<String>, String) {
-        self.shared.lock().identity()
-    }
-
-    /// Counts a message that is given up; see [`Session::turn_away`].
-    pub fn turn_away(&self) {
-        self.shared.lock().turn_away();
     }
 
     /// Whether there will be no room before handlers go on: confirmations are not read while the inbox
@@ -367,16 +288,6 @@ impl Client {
         self.connection.is_wanted()
     }
 
-    /// Whether the broker accepted the present connection.
-    pub fn is_connected(&self) -> bool {
-        self.shared.lock().is_connected()
-    }
-
-    /// Whether there is a connection, accepted or not.
-    pub fn is_open(&self) -> bool {
-        self.shared.lock().is_open()
-    }
-
     /// Chooses what is reported: texts for `on_log`, and QoS 0 messages when they are written.
     pub fn listen(&self, logging: bool, reporting: bool) {
         self.shared.inbox.set_reporting(reporting);
@@ -384,11 +295,6 @@ impl Client {
             session.set_logging(logging);
             session.set_reporting(reporting);
         });
-    }
-
-    /// Sets the bounds that hold until an attempt to connect comes with its options.
-    pub fn limit(&self, limits: Limits) {
-        self.shared.with_session(|session| session.limit(limits));
     }
 }
 

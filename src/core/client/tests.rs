@@ -3,6 +3,7 @@
 
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use super::super::options::{Fsync, Persistence};
 use super::super::store::Store;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use flask_mqtt_core::core::error::Error;
 use flask_mqtt_core::core::options::{ConnectOptions, Endpoint, Protocol};
-use flask_mqtt_core::core::session::Event;
+use flask_mqtt_core::core::session::{Event, Session};
 
 use super::support::{App, Broker, ClosedPort, Connection, wait_for};
 
@@ -47,7 +47,7 @@ fn an_attempt_waits_for_the_answer_and_takes_its_options() {
     let (app, connection) = asked(&broker, options.clone());
     drop(connection);
     wait_asked(&app);
-    assert!(app.client.is_asking() && !app.client.is_open());
+    assert!(app.client.is_asking() && !app.client.look(Session::is_open));
     app.client.answer(Some(named(&options, "new"))).unwrap();
     let connection = accept(&broker, "new");
     assert!(!app.client.is_asking());

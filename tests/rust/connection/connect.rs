@@ -9,7 +9,7 @@ use std::time::Duration;
 use flask_mqtt_core::core::error::Error;
 use flask_mqtt_core::core::options::{ConnectOptions, Transport};
 use flask_mqtt_core::core::qos::Qos;
-use flask_mqtt_core::core::session::Event;
+use flask_mqtt_core::core::session::{Event, Session};
 use rumqttc::mqttbytes::v4::Packet;
 
 use super::support::{App, Broker, wait_for, wait_over};
@@ -40,14 +40,14 @@ fn connect_is_over_when_the_port_accepts_and_does_not_wait_for_the_connack() {
     let broker = Broker::new();
     let app = App::new();
     app.connect(broker.options()).unwrap();
-    assert!(app.client.is_open() && !app.client.is_connected());
+    assert!(app.client.look(Session::is_open) && !app.client.look(Session::is_connected));
 }
 
 #[test]
 fn the_connack_makes_it_connected() {
     let broker = Broker::new();
     let (app, _connection) = App::connected(&broker, broker.options());
-    assert!(app.client.is_connected());
+    assert!(app.client.look(Session::is_connected));
 }
 
 #[test]
@@ -150,13 +150,8 @@ fn connect_while_the_client_waits_to_try_again_does_not_wait() {
 fn a_client_connects_again_after_a_disconnect_and_sends_what_waited() {
     let broker = Broker::new();
     let (app, connection) = App::connected(&broker, broker.options());
-    app.client
-        .subscribe(
-            subscriptions(vec![("a".to_owned(), Qos::AtMostOnce)]),
-            Properties::default(),
-            false,
-        )
-        .unwrap();
+    let wanted = subscriptions(vec![("a".to_owned(), Qos::AtMostOnce)]);
+    app.client.session(|session| session.subscribe(wanted, Properties::default(), false)).unwrap();
     app.disconnect();
     drop(connection);
     app.client.publish("t", b"x", Qos::AtLeastOnce, false, None).unwrap();

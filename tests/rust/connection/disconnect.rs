@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use flask_mqtt_core::core::error::ReturnCode;
 use flask_mqtt_core::core::qos::Qos;
-use flask_mqtt_core::core::session::Event;
+use flask_mqtt_core::core::session::{Event, Session};
 use rumqttc::mqttbytes::v4::Packet;
 
 use super::support::{App, Broker, publish, wait_for, wait_over};
@@ -27,7 +27,7 @@ fn a_disconnect_is_the_last_packet_after_everything_that_was_published() {
     assert_eq!(packets.len(), 1001);
     assert_eq!(packets.last(), Some(&Packet::Disconnect));
     app.wait(|event| *event == ended(ReturnCode::Success));
-    assert!(!app.client.is_open());
+    assert!(!app.client.look(Session::is_open));
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_broker_that_never_stops_sending_gets_a_disconnect() {
 fn dropping_the_client_says_good_bye_and_ends_its_thread() {
     let broker = Broker::new();
     let (app, mut connection) = App::connected(&broker, broker.options());
-    let mut wake = UnixStream::from(app.client.wake_descriptor().unwrap());
+    let mut wake = UnixStream::from(app.client.wakeup().descriptor().unwrap());
     drop(app);
     assert_eq!(connection.read_to_end(), [Packet::Disconnect]);
     // The thread holds the other end until it is over.
@@ -104,7 +104,7 @@ fn dropping_a_client_that_waits_to_try_again_ends_its_thread() {
     let options = Broker::new().options();
     let _waiter = app.client.connect(options, false).unwrap();
     app.wait(|event| matches!(event, Event::Notice { .. }));
-    let mut wake = UnixStream::from(app.client.wake_descriptor().unwrap());
+    let mut wake = UnixStream::from(app.client.wakeup().descriptor().unwrap());
     drop(app);
     wake.read_to_end(&mut Vec::new()).unwrap();
 }

@@ -55,9 +55,9 @@ fn the_dispatcher_is_woken_when_the_thread_has_ended() {
     let broker = Broker::new();
     let (app, _connection) = App::connected(&broker, broker.options());
     // What came before.
-    while app.client.wait(Some(Duration::from_millis(200))) {}
+    while app.client.wakeup().wait(Some(Duration::from_millis(200))) {}
     app.client.disconnect(false, 0, Properties::default()).unwrap();
-    assert!(app.client.wait(Some(super::support::PATIENCE)));
+    assert!(app.client.wakeup().wait(Some(super::support::PATIENCE)));
     assert!(!app.client.is_running());
 }
 

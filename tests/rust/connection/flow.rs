@@ -114,10 +114,10 @@ fn a_confirmation_makes_room_too() {
 fn events_are_taken_in_order_and_a_wake_up_says_that_there_are_some() {
     let broker = Broker::new();
     let (app, mut connection) = App::connected(&broker, broker.options());
-    assert!(app.client.wait(Some(PATIENCE)));
+    assert!(app.client.wakeup().wait(Some(PATIENCE)));
     assert_eq!(app.client.take(10), []);
     connection.send(&[publish(b"a"), publish(b"b"), publish(b"c")].concat());
-    assert!(app.client.wait(Some(PATIENCE)));
+    assert!(app.client.wakeup().wait(Some(PATIENCE)));
     assert_eq!(app.messages(3), [b"a", b"b", b"c"]);
 }
 
@@ -140,8 +140,8 @@ fn take_gives_the_oldest_and_not_more_than_asked_for() {
 #[test]
 fn a_wake_up_without_an_event_is_possible() {
     let app = App::new();
-    app.client.wake();
-    assert!(app.client.wait(Some(PATIENCE)));
+    app.client.wakeup().give();
+    assert!(app.client.wakeup().wait(Some(PATIENCE)));
     assert_eq!(app.client.take(10), []);
 }
 
@@ -179,7 +179,10 @@ fn where_reports_pile_up_nothing_is_read_and_qos_0_waits_until_half_of_them_are_
     });
     for _ in 0..REQUESTS {
         let wanted = subscriptions(vec![("a".to_owned(), Qos::AtMostOnce)]);
-        let (code, _) = app.client.subscribe(wanted, Properties::default(), false).unwrap();
+        let (code, _) = app
+            .client
+            .session(|session| session.subscribe(wanted, Properties::default(), false))
+            .unwrap();
         assert_eq!(code, ReturnCode::Success);
     }
     let publish = |qos| app.client.publish("t", b"x", qos, false, None).unwrap().0;

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use flask_mqtt_core::core::options::{ConnectOptions, Protocol};
+use flask_mqtt_core::core::session::Session;
 use rumqttc::mqttbytes::v4::Packet;
 
 use super::support::{ACCEPTED, App, Broker, Connection, publish, wait_for};
@@ -158,7 +159,7 @@ fn a_connection_is_made_again_however_full_the_inbox_is() {
     wait_for("the message", || (app.client.stats().waiting.messages == 1).then_some(()));
     drop(connection);
     let _connection = broker.accept();
-    wait_for("the connection", || app.client.is_connected().then_some(()));
+    wait_for("the connection", || app.client.look(Session::is_connected).then_some(()));
     assert_eq!(app.messages(1), [b"first"]);
 }
 

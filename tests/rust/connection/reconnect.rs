@@ -5,7 +5,7 @@ use flask_mqtt_core::core::property::Properties;
 use std::time::{Duration, Instant};
 
 use flask_mqtt_core::core::qos::Qos;
-use flask_mqtt_core::core::session::Event;
+use flask_mqtt_core::core::session::{Event, Session};
 use rumqttc::mqttbytes::v4::Packet;
 
 use super::support::{App, Broker, ClosedPort, wait_over};
@@ -14,13 +14,8 @@ use super::support::{App, Broker, ClosedPort, wait_over};
 fn a_lost_connection_is_made_again_and_what_was_unconfirmed_is_sent_again() {
     let broker = Broker::new();
     let (app, mut connection) = App::connected(&broker, broker.options());
-    app.client
-        .subscribe(
-            subscriptions(vec![("a".to_owned(), Qos::AtMostOnce)]),
-            Properties::default(),
-            false,
-        )
-        .unwrap();
+    let wanted = subscriptions(vec![("a".to_owned(), Qos::AtMostOnce)]);
+    app.client.session(|session| session.subscribe(wanted, Properties::default(), false)).unwrap();
     app.client.publish("t", b"x", Qos::AtLeastOnce, false, None).unwrap();
     assert!(matches!(connection.read(), Some(Packet::Subscribe(_))));
     assert!(matches!(connection.read(), Some(Packet::Publish(publish)) if !publish.dup));
@@ -28,7 +23,7 @@ fn a_lost_connection_is_made_again_and_what_was_unconfirmed_is_sent_again() {
     let (code, notice) = app.wait_lost();
     assert_eq!(code, 7);
     assert!(notice.starts_with("connection closed by the broker; next attempt"), "{notice}");
-    assert!(!app.client.is_open());
+    assert!(!app.client.look(Session::is_open));
 
     let mut connection = broker.accept();
     assert!(matches!(connection.read(), Some(Packet::Subscribe(_))));
