@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 
-NOT_ASKED = "the handlers could not be asked before an attempt to connect"
+NOT_ASKED = "handlers did not respond within"
 
 
 @pytest.fixture

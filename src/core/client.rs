@@ -188,12 +188,12 @@ impl Client {
     /// so, and [`Self::answer`] is waited for, at most as long as connecting may take. It is not asked
     /// for the attempt that [`Self::connect`] reports.
     pub fn ask(&self, wanted: bool) {
-        self.shared.inquiry.want(wanted);
+        self.shared.refresh.want(wanted);
     }
 
     /// Whether [`Self::answer`] is waited for.
     pub fn is_asking(&self) -> bool {
-        self.shared.inquiry.is_open()
+        self.shared.refresh.is_pending()
     }
 
     /// Says with what options the next attempt is made, and all later ones; `None` for the same as
@@ -206,7 +206,7 @@ impl Client {
             options.validate()?;
             check(options)?;
         }
-        self.shared.inquiry.answer(options);
+        self.shared.refresh.answer(options);
         Ok(())
     }
 

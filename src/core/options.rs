@@ -154,7 +154,7 @@ pub enum TlsVersion {
 /// What is asked of TLS.
 #[derive(Debug, Clone)]
 pub struct TlsOptions {
-    /// The authorities that a broker's certificate may come from; the system's without.
+    /// The CA certificates that a broker's certificate may come from; the system's without.
     pub ca: Option<Pem>,
     /// The client's certificate, with its chain.
     pub certificate: Option<Pem>,

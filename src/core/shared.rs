@@ -5,9 +5,9 @@ use std::time::{Instant, SystemTime};
 
 use super::error::Error;
 use super::inbox::Inbox;
-use super::inquiry::Inquiry;
 use super::pace::Pace;
 use super::packet::Incoming;
+use super::refresh::SettingsRefresh;
 use super::session::{Event, Session};
 use super::socket::Socket;
 use super::stats::Stats;
@@ -31,7 +31,7 @@ pub struct Shared {
     /// Given when what waits for the broker got less.
     pub room: Signal,
     /// What the application is asked before an attempt to connect.
-    pub inquiry: Inquiry,
+    pub refresh: SettingsRefresh,
     /// Guards the delays between connections. The I/O threads hold it for a look or a change.
     pace: Mutex<Pace>,
     /// The socket of the connection, for the application.
@@ -47,7 +47,7 @@ impl Shared {
             outgoing: Notify::new(),
             storage: Notifier::default(),
             room: Signal::default(),
-            inquiry: Inquiry::default(),
+            refresh: SettingsRefresh::default(),
             pace: Mutex::default(),
             socket: Socket::default(),
         }

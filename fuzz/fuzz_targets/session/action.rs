@@ -61,7 +61,7 @@ pub enum Action {
     /// The transport is open.
     Open,
     /// The broker accepts.
-    Accept { session_present: bool, terms: Terms },
+    Accept { session_present: bool, server_limits: ServerLimits },
     /// The broker sends a packet.
     Receive(Packet),
     /// The broker sends bytes.
@@ -131,7 +131,7 @@ impl<'a> Arbitrary<'a> for AnyQos {
 
 /// What a CONNACK of MQTT 5 may say.
 #[derive(Debug, Arbitrary)]
-pub struct Terms {
+pub struct ServerLimits {
     receive_maximum: Option<u8>,
     packet_size: Option<u8>,
     aliases: Option<u8>,
@@ -141,7 +141,7 @@ pub struct Terms {
     client_id: bool,
 }
 
-impl Terms {
+impl ServerLimits {
     /// The same as properties.
     pub fn properties(&self) -> Properties {
         let numbers = [

@@ -13,7 +13,7 @@ use super::frame::Frame;
 #[derive(Default)]
 pub struct Link {
     /// What the CONNACK said.
-    pub terms: Properties,
+    pub server_limits: Properties,
     /// Identifiers of PUBLISH packets that are not confirmed.
     pub sent: HashSet<u16>,
     /// QoS 1 messages that came and were not acknowledged.
@@ -78,7 +78,7 @@ impl Link {
     }
 
     fn term(&self, property: Property) -> Option<usize> {
-        self.terms.number(property).map(|number| number as usize)
+        self.server_limits.number(property).map(|number| number as usize)
     }
 
     /// Writes so many bytes, as far as there are; returns how many.

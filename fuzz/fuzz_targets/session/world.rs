@@ -138,7 +138,7 @@ impl World {
         if let Incoming::ConnAck { code: 0, properties, session_present } = &packet
             && !self.session.is_connected()
         {
-            self.link.terms = properties.clone().unwrap_or_default();
+            self.link.server_limits = properties.clone().unwrap_or_default();
             if !session_present || self.is_strange {
                 // What comes now is of another session.
                 self.taken_once.clear();

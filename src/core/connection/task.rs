@@ -80,24 +80,25 @@ impl Task {
     /// answer within the connection timeout is not waited for any longer; the answer is taken when it
     /// comes. Returns false when the connection is to end.
     pub async fn ask(&mut self) -> bool {
-        // A late answer to the last question.
+        // A late answer to the last request.
         self.adopt_answer();
         let shared = self.shared.clone();
-        if !shared.inquiry.is_wanted() {
+        if !shared.refresh.is_wanted() {
             return true;
         }
-        if shared.inquiry.ask() {
+        if shared.refresh.request() {
             shared.with_session(|session| session.report(Event::Attempt));
         }
         let timeout = self.options.connect_timeout;
         let answered = tokio::select! {
-            answered = tokio::time::timeout(timeout, shared.inquiry.answered()) => answered.is_ok(),
+            answered = tokio::time::timeout(timeout, shared.refresh.answered()) => answered.is_ok(),
             _ = self.stop.wait_for(|stop| *stop != Stop::No) => return false,
         };
         if !answered {
             let seconds = timeout.as_secs_f64();
-            let text = "the handlers could not be asked before an attempt to connect";
-            let text = format!("{text}: after {seconds} s it is made with the settings before");
+            let text = format!(
+                "handlers did not respond within {seconds} s; connecting with the previous settings"
+            );
             self.notice(Event::notice(LogLevel::Warning, "not_asked", text));
         }
         self.adopt_answer();
@@ -105,7 +106,7 @@ impl Task {
     }
 
     fn adopt_answer(&mut self) {
-        let Some(mut options) = self.shared.inquiry.take() else { return };
+        let Some(mut options) = self.shared.refresh.take() else { return };
         keep_turn(&self.options.brokers, &mut options.brokers);
         self.configure(|old| *old = options);
         self.ensure_client_id();

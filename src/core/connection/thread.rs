@@ -229,7 +229,7 @@ impl Drop for End {
                 session.report_end(ReturnCode::ConnectionLost);
             });
         }
-        self.shared.inquiry.drop_it();
+        self.shared.refresh.cancel();
         if *self.stop.borrow() != Stop::Replaced {
             self.shared.lock().release();
         }

@@ -9,7 +9,7 @@ use super::super::qos::Qos;
 use super::super::topic::{validate_filter, validate_topic};
 use super::event::Receipt;
 use super::subscriptions::Sending;
-use super::{HELD, Link, Session, terms};
+use super::{HELD, Link, Session, server_limits};
 
 impl Session {
     /// Publishes a message.
@@ -46,10 +46,10 @@ impl Session {
             PublishRef { topic, payload, qos, retain, dup: false, mid: 0, properties };
         // Of the next connection nobody knows.
         if self.takes_new()
-            && let Some(refusal) = self.terms.refusal(&publish)
+            && let Some(refusal) = self.server_limits.refusal(&publish)
         {
             self.output.effects.counters.refused += 1;
-            return Ok((terms::return_code(refusal), 0, None));
+            return Ok((server_limits::return_code(refusal), 0, None));
         }
         let code = if self.takes_new() { ReturnCode::Success } else { ReturnCode::NoConnection };
         let at_most_once = qos == Qos::AtMostOnce;
@@ -201,7 +201,7 @@ impl Session {
             return Ok((ReturnCode::NoConnection, None));
         }
         if let Some(refusal) = self.output.refusal(&request) {
-            return Ok((terms::return_code(refusal), None));
+            return Ok((server_limits::return_code(refusal), None));
         }
         self.output.check(&request)?;
         let connected = self.is_connected();

@@ -20,9 +20,9 @@ mod outgoing;
 mod output;
 mod published;
 mod receiving;
+mod server_limits;
 mod subscriptions;
 mod suspect;
-mod terms;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -42,8 +42,8 @@ use self::incoming::Incoming as IncomingMessages;
 use self::keepalive::{Due, KeepAlive, Reading};
 use self::outgoing::Outgoing;
 use self::output::Output;
+use self::server_limits::ServerLimits;
 use self::subscriptions::Subscriptions;
-use self::terms::Terms;
 use super::delivery::Progress;
 use super::error::{Error, ReturnCode};
 use super::options::{ConnectOptions, Limits, Protocol};
@@ -80,7 +80,7 @@ pub struct Session {
     accepted_at: Option<Instant>,
     /// Whether the connection is to end, and takes nothing new.
     finishing: bool,
-    terms: Terms,
+    server_limits: ServerLimits,
     aliases: IncomingAliases,
     /// Topics of aliases that the application named itself; they do not go over the wire.
     named_aliases: HashMap<u32, String>,
@@ -117,7 +117,7 @@ impl Session {
             link: Link::Offline,
             accepted_at: None,
             finishing: false,
-            terms: Terms::default(),
+            server_limits: ServerLimits::default(),
             aliases: IncomingAliases::default(),
             named_aliases: HashMap::new(),
             farewell: None,
@@ -231,7 +231,7 @@ impl Session {
         self.outgoing.lost();
         self.output.effects.counters.connected_since = None;
         // The next broker may be another one.
-        self.terms = Terms::default();
+        self.server_limits = ServerLimits::default();
         self.held_bytes = 0;
         self.named_aliases.clear();
         self.subscriptions.lost(&mut self.ids);
@@ -276,8 +276,8 @@ impl Session {
         if self.is_connected() {
             // What waits could be written when it was taken.
             let _ = self.subscriptions.go_on(&mut self.ids, &mut self.output);
-            let Self { outgoing, options, terms, ids, output, .. } = self;
-            outgoing.pump(&options.limits, terms, ids, output);
+            let Self { outgoing, options, server_limits, ids, output, .. } = self;
+            outgoing.pump(&options.limits, server_limits, ids, output);
         }
     }
 

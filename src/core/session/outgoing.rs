@@ -15,7 +15,7 @@ use super::event::Event;
 use super::ids::Ids;
 use super::journal::{Journal, Operation, Then};
 use super::output::Output;
-use super::terms::Terms;
+use super::server_limits::ServerLimits;
 
 use self::aside::Aside;
 
@@ -244,8 +244,14 @@ impl Outgoing {
     }
 
     /// Sends what the window has room for. What the broker has said that it does not take is set aside.
-    pub fn pump(&mut self, limits: &Limits, terms: &Terms, ids: &mut Ids, output: &mut Output) {
-        let window = terms.window(limits);
+    pub fn pump(
+        &mut self,
+        limits: &Limits,
+        server_limits: &ServerLimits,
+        ids: &mut Ids,
+        output: &mut Output,
+    ) {
+        let window = server_limits.window(limits);
         while self.inflight < window {
             let Some(&mid) = self.queued.front() else { break };
             let last = self.last;
@@ -255,9 +261,9 @@ impl Outgoing {
             }
             self.queued.pop_front();
             let Some(entry) = entry else { continue };
-            if terms.refusal(&PublishRef::from(&entry.publish)).is_some() {
+            if server_limits.refusal(&PublishRef::from(&entry.publish)).is_some() {
                 self.queued.push_front(mid);
-                self.sort_out(limits, terms, ids, output);
+                self.sort_out(limits, server_limits, ids, output);
                 continue;
             }
             self.inflight += 1;
@@ -274,10 +280,10 @@ impl Outgoing {
         &mut self,
         session_present: bool,
         limits: &Limits,
-        terms: &Terms,
+        server_limits: &ServerLimits,
         output: &mut Output,
     ) -> Result<(), Error> {
-        let window = terms.window(limits);
+        let window = server_limits.window(limits);
         let is_due = |entry: &&mut Entry| entry.is_on_its_way() || entry.state == State::Aside;
         let mut unconfirmed: Vec<_> = self.entries.values_mut().filter(is_due).collect();
         unconfirmed.sort_by_key(|entry| entry.order);
@@ -295,7 +301,7 @@ impl Outgoing {
                 let order = entry.order;
                 output.effects.journal.note(|| Operation::Released { order, released: false });
             }
-            let refusal = terms.refusal(&PublishRef::from(&entry.publish));
+            let refusal = server_limits.refusal(&PublishRef::from(&entry.publish));
             if entry.state == State::Aside {
                 if let Some(code) = refusal {
                     entry.progress.set_aside(code);

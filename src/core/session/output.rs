@@ -15,7 +15,7 @@ use super::effects::Effects;
 use super::event::Event;
 use super::journal::Then;
 use super::log;
-use super::terms::Available;
+use super::server_limits::Available;
 
 /// What waits is kept in pieces of about this size, so that what is written is given back at once.
 const PIECE: usize = 256 * 1024;

@@ -8,7 +8,7 @@ use super::super::packet::{Incoming, Publish, PublishRef};
 use super::super::property::{Properties, Property};
 use super::event::Event;
 use super::keepalive::KeepAlive;
-use super::terms::Terms;
+use super::server_limits::ServerLimits;
 use super::{Link, Session, log};
 
 impl Session {
@@ -58,9 +58,9 @@ impl Session {
             self.incoming.forget(now, self.connection, &mut self.output);
         }
         self.subscriptions.restore(session_present, &mut self.ids, &mut self.output)?;
-        let Self { outgoing, options, terms, ids, output, .. } = self;
-        outgoing.resend(session_present, &options.limits, terms, output)?;
-        outgoing.sort_out(&options.limits, terms, ids, output);
+        let Self { outgoing, options, server_limits, ids, output, .. } = self;
+        outgoing.resend(session_present, &options.limits, server_limits, output)?;
+        outgoing.sort_out(&options.limits, server_limits, ids, output);
         if let Link::Connecting { held, .. } = std::mem::replace(&mut self.link, Link::Connected) {
             for (publish, progress) in held {
                 self.publish_held(&publish, progress);
@@ -73,7 +73,7 @@ impl Session {
 
     /// Takes over what the CONNACK of MQTT 5 says (section 3.2.2.3).
     fn agree(&mut self, properties: &Properties, now: Instant) {
-        self.terms = Terms::new(properties);
+        self.server_limits = ServerLimits::new(properties);
         let number = |property| properties.number(property);
         if let Some(seconds) = number(Property::ServerKeepAlive) {
             self.keep_alive = KeepAlive::new(Duration::from_secs(seconds.into()), now);
@@ -83,13 +83,17 @@ impl Session {
         }
         let aliases = number(Property::TopicAliasMaximum).unwrap_or(0);
         let aliases = u16::try_from(aliases).unwrap_or(u16::MAX);
-        self.output.agree(aliases, self.terms.packet_size, self.terms.subscriptions);
+        self.output.agree(
+            aliases,
+            self.server_limits.packet_size,
+            self.server_limits.subscriptions,
+        );
     }
 
     /// Sends a QoS 0 message that waited for the CONNACK, which may have said that it may not be sent.
     fn publish_held(&mut self, publish: &Publish, progress: Progress) {
         let publish = PublishRef::from(publish);
-        match self.terms.refusal(&publish) {
+        match self.server_limits.refusal(&publish) {
             None => self.output.publish_held(&publish, progress),
             Some(code) => {
                 self.output.effects.refused(publish.mid, publish.topic, code);

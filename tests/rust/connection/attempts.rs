@@ -108,8 +108,8 @@ fn without_an_answer_the_attempt_is_made_as_before_and_a_late_answer_holds_for_t
     let connection = accept(&broker, "old");
     let notice = app.wait(|event| matches!(event, Event::Notice { .. }));
     let Event::Notice { text, .. } = notice else { unreachable!() };
-    assert!(text.starts_with("the handlers could not be asked"), "{text}");
-    assert!(text.contains("after 0.1 s"), "{text}");
+    assert!(text.starts_with("handlers did not respond within"), "{text}");
+    assert!(text.contains("within 0.1 s"), "{text}");
 
     app.client.answer(Some(named(&options, "late"))).unwrap();
     app.client.ask(false);

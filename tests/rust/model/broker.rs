@@ -15,7 +15,7 @@ const NOT_FOUND: u8 = 0x92;
 /// What is to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owed {
-    ConnAck { present: bool, terms: usize },
+    ConnAck { present: bool, server_limits: usize },
     PubAck(u16),
     PubRec(u16),
     PubRel(u16),
@@ -82,9 +82,9 @@ impl Broker {
     }
 
     /// Takes a CONNECT.
-    pub fn accept(&mut self, terms: usize) {
+    pub fn accept(&mut self, server_limits: usize) {
         self.connected = true;
-        self.owed.push(Owed::ConnAck { present: self.session, terms });
+        self.owed.push(Owed::ConnAck { present: self.session, server_limits });
         self.session = true;
         let released = self.pending.iter().filter(|pending| pending.released);
         self.owed.extend(released.map(|pending| Owed::PubRel(pending.mid)));
@@ -153,14 +153,14 @@ impl Broker {
     }
 
     /// Sends something that it owes.
-    pub fn answer(&mut self, place: usize, terms: &[Properties]) -> Incoming {
+    pub fn answer(&mut self, place: usize, server_limits: &[Properties]) -> Incoming {
         let properties = self.v5.then(Properties::default);
         let ack = |mid, code| Ack { mid, code, properties: properties.clone() };
         match self.owed.remove(place) {
-            Owed::ConnAck { present, terms: choice } => Incoming::ConnAck {
+            Owed::ConnAck { present, server_limits: choice } => Incoming::ConnAck {
                 session_present: present,
                 code: 0,
-                properties: self.v5.then(|| terms[choice].clone()),
+                properties: self.v5.then(|| server_limits[choice].clone()),
             },
             Owed::PubAck(mid) => Incoming::PubAck(ack(mid, 0)),
             Owed::PubRec(mid) => Incoming::PubRec(ack(mid, 0)),

@@ -38,7 +38,7 @@ pub struct Scenario {
     pub requests: &'static [Request],
     pub inflight: usize,
     /// What the broker may allow: Receive Maximum and Maximum QoS.
-    pub terms: &'static [(Option<u32>, Option<u32>)],
+    pub server_limits: &'static [(Option<u32>, Option<u32>)],
     /// Whether the session ends with each connection.
     pub clean: bool,
     pub file: bool,
@@ -62,7 +62,7 @@ const PLAIN: Scenario = Scenario {
     downs: &[],
     requests: &[],
     inflight: 2,
-    terms: &[(None, None)],
+    server_limits: &[(None, None)],
     clean: false,
     file: false,
     slow: false,
@@ -114,7 +114,7 @@ pub static SCENARIOS: &[Scenario] = &[
         name: "publish, server limits",
         protocol: Protocol::V5,
         ups: &[Q2, Q1, Q1],
-        terms: &[(None, None), (Some(1), None), (None, Some(1))],
+        server_limits: &[(None, None), (Some(1), None), (None, Some(1))],
         limit: Limit { losses: 2, forgets: 1, ..NEVER },
         ..PLAIN
     },
@@ -197,7 +197,7 @@ pub static SCENARIOS: &[Scenario] = &[
         name: "file, publish, server limits",
         protocol: Protocol::V5,
         ups: &[Q2],
-        terms: &[(None, None), (None, Some(1))],
+        server_limits: &[(None, None), (None, Some(1))],
         file: true,
         limit: Limit { losses: 1, crashes: 1, ..NEVER },
         ..PLAIN
@@ -252,7 +252,7 @@ pub static LARGER: &[Scenario] = &[
         name: "publish, server limits, four messages",
         protocol: Protocol::V5,
         ups: &[Q2, Q1, Q1, Q2],
-        terms: &[(None, None), (Some(1), None), (None, Some(1))],
+        server_limits: &[(None, None), (Some(1), None), (None, Some(1))],
         limit: Limit { losses: 2, forgets: 1, finishes: 1, ..NEVER },
         ..PLAIN
     },
@@ -319,7 +319,7 @@ pub static LARGER: &[Scenario] = &[
         name: "file, publish, server limits, two messages",
         protocol: Protocol::V5,
         ups: &[Q2, Q2],
-        terms: &[(None, None), (None, Some(1))],
+        server_limits: &[(None, None), (None, Some(1))],
         file: true,
         limit: Limit { losses: 1, crashes: 1, ..NEVER },
         ..PLAIN

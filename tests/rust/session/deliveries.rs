@@ -155,7 +155,7 @@ fn a_broker_that_does_not_know_the_identifier_any_more_has_the_message() {
 }
 
 #[test]
-fn what_the_terms_of_a_broker_exclude_is_refused_or_set_aside() {
+fn what_the_limits_of_a_server_exclude_is_refused_or_set_aside() {
     for (qos, state) in
         [(Qos::AtMostOnce, State::Refused(0x9a)), (Qos::AtLeastOnce, State::SetAside(0x9a))]
     {

@@ -25,8 +25,8 @@ mod reporting;
 mod subscriptions;
 mod v5_aliases;
 mod v5_messages;
+mod v5_server_limits;
 mod v5_set_aside;
 mod v5_subscriptions;
-mod v5_terms;
 #[path = "../support/values.rs"]
 mod values;

@@ -56,7 +56,7 @@ impl World {
         let mut window = WINDOW;
         if protocol == Protocol::V5 {
             window = WINDOW - 1;
-            broker.terms = Some(numbers(&[(Property::ReceiveMaximum, 2)]));
+            broker.server_limits = Some(numbers(&[(Property::ReceiveMaximum, 2)]));
         }
         Self {
             peer: Peer::with(|options| {
@@ -326,7 +326,7 @@ proptest! {
     fn whatever_the_broker_sends_nothing_panics_and_the_window_holds(
         steps in chaos(), protocol in protocol(),
     ) {
-        // These CONNACKs set no terms.
+        // These CONNACKs set no server limits.
         World { window: WINDOW, ..World::new(protocol) }.run(&steps);
     }
 }

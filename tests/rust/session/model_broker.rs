@@ -24,7 +24,7 @@ pub struct Broker {
     /// Whether the CONNECT of the present connection came.
     pub connected: bool,
     /// Properties of the CONNACK, for MQTT 5.
-    pub terms: Option<Properties>,
+    pub server_limits: Option<Properties>,
     session_present: bool,
     unconfirmed: Vec<Unconfirmed>,
     unreleased: HashSet<u16>,
@@ -110,7 +110,7 @@ impl Broker {
         let again = self.unconfirmed.iter().map(|Unconfirmed { mid, qos, payload, released }| {
             if *released { Incoming::PubRel((*mid).into()) } else { message(*mid, *qos, payload) }
         });
-        let properties = self.terms.clone();
+        let properties = self.server_limits.clone();
         let answer = Incoming::ConnAck { session_present, code: 0, properties };
         std::iter::once(answer).chain(again).collect()
     }

@@ -13,12 +13,12 @@ use flask_mqtt_core::core::{error, options, packet, property, qos, reason, sessi
 mod delivery;
 #[path = "../../../src/core/inbox/mod.rs"]
 mod inbox;
-#[path = "../../../src/core/inquiry.rs"]
-mod inquiry;
 mod models;
 #[path = "../../../src/core/pace.rs"]
 mod pace;
 mod pairs;
+#[path = "../../../src/core/refresh.rs"]
+mod refresh;
 #[path = "../../../src/core/shared.rs"]
 mod shared;
 #[path = "../../../src/core/socket.rs"]

@@ -17,8 +17,8 @@ impl World {
     pub fn act(&mut self, action: &Action) {
         match action {
             Action::Open => self.open(),
-            Action::Accept { session_present, terms } => {
-                let properties = (self.protocol == Protocol::V5).then(|| terms.properties());
+            Action::Accept { session_present, server_limits } => {
+                let properties = (self.protocol == Protocol::V5).then(|| server_limits.properties());
                 let session_present = *session_present;
                 self.receive(Incoming::ConnAck { session_present, code: 0, properties });
             }

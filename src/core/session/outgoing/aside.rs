@@ -8,7 +8,7 @@ use super::super::super::text::shown;
 use super::super::event::{Event, LogLevel};
 use super::super::ids::Ids;
 use super::super::output::Output;
-use super::super::terms::Terms;
+use super::super::server_limits::ServerLimits;
 use super::{Entry, Outgoing, State};
 
 /// So many may be set aside: half of the identifiers that messages may have. There is room for others.
@@ -66,14 +66,20 @@ impl Told {
 
 impl Outgoing {
     /// Sets aside what waits and the broker does not take. For what there is no room it is given up.
-    pub fn sort_out(&mut self, limits: &Limits, terms: &Terms, ids: &mut Ids, output: &mut Output) {
-        if !terms.are_limited() {
+    pub fn sort_out(
+        &mut self,
+        limits: &Limits,
+        server_limits: &ServerLimits,
+        ids: &mut Ids,
+        output: &mut Output,
+    ) {
+        if !server_limits.are_limited() {
             return;
         }
         let mut told = Told::default();
         for mid in std::mem::take(&mut self.queued) {
             let Some(entry) = self.entries.get_mut(&mid) else { continue };
-            let refusal = terms.refusal(&PublishRef::from(&entry.publish));
+            let refusal = server_limits.refusal(&PublishRef::from(&entry.publish));
             let is_later = self.last.is_some_and(|last| entry.order > last);
             let Some(code) = refusal.filter(|_| !is_later) else {
                 self.queued.push_back(mid);

@@ -5,7 +5,7 @@ use openssl::ssl::{Ssl, SslConnector, SslMethod, SslOptions, SslVerifyMode, SslV
 use super::super::super::error::Error;
 use super::super::super::options::{ConnectOptions, TlsVersion};
 use super::rejection::Rejection;
-use super::{authorities, identity, pem};
+use super::{ca_certificates, identity, pem};
 
 /// What every handshake with these options starts from.
 pub fn build(options: &ConnectOptions) -> Result<SslConnector, Error> {
@@ -34,7 +34,7 @@ pub fn build(options: &ConnectOptions) -> Result<SslConnector, Error> {
     if let Some(protocols) = protocols(options)? {
         connector.set_alpn_protos(&protocols).map_err(|error| pem::internal(&error))?;
     }
-    authorities::set(&mut connector, options)?;
+    ca_certificates::set(&mut connector, options)?;
     identity::set(&mut connector, options)?;
     Ok(connector.build())
 }

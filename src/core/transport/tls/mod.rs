@@ -1,7 +1,7 @@
 //! TLS around any stream, by OpenSSL.
 
 mod advice;
-mod authorities;
+mod ca_certificates;
 mod connector;
 mod identity;
 mod pem;

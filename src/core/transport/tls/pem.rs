@@ -11,7 +11,7 @@ use openssl::x509::X509;
 use super::super::super::error::Error;
 use super::super::super::options::Pem;
 
-/// Far more than the certificates of all authorities that there are.
+/// Far more than all CA certificates that there are.
 const LARGEST_FILE: u64 = 16 * 1024 * 1024;
 
 /// What a PEM source is called in messages.

@@ -9,7 +9,7 @@ use openssl::x509::{X509NameRef, X509Ref, X509StoreContextRef};
 use super::super::super::error::Error;
 use super::super::super::options::{ConnectOptions, Pem};
 use super::super::super::text::shown;
-use super::{authorities, pem};
+use super::{ca_certificates, pem};
 
 // OpenSSL's numbers (`X509_V_ERR_*` in its x509_vfy.h).
 const NO_ISSUER: i32 = 2;
@@ -116,7 +116,9 @@ impl Objection {
 fn among(ca: Option<&Pem>) -> String {
     match ca {
         Some(given) => format!("in {}", pem::describe(given)),
-        None if authorities::system_has_any() => "among the system's CA certificates".to_owned(),
+        None if ca_certificates::system_has_any() => {
+            "among the system's CA certificates".to_owned()
+        }
         None => "among the system's CA certificates, as this system has none".to_owned(),
     }
 }

@@ -9,7 +9,7 @@ use super::connector;
 
 const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-fn authorities(options: &ConnectOptions) -> usize {
+fn ca_certificates(options: &ConnectOptions) -> usize {
     connector::build(options).unwrap().context().cert_store().all_certificates().len()
 }
 
@@ -19,10 +19,10 @@ fn the_authorities_of_the_system_are_found_whichever_openssl_is_linked_unless_ot
         return; // there are none to find
     };
     let mut options = ConnectOptions::new("localhost", 8883);
-    assert!(authorities(&options) > 10);
+    assert!(ca_certificates(&options) > 10);
     let one = X509::stack_from_pem(&system).unwrap()[0].to_pem().unwrap();
     options.tls.ca = Some(Pem::Text(one.into()));
-    assert_eq!(authorities(&options), 1);
+    assert_eq!(ca_certificates(&options), 1);
 }
 
 #[test]

@@ -230,7 +230,7 @@ impl World {
     }
 
     pub(super) fn answer(&mut self, place: usize) -> Checked {
-        let answer = self.broker.answer(place, &self.terms);
+        let answer = self.broker.answer(place, &self.server_limits);
         if let Incoming::ConnAck { properties, .. } = &answer {
             let number = |properties: &Properties| properties.number(Property::ReceiveMaximum);
             let maximum = properties.as_ref().and_then(number);

@@ -149,7 +149,7 @@ pub struct World {
     scenario: &'static Scenario,
     session: Session,
     broker: Broker,
-    terms: Vec<Properties>,
+    server_limits: Vec<Properties>,
     disk: Disk,
     batch: Batch,
     /// What could not be stored.
@@ -182,7 +182,7 @@ fn ensure(holds: bool, text: impl FnOnce() -> String) -> Checked {
 impl World {
     /// A session that nothing has happened to.
     pub fn new(scenario: &'static Scenario) -> Self {
-        let terms = scenario.terms.iter().map(|(maximum, qos)| {
+        let server_limits = scenario.server_limits.iter().map(|(maximum, qos)| {
             let mut properties = Properties::default();
             let mut set = |property, number: Option<u32>| {
                 if let Some(number) = number {
@@ -197,7 +197,7 @@ impl World {
             scenario,
             session: session(scenario),
             broker: Broker::new(scenario.protocol == Protocol::V5, scenario.early, scenario.late),
-            terms: terms.collect(),
+            server_limits: server_limits.collect(),
             disk: Disk::default(),
             batch: Batch::None,
             left: Vec::new(),
@@ -236,7 +236,7 @@ impl World {
             scenario: _,
             session,
             broker,
-            terms: _,
+            server_limits: _,
             disk,
             batch,
             left,
@@ -267,7 +267,7 @@ impl World {
 
     /// What can happen next.
     pub fn enabled(&self) -> Vec<Action> {
-        let Scenario { ups, downs, requests, slow, terms, in_order, .. } = self.scenario;
+        let Scenario { ups, downs, requests, slow, server_limits, in_order, .. } = self.scenario;
         let (limit, spent) = (&self.scenario.limit, self.spent);
         let mut actions = Vec::new();
         let mut may = |action, holds| {
@@ -295,7 +295,7 @@ impl World {
         may(Action::Disconnect, self.finishing && !self.ending);
         match self.readable() {
             Some(Packet::Connect) => {
-                for choice in 0..terms.len() {
+                for choice in 0..server_limits.len() {
                     may(Action::Accept(u8::try_from(choice).expect("few")), true);
                 }
                 may(Action::Refuse, spent.refusals < limit.refusals);

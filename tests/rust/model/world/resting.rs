@@ -53,7 +53,7 @@ impl World {
 
     pub(super) fn is_done(&self) -> bool {
         let pending = |up: &Up| up.fate == Fate::Pending && up.qos != Qos::AtMostOnce;
-        !self.ups.iter().any(pending) && self.terms.len() == 1
+        !self.ups.iter().any(pending) && self.server_limits.len() == 1
     }
 
     pub(super) fn is_empty(&self) -> Checked {

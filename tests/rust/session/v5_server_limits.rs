@@ -228,7 +228,7 @@ fn a_session_to_be_kept_does_not_expire_and_a_limit_is_announced() {
 }
 
 #[test]
-fn mqtt_3_knows_no_terms() {
+fn mqtt_3_knows_no_server_limits() {
     let mut peer = Peer::connected();
     peer.receive(Incoming::PingResp);
     let properties = Some(numbers(&[(Property::PayloadFormatIndicator, 1)]));

@@ -1,4 +1,4 @@
-//! The authorities that a broker's certificate may come from.
+//! The CA certificates that a broker's certificate may come from.
 
 use std::ffi::OsStr;
 use std::io;
@@ -13,7 +13,7 @@ use super::super::super::error::Error;
 use super::super::super::options::{ConnectOptions, Pem};
 use super::pem;
 
-/// Sets the authorities: those that are given and no others, or the system's.
+/// Sets the CA certificates: those that are given and no others, or the system's.
 pub fn set(connector: &mut SslConnectorBuilder, options: &ConnectOptions) -> Result<(), Error> {
     let Some(given) = &options.tls.ca else {
         return if options.tls.verify { add_system(connector.cert_store_mut()) } else { Ok(()) };
@@ -88,7 +88,7 @@ fn is_named_pem(file: &Path) -> bool {
 }
 
 /// Adds to OpenSSL's own default places, which follow the environment variables, those where systems
-/// keep their authorities: an OpenSSL that was built in looks only where it was built.
+/// keep their CA certificates: an OpenSSL that was built in looks only where it was built.
 fn add_system(store: &mut X509StoreBuilderRef) -> Result<(), Error> {
     add_probed(store).map_err(|error| pem::internal(&error))
 }
@@ -111,7 +111,7 @@ fn add_probed(store: &mut X509StoreBuilderRef) -> Result<(), ErrorStack> {
     Ok(())
 }
 
-/// Whether there is any place where the system might keep authorities.
+/// Whether there is any place where the system might keep CA certificates.
 pub fn system_has_any() -> bool {
     let probed = openssl_probe::probe();
     probed.cert_file.is_some() || !probed.cert_dir.is_empty()

@@ -16,7 +16,7 @@ const LARGEST_PACKET: usize = 5 + MAX_REMAINING_LENGTH;
 
 /// Limits that a CONNACK sets.
 #[derive(Debug, Clone)]
-pub struct Terms {
+pub struct ServerLimits {
     /// QoS 1 and 2 messages that may be unacknowledged at a time.
     receive_maximum: usize,
     /// Bytes of the largest packet that the broker takes, with its fixed header.
@@ -60,7 +60,7 @@ impl Available {
     }
 }
 
-impl Default for Terms {
+impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             receive_maximum: usize::from(u16::MAX),
@@ -72,7 +72,7 @@ impl Default for Terms {
     }
 }
 
-impl Terms {
+impl ServerLimits {
     /// What the properties of a CONNACK say.
     pub fn new(properties: &Properties) -> Self {
         let number = |property| properties.number(property).map(|number| number as usize);
