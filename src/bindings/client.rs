@@ -122,24 +122,24 @@ impl Client {
 
     /// A client for a process that is about to be forked: with the same subscriptions, and without a
     /// connection or messages.
-    fn heir(&self) -> Self {
-        Self::of(self.core.heir())
+    fn for_child(&self) -> Self {
+        Self::of(self.core.for_child())
     }
 
-    /// A client for this process, which was forked without an heir, and whether the parent had a
+    /// A client for this process, which was forked before `for_child`, and whether the parent had a
     /// connection. No lock is waited for.
-    fn inherit(&self) -> (Self, bool) {
-        let (core, had_connection) = self.core.inherit();
+    fn in_child(&self) -> (Self, bool) {
+        let (core, had_connection) = self.core.in_child();
         (Self::of(core), had_connection)
     }
 
-    /// Has an heir belong to this process.
+    /// Has a client that was made for a child process belong to this one.
     fn claim(&self) {
         self.core.claim();
     }
 
     /// Whether it is another process's, of which this is a forked child: nothing else may be called
-    /// then, but for `inherit`, and `publish`, which tells nothing.
+    /// then, but for `in_child`, and `publish`, which tells nothing.
     fn is_foreign(&self) -> bool {
         self.core.is_foreign()
     }

@@ -60,20 +60,20 @@ impl Client {
     /// shares with its I/O thread may be locked for ever. It has what is subscribed to; the connection
     /// and the messages stay here.
     #[must_use]
-    pub fn heir(&self) -> Self {
-        let session = self.shared.lock().heir(Instant::now());
+    pub fn for_child(&self) -> Self {
+        let session = self.shared.lock().for_child(Instant::now());
         Self::with_session(session, OnceLock::new())
     }
 
-    /// A client for this process, which was forked before anybody could make it an heir: with what is
+    /// A client for this process, which was forked before anybody could make one for it: with what is
     /// subscribed to, unless a thread of the parent's was changing that. It waits for no lock. Also
     /// returned is whether the parent had a connection, or tried to.
     #[must_use]
-    pub fn inherit(&self) -> (Self, bool) {
+    pub fn in_child(&self) -> (Self, bool) {
         let now = Instant::now();
-        let inherited = self.shared.try_lock().map(|session| session.heir(now));
+        let session = self.shared.try_lock().map(|session| session.for_child(now));
         let had_connection = self.connection.was_running();
-        let session = inherited.unwrap_or_else(|| Session::new(Self::no_options(), now));
+        let session = session.unwrap_or_else(|| Session::new(Self::no_options(), now));
         (Self::with_session(session, OnceLock::from(Process::current())), had_connection)
     }
 
@@ -88,12 +88,12 @@ impl Client {
         Self { shared, connection, file, process }
     }
 
-    /// Has an heir belong to this process.
+    /// Has a client that was made for a child process belong to this one.
     pub fn claim(&self) {
         let _ = self.process.set(Process::current());
     }
 
-    /// The process that may use it; none for an heir that nobody has claimed.
+    /// The process that may use it; none for a child process's that nobody has claimed.
     pub fn process(&self) -> Option<&Process> {
         self.process.get()
     }

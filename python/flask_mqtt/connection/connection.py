@@ -20,7 +20,7 @@ from ..paho.constants import (
 from ..paho.enums import CallbackAPIVersion, MQTTErrorCode
 from ..paho.reasoncodes import PacketTypes, ReasonCode
 from ..process.ends import GOODBYE_TIMEOUT
-from ..process.forks import Heir, notice, watch
+from ..process.forks import ChildCore, notice, watch
 from ..process.standby import Inherited, Unprepared
 from ..records import fields, write
 from ..waiting import wait_for
@@ -312,26 +312,26 @@ class Connection(ClientAttributes):
             self._core, self._inherited = self._inherited.core, None
         return attempt
 
-    def _heir(self) -> Heir:
+    def _child_core(self) -> ChildCore:
         """Make a core for a child that is about to be forked. What it needs may be locked there."""
         self._notice_fork()
-        return self._core.heir(), self._inherited is not None or self._core.is_running()
+        return self._core.for_child(), self._inherited is not None or self._core.is_running()
 
     def _notice_fork(self) -> None:
         if self._core.is_foreign():
             notice()
 
-    def _forked(self, heir: Heir | None) -> None:
+    def _forked(self, child_core: ChildCore | None) -> None:
         """Be without a connection in a forked child: threads, and what they hold, are the parent's.
 
         Args:
-            heir: What `_heir` has made, where it was called.
+            child_core: What `_child_core` has made, where it was called.
         """
-        if heir is None:
-            core, was_connected = self._core.inherit()
+        if child_core is None:
+            core, was_connected = self._core.in_child()
             was_connected = was_connected or self._inherited is not None
         else:
-            core, was_connected = heir
+            core, was_connected = child_core
             core.claim()
         # Whatever fails from here on, the parent's connection is out of reach.
         unprepared = Unprepared(core, was_connected)

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger("flask_mqtt")
 
 #: A core, and whether the parent had a connection.
-Heir = tuple[CoreClient, bool]
+ChildCore = tuple[CoreClient, bool]
 
 _clients: weakref.WeakKeyDictionary[Connection, None] = weakref.WeakKeyDictionary()
 
 #: What the threads that fork have made for the child.
-_heirs: dict[int, list[tuple[Connection, Heir]]] = {}
+_child_cores: dict[int, list[tuple[Connection, ChildCore]]] = {}
 
 
 def watch(client: Connection) -> None:
@@ -47,29 +47,29 @@ def notice() -> None:
 
 
 def _before_fork() -> None:
-    heirs: list[tuple[Connection, Heir]] = []
-    _heirs[threading.get_ident()] = heirs
+    cores: list[tuple[Connection, ChildCore]] = []
+    _child_cores[threading.get_ident()] = cores
     for client in living_clients():
-        # What has no heir finds out by itself, in the child, what it can.
+        # What has none finds out by itself, in the child, what it can.
         with suppress(Exception):
-            heirs.append((client, client._heir()))  # noqa: SLF001
+            cores.append((client, client._child_core()))  # noqa: SLF001
 
 
 def _after_fork_in_parent() -> None:
-    _heirs.pop(threading.get_ident(), None)
+    _child_cores.pop(threading.get_ident(), None)
 
 
 def _after_fork_in_child() -> None:
     process_begins()
-    heirs = {id(client): heir for client, heir in _heirs.pop(threading.get_ident(), ())}
-    _heirs.clear()
+    cores = {id(client): core for client, core in _child_cores.pop(threading.get_ident(), ())}
+    _child_cores.clear()
     for client in living_clients():
         # Another thread was making one without settings, which nobody has here.
         if not hasattr(client, "_connection_settings"):
             continue
         try:
             if client._core.is_foreign():  # noqa: SLF001
-                client._forked(heirs.get(id(client)))  # noqa: SLF001
+                client._forked(cores.get(id(client)))  # noqa: SLF001
         except Exception as error:  # noqa: BLE001 - the others are to be prepared all the same
             forget(error)
             extra = fields(None, "fork_failed", error=str(error))

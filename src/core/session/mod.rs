@@ -140,7 +140,7 @@ impl Session {
     /// A session for another process of the same application: with what is subscribed to, and without
     /// messages. Receipts of this one are stale there.
     #[must_use]
-    pub fn heir(&self, now: Instant) -> Self {
+    pub fn for_child(&self, now: Instant) -> Self {
         let (connection, subscriptions) = (self.connection, self.subscriptions.anew());
         Self { connection, subscriptions, ..Self::new(self.options.clone(), now) }
     }

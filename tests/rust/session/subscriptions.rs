@@ -52,7 +52,7 @@ fn an_heir_has_the_subscriptions_and_no_messages() {
     let mut peer = Peer::connected();
     peer.subscribe("a", Qos::AtLeastOnce);
     peer.session.publish("t", b"x", Qos::AtLeastOnce, false, None).unwrap();
-    peer.session = peer.session.heir(std::time::Instant::now());
+    peer.session = peer.session.for_child(std::time::Instant::now());
     assert!(!peer.session.is_open());
     assert_eq!(peer.session.outgoing_bytes(), 0);
     assert_eq!(peer.reconnect(false), ["SUBSCRIBE m1 a:1"]);

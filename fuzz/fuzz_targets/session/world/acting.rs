@@ -91,9 +91,9 @@ impl World {
             }
             Rarity::Mistake { call } => self.mistake(*call),
             Rarity::Fork => {
-                let heir = self.session.heir(self.now);
-                assert!(!heir.is_open() && !heir.has_output() && heir.leaving() == 0);
-                assert_eq!(heir.outgoing_bytes(), 0);
+                let child = self.session.for_child(self.now);
+                assert!(!child.is_open() && !child.has_output() && child.leaving() == 0);
+                assert_eq!(child.outgoing_bytes(), 0);
             }
             Rarity::Keep => self.keep(),
             Rarity::Store { close } => {

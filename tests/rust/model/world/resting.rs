@@ -93,7 +93,7 @@ impl World {
     /// It has not.
     pub fn fork(self) -> Checked {
         let broker = Broker::new(self.is_v5(), false, false);
-        let session = self.session.heir(*NOW);
+        let session = self.session.for_child(*NOW);
         let others = World { wanted: self.wanted, ..World::new(self.scenario) };
         let mut child = World { session, broker, scenario: self.scenario, ..others };
         let known = self.unhandled;
