@@ -62,7 +62,7 @@ impl Delivery {
         !self.is_ours() || self.core.state() == State::Pending
     }
 
-    /// Whether it is written or confirmed.
+    /// Whether it is written or acknowledged.
     fn is_published(&self) -> PyResult<bool> {
         self.check_process()?;
         Ok(self.core.state() == State::Published)

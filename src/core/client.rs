@@ -271,7 +271,7 @@ impl Client {
         self.shared.stats()
     }
 
-    /// Whether there will be no room before handlers go on: confirmations are not read while the inbox
+    /// Whether there will be no room before handlers go on: acknowledgements are not read while the inbox
     /// is full, and everything is written. [`Self::room`] is given when it comes to that.
     pub fn is_stuck(&self) -> bool {
         self.shared.inbox.is_full() && self.shared.lock().is_written()

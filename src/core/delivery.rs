@@ -21,7 +21,7 @@ const PUBLISHED: u64 = 3;
 pub enum State {
     /// Nothing yet.
     Pending,
-    /// Written (QoS 0) or confirmed (QoS 1 and 2).
+    /// Written (QoS 0) or acknowledged (QoS 1 and 2).
     Published,
     /// It was not, and nobody will try again.
     Lost,
@@ -149,7 +149,7 @@ impl Progress {
         self.0.change(|inner| inner.end = None);
     }
 
-    /// The message is written or confirmed, or refused with a reason code.
+    /// The message is written or acknowledged, or refused with a reason code.
     pub fn finish(&self, refusal: Option<u8>) {
         match refusal {
             None => self.reach(PUBLISHED),

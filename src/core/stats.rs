@@ -26,7 +26,7 @@ impl Traffic {
 pub struct Counters {
     /// Messages for the application; one with QoS 2 counts once, when the broker released it.
     pub received: Traffic,
-    /// Messages of the application's: written (QoS 0), or confirmed (QoS 1 and 2).
+    /// Messages of the application's: written (QoS 0), or acknowledged (QoS 1 and 2).
     pub published: Traffic,
     /// Messages that were sent again on a later connection.
     pub repeated: u64,
@@ -124,7 +124,7 @@ pub struct Stats {
     pub client_id: String,
     /// What is counted.
     pub counters: Counters,
-    /// Messages with QoS 1 and 2 that are sent and not confirmed.
+    /// Messages with QoS 1 and 2 that are sent and not acknowledged.
     pub in_flight: usize,
     /// Messages with QoS 1 and 2 that wait to be sent.
     pub queued: usize,
@@ -132,7 +132,7 @@ pub struct Stats {
     pub set_aside: usize,
     /// Messages with QoS 0 that are not written.
     pub unwritten: usize,
-    /// Bytes that wait for the broker, with what is kept until it is confirmed.
+    /// Bytes that wait for the broker, with what is kept until it is acknowledged.
     pub outgoing_bytes: usize,
     /// What waits for the handlers.
     pub waiting: Waiting,

@@ -14,7 +14,7 @@ use super::frame::Frame;
 pub struct Link {
     /// What the CONNACK said.
     pub server_limits: Properties,
-    /// Identifiers of PUBLISH packets that are not confirmed.
+    /// Identifiers of PUBLISH packets that are not acknowledged.
     pub sent: HashSet<u16>,
     /// QoS 1 messages that came and were not acknowledged.
     pub received: HashSet<u16>,

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use flask_mqtt_core::core::wake::Completions;
 use flask_mqtt_core::core::delivery::{Delivery, State};
+use flask_mqtt_core::core::wake::Completions;
 
 /// Who waits, and for which message.
 #[derive(Default)]

@@ -41,8 +41,8 @@ pub struct World {
     now: Instant,
     inflight: usize,
     reporting: bool,
-    /// Messages of QoS 1 and 2 that are not confirmed.
-    unconfirmed: HashMap<u16, Delivery>,
+    /// Messages of QoS 1 and 2 that are not acknowledged.
+    unacknowledged: HashMap<u16, Delivery>,
     /// Messages of QoS 0 whose end was not reported.
     reported_later: HashSet<u16>,
     /// Messages of QoS 0 that wait, or waited, for a CONNACK.
@@ -89,7 +89,7 @@ impl World {
             now,
             inflight,
             reporting: scenario.reporting,
-            unconfirmed: HashMap::new(),
+            unacknowledged: HashMap::new(),
             reported_later: HashSet::new(),
             held: Vec::new(),
             requests: HashMap::new(),
@@ -187,7 +187,7 @@ impl World {
         assert!(before < LIMIT, "{before} bytes waited, and another message was accepted");
         self.is_free(mid);
         if qos != Qos::AtMostOnce {
-            self.unconfirmed.insert(mid, delivery.expect("it is kept until it is confirmed"));
+            self.unacknowledged.insert(mid, delivery.expect("it is kept until it is acknowledged"));
         } else if self.session.is_open() {
             self.reported_later.insert(mid);
             self.held.extend(delivery);
@@ -196,7 +196,7 @@ impl World {
 
     fn is_free(&self, mid: u16) {
         assert_ne!(mid, 0);
-        assert!(!self.unconfirmed.contains_key(&mid), "{mid} is a message's already");
+        assert!(!self.unacknowledged.contains_key(&mid), "{mid} is a message's already");
         assert!(!self.requests.contains_key(&mid), "{mid} is a request's already");
     }
 
@@ -286,7 +286,7 @@ impl World {
             }
         }
         self.waits.check(false);
-        for (mid, delivery) in &self.unconfirmed {
+        for (mid, delivery) in &self.unacknowledged {
             assert_eq!(delivery.state(), State::Pending, "message {mid}");
         }
         self.check_bounds();
@@ -308,7 +308,7 @@ impl World {
         if !self.session.is_open() {
             assert_eq!(self.session.deadline(), None);
             assert!(!self.session.has_output());
-            assert!(bytes == 0 || !self.unconfirmed.is_empty(), "{bytes} bytes of nothing");
+            assert!(bytes == 0 || !self.unacknowledged.is_empty(), "{bytes} bytes of nothing");
         }
     }
 
@@ -339,7 +339,7 @@ impl World {
 
     /// The application hears of a message.
     fn reported(&mut self, mid: u16, code: u8) {
-        match self.unconfirmed.remove(&mid) {
+        match self.unacknowledged.remove(&mid) {
             Some(delivery) => {
                 let refused = code >= FAILURE && code != NOT_FOUND;
                 let state = if refused { State::Refused(code) } else { State::Published };
@@ -358,7 +358,7 @@ impl World {
         match frame.kind() {
             3 => self.published(frame),
             8 | 10 => {
-                assert!(!self.unconfirmed.contains_key(&frame.mid()));
+                assert!(!self.unacknowledged.contains_key(&frame.mid()));
                 self.requests.insert(frame.mid(), frame.kind() == 8);
             }
             _ => {}
@@ -367,11 +367,14 @@ impl World {
 
     fn published(&self, frame: &Frame) {
         let mid = frame.published(self.protocol).mid;
-        assert!(mid == 0 || self.unconfirmed.contains_key(&mid), "{mid} is confirmed already");
+        assert!(
+            mid == 0 || self.unacknowledged.contains_key(&mid),
+            "{mid} is acknowledged already"
+        );
         assert!(self.link.sent.len() <= self.inflight, "{} on the way", self.link.sent.len());
     }
 
-    /// A broker comes that knows nothing, and does what MQTT asks of it: everything is confirmed.
+    /// A broker comes that knows nothing, and does what MQTT asks of it: everything is acknowledged.
     pub fn finish(mut self) {
         self.lose();
         self.open();
@@ -379,10 +382,10 @@ impl World {
         let properties = (self.protocol == Protocol::V5).then(Properties::default);
         self.receive(Incoming::ConnAck { session_present: false, code: 0, properties });
         self.store();
-        while !self.unconfirmed.is_empty() {
+        while !self.unacknowledged.is_empty() {
             let mut sent: Vec<_> = self.link.sent.iter().copied().collect();
             sent.sort_unstable();
-            assert!(!sent.is_empty(), "{} messages are stuck", self.unconfirmed.len());
+            assert!(!sent.is_empty(), "{} messages are stuck", self.unacknowledged.len());
             for mid in sent {
                 self.receive(Incoming::PubAck(mid.into()));
                 self.receive(Incoming::PubRec(mid.into()));

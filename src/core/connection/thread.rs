@@ -163,7 +163,7 @@ impl Connection {
         // What the first one says may not be written yet, and holds.
         if *running.stop.borrow() == Stop::No {
             let mut session = self.shared.lock();
-            session.set_goodbye(code, properties);
+            session.set_disconnect(code, properties);
             session.finish();
         }
         running.stop.send_replace(if report { Stop::Reported } else { Stop::Silent });

@@ -343,7 +343,7 @@ pub enum Control {
     PubComp(u16),
     /// Are you there?
     PingReq,
-    /// A good-bye: no will, unless the reason code says otherwise.
+    /// A DISCONNECT: no will, unless the reason code says otherwise.
     Disconnect {
         /// Why, for MQTT 5.
         code: u8,

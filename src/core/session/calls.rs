@@ -236,16 +236,16 @@ impl Session {
         Ok(if connected { ReturnCode::Success } else { ReturnCode::NoConnection })
     }
 
-    /// What the next good-bye says: a reason code and properties, for MQTT 5.
-    pub fn set_goodbye(&mut self, code: u8, properties: Properties) {
-        self.goodbye = (code, properties);
+    /// What the next DISCONNECT says: a reason code and properties, for MQTT 5.
+    pub fn set_disconnect(&mut self, code: u8, properties: Properties) {
+        self.next_disconnect = (code, properties);
     }
 
     /// Sends a DISCONNECT, after which nothing goes out: a handler that still runs has its message
     /// acknowledged on the next connection, if at all. The broker publishes no will, unless the reason
     /// code asks for that. `logged` is for `on_log`.
     pub fn disconnect(&mut self, logged: bool) -> Result<(), Error> {
-        let (code, properties) = std::mem::take(&mut self.goodbye);
+        let (code, properties) = std::mem::take(&mut self.next_disconnect);
         if matches!(self.link, Link::Offline | Link::Ending) {
             return Ok(());
         }

@@ -27,7 +27,7 @@ pub enum Operation {
         /// Whether it has.
         released: bool,
     },
-    /// A message of ours is confirmed, refused or withdrawn.
+    /// A message of ours is acknowledged, refused or withdrawn.
     Removed {
         /// Position in the order of acceptance.
         order: u64,
@@ -68,7 +68,7 @@ pub struct Kept {
     pub incoming: Vec<KeptIncoming>,
 }
 
-/// A message of ours that the broker has not confirmed.
+/// A message of ours that the broker has not acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptOutgoing {
     /// Position in the order of acceptance.

@@ -85,9 +85,9 @@ pub struct Session {
     /// Topics of aliases that the application named itself; they do not go over the wire.
     named_aliases: HashMap<u32, String>,
     /// What the broker said with its DISCONNECT.
-    farewell: Option<(u8, Option<Properties>)>,
+    broker_disconnect: Option<(u8, Option<Properties>)>,
     /// What to say with ours.
-    goodbye: (u8, Properties),
+    next_disconnect: (u8, Properties),
     connection: u32,
     /// The `clean_start_once` of the last connection that the broker accepted.
     started: u32,
@@ -120,8 +120,8 @@ impl Session {
             server_limits: ServerLimits::default(),
             aliases: IncomingAliases::default(),
             named_aliases: HashMap::new(),
-            farewell: None,
-            goodbye: (0, Properties::default()),
+            broker_disconnect: None,
+            next_disconnect: (0, Properties::default()),
             connection: 0,
             started: 0,
             ids: Ids::default(),
@@ -188,7 +188,7 @@ impl Session {
         let keep_alive = Duration::from_secs(self.options.keep_alive.into());
         self.keep_alive = KeepAlive::new(keep_alive, now);
         self.link = Link::Connecting { until, held: Vec::new() };
-        self.farewell = None;
+        self.broker_disconnect = None;
         let allowed = self.options.properties.number(Property::TopicAliasMaximum).unwrap_or(0);
         self.aliases.reset(u16::try_from(allowed).unwrap_or(u16::MAX));
         self.incoming.opened();
@@ -247,12 +247,12 @@ impl Session {
 
     /// Says that the connection has ended, for `on_disconnect`.
     pub fn report_end(&mut self, code: ReturnCode) {
-        let (reason, properties) = self.farewell.take().unzip();
+        let (reason, properties) = self.broker_disconnect.take().unzip();
         let properties = properties.flatten();
         self.report(Event::Disconnected(End { code, reason, properties }));
     }
 
-    /// Ends the waiting for messages that are not confirmed: there will be no connection for now. They
+    /// Ends the waiting for messages that are not acknowledged: there will be no connection for now. They
     /// are kept for the next one.
     pub fn release(&self) {
         self.outgoing.release();

@@ -1,4 +1,4 @@
-//! QoS 1 and 2 messages to the broker: kept until they are confirmed, a window of them on the way.
+//! QoS 1 and 2 messages to the broker: kept until they are acknowledged, a window of them on the way.
 
 mod aside;
 mod kept;
@@ -74,7 +74,7 @@ impl Entry {
     }
 }
 
-/// The messages that the broker has not confirmed.
+/// The messages that the broker has not acknowledged.
 #[derive(Debug, Default)]
 pub struct Outgoing {
     entries: HashMap<u16, Entry>,
@@ -142,7 +142,7 @@ impl Outgoing {
         self.last.is_some_and(|last| order > last)
     }
 
-    /// Keeps a message until it is confirmed. It is not sent before it is stored, where messages are.
+    /// Keeps a message until it is acknowledged. It is not sent before it is stored, where messages are.
     pub fn accept(&mut self, publish: Publish, journal: &mut Journal) -> Delivery {
         let mid = publish.mid;
         let progress = Progress::default();
@@ -285,11 +285,11 @@ impl Outgoing {
     ) -> Result<(), Error> {
         let window = server_limits.window(limits);
         let is_due = |entry: &&mut Entry| entry.is_on_its_way() || entry.state == State::Aside;
-        let mut unconfirmed: Vec<_> = self.entries.values_mut().filter(is_due).collect();
-        unconfirmed.sort_by_key(|entry| entry.order);
+        let mut unacknowledged: Vec<_> = self.entries.values_mut().filter(is_due).collect();
+        unacknowledged.sort_by_key(|entry| entry.order);
         let mut postponed = Vec::new();
         self.inflight = 0;
-        for entry in unconfirmed {
+        for entry in unacknowledged {
             if session_present && matches!(entry.state, State::Releasing | State::Released) {
                 self.inflight += 1;
                 if entry.state == State::Released {
@@ -406,14 +406,14 @@ impl Outgoing {
         }
     }
 
-    /// Ends the waiting for messages that nobody will send or confirm for now.
+    /// Ends the waiting for messages that nobody will send or acknowledge for now.
     pub fn release(&self) {
         for entry in self.entries.values() {
             entry.progress.release();
         }
     }
 
-    /// Messages that are sent and not confirmed, while there is a connection.
+    /// Messages that are sent and not acknowledged, while there is a connection.
     pub fn in_flight(&self) -> usize {
         self.entries.len() - self.queued() - self.aside.count
     }

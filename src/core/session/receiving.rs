@@ -130,7 +130,7 @@ impl Session {
             Incoming::Disconnect { code, properties } => {
                 let text = properties.as_ref().and_then(|some| some.text(Property::ReasonString));
                 let text = text.map(str::to_owned);
-                self.farewell = Some((code, properties));
+                self.broker_disconnect = Some((code, properties));
                 return Err(Error::Disconnected { code, text });
             }
             Incoming::ConnAck { .. } | Incoming::PingResp => {}

@@ -93,7 +93,7 @@ fn publishing_is_bounded_and_there_is_room_again_when_the_broker_reads() {
 }
 
 #[test]
-fn a_confirmation_makes_room_too() {
+fn an_acknowledgement_makes_room_too() {
     let broker = Broker::new();
     let mut options = broker.options();
     options.limits.outgoing_bytes = 1;

@@ -11,7 +11,7 @@ use rumqttc::mqttbytes::v4::Packet;
 use super::support::{App, Broker, ClosedPort, wait_over};
 
 #[test]
-fn a_lost_connection_is_made_again_and_what_was_unconfirmed_is_sent_again() {
+fn a_lost_connection_is_made_again_and_what_was_unacknowledged_is_sent_again() {
     let broker = Broker::new();
     let (app, mut connection) = App::connected(&broker, broker.options());
     let wanted = subscriptions(vec![("a".to_owned(), Qos::AtMostOnce)]);

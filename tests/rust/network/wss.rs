@@ -81,7 +81,7 @@ impl Broker {
     }
 }
 
-/// Sends small and large messages both ways, and says good-bye.
+/// Sends small and large messages both ways, and disconnects.
 fn talk(app: &App, connection: &mut WsConnection<SslStream<TcpStream>>) {
     for size in [0, 1, 1_000_000] {
         let payload = vec![5; size];

@@ -28,7 +28,7 @@ fn a_message_with_qos_2_is_received_once_however_often_it_comes() {
 }
 
 #[test]
-fn a_message_is_published_when_it_is_written_or_confirmed() {
+fn a_message_is_published_when_it_is_written_or_acknowledged() {
     let mut peer = Peer::connected();
     for qos in [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce] {
         peer.publish("a", qos);

@@ -22,7 +22,7 @@ fn wait(delivery: &Delivery) -> Arc<Completions> {
 }
 
 #[test]
-fn a_message_is_published_when_it_is_confirmed() {
+fn a_message_is_published_when_it_is_acknowledged() {
     let mut peer = Peer::connected();
     let (first, second) = (peer.deliver(Qos::AtLeastOnce), peer.deliver(Qos::ExactlyOnce));
     let waits = [wait(&first), wait(&second)];

@@ -150,7 +150,7 @@ impl World {
             self.to_client.extend(self.broker.take(&packet));
         }
         let handled = |payload: &String| self.handled.contains(payload);
-        assert!(self.broker.confirmed.iter().all(handled), "confirmed before it was handled");
+        assert!(self.broker.acknowledged.iter().all(handled), "acknowledged before it was handled");
     }
 
     fn carry_down(&mut self, count: usize) {

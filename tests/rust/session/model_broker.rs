@@ -10,8 +10,8 @@ use rumqttc::mqttbytes::v4::Packet;
 
 use super::peer::{message, text};
 
-/// A message to the client that the client has not confirmed.
-struct Unconfirmed {
+/// A message to the client that the client has not acknowledged.
+struct Unacknowledged {
     mid: u16,
     qos: Qos,
     payload: String,
@@ -26,30 +26,30 @@ pub struct Broker {
     /// Properties of the CONNACK, for MQTT 5.
     pub server_limits: Option<Properties>,
     session_present: bool,
-    unconfirmed: Vec<Unconfirmed>,
+    unacknowledged: Vec<Unacknowledged>,
     unreleased: HashSet<u16>,
     /// Filters subscribed to.
     pub subscriptions: BTreeMap<String, u8>,
     /// Payloads handed on, in order.
     pub received: Vec<(Qos, String)>,
-    /// Payloads of messages that the client has confirmed, in order.
-    pub confirmed: Vec<String>,
+    /// Payloads of messages that the client has acknowledged, in order.
+    pub acknowledged: Vec<String>,
 }
 
 impl Broker {
     /// Loses the session, as a broker without a disk does.
     pub fn forget(&mut self) {
         self.session_present = false;
-        self.unconfirmed.clear();
+        self.unacknowledged.clear();
         self.unreleased.clear();
         self.subscriptions.clear();
     }
 
     /// Publishes to the client, with the lowest identifier that is free. The packet may be lost.
     pub fn publish(&mut self, qos: Qos, payload: &str) -> Incoming {
-        let free = |mid: &u16| self.unconfirmed.iter().all(|message| message.mid != *mid);
+        let free = |mid: &u16| self.unacknowledged.iter().all(|message| message.mid != *mid);
         let mid = (1..=u16::MAX).find(free).unwrap();
-        self.unconfirmed.push(Unconfirmed {
+        self.unacknowledged.push(Unacknowledged {
             mid,
             qos,
             payload: payload.to_owned(),
@@ -78,14 +78,14 @@ impl Broker {
                 return vec![Incoming::PubComp(ack.pkid.into())];
             }
             Packet::PubRec(ack) => {
-                let mut unconfirmed = self.unconfirmed.iter_mut();
-                if let Some(message) = unconfirmed.find(|message| message.mid == ack.pkid) {
+                let mut unacknowledged = self.unacknowledged.iter_mut();
+                if let Some(message) = unacknowledged.find(|message| message.mid == ack.pkid) {
                     message.released = true;
                 }
                 return vec![Incoming::PubRel(ack.pkid.into())];
             }
-            Packet::PubAck(ack) => self.confirm(ack.pkid),
-            Packet::PubComp(ack) => self.confirm(ack.pkid),
+            Packet::PubAck(ack) => self.acknowledge(ack.pkid),
+            Packet::PubComp(ack) => self.acknowledge(ack.pkid),
             Packet::Subscribe(subscribe) => {
                 let filters = subscribe.filters.iter();
                 let codes: Vec<_> =
@@ -103,21 +103,26 @@ impl Broker {
         Vec::new()
     }
 
-    /// Accepts the connection, and sends again what the client has not confirmed.
+    /// Accepts the connection, and sends again what the client has not acknowledged.
     fn accept(&mut self) -> Vec<Incoming> {
         self.connected = true;
         let session_present = std::mem::replace(&mut self.session_present, true);
-        let again = self.unconfirmed.iter().map(|Unconfirmed { mid, qos, payload, released }| {
-            if *released { Incoming::PubRel((*mid).into()) } else { message(*mid, *qos, payload) }
-        });
+        let again =
+            self.unacknowledged.iter().map(|Unacknowledged { mid, qos, payload, released }| {
+                if *released {
+                    Incoming::PubRel((*mid).into())
+                } else {
+                    message(*mid, *qos, payload)
+                }
+            });
         let properties = self.server_limits.clone();
         let answer = Incoming::ConnAck { session_present, code: 0, properties };
         std::iter::once(answer).chain(again).collect()
     }
 
-    fn confirm(&mut self, mid: u16) {
-        if let Some(position) = self.unconfirmed.iter().position(|message| message.mid == mid) {
-            self.confirmed.push(self.unconfirmed.remove(position).payload);
+    fn acknowledge(&mut self, mid: u16) {
+        if let Some(position) = self.unacknowledged.iter().position(|message| message.mid == mid) {
+            self.acknowledged.push(self.unacknowledged.remove(position).payload);
         }
     }
 }

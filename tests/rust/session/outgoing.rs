@@ -68,7 +68,7 @@ fn answers_that_nobody_waits_for_do_nothing() {
 }
 
 #[test]
-fn an_answer_of_the_wrong_kind_does_not_confirm_a_message() {
+fn an_answer_of_the_wrong_kind_does_not_acknowledge_a_message() {
     let mut peer = Peer::connected();
     peer.publish("a", Qos::AtLeastOnce);
     peer.publish("b", Qos::ExactlyOnce);
@@ -89,7 +89,7 @@ fn an_answer_of_the_wrong_kind_does_not_confirm_a_message() {
 }
 
 #[test]
-fn a_message_confirmed_twice_is_published_once() {
+fn a_message_acknowledged_twice_is_published_once() {
     let mut peer = Peer::connected();
     peer.publish("a", Qos::AtLeastOnce);
     peer.receive(Incoming::PubAck(1.into()));
@@ -156,7 +156,7 @@ fn a_released_message_is_published_again_where_the_broker_forgot_the_session() {
 }
 
 #[test]
-fn a_confirmed_message_is_not_sent_again() {
+fn an_acknowledged_message_is_not_sent_again() {
     let mut peer = Peer::connected();
     peer.publish("a", Qos::AtLeastOnce);
     peer.publish("b", Qos::ExactlyOnce);

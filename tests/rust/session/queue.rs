@@ -1,4 +1,4 @@
-//! The window of unconfirmed messages, and the bounds on what waits.
+//! The window of unacknowledged messages, and the bounds on what waits.
 
 use super::values::connack;
 use flask_mqtt_core::core::error::ReturnCode;
@@ -88,7 +88,7 @@ fn what_waited_for_the_window_goes_out_after_what_is_sent_again() {
 }
 
 #[test]
-fn publishing_offline_is_bounded_and_goes_on_when_the_broker_has_confirmed() {
+fn publishing_offline_is_bounded_and_goes_on_when_the_broker_has_acknowledged() {
     let mut peer = with_bytes(10);
     assert_eq!(peer.publish("12345", Qos::AtLeastOnce), (ReturnCode::NoConnection, 1));
     assert_eq!(peer.publish("12345", Qos::ExactlyOnce), (ReturnCode::NoConnection, 2));

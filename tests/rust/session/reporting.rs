@@ -94,7 +94,7 @@ fn a_qos_0_message_from_before_the_connack_is_reported_when_it_is_written() {
 }
 
 #[test]
-fn without_reporting_only_confirmed_messages_are_reported() {
+fn without_reporting_only_acknowledged_messages_are_reported() {
     let mut peer = Peer::connected();
     peer.publish("a", Qos::AtMostOnce);
     peer.publish("b", Qos::AtLeastOnce);

@@ -220,12 +220,12 @@ fn a_disconnect_before_the_connack_is_a_protocol_error() {
 #[test]
 fn our_disconnect_says_what_it_was_told_once() {
     let mut peer = Peer::accepted(&[]);
-    peer.session.set_goodbye(4, numbers(&[(Property::SessionExpiryInterval, 10)]));
+    peer.session.set_disconnect(4, numbers(&[(Property::SessionExpiryInterval, 10)]));
     peer.session.disconnect(true).unwrap();
     let sent = peer.v5_packets();
-    let [Packet::Disconnect(goodbye)] = &sent[..] else { panic!("{sent:?}") };
-    assert_eq!(goodbye.reason_code, DisconnectReasonCode::DisconnectWithWillMessage);
-    let properties = goodbye.properties.as_ref().unwrap();
+    let [Packet::Disconnect(disconnect)] = &sent[..] else { panic!("{sent:?}") };
+    assert_eq!(disconnect.reason_code, DisconnectReasonCode::DisconnectWithWillMessage);
+    let properties = disconnect.properties.as_ref().unwrap();
     assert_eq!(properties.session_expiry_interval, Some(10));
     peer.session.lost();
     peer.accept(false, &[]);
@@ -236,7 +236,7 @@ fn our_disconnect_says_what_it_was_told_once() {
 #[test]
 fn a_good_bye_of_mqtt_3_has_neither_code_nor_properties() {
     let mut peer = Peer::connected();
-    peer.session.set_goodbye(4, numbers(&[(Property::SessionExpiryInterval, 10)]));
+    peer.session.set_disconnect(4, numbers(&[(Property::SessionExpiryInterval, 10)]));
     peer.session.disconnect(true).unwrap();
     assert_eq!(peer.sent(), ["DISCONNECT"]);
 }

@@ -13,7 +13,7 @@ pub fn subscriptions(filters: Vec<(String, Qos)>) -> Vec<Subscription> {
     filters.into_iter().map(subscription).collect()
 }
 
-/// The event of a confirmed message.
+/// The event of an acknowledged message.
 pub fn published(mid: u16) -> Event {
     Event::published(mid, 0, None)
 }

@@ -18,7 +18,8 @@ impl World {
         match action {
             Action::Open => self.open(),
             Action::Accept { session_present, server_limits } => {
-                let properties = (self.protocol == Protocol::V5).then(|| server_limits.properties());
+                let properties =
+                    (self.protocol == Protocol::V5).then(|| server_limits.properties());
                 let session_present = *session_present;
                 self.receive(Incoming::ConnAck { session_present, code: 0, properties });
             }
@@ -56,8 +57,8 @@ impl World {
             }
             Action::Lose => self.lose(),
             Action::Disconnect { code, text } => {
-                self.session.set_goodbye(*code, reason(*text));
-                self.session.disconnect(true).expect("a good-bye");
+                self.session.set_disconnect(*code, reason(*text));
+                self.session.disconnect(true).expect("a DISCONNECT");
                 self.settle();
                 self.lose();
             }
@@ -81,7 +82,7 @@ impl World {
                 self.reporting |= reporting;
             }
             Rarity::Wait { mid } => {
-                if let Some(delivery) = self.unconfirmed.get(&identifier(*mid)) {
+                if let Some(delivery) = self.unacknowledged.get(&identifier(*mid)) {
                     self.waits.add(delivery);
                 }
             }

@@ -62,7 +62,7 @@ impl Link {
         let connected = self.shared.with_session(|session| {
             let connected = session.is_connected();
             if connected {
-                session.set_goodbye(code, Properties::default());
+                session.set_disconnect(code, Properties::default());
             }
             connected
         });

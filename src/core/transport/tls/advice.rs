@@ -230,7 +230,7 @@ impl Advice {
     }
 }
 
-/// Whether the peer just hung up, without TLS's own farewell.
+/// Whether the peer just hung up, without TLS's own `close_notify`.
 pub fn is_unexpected_end(error: &io::Error) -> bool {
     stack(error).is_some_and(|stack| reasons(stack).any(|reason| reason == UNEXPECTED_END))
 }

@@ -131,7 +131,7 @@ impl AsyncRead for Secured {
                 this.heard = true;
                 Ok(())
             }
-            // The end without a farewell of TLS: MQTT has its own framing, so nothing is cut unseen.
+            // The end without a close_notify of TLS: MQTT has its own framing, so nothing is cut unseen.
             Err(error) if advice::is_unexpected_end(&error) => Ok(()),
             Err(error) => Err(this.explain(error)),
         })

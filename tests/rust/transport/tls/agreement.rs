@@ -200,7 +200,7 @@ fn a_peer_that_says_nothing_is_given_up_after_the_handshake_timeout() {
 }
 
 #[test]
-fn a_broker_that_hangs_up_without_a_farewell_of_tls_has_closed_the_connection() {
+fn a_broker_that_hangs_up_without_a_close_notify_of_tls_has_closed_the_connection() {
     let (server, ca) = server(|_| {});
     let app = connect(options(server.port(), &ca));
     drop(server.seen().stream.get_ref().shutdown(std::net::Shutdown::Both));
@@ -210,7 +210,7 @@ fn a_broker_that_hangs_up_without_a_farewell_of_tls_has_closed_the_connection() 
 }
 
 #[test]
-fn a_disconnect_ends_with_a_farewell_of_tls() {
+fn a_disconnect_ends_with_a_close_notify_of_tls() {
     let (server, ca) = server(|_| {});
     let app = connect(options(server.port(), &ca));
     let mut seen = server.seen();
