@@ -116,6 +116,11 @@ def test_only_these_name_a_later_one_in_annotations(folder: str) -> None:
     assert {module: names for module, names in later.items() if names} == LATER.get(folder, {})
 
 
+def test_the_core_imports_from_above_only_in_the_way_that_is_looked_at() -> None:
+    absolute = re.compile(r"\bcrate::")
+    assert [path for path in CORE.rglob("*.rs") if absolute.search(path.read_text())] == []
+
+
 def test_imports_are_found() -> None:
     assert {"_core", "handlers", "paho"} < python_imports()["dispatch"]
     assert "client" not in python_imports()["handlers"], "it is for annotations only"
