@@ -209,6 +209,8 @@ def test_a_thread_whose_start_was_interrupted_is_waited_for(
     assert [payload for payload, _ in seen] == [b"1", b"2"]
 
 
+# Python swallows what a signal's handler raises in a callback of a weak reference, and says so.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_real_signals_find_no_other_moment(scripted: ScriptedBroker, client: Client) -> None:
     count, begun, armed = 5_000, Counter[bytes](), False
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import socket
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from flask_mqtt import Mqtt
+from flask_mqtt import Client, Mqtt
 from support.apps import app_for, make_app
 from support.exchange import round_trip
 from support.proxy import HttpProxy, SocksProxy
@@ -180,3 +182,22 @@ def test_several_brokers_are_tried_in_turn_through_the_proxy(
     urls = [f"mqtt://127.0.0.1:{closed_port()}", f"mqtt://127.0.0.1:{broker.port}"]
     with kind(tmp_path) as proxy, connected(app_for(urls, proxy=proxy.url)) as mqtt:
         round_trip(mqtt)
+
+
+def test_a_server_that_speaks_first_is_no_http_proxy() -> None:
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(b"220 mail.example.com ESMTP\r\n")
+            connection.recv(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
+        thread.start()
+        client = Client()
+        client.configure(proxy=f"http://127.0.0.1:{listener.getsockname()[1]}")
+        wrong = r"(does not wait for the request|answer is not of HTTP); look at the scheme"
+        with pytest.raises(OSError, match=wrong):
+            client.connect("127.0.0.1")
+        client.close()
+    thread.join(5)

@@ -128,6 +128,11 @@ async fn http(
         Err(error) if error.is_parse() => {
             Err(failed(proxy, format!("the answer is not of HTTP; look at the scheme in {key}")))
         }
+        // That is all that hyper says of one that sends something, or closes, before it gets the request.
+        Err(error) if error.is_canceled() => Err(failed(
+            proxy,
+            format!("it does not wait for the request; look at the scheme and the port in {key}"),
+        )),
         Err(error) => Err(failed(proxy, format!("the connection failed: {error}"))),
     }
 }
