@@ -51,14 +51,21 @@ impl Ids {
 
     /// Has an identifier in use. Returns whether it was free.
     pub fn take(&mut self, mid: u16) -> bool {
-        let was_free = self.in_use.insert(mid);
-        self.count += u16::from(was_free);
-        was_free
+        // Added as `u16::from(is_new)`, it was lost in optimised builds of rustc 1.95 where this is called
+        // in a loop: see `tests/test_scarcity.py`, which runs such a build.
+        if self.in_use.contains(mid) {
+            return false;
+        }
+        self.in_use.insert(mid);
+        self.count += 1;
+        true
     }
 
     /// Makes an identifier free again.
     pub fn release(&mut self, mid: u16) {
-        self.count -= u16::from(self.in_use.remove(mid));
+        if self.in_use.remove(mid) {
+            self.count -= 1;
+        }
     }
 }
 
