@@ -17,6 +17,8 @@ from support.scripted import HOST
 from support.wait import wait_until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support.mosquitto import Mosquitto
     from support.scripted import ScriptedBroker
 
@@ -42,6 +44,25 @@ def test_messages_that_wait_offline_do_not_keep_a_client_from_subscribing(
         wait_until(lambda: len(answers) == 2)
         assert client.publish("t", b"needs none", 0)[0] == MQTT_ERR_SUCCESS
         scripted.wait_for(lambda packet: packet.payload == b"needs none")
+
+
+def test_messages_that_were_in_memory_when_a_file_was_opened_free_their_identifiers(
+    scripted: ScriptedBroker, tmp_path: Path
+) -> None:
+    with closing(Client()) as client:
+        published: list[int] = []
+        client.on_publish = lambda *args: published.append(args[2])
+        for _ in range(6):
+            assert client.publish("t", b"", 1)[0] == MQTT_ERR_NO_CONN
+        client.configure(persistence=str(tmp_path / "messages.db"))
+        client.connect(HOST, scripted.port)
+        client.loop_start()
+        wait_until(lambda: len(published) == 6)
+        # Where the six were not counted, an optimised build had less than none in use now.
+        result, mid = client.subscribe("t")
+        assert (result, mid is None) == (MQTT_ERR_SUCCESS, False)
+        wait_until(lambda: scripted.of("SUBSCRIBE"))
+        assert client.publish("t", b"", 1)[0] == MQTT_ERR_SUCCESS
 
 
 def test_more_filters_than_there_are_identifiers_are_all_subscribed_to(broker: Mosquitto) -> None:

@@ -51,8 +51,8 @@ impl Ids {
 
     /// Has an identifier in use. Returns whether it was free.
     pub fn take(&mut self, mid: u16) -> bool {
-        // Added as `u16::from(is_new)`, it was lost in optimised builds of rustc 1.95 where this is called
-        // in a loop: see `tests/test_scarcity.py`, which runs such a build.
+        // A branch, since rustc 1.95 (LLVM 22.1.2) at opt-level 2 and above loses `count += u16::from(..)`
+        // where a loop calls this, and again if it returns false: see `tests/test_identifiers.py`.
         if self.in_use.contains(mid) {
             return false;
         }
