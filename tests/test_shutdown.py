@@ -384,7 +384,7 @@ def test_the_ends_of_all_clients_have_one_bound() -> None:
         time.sleep(timeout)
         return False
     connection.wait_for = wait_out
-    connection.GOODBYE_TIMEOUT = 0.5
+    connection.DISCONNECT_TIMEOUT = 0.5
     end()
     """
     with ScriptedBroker() as broker, running(code, broker.port) as script:

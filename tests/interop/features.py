@@ -52,13 +52,13 @@ def retained_by_wildcard(site: Site) -> None:
 
 @feature("Last will", MESSAGES)
 def last_will(site: Site) -> None:
-    with site.client() as heir:
-        heir.subscribe(site.topic, 1)
+    with site.client() as witness:
+        witness.subscribe(site.topic, 1)
         with site.cable() as cable:
             will = {"last_will_topic": site.topic, "last_will_message": "gone", "last_will_qos": 1}
             with site.client(broker_port=cable.port, **will):
                 cable.cut()
-                expect(heir.receive().payload, b"gone", "payload of the will")
+                expect(witness.receive().payload, b"gone", "payload of the will")
 
 
 @feature("Session that outlives the connection", MESSAGES)

@@ -197,12 +197,12 @@ def will_properties(site: Site) -> None:
         "last_will_properties": {"WillDelayInterval": 1, "ContentType": "text/plain"},
         "connect_properties": {"SessionExpiryInterval": 60},
     }
-    with site.client() as heir, site.cable() as cable:
-        heir.subscribe(site.topic, 1)
+    with site.client() as witness, site.cable() as cable:
+        witness.subscribe(site.topic, 1)
         with site.client(broker_port=cable.port, **will):
             cable.cut()
             cut = time.monotonic()
-            message = heir.receive()
+            message = witness.receive()
             if time.monotonic() - cut < 0.5:
                 raise Failed("the will comes at once although it has a delay of 1 s")
             kind = getattr(message.properties, "ContentType", None)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask
 
 from flask_mqtt import MQTT_ERR_INVAL, MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS, Client, Mqtt
-from flask_mqtt.process.ends import GOODBYE_TIMEOUT, _close_clients
+from flask_mqtt.process.ends import DISCONNECT_TIMEOUT, _close_clients
 
 from .peer import HOST
 from .scarce_scene import LONGEST, PATIENCE, SAID, Scene
@@ -209,7 +209,7 @@ def leaving(scene: Scene) -> None:
     ]
     begun = time.monotonic()
     scene.attempt("the end of the process", _close_clients)
-    if time.monotonic() > begun + GOODBYE_TIMEOUT:
+    if time.monotonic() > begun + DISCONNECT_TIMEOUT:
         scene.fail(f"the end took {time.monotonic() - begun:.1f} s")
     scene.over()
     if any(client.is_connected() for client in clients):

@@ -19,7 +19,7 @@ from ..paho.constants import (
 )
 from ..paho.enums import CallbackAPIVersion, MQTTErrorCode
 from ..paho.reasoncodes import PacketTypes, ReasonCode
-from ..process.ends import GOODBYE_TIMEOUT
+from ..process.ends import DISCONNECT_TIMEOUT
 from ..process.forks import ChildCore, notice, watch
 from ..process.standby import Inherited, Unprepared
 from ..records import fields, write
@@ -164,7 +164,7 @@ class Connection(ClientAttributes):
         settings = cast("Config", self._used_settings)
         reaching, handshake = settings.connection_timeout, settings.handshake_timeout
         brokers = len(settings.endpoints())
-        longest = GOODBYE_TIMEOUT + brokers * (reaching + max(reaching, handshake)) + _SPARE
+        longest = DISCONNECT_TIMEOUT + brokers * (reaching + max(reaching, handshake)) + _SPARE
         if not wait_for(waiter, longest):
             self._tell_end()
             raise TimeoutError(f"the thread of the connection has not answered in {longest} s")
@@ -247,7 +247,7 @@ class Connection(ClientAttributes):
         was_open = self._core.is_open()
         waiter = self._tell_end()
         # From now on, also where others are waited for before this one.
-        until = time.monotonic() + GOODBYE_TIMEOUT
+        until = time.monotonic() + DISCONNECT_TIMEOUT
 
         def finish() -> None:
             try:
@@ -260,7 +260,7 @@ class Connection(ClientAttributes):
         return finish
 
     def _end_connection(self) -> None:
-        self._finish_end(self._tell_end(), time.monotonic() + GOODBYE_TIMEOUT)
+        self._finish_end(self._tell_end(), time.monotonic() + DISCONNECT_TIMEOUT)
 
     def _finish_end(self, waiter: Waiter | None, until: float) -> None:
         try:
@@ -295,11 +295,11 @@ class Connection(ClientAttributes):
             )
             write(logger.warning, text, count, key, extra=extra)
 
-    def _wait_for_end(self, waiter: Waiter | None, left: float = GOODBYE_TIMEOUT) -> None:
+    def _wait_for_end(self, waiter: Waiter | None, left: float = DISCONNECT_TIMEOUT) -> None:
         if waiter is not None and not wait_for(waiter, max(left, 0.0)):
-            extra = fields(self._core, "not_ended", seconds=GOODBYE_TIMEOUT)
+            extra = fields(self._core, "not_ended", seconds=DISCONNECT_TIMEOUT)
             text = "The MQTT connection did not end within %s s"
-            write(logger.warning, text, GOODBYE_TIMEOUT, extra=extra)
+            write(logger.warning, text, DISCONNECT_TIMEOUT, extra=extra)
 
     # -- forks ------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: How long the end of a connection may take, in seconds.
-GOODBYE_TIMEOUT = 7.0
+DISCONNECT_TIMEOUT = 7.0
 
 
 @atexit.register
@@ -39,7 +39,7 @@ def _close_clients() -> None:
     for end in ends:
         for finish in end:
             attempt(finish)
-    until = time.monotonic() + GOODBYE_TIMEOUT
+    until = time.monotonic() + DISCONNECT_TIMEOUT
     for waiter in departing():
         wait_for(waiter, max(0.0, until - time.monotonic()))
     for client in clients:

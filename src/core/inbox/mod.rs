@@ -156,7 +156,7 @@ impl Inbox {
     pub fn end_dropping(&self, now: bool) {
         let mut queue = self.lock();
         let due = now || queue.calm_at().is_some_and(|at| at <= Instant::now());
-        let told = due && queue.end_spell();
+        let told = due && queue.end_drop_period();
         drop(queue);
         if told {
             self.wakeup.give();

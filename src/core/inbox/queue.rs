@@ -31,7 +31,7 @@ const LOG_LINES: &str = "log_lines";
 
 /// A time in which something is dropped again and again.
 #[derive(Debug)]
-struct Spell {
+struct DropPeriod {
     last: Instant,
     /// What was dropped before it.
     before: Dropped,
@@ -54,7 +54,7 @@ pub struct Queue {
     /// Bytes of what else waits, beside its properties.
     reports: usize,
     pub dropped: Dropped,
-    spell: Option<Spell>,
+    drop_period: Option<DropPeriod>,
     limit_messages: usize,
     limit_bytes: usize,
     overflow: Overflow,
@@ -74,7 +74,7 @@ impl Queue {
             lines: 0,
             reports: 0,
             dropped: Dropped::default(),
-            spell: None,
+            drop_period: None,
             limit_messages: limits.incoming_messages.max(1),
             limit_bytes: limits.incoming_bytes.max(1),
             overflow: limits.overflow,
@@ -256,11 +256,11 @@ impl Queue {
     /// Says that dropping begins, and remembers when it went on last.
     fn note_drops(&mut self, before: Dropped) {
         let last = Instant::now();
-        if let Some(spell) = &mut self.spell {
-            spell.last = last;
+        if let Some(drop_period) = &mut self.drop_period {
+            drop_period.last = last;
             return;
         }
-        self.spell = Some(Spell { last, before });
+        self.drop_period = Some(DropPeriod { last, before });
         let (reason, text) = if self.dropped.messages > before.messages {
             (OVERFLOW, "messages of QoS 0 are dropped: more come than the handlers can take")
         } else {
@@ -272,12 +272,12 @@ impl Queue {
 
     /// When dropping is over, unless it goes on.
     pub fn calm_at(&self) -> Option<Instant> {
-        self.spell.as_ref().map(|spell| spell.last + CALM)
+        self.drop_period.as_ref().map(|drop_period| drop_period.last + CALM)
     }
 
     /// Says that dropping is over, and how much was dropped. Returns whether there was any.
-    pub fn end_spell(&mut self) -> bool {
-        let Some(Spell { before, .. }) = self.spell.take() else { return false };
+    pub fn end_drop_period(&mut self) -> bool {
+        let Some(DropPeriod { before, .. }) = self.drop_period.take() else { return false };
         let messages = self.dropped.messages - before.messages;
         let lines = self.dropped.log_lines - before.log_lines;
         let (reason, what) = match (messages, lines) {
