@@ -13,7 +13,7 @@ from ..handlers.caller import Caller, call_elsewhere
 from ..handlers.scope import handling
 from ..records import fields, write
 from ..waiting import WakeUps
-from .events import JOB, PAUSE_SECONDS, Events
+from .batch import JOB, PAUSE_SECONDS, Batch
 from .pool import HandlerPool
 from .resting import Rests, Turn
 
@@ -37,7 +37,7 @@ _LOOK_SECONDS = 1.0
 _BATCH = 512
 
 
-class Dispatcher(Events):
+class Dispatcher(Batch):
     """Fetches events from the core and calls handlers, one at a time, in the order of arrival.
 
     The thread is a ``threading.Thread``. Under eventlet or gevent that is the patched one, looked

@@ -37,7 +37,7 @@ JOB = -1
 PAUSE_SECONDS = 0.1
 
 
-class Events(Messages):
+class Batch(Messages):
     """Calls the handlers of what was fetched, in the thread that fetches or with those of a pool.
 
     In a thread of the package's, whatever comes that no handler has raised is told, and the next
