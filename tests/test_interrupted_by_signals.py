@@ -14,7 +14,7 @@ import pytest
 from flask import Flask
 
 from flask_mqtt import Client
-from flask_mqtt.dispatch import events, routes
+from flask_mqtt.dispatch import batch, routes
 from support.running import closing
 from support.wait import wait_until
 
@@ -128,7 +128,7 @@ def test_no_event_is_told_twice(scripted: ScriptedBroker, client: Client) -> Non
 
     _, mid = client.subscribe("a")
     scripted.wait_for("SUBSCRIBE")
-    with at_line(events.Events._dispatch.__code__, 0, follows) as places:
+    with at_line(batch.Batch._dispatch.__code__, 0, follows) as places:
         while not told and not interrupted(lambda: client.loop(0.05)):
             pass
         interrupted(lambda: client.loop(0))
