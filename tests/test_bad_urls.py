@@ -189,8 +189,8 @@ SETUPS = [
         "a proxy that is none",
         {"PROXY": f"https://me:{SECRET}@proxy:3128"},
         ValueError,
-        'MQTT_PROXY: "https://…@proxy:3128" is no URL of a proxy: a proxy is not spoken to inside '
-        "TLS; its scheme must be http or socks5",
+        'MQTT_PROXY: "https://…@proxy:3128" is no URL of a proxy: TLS to a proxy is not '
+        "supported; its scheme must be http or socks5",
     ),
     BadSetup(
         "a path that is none",

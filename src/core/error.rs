@@ -205,7 +205,7 @@ pub enum Error {
         limit: usize,
     },
     /// Nothing came back within the keep alive time after a PINGREQ.
-    #[error("no answer to PINGREQ within the keep alive of {0} s")]
+    #[error("the broker did not answer PINGREQ within {0} s (keep alive)")]
     KeepAlive(u64),
     /// Nothing was taken for as long as the keep alive, though it waited.
     #[error("the broker accepted no data for {0} s (keep alive)")]

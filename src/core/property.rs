@@ -356,7 +356,7 @@ impl Properties {
     pub fn read(bytes: &mut Bytes, place: Place) -> Result<Self, Error> {
         let length = take_variable(bytes)? as usize;
         if length > bytes.len() {
-            return Err(malformed("properties are longer than the packet"));
+            return Err(malformed("the properties are longer than the packet"));
         }
         let mut list = bytes.split_to(length);
         let mut properties = Self::default();

@@ -104,7 +104,7 @@ fn websocket_path(url: &Url) -> Result<Option<String>, String> {
     if path.contains('@') {
         // Otherwise a / or ? in a password would make a part of it the path.
         return Err(
-            "an @ after the host: write it, and a / or ? in a password, percent-encoded".to_owned()
+            "an @ after the host: percent-encode it, and any / or ? in a password".to_owned()
         );
     }
     Ok((path != "/").then_some(path))
@@ -116,7 +116,7 @@ fn proxy(text: &str) -> Result<Proxy, String> {
         "http" => (ProxyKind::Http, 80),
         "https" => {
             return Err(
-                "a proxy is not spoken to inside TLS; its scheme must be http or socks5".to_owned()
+                "TLS to a proxy is not supported; its scheme must be http or socks5".to_owned()
             );
         }
         _ => return Err("its scheme must be socks5, socks5h or http".to_owned()),

@@ -163,7 +163,7 @@ DISAGREED = [
         "plain",
         {},
         ssl.SSLError,
-        "TLS: 127.0.0.1:{port} closed the connection in the handshake: it may be that it does not "
+        "TLS: 127.0.0.1:{port} closed the connection in the handshake: possibly it does not "
         "speak TLS on this port (MQTT_TLS_ENABLED), or wants a client certificate "
         "(MQTT_TLS_CERTFILE and MQTT_TLS_KEYFILE)",
     ),

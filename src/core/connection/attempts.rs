@@ -271,6 +271,6 @@ async fn part(task: &Task, mut link: Link, stop: Stop) {
 /// What the log is told of the end of a connection that `on_disconnect` does not hear of.
 fn replaced(options: &ConnectOptions) -> Event {
     let broker = options.broker().address();
-    let text = format!("Disconnected from {broker}: another connection takes its place");
+    let text = format!("Disconnected from {broker}: another connection replaces it");
     Event::notice(LogLevel::Info, "disconnected", text).with("broker", broker).with("rc", 0)
 }

@@ -64,7 +64,7 @@ fn paused(bound: Bound, options: &ConnectOptions) -> Event {
 
 fn resumed(bound: Bound, time: Duration, options: &ConnectOptions) -> Event {
     let (why, seconds) = (reason(bound, options), time.as_secs_f64());
-    let text = format!("reading goes on after {seconds:.1} s; it was paused: {why}");
+    let text = format!("reading resumed after {seconds:.1} s; it was paused: {why}");
     let notice = Event::notice(LogLevel::Info, "reading_resumed", text);
     notice.with("bound", name(bound)).with("seconds", time)
 }
@@ -73,8 +73,10 @@ fn reason(bound: Bound, options: &ConnectOptions) -> String {
     let key = match bound {
         Bound::Messages => "MAX_INCOMING_MESSAGES",
         Bound::Bytes => "MAX_INCOMING_BYTES",
-        Bound::Reports => return "the handlers are slow, and too many reports wait".to_owned(),
-        Bound::Answers => return "too many answers to the broker wait to go out".to_owned(),
+        Bound::Reports => {
+            return "the handlers are slow, and too many reports are queued".to_owned();
+        }
+        Bound::Answers => return "too many acknowledgements wait to be written".to_owned(),
     };
     format!("the handlers are slow, and {} is reached", options.key(key))
 }

@@ -17,7 +17,7 @@ pub enum Stop {
     Reported,
     /// Without.
     Silent,
-    /// Without, and another connection takes its place.
+    /// Without, and another connection replaces it.
     Replaced,
 }
 

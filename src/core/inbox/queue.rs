@@ -262,9 +262,9 @@ impl Queue {
         }
         self.drop_period = Some(DropPeriod { last, before });
         let (reason, text) = if self.dropped.messages > before.messages {
-            (OVERFLOW, "messages of QoS 0 are dropped: more come than the handlers can take")
+            (OVERFLOW, "dropping QoS 0 messages: more arrive than the handlers can take")
         } else {
-            let text = "lines for on_log are dropped: the handlers are too slow for them";
+            let text = "dropping lines for on_log: the handlers are too slow";
             (LOG_LINES, text)
         };
         self.notices.push_back(notice("dropping", reason, text.to_owned()));

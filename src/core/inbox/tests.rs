@@ -352,7 +352,7 @@ fn dropping_is_told_once_when_it_begins_and_once_when_it_is_over() {
         inbox.extend(&mut texts(Qos::AtMostOnce, number..number + 1));
     }
     let [beginning] = &notices(&inbox)[..] else { panic!("one line is expected") };
-    assert_eq!(beginning, "messages of QoS 0 are dropped: more come than the handlers can take");
+    assert_eq!(beginning, "dropping QoS 0 messages: more arrive than the handlers can take");
     inbox.end_dropping(false);
     assert_eq!(notices(&inbox), Vec::<String>::new(), "it may go on");
     assert!(inbox.look().1.unwrap() > Instant::now() + Duration::from_millis(500));

@@ -73,7 +73,7 @@ impl IncomingAliases {
         let Some(number) = properties.number(Property::TopicAlias) else { return Ok(()) };
         let number = u16::try_from(number).unwrap_or(u16::MAX);
         if number > self.allowed {
-            let text = format!("topic alias {number}, while at most {} are allowed", self.allowed);
+            let text = format!("topic alias {number}, but at most {} are allowed", self.allowed);
             return Err(Error::TopicAlias(text));
         }
         properties.remove(Property::TopicAlias);

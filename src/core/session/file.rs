@@ -139,8 +139,7 @@ impl Session {
 fn report_lost(count: usize, output: &mut Output) {
     if count > 0 {
         let text = format!(
-            "{count} messages are given up: with those in the file they are more than MQTT can \
-             tell apart"
+            "{count} messages are discarded: with those in the file there are more than MQTT has packet identifiers for"
         );
         let notice = Event::notice(LogLevel::Error, "given_up", text);
         output.effects.events.push_back(notice.with("count", count as u64));

@@ -68,8 +68,7 @@ impl Usage {
     fn begin() -> Result<Self, Refusal> {
         let process = std::process::id();
         if FILES.load(Ordering::Acquire) > 0 && PROCESS.load(Ordering::Acquire) != process {
-            let reason = "this process was forked from one that had a file open, and can open none: \
-                          connect after the fork only";
+            let reason = "this process was forked from one that had a file open, and cannot open any: connect only after the fork";
             return Err(Refusal::new(reason, Some(EBUSY)));
         }
         PROCESS.store(process, Ordering::Release);
@@ -121,7 +120,7 @@ impl From<rusqlite::Error> for Refusal {
             Some(ErrorCode::DatabaseCorrupt) => {
                 // It takes a read that fails (EIO) for that, too.
                 let reason = format!(
-                    "it is damaged, or cannot be read ({error}): if it is so again, move it away"
+                    "it is damaged or unreadable ({error}): if this happens again, move it away"
                 );
                 Self { reason, errno: None }
             }
@@ -131,7 +130,7 @@ impl From<rusqlite::Error> for Refusal {
     }
 }
 
-const NO_STORE: &str = "this file has something else in it: name one that does not exist yet";
+const NO_STORE: &str = "this file is not one of this package's: name one that does not exist yet";
 
 /// An open file.
 pub struct Database {

@@ -48,10 +48,10 @@ impl Handle {
             && !closing.wait(CLOSING)
         {
             *self.lock() = Some(closing);
-            return refused(key, "the client still writes what is to be kept: try again later");
+            return refused(key, "the client is still writing pending messages: try again later");
         }
         if self.shared.lock().is_open() {
-            return refused(key, "there is a connection without it: end that first");
+            return refused(key, "the connection was made without it: disconnect first");
         }
         let store = Store::open(&self.shared, wanted, &key)?;
         *self.lock() = Some(store);

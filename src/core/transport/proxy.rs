@@ -77,7 +77,7 @@ fn socks5_reason(options: &ConnectOptions, broker: &Endpoint, error: &SocksError
     let key = options.key("PROXY");
     match error {
         SocksError::NoAcceptableAuthMethods | SocksError::AuthorizationRequired => {
-            format!("it wants another way to log in than {key} gives")
+            format!("it requires a login method that {key} does not provide")
         }
         SocksError::PasswordAuthFailure(_) => {
             format!("it does not accept the user name and password in {key}")

@@ -87,7 +87,7 @@ fn socks5_gets_user_and_password() {
 #[test]
 fn socks5_refusals_are_told() {
     let cases: [(Vec<Step>, &str); 4] = [
-        (vec![(3, &[5, 0xff])], "it wants another way to log in than MQTT_PROXY gives"),
+        (vec![(3, &[5, 0xff])], "it requires a login method that MQTT_PROXY does not provide"),
         (
             vec![(3, &[5, 0]), (21, &[5, 5, 0, 1, 0, 0, 0, 0, 0, 0])],
             "it cannot connect to broker.example:1883: Connection refused",

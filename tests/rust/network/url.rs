@@ -165,7 +165,7 @@ fn what_is_no_url_of_a_proxy_is_told_with_what_would_be_right() {
         ("socks4://h", "its scheme must be socks5, socks5h or http"),
         (
             "https://u:secret@h",
-            "a proxy is not spoken to inside TLS; its scheme must be http or socks5",
+            "TLS to a proxy is not supported; its scheme must be http or socks5",
         ),
         ("http://h/x", "a proxy's URL has no path, query or fragment"),
         ("socks5://", "it names no host"),

@@ -178,7 +178,7 @@ fn a_broker_that_does_not_answer_a_pingreq_is_given_up() {
     peer.tick(true).unwrap();
     let error = peer.tick(true).unwrap_err();
     assert_eq!(error.return_code(), ReturnCode::KeepAlive);
-    assert_eq!(error.to_string(), "no answer to PINGREQ within the keep alive of 10 s");
+    assert_eq!(error.to_string(), "the broker did not answer PINGREQ within 10 s (keep alive)");
 }
 
 #[test]

@@ -179,7 +179,7 @@ fn an_alias_that_the_broker_has_not_given_on_this_connection_is_a_protocol_error
 #[test]
 fn an_alias_above_what_we_allowed_is_a_protocol_error() {
     let error = accepting(2).refuse(message_to("a", alias(3))).to_string();
-    assert_eq!(error, "protocol error: topic alias 3, while at most 2 are allowed");
+    assert_eq!(error, "protocol error: topic alias 3, but at most 2 are allowed");
     let error = Peer::accepted(&[]).refuse(message_to("a", alias(1)));
     assert_eq!(error.return_code(), ReturnCode::Protocol);
 }

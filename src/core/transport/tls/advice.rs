@@ -88,7 +88,7 @@ impl Advice {
             return error;
         }
         io::Error::other(Error::Tls(format!(
-            "{} closed the connection right after the handshake ({}): it may be that it {}",
+            "{} closed the connection right after the handshake ({}): possibly it {}",
             self.address,
             said(&error),
             self.objection()
@@ -105,7 +105,7 @@ impl Advice {
             )),
             UNSUPPORTED_PROTOCOL | VERSION_TOO_LOW => Some(self.version()),
             NO_PROTOCOLS => Some(format!(
-                "no version of TLS is left to speak ({}): OpenSSL has TLS 1.0 and 1.1 only with \
+                "no TLS version is enabled ({}): OpenSSL has TLS 1.0 and 1.1 only with \
                  \"@SECLEVEL=0\" in {}; look at {}",
                 self.versions(),
                 self.key("TLS_CIPHERS"),
@@ -118,7 +118,7 @@ impl Advice {
                 self.key("TLS_VERSION")
             )),
             LEGACY_SIGNATURE => Some(format!(
-                "the broker signs too weakly for OpenSSL's security level, as TLS 1.0 and 1.1 do: look at \
+                "the broker's signature is too weak for OpenSSL's security level, as with TLS 1.0 and 1.1: look at \
                  {}; \"@SECLEVEL=0\" in {} allows it",
                 self.key("TLS_VERSION"),
                 self.key("TLS_CIPHERS")
@@ -203,7 +203,7 @@ impl Advice {
     /// For a connection that was cut off in the middle of the handshake.
     fn cut(&self) -> Error {
         Error::Tls(format!(
-            "{} closed the connection in the handshake: it may be that it does not speak TLS on this port \
+            "{} closed the connection in the handshake: possibly it does not speak TLS on this port \
              ({}), or {}",
             self.address,
             self.key("TLS_ENABLED"),

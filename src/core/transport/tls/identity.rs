@@ -15,7 +15,7 @@ pub fn set(connector: &mut SslConnectorBuilder, options: &ConnectOptions) -> Res
         return match options.tls.key {
             None => Ok(()),
             Some(_) => Err(Error::Tls(format!(
-                "{key_key} is set, {certificate_key} is not: a key is of use with its certificate only"
+                "{key_key} is set, {certificate_key} is not: a key needs its certificate"
             ))),
         };
     };

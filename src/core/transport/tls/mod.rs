@@ -39,8 +39,7 @@ pub fn prepare() {
 /// Goes through the gate for what begins.
 fn begin() -> Result<Inside<'static>, Error> {
     OPENSSL.begin().map_err(|_| {
-        let text = "TLS cannot be used in this process: while it was forked, another thread of its parent \
-                    was busy with OpenSSL";
+        let text = "TLS cannot be used in this process: another thread of its parent was using OpenSSL when it was forked";
         Error::Begin(io::Error::other(text))
     })
 }
