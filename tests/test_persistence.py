@@ -196,7 +196,7 @@ def test_a_forked_child_leaves_the_file_alone(file: Path, scripted: ScriptedBrok
                 Mqtt(make_app(scripted.port, persistence=f"{file}-of-the-child"))
             except OSError as error:
                 mqtt.close()
-                code = 0 if "connect after the fork only" in str(error) else 2
+                code = 0 if "connect only after the fork" in str(error) else 2
             finally:
                 os._exit(code)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
