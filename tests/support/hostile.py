@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     Prepare = Callable[[socket.socket], Any]
     Flood = Callable[[Any], Iterable[bytes]]
 
-CLIENT = Path(__file__).parents[1] / "bounds" / "watched_client.py"
+CLIENT = Path(__file__).parents[1] / "hostile" / "watched_client.py"
 MEGABYTE = 1_000_000
 
 #: Clients try again soon, and end what hangs soon.

@@ -52,7 +52,7 @@ impl Ids {
     /// Has an identifier in use. Returns whether it was free.
     pub fn take(&mut self, mid: u16) -> bool {
         // A branch, since rustc 1.95 (LLVM 22.1.2) at opt-level 2 and above loses `count += u16::from(..)`
-        // where a loop calls this, and again if it returns false: see `tests/test_identifiers.py`.
+        // where a loop calls this, and again if it returns false: see `tests/publishing/test_identifiers.py`.
         if self.in_use.contains(mid) {
             return false;
         }
