@@ -95,7 +95,7 @@ def test_no_handler_is_called_twice_where_a_message_has_several(
         payload = b"%d" % moment
         scripted.publish("a", payload)
         wait_until(lambda: waiting(client) == 1)
-        code = routes.Messages.handle.__code__
+        code = routes.MessageHandlers.handle.__code__
         with at_line(code, moment, begins_a_loop) as places:
             interrupted(lambda: client.loop(0))
         while client.stats()["waiting_incoming"]["messages"]:
@@ -128,7 +128,7 @@ def test_no_event_is_told_twice(scripted: ScriptedBroker, client: Client) -> Non
 
     _, mid = client.subscribe("a")
     scripted.wait_for("SUBSCRIBE")
-    with at_line(batch.Batch._dispatch.__code__, 0, follows) as places:
+    with at_line(batch.Batch._handle.__code__, 0, follows) as places:
         while not told and not interrupted(lambda: client.loop(0.05)):
             pass
         interrupted(lambda: client.loop(0))

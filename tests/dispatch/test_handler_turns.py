@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from flask_mqtt.dispatch import dispatcher
+from flask_mqtt.dispatch import threads
 from flask_mqtt.waiting import WakeUps
 from support.apps import make_app
 from support.running import connected
@@ -35,7 +35,7 @@ def test_what_wakes_a_thread_that_is_to_end_is_not_taken_by_the_next(
                 time.sleep(0.2)
             return super().wait(timeout)
 
-    monkeypatch.setattr(dispatcher, "WakeUps", Late)
+    monkeypatch.setattr(threads, "WakeUps", Late)
 
     with connected(make_app(scripted.port, handler_threads=2)) as mqtt:
 

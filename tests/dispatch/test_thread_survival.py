@@ -93,7 +93,9 @@ def goes_on(broker: ScriptedBroker, client: Client, threads: int = 1) -> None:
     wait_until(lambda: len(seen) == 12)
     broker.wait_for("PUBACK", before + 12)
     wait_until(lambda: mid in published)
-    names = {thread.name for thread in client._dispatcher._threads if thread.is_alive()}
+    names = {
+        thread.name for thread in client._dispatcher._threads._own._threads if thread.is_alive()
+    }
     assert len(names) == (1 if threads == 1 else threads + 1)
 
 
@@ -457,14 +459,14 @@ def test_a_call_that_fails_inside_acknowledges_the_message_and_keeps_the_others(
     with connected(make_app(scripted.port, handler_threads=threads)) as mqtt:
         mqtt.on_topic("a/#")(lambda _c, _u, message: seen.append(message.payload))
         dispatcher = mqtt.client._dispatcher
-        find = dispatcher._handlers_of
+        find = dispatcher._handlers._of
 
         def find_or_fail(topic: str) -> Any:
             if topic == "a/2":
                 raise error
             return find(topic)
 
-        monkeypatch.setattr(dispatcher, "_handlers_of", find_or_fail)
+        monkeypatch.setattr(dispatcher._handlers, "_of", find_or_fail)
         for number in range(9):
             scripted.publish(f"a/{number % 3}", b"%d" % number, qos=1 + number % 2)
         scripted.wait_for("PUBACK", 5)
@@ -485,7 +487,7 @@ def test_an_exception_that_another_thread_raises_in_them(
         mqtt.on_topic("a/#")(lambda _c, _u, message: seen.append(message.payload))
         raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
         for number in range(150):
-            for thread in mqtt.client._dispatcher._threads:
+            for thread in mqtt.client._dispatcher._threads._own._threads:
                 assert thread.ident is not None
                 raise_in(ctypes.c_ulong(thread.ident), ctypes.py_object(Stop))
             scripted.publish(f"a/{number % 5}", b"%d" % number, qos=1)

@@ -15,8 +15,8 @@ from flask_mqtt import (
     Client,
     Mqtt,
 )
-from flask_mqtt.dispatch import dispatcher
-from flask_mqtt.dispatch.resting import Turn
+from flask_mqtt.dispatch import threads
+from flask_mqtt.dispatch.own_threads import Turn
 from flask_mqtt.extension import driving
 from flask_mqtt.waiting import WakeUps
 from support.apps import make_app
@@ -70,13 +70,13 @@ def test_loop_start_between_the_look_and_the_beginning_of_loop(
     scripted: ScriptedBroker, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codes: list[int] = []
-    have_ended = client._dispatcher._have_ended
+    have_ended = client._dispatcher._threads._own.have_ended
 
     def start_then(deadline: float) -> bool:
         codes.append(elsewhere(client.loop_start))
         return have_ended(deadline) or True
 
-    monkeypatch.setattr(client._dispatcher, "_have_ended", start_then)
+    monkeypatch.setattr(client._dispatcher._threads._own, "have_ended", start_then)
     code = client.loop(0)
     monkeypatch.undo()
     assert (codes, code) == ([MQTT_ERR_SUCCESS], MQTT_ERR_INVAL)
@@ -93,11 +93,11 @@ def test_another_thread_between_the_look_and_the_beginning_of_loop_start(
     class Late(WakeUps):
         def __init__(self, core: Any) -> None:
             super().__init__(core)
-            monkeypatch.setattr(dispatcher, "WakeUps", WakeUps)
+            monkeypatch.setattr(threads, "WakeUps", WakeUps)
             call = client.loop_start if other == "loop_start" else lambda: client.loop(0)
             codes.append(elsewhere(call))
 
-    monkeypatch.setattr(dispatcher, "WakeUps", Late)
+    monkeypatch.setattr(threads, "WakeUps", Late)
     code = client.loop_start()
     if other == "loop_start":
         assert (codes, code) == ([MQTT_ERR_SUCCESS], MQTT_ERR_INVAL)
@@ -141,16 +141,16 @@ def test_a_start_while_a_thread_that_ends_tells_of_it(
         """Another one is in its place as soon as somebody has looked at it."""
 
         def tell(self) -> None:
-            dispatcher._turn = Turn()
+            dispatcher._threads._own.turn = Turn()
             super().tell()
 
     failures: list[Any] = []
     hook, threading.excepthook = threading.excepthook, failures.append
     try:
         client.loop_start()
-        dispatcher._turn = Replacing()
+        dispatcher._threads._own.turn = Replacing()
         client.loop_stop()
-        dispatcher._turn = Replacing()
+        dispatcher._threads._own.turn = Replacing()
         client.loop_start()
         check_handlers(scripted, client)
     finally:

@@ -1,31 +1,34 @@
-"""What is done with each event, and what becomes of it where that is interrupted."""
+"""What was fetched: it is handled event by event, and keeps its owner where that is interrupted."""
 
 from __future__ import annotations
 
 import contextlib
 import operator
-import threading
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._core import EVENT_PUBLISHED, MQTTMessage
 from ..discretion import came_up_here
 from ..guards import pause
-from ..handlers.caller import CALLED, NOT_CALLED, RETURNED, Caller
+from ..handlers.caller import CALLED, NOT_CALLED, RETURNED
 from ..records import trouble
 from ..waiting import ends_thread, wait_until_settled
+from .backlog import Backlog
+from .pool import HandlerPool
 from .receipts import Receipts
-from .routes import Messages
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from .._core import Client as CoreClient
     from .._core import Delivery, Receipt
-    from .pool import HandlerPool, Job
+    from .callers import Callers
+    from .pool import Job
+    from .routes import MessageHandlers
 
-#: So many calls of quick handlers are measured at once: it costs nothing to speak of then.
-_TOGETHER = 16
+_MOST_EVENTS = 512
 
 #: How long the end of a QoS 2 message may take to get into the file, in seconds.
 _STORING_TIMEOUT = 1.0
@@ -37,59 +40,98 @@ JOB = -1
 PAUSE_SECONDS = 0.1
 
 
-class Batch(Messages):
+class Batch:
     """Calls the handlers of what was fetched, in the thread that fetches or with those of a pool.
 
     In a thread of the package's, whatever comes that no handler has raised is told, and the next
     event has its turn. One of the application's gets it, and what was fetched keeps its owner.
+
+    Each message needs attributes of this one: an instance has at most 30. CPython looks up those of
+    one with more by a hash, which costs some 4 % of a message's instructions (callgrind, with 31).
     """
 
-    def __init__(self, core: CoreClient, events: Mapping[int, Callable[..., None]]) -> None:
-        """Start with none.
+    def __init__(
+        self,
+        core: CoreClient,
+        events: Mapping[int, Callable[..., None]],
+        catch_up: Callable[[], bool],
+        handlers: MessageHandlers,
+        callers: Callers,
+    ) -> None:
+        """Start with nothing.
 
         Args:
             core: Where events come from.
             events: As those of the dispatcher.
+            catch_up: As that of the dispatcher.
+            handlers: Those of messages.
+            callers: What calls them, in each thread.
         """
-        super().__init__(core)
+        self._core = core
         self._events: Mapping[int, Callable[..., None]] = {**events, JOB: self._handle_job}
-        #: What calls the handlers of the thread that fetches events.
-        self.caller = Caller(core, None, together=_TOGETHER)
-        #: Those of the threads that there are, also of one that is to stop and has not yet.
-        self._callers: dict[threading.Thread, Caller] = {}
-        #: The thread of the application's that fetches events.
-        self._borrower: threading.Thread | None = None
+        self._catch_up = catch_up
+        self._handlers = handlers
+        self._callers = callers
+        self._caller = callers.fetching
+        #: Messages that came before there was a handler.
+        self.backlog = Backlog(core, self._put_back)
+        #: What was fetched and is not handled.
+        self._fetched: Iterator[Any] = iter(())
         #: What the thread that fetches events knows itself by, until it is to stop.
-        self._token: object | None = None
+        self.token: object | None = None
         #: Whether this is a forked child's, and its events are the parent's.
-        self._is_copy = False
-        self._pool: HandlerPool | None = None
+        self.is_copy = False
+        #: What handles messages in the place of the thread that fetches them, where there is one.
+        self.pool: HandlerPool | None = None
         #: What came before the last message of a pool that is not acknowledged.
         self._receipts = Receipts(self._settle_receipt)
         #: Whether the application says itself which messages are handled.
         self.manual_ack = False
 
-    def _present_caller(self) -> Caller | None:
-        thread = threading.current_thread()
-        return self.caller if thread is self._borrower else self._callers.get(thread)
+    def work(self, token: object) -> bool:
+        """Fetch events, and call the handlers of these. Returns whether there were any.
 
-    def _dispatch(self, token: object) -> bool:  # noqa: C901, PLR0912 - each call costs each message
-        caller, pool, acknowledge = self.caller, self._pool, self._acknowledge
+        Args:
+            token: What the thread that calls this knows itself by. With another one in its place,
+                it stops after the event that is handled.
+        """
+        self._caller.begin()
+        found = self._attempt(self._catch_up)
+        found = self._attempt(self.backlog.catch_up) or found
+        # What was left behind by who stopped comes first.
+        found = self._handle(token) or found
+        if self.token is not token:
+            return found
+        # What is fetched belongs to this object before it is there: no interruption can lose it.
+        events: list[Any] = []
+        self._fetched = iter(events)
+        if not self._core.take(events, _MOST_EVENTS):
+            return found
+        self._caller.begin()
+        self._handle(token)
+        # The other green threads of a hub get their turn, or who waits for the GIL. It is a context
+        # switch: some 10 µs for each batch.
+        time.sleep(0)
+        return True
+
+    def _handle(self, token: object) -> bool:  # noqa: C901, PLR0912 - each call costs each message
+        caller, pool, backlog = self._caller, self.pool, self.backlog
+        handle, acknowledge = self._handlers.handle, self._acknowledge
         found = False
         event = None
         while True:
             # What is in this one may have been done with before, and put back.
-            batch, done = self._batch, None
+            batch, done = self._fetched, None
             try:
                 for event in batch:
                     if type(event) is MQTTMessage:
-                        if self._gated:
+                        if backlog.is_open:
                             # From one owner to the other without a call in between.
-                            self._kept += (event,)
+                            backlog.kept += (event,)
                             done, found = event, True
-                            self._look_at_kept(event)
+                            backlog.look(event)
                         elif pool is None:
-                            self.handle(event, caller, acknowledge)
+                            handle(event, caller, acknowledge)
                         else:
                             pool.put(event)
                             done = event
@@ -99,15 +141,15 @@ class Batch(Messages):
                     else:
                         self._events[event[0]](*event[1:])
                     done = event
-                    if self._token is not token:
+                    if self.token is not token:
                         break
                 else:
                     # It may have been put into another one, with what comes before it.
-                    if self._batch is not batch:
+                    if self._fetched is not batch:
                         continue
                 break
             except BaseException as error:
-                if self._breaks_off(None if event is done else event, error):
+                if self.breaks_off(None if event is done else event, error):
                     raise
                 found = True
         caller.measure()
@@ -118,11 +160,11 @@ class Batch(Messages):
         try:
             return step()
         except BaseException as error:
-            if self._breaks_off(None, error):
+            if self.breaks_off(None, error):
                 raise
             return False
 
-    def _breaks_off(self, event: Any, error: BaseException) -> bool:
+    def breaks_off(self, event: Any, error: BaseException) -> bool:
         """Deal with an exception that no handler has raised, or that is meant to end the program.
 
         Args:
@@ -132,12 +174,12 @@ class Batch(Messages):
         Returns:
             Whether it ends more than that: it is the caller's of `loop`, or kills a green thread.
         """
-        caller = self.caller
+        caller = self._caller
         progress, caller.progress = caller.progress, NOT_CALLED
         is_message = type(event) is MQTTMessage
         if not caller.passes_on and not ends_thread(error):
             trouble(self._core, error)
-            progress = RETURNED if self._pool is None else CALLED
+            progress = RETURNED if self.pool is None else CALLED
         elif (
             event is not None
             and progress == NOT_CALLED
@@ -158,16 +200,65 @@ class Batch(Messages):
         pause(PAUSE_SECONDS)
         return False
 
+    def _put_back(self, events: list[Any] | deque[Any]) -> None:
+        """Move events to the front of those that are handled next.
+
+        They have an owner all the time: Python interrupts a thread at calls and at the ends of
+        loops, and none of these is between the moment when they are the new owner's only and that
+        when this is in its place.
+        """
+        together = [*events]
+        batch = iter(together)
+        together += self._fetched
+        self._fetched = batch
+        events.clear()
+
+    def make_pool(self, wait: Callable[[], bool]) -> HandlerPool:
+        """Return a pool for this one's messages, which gets none before it is `pool`.
+
+        Args:
+            wait: Waits until a wake-up comes; returns whether there is a reason to go on waiting.
+        """
+        return HandlerPool(
+            self._handlers.handle,
+            self._acknowledge,
+            self._receipts,
+            wait,
+            self._core.wake,
+            self._thread_ends,
+        )
+
+    def take_back(self, pool: HandlerPool) -> None:
+        """End a pool. What none of its threads has taken is handled next."""
+        self.pool = None
+        self._put_back([(JOB, job) for job in pool.close()])
+
+    def forked(self, core: CoreClient) -> None:
+        """Leave everything to the parent, in a forked child.
+
+        Args:
+            core: Where events come from in this process.
+        """
+        self._core = core
+        self.token = None
+        self.is_copy = True
+        if self.pool is not None:
+            self.pool.abandon()
+            self.pool = None
+        self._receipts.clear()
+        self._fetched = iter(())
+        self.backlog.forked(core)
+
     def _handle_job(self, job: Job) -> None:
         """Go on with a message that a pool has given back."""
-        if self._pool is not None:
-            self._pool.put_again(job)
-            self._pool.wait_for_room()
+        if self.pool is not None:
+            self.pool.put_again(job)
+            self.pool.wait_for_room()
             return
         try:
-            self.handle(job.message, self.caller, partial(self._job_handled, job))
+            self._handlers.handle(job.message, self._caller, partial(self._job_handled, job))
         except BaseException:
-            progress = self.caller.progress if self.caller.passes_on else RETURNED
+            progress = self._caller.progress if self._caller.passes_on else RETURNED
             if progress == RETURNED:
                 self._job_handled(job, job.message)
             elif progress == CALLED and job.entry is not None:
@@ -189,33 +280,33 @@ class Batch(Messages):
             for mid in left:
                 published(mid, code, properties)
                 done = mid
-                if self._token is not token:
+                if self.token is not token:
                     break
         except BaseException:
-            is_due = mid is not done and self.caller.progress == NOT_CALLED
-            if mid is not None and is_due and self.caller.passes_on:
+            is_due = mid is not done and self._caller.progress == NOT_CALLED
+            if mid is not None and is_due and self._caller.passes_on:
                 left = iter([mid, *left])
             self._leave_report(left, code, properties)
             # That is all of it which is due.
-            self.caller.progress = CALLED
+            self._caller.progress = CALLED
             raise
-        if self._token is not token:
+        if self.token is not token:
             self._leave_report(left, code, properties)
 
     def _leave_report(self, left: Iterator[int], code: int, properties: Any) -> None:
         # A handler may have forked, and this be the child.
-        if operator.length_hint(left) and not self._is_copy:
+        if operator.length_hint(left) and not self.is_copy:
             self._put_back([(EVENT_PUBLISHED, left, code, properties)])
 
     def _acknowledge(self, message: MQTTMessage) -> None:
-        if self.manual_ack or self._is_copy:
+        if self.manual_ack or self.is_copy:
             return
         storing = self._core.handled(message)
         if storing is not None:
             self._wait_for_file(storing)
 
     def _settle_receipt(self, receipt: Receipt) -> None:
-        if not (self.manual_ack or self._is_copy):
+        if not (self.manual_ack or self.is_copy):
             self._core.settle(receipt)
 
     def _wait_for_file(self, storing: Delivery) -> None:
@@ -223,7 +314,7 @@ class Batch(Messages):
 
         Where there are no descriptors left to wait with, it may be more.
         """
-        caller = self._present_caller() or self.caller
+        caller = self._callers.present() or self._caller
         # It is no handler that takes this time.
         caller.measure()
         with contextlib.suppress(OSError):

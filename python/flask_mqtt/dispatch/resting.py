@@ -26,21 +26,3 @@ class Rests:
         self.tokens: list[object] = []
         #: One for each thread that makes a connection.
         self.holds: list[None] = []
-
-
-class Turn:
-    """Tells who waits that a thread has begun or ended."""
-
-    __slots__ = ("lock", "told")
-
-    def __init__(self) -> None:
-        """Make one."""
-        #: Held for a look, and never by way of the condition: that is entered by a function of
-        #: Python's, and where Ctrl-C interrupts its last moment, the lock is held for ever.
-        self.lock = threading.Lock()
-        self.told = threading.Condition(self.lock)
-
-    def tell(self) -> None:
-        """Have all look who wait."""
-        with self.lock:
-            self.told.notify_all()
