@@ -4,7 +4,7 @@
 
 or, with an interpreter that has Flask-MQTT 1.3.0 and paho-mqtt 2.2.0 installed:
 
-    FLASK_MQTT_ORIGINAL_PYTHON=path/to/python python benchmarks/reports.py
+    FLASK_MQTT_ORIGINAL_PYTHON=path/to/python python benchmarks/behaviour/reports.py
 
 The broker is a mosquitto of its own, or the one on this machine that `--port` names. With `--held`
 the first call of the handler takes until everything is published and written.

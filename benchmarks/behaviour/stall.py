@@ -4,7 +4,7 @@
 
 or, with an interpreter that has Flask-MQTT 1.3.0 and paho-mqtt 2.2.0 installed:
 
-    FLASK_MQTT_ORIGINAL_PYTHON=path/to/python python benchmarks/stall.py
+    FLASK_MQTT_ORIGINAL_PYTHON=path/to/python python benchmarks/behaviour/stall.py
 
 The broker is a process of its own and costless: it sends packets that were encoded beforehand, and
 counts what it gets. When half of the messages of either way are through it neither reads nor writes

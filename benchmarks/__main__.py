@@ -1,0 +1,66 @@
+"""The command line of the benchmarks; ./scripts/bench makes what they need, and calls it."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import machine
+import page
+import places
+import runner
+from peers import PEERS
+from results import Results
+from suites import Case, Suite, all_suites
+
+
+def main() -> None:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(prog="./scripts/bench")
+    parser.add_argument("names", nargs="*", metavar="SUITE[/CASE]", help="all, without one")
+    parser.add_argument("--quick", action="store_true", help="the summary's cases, once each")
+    parser.add_argument("--page", action="store_true", help="only write the page again")
+    parser.add_argument("--write", action="store_true", help="take the results over into the page")
+    parser.add_argument("--list", action="store_true", help="only list the suites and cases")
+    parser.add_argument("--runs", type=int, default=0, help="how often, instead of 2 to 5 times")
+    parser.add_argument("--only", action="append", default=[], choices=PEERS, metavar="CLIENT")
+    given = parser.parse_args()
+    if given.list:
+        for suite, case in choose(given.names, quick=given.quick):
+            print(f"{suite.name}/{case.key}")
+        return
+    if given.page:
+        page.write(Results.read(places.RESULTS))
+        return
+    chosen = choose(given.names, quick=given.quick)
+    if not chosen:
+        parser.error(f"no such suite or case: {' '.join(given.names)} (--list shows them)")
+    started = time.monotonic()
+    measured = Results(about=machine.about(), versions=machine.versions())
+    plan = runner.Plan(given.runs, given.quick, tuple(given.only))
+    runner.run(chosen, plan, measured)
+    took = time.monotonic() - started
+    print(f"{took / 60:.1f} minutes", flush=True)
+    if given.write or not (given.names or given.quick or given.only):
+        if not given.names:
+            measured.about["took"] = f"{took / 60:.1f} minutes"
+        everything = Results.read(places.RESULTS)
+        everything.merge(measured)
+        everything.save(places.RESULTS)
+        page.write(everything)
+        print(places.PAGE.relative_to(places.ROOT))
+
+
+def choose(names: list[str], *, quick: bool) -> list[tuple[Suite, Case]]:
+    """Return the cases with one of the names, or of all suites."""
+    return [
+        (suite, case)
+        for suite in all_suites()
+        for case in suite.cases
+        if not names or suite.name in names or f"{suite.name}/{case.key}" in names
+        if case.quick or not quick
+    ]
+
+
+if __name__ == "__main__":
+    main()

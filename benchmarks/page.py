@@ -1,0 +1,187 @@
+"""Writes docs/benchmarks.md and its plots, from the results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import places
+import svg
+from peers import FLOOR, ORIGINAL, OURS
+from suites import Suite, all_suites
+
+if TYPE_CHECKING:
+    from results import Results
+    from suites import Case
+    from suites.case import Metric
+
+HEAD = """# Benchmarks
+
+This page is written by `./scripts/bench`, from the results of its last full run. It compares
+flask-mqtt-rs with Flask-MQTT 1.3.0 on paho-mqtt 2.2.0, with other Python clients, and with a raw
+socket, which does nothing but read and write: the floor.
+
+```console
+$ ./scripts/bench                     # everything, some ten minutes; writes this page
+$ ./scripts/bench --quick             # a look at the summary, one minute; writes nothing
+$ ./scripts/bench paced               # a suite; writes nothing
+$ ./scripts/bench paced/5000          # a row of a suite
+$ ./scripts/bench --page              # this page and its plots again, from the results as they are
+```
+
+Each run of a client is a process of its own, in an environment of its own, for some tenths of a
+second; the clients take turns. A figure is the median of the runs, with the lowest and the
+highest in brackets. Everything is on one machine, on the loopback: the client has one core and
+the other side another one, where there are two.
+"""
+
+
+def write(results: Results) -> None:
+    """Write the page and its plots."""
+    parts = [HEAD, summary(results), machine(results)]
+    for suite in all_suites():
+        cases = [case for case in suite.cases if f"{suite.name}/{case.key}" in results.samples]
+        if cases:
+            parts.append(section(suite, cases, results))
+    places.PAGE.write_text("\n".join(parts))
+
+
+def summary(results: Results) -> str:
+    """Return the rows that a quick look has: this package beside Flask-MQTT."""
+    rows = [
+        f"| | {ORIGINAL} | {OURS} | of {ORIGINAL}'s | of a raw socket's |",
+        "|---|---|---|---|---|",
+    ]
+    for suite in all_suites():
+        shown = (
+            suite.metrics
+            if suite.name in {"throughput", "mosquitto", "http"}
+            else suite.metrics[:1]
+        )
+        for case in suite.cases:
+            key = f"{suite.name}/{case.key}"
+            if not case.quick or key not in results.samples:
+                continue
+            for metric in shown:
+                values = [results.median(key, peer, metric.name) for peer in (ORIGINAL, OURS)]
+                cells = [cell(value) for value in values]
+                compared = [
+                    times(results.ratio(key, metric.name, OURS, other))
+                    for other in (ORIGINAL, FLOOR)
+                ]
+                title = f"{suite.title}: {case.title}: {metric.title}"
+                rows.append(f"| {title} | {' | '.join([*cells, *compared])} |")
+    return "## Summary\n\n" + "\n".join(rows) + "\n"
+
+
+def machine(results: Results) -> str:
+    """Return what was measured, and where."""
+    rows = [f"| {name} | {value} |" for name, value in results.about.items()]
+    rows += [f"| {name} | {value} |" for name, value in results.versions.items()]
+    table = "\n".join(["| | |", "|---|---|", *rows])
+    missing = sorted(
+        {
+            f"{peer}: {note}"
+            for notes in results.notes.values()
+            for peer, note in notes.items()
+            if note == "not installed"
+        }
+    )
+    more = f"\nWithout figures: {'; '.join(missing)}.\n" if missing else ""
+    return f"## What was measured, and where\n\n{table}\n{more}"
+
+
+def section(suite: Suite, cases: list[Case], results: Results) -> str:
+    """Return a suite's text, plot and tables."""
+    parts = [f"## {suite.title}\n", f"{suite.text.strip()}\n"]
+    peers = [
+        peer
+        for peer in dict.fromkeys(peer for case in cases for peer in case.peers)
+        if any(peer in results.samples[f"{suite.name}/{case.key}"] for case in cases)
+    ]
+    if suite.plot is not None:
+        parts.append(draw(suite, suite.plot, cases, peers, results))
+    for metric in suite.metrics:
+        parts.append(f"### {suite.title}: {metric.title}\n" if len(suite.metrics) > 1 else "")
+        turned = len(peers) > len(cases) and len(peers) > 3
+        table = by_peer if turned else by_case
+        parts.append(table(suite, metric, cases, peers, results))
+    notes = {
+        f"{peer}, {case.title}: {note}"
+        for case in cases
+        for peer, note in results.notes.get(f"{suite.name}/{case.key}", {}).items()
+        if note != "not installed"
+    }
+    if notes:
+        parts.append("Without a figure: " + "; ".join(sorted(notes)) + ".\n")
+    return "\n".join(part for part in parts if part)
+
+
+def by_case(
+    suite: Suite, metric: Metric, cases: list[Case], peers: list[str], results: Results
+) -> str:
+    """Return a table with a row for each case, and its command."""
+    others = [peer for peer in (ORIGINAL, FLOOR) if peer in peers]
+    head = ["", *peers, *[f"of {other}'s" for other in others], "command"]
+    rows = [head, ["---"] * len(head)]
+    for case in cases:
+        key = f"{suite.name}/{case.key}"
+        ratios = [times(results.ratio(key, metric.name, OURS, other)) for other in others]
+        spreads = [spread(results.of(key, peer, metric.name)) for peer in peers]
+        rows.append([case.title, *spreads, *ratios, f"`./scripts/bench {key}`"])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+
+
+def by_peer(
+    suite: Suite, metric: Metric, cases: list[Case], peers: list[str], results: Results
+) -> str:
+    """Return a table with a row for each client, and its command."""
+    head = ["", *[case.title or metric.title for case in cases], "command"]
+    rows = [head, ["---"] * len(head)]
+    for peer in peers:
+        cells = [
+            spread(results.of(f"{suite.name}/{case.key}", peer, metric.name)) for case in cases
+        ]
+        rows.append([peer, *cells, f"`./scripts/bench {suite.name} --only '{peer}'`"])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+
+
+def draw(
+    suite: Suite, metric: Metric, cases: list[Case], peers: list[str], results: Results
+) -> str:
+    """Write a plot; return the line that shows it."""
+    series = [
+        svg.Series(
+            peer,
+            [results.median(f"{suite.name}/{case.key}", peer, metric.name) for case in cases],
+        )
+        for peer in peers
+    ]
+    kind = svg.lines if suite.axis == "cases" else svg.bars
+    title = f"{suite.title}: {metric.title}"
+    titles = [case.title for case in cases]
+    places.FIGURES.mkdir(parents=True, exist_ok=True)
+    picture = places.FIGURES / f"{suite.name}.svg"
+    picture.write_text(kind(title, titles, series, logarithmic=suite.logarithmic))
+    return f"![{title}](_static/benchmarks/{picture.name})\n"
+
+
+def spread(values: list[float]) -> str:
+    """Write the median, and the lowest and the highest if there are several."""
+    if not values:
+        return "–"
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    median = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+    if len(ordered) == 1:
+        return svg.number(median)
+    return f"{svg.number(median)} ({svg.number(ordered[0])}–{svg.number(ordered[-1])})"
+
+
+def cell(value: float | None) -> str:
+    """Write a figure."""
+    return "–" if value is None else svg.number(value)
+
+
+def times(value: float | None) -> str:
+    """Write a ratio."""
+    return "–" if value is None else f"{svg.number(value)} ×"

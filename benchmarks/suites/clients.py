@@ -1,0 +1,59 @@
+"""All clients, side by side."""
+
+from __future__ import annotations
+
+from peers import FLOOR, PEERS
+from suites.case import CPU, RATE, Broker, Case, Suite, sending
+from suites.throughput import at_full_speed
+
+EVERY = tuple(name for name in PEERS if name != FLOOR)
+
+SUITE = Suite(
+    name="clients",
+    title="Other Python clients",
+    text="""
+Against the costless broker, 64 bytes. Each client receives as its documentation shows it: a
+function that is called, or an iteration over messages, which is empty otherwise. Those for
+asyncio publish inside their event loop; where their `publish` waits for the acknowledgement, 500
+of QoS 1 and 2 wait at once.
+""",
+    cases=(
+        *[
+            Case(
+                key=f"receive-{qos}",
+                title=f"receive, QoS {qos}",
+                task="receive",
+                peers=EVERY,
+                broker=Broker(options=at_full_speed(qos)),
+                values={"qos": qos},
+                seconds=0.4,
+                runs=2,
+            )
+            for qos in (0, 1, 2)
+        ],
+        *[
+            Case(
+                key=f"publish-{qos}",
+                title=f"publish, QoS {qos}",
+                task="publish",
+                peers=EVERY,
+                values={"qos": qos, "size": 64},
+                seconds=0.4,
+                runs=2,
+            )
+            for qos in (0, 1, 2)
+        ],
+        Case(
+            key="paced-5000",
+            title="5,000 a second arrive",
+            task="receive",
+            peers=EVERY,
+            broker=Broker(options=sending(0, 5_000)),
+            values={"qos": 0},
+            runs=2,
+        ),
+    ),
+    metrics=(RATE, CPU),
+    plot=RATE,
+    axis="peers",
+)

@@ -1,0 +1,35 @@
+"""Messages that come one at a time, at a rate."""
+
+from __future__ import annotations
+
+from suites.case import CPU, SWITCHES, Broker, Case, Suite, sending
+from suites.throughput import THREE
+
+RATES = (100, 1_000, 5_000, 20_000, 60_000)
+
+SUITE = Suite(
+    name="paced",
+    title="Messages at a steady rate: CPU and context switches",
+    text="""
+The sender, on another core, writes one PUBLISH of QoS 0 with 64 bytes in each write, at the rate
+that is given. The handler is empty. CPU and context switches are those of the client's process
+(`getrusage`), from one moment of the stream to another, for each message that was handled between
+them.
+""",
+    cases=tuple(
+        Case(
+            key=str(rate),
+            title=f"{rate:,} a second",
+            task="receive",
+            peers=THREE,
+            broker=Broker(options=sending(0, rate)),
+            values={"qos": 0},
+            runs=5,
+            seconds=1.5 if rate <= 100 else 0.7,
+            quick=rate > 100,
+        )
+        for rate in RATES
+    ),
+    metrics=(CPU, SWITCHES),
+    plot=CPU,
+)
