@@ -75,14 +75,21 @@ impl Routes {
     }
 
     /// Sets the handler of a subscription's messages.
-    fn add(&self, sub: &str, handler: Py<PyAny>) {
-        let replaced = locked(&self.routes).insert(sub, handler);
+    fn set(&self, sub: &str, handler: Py<PyAny>) {
+        let replaced = locked(&self.routes).set(sub, handler);
         drop(replaced);
     }
 
-    /// Forgets the handler of a subscription, if there is one.
-    fn remove(&self, sub: &str) {
-        let removed = locked(&self.routes).remove(sub);
+    /// Adds a handler beside those that a subscription has. Returns its number.
+    fn add(&self, sub: &str, handler: Py<PyAny>) -> u64 {
+        locked(&self.routes).add(sub, handler)
+    }
+
+    /// Forgets a handler of a subscription, if there is one: the one of a number, else the one that was
+    /// set.
+    #[pyo3(signature = (sub, number=None))]
+    fn remove(&self, sub: &str, number: Option<u64>) {
+        let removed = locked(&self.routes).remove(sub, number);
         drop(removed);
     }
 

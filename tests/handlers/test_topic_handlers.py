@@ -146,3 +146,84 @@ def test_the_longest_topic_finds_its_handlers(scripted: ScriptedBroker, mqtt: Mq
     scripted.publish(topic)
     wait_until(lambda: len(seen) == 4)
     assert seen == ["a/#", "+/+"] * 2
+
+
+def test_handlers_beside_each_other_are_called_in_the_order_of_registration(
+    scripted: ScriptedBroker, mqtt: Mqtt
+) -> None:
+    client, seen = mqtt.client, list[str]()
+    routes = client._dispatcher
+
+    def note(name: str) -> Any:
+        return lambda *_: seen.append(name)
+
+    def called() -> list[str]:
+        seen.clear()
+        scripted.publish("a/b")
+        scripted.publish("last")
+        wait_until(lambda: "last" in seen)
+        return seen[:-1]
+
+    client.message_callback_add("last", note("last"))
+    assert called() == []
+    first = routes.add_route_beside("a/+", note("first"))
+    client.message_callback_add("a/+", note("set"))
+    third = routes.add_route_beside("a/+", note("third"))
+    exact = routes.add_route_beside("a/b", note("exact"))
+    assert called() == ["exact", "first", "set", "third"]
+    # The one that is set is replaced by the next one, in its place, and no other is.
+    mqtt.on_topic("a/+")(note("set again"))
+    assert called() == ["exact", "first", "set again", "third"]
+    client.message_callback_remove("a/+")
+    assert called() == ["exact", "first", "third"]
+    client.message_callback_remove("a/+")
+    assert called() == ["exact", "first", "third"]
+    # Exactly that one goes, and its number means nothing any more, nor elsewhere.
+    routes.remove_route("a/+", first)
+    routes.remove_route("a/+", first)
+    routes.remove_route("a/b", third)
+    assert called() == ["exact", "third"]
+    fourth = routes.add_route_beside("a/+", note("fourth"))
+    assert len({first, third, exact, fourth}) == 4
+    mqtt.on_topic("a/+")(note("set"))
+    assert called() == ["exact", "third", "fourth", "set"]
+    for sub, number in [("a/+", third), ("a/+", fourth), ("a/b", exact)]:
+        routes.remove_route(sub, number)
+    assert called() == ["set"]
+    client.message_callback_remove("a/+")
+    mqtt.on_message()(note("nobody's"))
+    assert called() == ["nobody's"]
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_message_is_acknowledged_after_all_handlers_of_its_filter(
+    scripted: ScriptedBroker, threads: int
+) -> None:
+    """Where one fails, the others are called; one that comes meanwhile gets the next message."""
+    seen: list[str] = []
+    with connected(make_app(scripted.port, handler_threads=threads)) as mqtt:
+        routes = mqtt.client._dispatcher
+
+        def fail(*_: Any) -> None:
+            seen.append("fails")
+            raise RuntimeError("on purpose")
+
+        def change(*_: Any) -> None:
+            seen.append("changes")
+            routes.remove_route("a", failing)
+            routes.add_route_beside("a", lambda *_: seen.append("new"))
+            routes.remove_route("a", changing)
+
+        def look(*_: Any) -> None:
+            seen.append(f"{len(scripted.of('PUBACK'))} PUBACK")
+
+        failing = routes.add_route_beside("a", fail)
+        changing = routes.add_route_beside("a", change)
+        routes.add_route_beside("a", look)
+        scripted.publish("a", qos=1)
+        scripted.wait_for("PUBACK")
+        assert seen == ["fails", "changes", "0 PUBACK"]
+        seen.clear()
+        scripted.publish("a", qos=1)
+        scripted.wait_for("PUBACK", 2)
+        assert seen == ["1 PUBACK", "new"]

@@ -136,13 +136,13 @@ def test_a_handler_may_use_the_routes_when_it_goes() -> None:
         def __del__(self) -> None:
             found.append(len(routes.handlers("a")))
 
-    routes.add("a", Handler())
-    routes.add("a", Handler())  # replaces
+    routes.set("a", Handler())
+    routes.set("a", Handler())  # replaces
     routes.remove("a")
     assert found == [1, 0]
 
 
-@pytest.mark.parametrize("keep", [MQTTMatcher.__setitem__, Routes.add])
+@pytest.mark.parametrize("keep", [MQTTMatcher.__setitem__, Routes.set, Routes.add])
 def test_what_refers_to_itself_is_collected(keep: Callable[[Any, str, Any], None]) -> None:
     class Handler:
         owner: object

@@ -157,7 +157,11 @@ def test_a_client_that_is_given_up_lets_go_of_its_file(
         ("", IsADirectoryError, "MQTT_PERSISTENCE: Is a directory"),
         ("none/messages.db", FileNotFoundError, "MQTT_PERSISTENCE: No such file or directory"),
         ("text", ValueError, "MQTT_PERSISTENCE: this file is not one of this package's: name one"),
-        ("other.db", ValueError, "MQTT_PERSISTENCE: this file is not one of this package's: name one"),
+        (
+            "other.db",
+            ValueError,
+            "MQTT_PERSISTENCE: this file is not one of this package's: name one",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_used_is_an_error(

@@ -81,12 +81,16 @@ class Dispatcher:
         self._handlers.on_message = handler
 
     def add_route(self, sub: str, handler: Handler) -> None:
-        """Call a handler for the messages of a subscription, which may be a shared one."""
-        self._handlers.add(sub, handler)
+        """Call a handler for the messages of a subscription, in the place of the one before."""
+        self._handlers.set(sub, handler)
 
-    def remove_route(self, sub: str) -> None:
-        """Forget a subscription's handler."""
-        self._handlers.remove(sub)
+    def add_route_beside(self, sub: str, handler: Handler) -> int:
+        """Call a handler besides those of a subscription. Returns its number."""
+        return self._handlers.add(sub, handler)
+
+    def remove_route(self, sub: str, number: int | None = None) -> None:
+        """Forget the handler of a number, else the one that `add_route` has set."""
+        self._handlers.remove(sub, number)
 
     @property
     def manual_ack(self) -> bool:

@@ -53,15 +53,40 @@ class MessageHandlers:
         self._on_message = handler
         self._forget()
 
-    def add(self, sub: str, handler: Handler) -> None:
-        """Call a handler for the messages of a subscription, which may be a shared one."""
+    def set(self, sub: str, handler: Handler) -> None:
+        """Call a handler for the messages of a subscription, in the place of the one that was set.
+
+        Args:
+            sub: The subscription's filter, which may be a shared one.
+            handler: The handler.
+        """
+        self._routes.set(sub, handler)
         self._routed = True
-        self._routes.add(sub, handler)
         self._forget()
 
-    def remove(self, sub: str) -> None:
-        """Forget a subscription's handler."""
-        self._routes.remove(sub)
+    def add(self, sub: str, handler: Handler) -> int:
+        """Call a handler besides those that there are, after the others of the same filter.
+
+        Args:
+            sub: As with `set`.
+            handler: The handler.
+
+        Returns:
+            Its number, for `remove`.
+        """
+        number = self._routes.add(sub, handler)
+        self._routed = True
+        self._forget()
+        return number
+
+    def remove(self, sub: str, number: int | None = None) -> None:
+        """Forget a handler of a subscription, if there is one.
+
+        Args:
+            sub: The filter, as it was given.
+            number: That of one that was added; by default it is the one that was set.
+        """
+        self._routes.remove(sub, number)
         self._forget()
 
     def handle(

@@ -7,40 +7,49 @@ use super::without_share;
 
 /// Values by the filter of a subscription, found by the topics of the messages that the subscription
 /// gets. That of a shared one is its filter without `$share/<group>/`, so several subscriptions may
-/// have the same; each keeps its value.
+/// have the same. A subscription has one value that is set, and any number beside it.
 #[derive(Debug)]
 pub struct Routes<V> {
     tree: TopicTree<Vec<Route<V>>>,
+    /// How many values were added beside others.
+    added: u64,
 }
 
 #[derive(Debug)]
 struct Route<V> {
     subscription: Box<str>,
+    /// Of one that was added; none of the one that was set.
+    number: Option<u64>,
     value: V,
 }
 
 impl<V> Routes<V> {
-    /// Gives a subscription a value, and returns the one that it had.
-    pub fn insert(&mut self, subscription: &str, value: V) -> Option<V> {
-        let filter = without_share(subscription);
-        let route = Route { subscription: subscription.into(), value };
-        let Some(routes) = self.tree.get_mut(filter) else {
-            self.tree.insert(filter, vec![route]);
-            return None;
-        };
-        let Some(known) = routes.iter_mut().find(|known| known.subscription == route.subscription)
-        else {
-            routes.push(route);
-            return None;
-        };
-        Some(mem::replace(known, route).value)
+    /// Sets the value of a subscription, and returns the one that was set before.
+    pub fn set(&mut self, subscription: &str, value: V) -> Option<V> {
+        let routes = self.routes(subscription);
+        match routes.iter_mut().find(|route| route.is(subscription, None)) {
+            Some(known) => Some(mem::replace(&mut known.value, value)),
+            None => {
+                routes.push(Route { subscription: subscription.into(), number: None, value });
+                None
+            }
+        }
     }
 
-    /// Takes the value of a subscription.
-    pub fn remove(&mut self, subscription: &str) -> Option<V> {
+    /// Adds a value beside those that a subscription has. Returns its number, which no other one gets.
+    pub fn add(&mut self, subscription: &str, value: V) -> u64 {
+        self.added += 1;
+        let number = self.added;
+        let route = Route { subscription: subscription.into(), number: Some(number), value };
+        self.routes(subscription).push(route);
+        number
+    }
+
+    /// Takes a value of a subscription: the one of a number, else the one that was set.
+    pub fn remove(&mut self, subscription: &str, number: Option<u64>) -> Option<V> {
         let filter = without_share(subscription);
         let routes = self.tree.get_mut(filter)?;
-        let place = routes.iter().position(|route| *route.subscription == *subscription)?;
+        let place = routes.iter().position(|route| route.is(subscription, number))?;
         let removed = routes.remove(place);
         if routes.is_empty() {
             self.tree.remove(filter);
@@ -63,11 +72,22 @@ impl<V> Routes<V> {
     pub fn matches<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = &'a V> {
         self.tree.matches(topic).flatten().map(|route| &route.value)
     }
+
+    /// The list of a subscription's filter, which may be new.
+    fn routes(&mut self, subscription: &str) -> &mut Vec<Route<V>> {
+        self.tree.get_or_insert_with(without_share(subscription), Vec::new)
+    }
+}
+
+impl<V> Route<V> {
+    fn is(&self, subscription: &str, number: Option<u64>) -> bool {
+        self.number == number && *self.subscription == *subscription
+    }
 }
 
 impl<V> Default for Routes<V> {
     fn default() -> Self {
-        Self { tree: TopicTree::default() }
+        Self { tree: TopicTree::default(), added: 0 }
     }
 }
 
@@ -88,13 +108,13 @@ mod tests {
             ("jobs/+", 3),
             ("$share/others/jobs/+", 4),
         ] {
-            assert_eq!(routes.insert(subscription, value), None);
+            assert_eq!(routes.set(subscription, value), None);
         }
         assert_eq!(found(&routes, "jobs/1"), [1, 2, 3, 4]);
         assert!(found(&routes, "$share/workers/jobs/1").is_empty());
-        assert_eq!(routes.insert("$share/workers/jobs/+", 5), Some(2));
-        assert_eq!(routes.remove("jobs/+"), Some(3));
-        assert_eq!(routes.remove("jobs/+"), None);
+        assert_eq!(routes.set("$share/workers/jobs/+", 5), Some(2));
+        assert_eq!(routes.remove("jobs/+", None), Some(3));
+        assert_eq!(routes.remove("jobs/+", None), None);
         assert_eq!(found(&routes, "jobs/1"), [1, 5, 4]);
         assert_eq!(routes.values().count(), 3);
     }
@@ -103,11 +123,37 @@ mod tests {
     fn the_last_one_of_a_filter_leaves_nothing() {
         let mut routes = Routes::default();
         assert!(routes.is_empty());
-        routes.insert("$share/g/a", 1);
-        routes.insert("a", 2);
-        routes.remove("$share/g/a");
+        routes.set("$share/g/a", 1);
+        routes.set("a", 2);
+        routes.remove("$share/g/a", None);
         assert!(!routes.is_empty());
-        routes.remove("a");
+        routes.remove("a", None);
         assert!(routes.is_empty());
+    }
+
+    #[test]
+    fn a_subscription_has_values_beside_the_one_that_is_set() {
+        let mut routes = Routes::default();
+        let first = routes.add("a/+", 1);
+        routes.set("a/+", 2);
+        let third = routes.add("a/+", 3);
+        routes.set("a/1", 4);
+        let shared = routes.add("$share/g/a/+", 5);
+        assert_eq!(found(&routes, "a/1"), [4, 1, 2, 3, 5]);
+
+        assert_eq!(routes.set("a/+", 6), Some(2));
+        assert_eq!(found(&routes, "a/1"), [4, 1, 6, 3, 5]);
+        assert_eq!(routes.remove("a/+", Some(shared)), None, "it is another subscription's");
+        assert_eq!(routes.remove("a/+", Some(first)), Some(1));
+        assert_eq!(routes.remove("a/+", Some(first)), None);
+        assert_eq!(routes.remove("a/+", None), Some(6));
+        assert_eq!(routes.remove("a/+", None), None);
+        assert_eq!(found(&routes, "a/1"), [4, 3, 5]);
+
+        assert_eq!(routes.remove("$share/g/a/+", Some(shared)), Some(5));
+        assert_eq!(routes.remove("a/+", Some(third)), Some(3));
+        assert_ne!(routes.add("a/+", 7), third);
+        assert_eq!(routes.remove("a/1", None), Some(4));
+        assert_eq!(found(&routes, "a/1"), [7]);
     }
 }

@@ -44,10 +44,14 @@ impl<V> TopicTree<V> {
 
     /// Gives a filter a value, and returns the one that it had.
     pub fn insert(&mut self, filter: &str, value: V) -> Option<V> {
-        let node = filter.split('/').fold(ROOT, |parent, level| {
-            self.nodes[parent].child(level).unwrap_or_else(|| self.grow(parent, level))
-        });
+        let node = self.reach(filter);
         self.nodes[node].value.replace(value)
+    }
+
+    /// The value of a filter, to change it; one is made where there is none.
+    pub fn get_or_insert_with(&mut self, filter: &str, make: impl FnOnce() -> V) -> &mut V {
+        let node = self.reach(filter);
+        self.nodes[node].value.get_or_insert_with(make)
     }
 
     /// Takes the value of a filter, and the nodes that were there for it alone.
@@ -85,6 +89,13 @@ impl<V> TopicTree<V> {
         let mut open = Vec::with_capacity(USUAL_STEPS);
         open.push(Step::Below(ROOT, Some(topic)));
         Matches { nodes: &self.nodes, open }
+    }
+
+    /// The node of a filter, which the caller gives a value if it is new.
+    fn reach(&mut self, filter: &str) -> usize {
+        filter.split('/').fold(ROOT, |parent, level| {
+            self.nodes[parent].child(level).unwrap_or_else(|| self.grow(parent, level))
+        })
     }
 
     fn grow(&mut self, parent: usize, level: &str) -> usize {
@@ -256,6 +267,16 @@ mod tests {
         assert_eq!((tree.get("a/+"), tree.get("a"), tree.get("a/b")), (Some(&2), None, None));
         assert_eq!((tree.remove("a"), tree.remove("a/+/b")), (None, None));
         assert_eq!((tree.remove("a/+"), tree.remove("a/+")), (Some(2), None));
+    }
+
+    #[test]
+    fn a_value_is_made_once() {
+        let mut tree = TopicTree::default();
+        *tree.get_or_insert_with("a/+", || 1) += 1;
+        assert_eq!(*tree.get_or_insert_with("a/+", || 9), 2);
+        assert_eq!(tree.values().collect::<Vec<_>>(), [&2]);
+        assert_eq!(tree.remove("a/+"), Some(2));
+        assert!(tree.is_empty());
     }
 
     #[test]
