@@ -249,8 +249,8 @@ impl Client {
         self.core.answer(options).map_err(to_python)
     }
 
-    /// Publishes a message. Returns its `MQTTMessageInfo`, or `None` where there will be room later, or
-    /// `is_foreign` has more to say.
+    /// Publishes a message. Returns its `MQTTMessageInfo`, whose `_storing` tells when a file has it where it
+    /// is sent only then; or `None` where there will be room later, or `is_foreign` has more to say.
     fn publish<'py>(
         slf: &Bound<'py, Self>,
         topic: &Bound<'py, PyAny>,
@@ -271,7 +271,7 @@ impl Client {
         let publish = |payload: &[u8]| {
             client.core.publish(topic, payload, qos, retain, properties).map_err(to_python)
         };
-        let (code, mid, delivery) = if let Ok(bytes) = payload.cast::<PyBytes>() {
+        let (code, mid, delivery, storing) = if let Ok(bytes) = payload.cast::<PyBytes>() {
             publish(bytes.as_bytes())?
         } else if let Ok(text) = payload.cast::<PyString>() {
             publish(text.to_str()?.as_bytes())?
@@ -284,6 +284,9 @@ impl Client {
         let info = Self::info(class, code, mid)?;
         if let Some(core) = delivery {
             info.setattr(delivery_name(slf.py()), client.told(core))?;
+        }
+        if let Some(core) = storing {
+            info.setattr("_storing", client.told(core))?;
         }
         Ok(Some(info))
     }

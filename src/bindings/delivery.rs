@@ -79,11 +79,6 @@ impl Delivery {
         self.is_ours() && matches!(self.core.state(), State::SetAside(_))
     }
 
-    /// What becomes of storing it: published means stored.
-    fn storing(&self) -> Self {
-        Self { core: self.core.storing(), client: self.client, process: self.process.clone() }
-    }
-
     /// Has `completions` filled with a number when waiting is over. Returns whether there is anything
     /// to wait for.
     fn listen(&self, completions: &Completions, number: u64) -> PyResult<bool> {

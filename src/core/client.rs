@@ -237,7 +237,8 @@ impl Client {
         &self.shared.socket
     }
 
-    /// Publishes a message; see [`Session::publish`].
+    /// Publishes a message; see [`Session::publish`]. With what that returns comes what tells when a file has
+    /// the message, where it is sent only then.
     pub fn publish(
         &self,
         topic: &str,
@@ -245,10 +246,13 @@ impl Client {
         qos: Qos,
         retain: bool,
         properties: Option<Properties>,
-    ) -> Result<(ReturnCode, u16, Option<Delivery>), Error> {
+    ) -> Result<(ReturnCode, u16, Option<Delivery>, Option<Delivery>), Error> {
         self.shared.call(|session| {
             session.set_crowded(self.shared.inbox.is_crowded());
-            session.publish(topic, payload, qos, retain, properties)
+            let (code, mid, delivery) = session.publish(topic, payload, qos, retain, properties)?;
+            let stores = qos != Qos::AtMostOnce && session.is_kept();
+            let storing = delivery.as_ref().filter(|_| stores).map(Delivery::storing);
+            Ok((code, mid, delivery, storing))
         })
     }
 

@@ -6,6 +6,7 @@ import logging
 import time
 from typing import Any, Literal
 
+from .._core import Delivery
 from ..config import SET_ONCE, Config
 from ..discretion import discreet
 from ..handlers.scope import is_handler
@@ -192,21 +193,16 @@ class Client(KeptNames, Decorators, Unsupported):
         info = self._core.publish(topic, payload, qos, retain, properties)
         if info is None:
             info = self._publish_when_there_is_room(topic, payload, qos, retain, properties)
-        if qos and self._core.is_keeping():
-            return self._when_stored(info)
+        if qos and info._storing is not None:  # noqa: SLF001 - the core has put it there
+            return self._when_stored(info, info._storing)  # noqa: SLF001 - as above
         return info
 
-    def _when_stored(self, info: MQTTMessageInfo) -> MQTTMessageInfo:
-        delivery = info._delivery  # noqa: SLF001 - the info is of this client
-        if delivery is None:
-            # It was not accepted.
-            return info
-        storing = delivery.storing()
+    def _when_stored(self, info: MQTTMessageInfo, storing: Delivery) -> MQTTMessageInfo:
         timeout = max(self._connection_settings.publish_timeout, _STORING_TIMEOUT)
         deadline = time.monotonic() + timeout
         while storing.is_pending():
             left = deadline - time.monotonic()
-            if left <= 0 and self._core.withdraw(info.mid, delivery):
+            if left <= 0 and self._core.withdraw(info.mid, storing):
                 extra = fields(self._core, "not_stored", mid=info.mid, seconds=timeout)
                 text = "Message %s was not stored within %s s"
                 write(logger.error, text, info.mid, timeout, extra=extra)
@@ -215,7 +211,7 @@ class Client(KeptNames, Decorators, Unsupported):
                 wait_until_settled(storing, max(left, 0.0))
             except BaseException:
                 # As Ctrl-C. Who hears of no acceptance shall find none.
-                self._core.withdraw(info.mid, delivery)
+                self._core.withdraw(info.mid, storing)
                 raise
         return info if storing.is_published() else MQTTMessageInfo((MQTT_ERR_ERRNO, 0))
 

@@ -36,6 +36,8 @@ class MQTTMessageInfo(tuple[MQTTErrorCode, int]):  # noqa: SLOT001 - a tuple can
     #: What became of the message. For QoS 0 it is looked for when somebody asks: `publish` would be
     #: much slower with it.
     _delivery: Delivery | None = None
+    #: What becomes of storing it, where it is sent only when that is done.
+    _storing: Delivery | None = None
     #: Where to look: the same for all messages of a client, so it is an attribute of their class.
     #: Messages that were not accepted for sending have this class itself.
     _core: weakref.ref[CoreClient] | None = None

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::super::packet::{Control, Publish};
+use super::super::property::Properties;
 use super::super::reason::{PACKET_TOO_LARGE, reason_name};
 use super::super::stats::Counters;
 use super::super::text::line;
@@ -35,9 +36,15 @@ impl Effects {
     }
 
     /// Tells the application what became of a message. Reports that say the same are one.
-    pub fn report(&mut self, published: Event) {
-        if !self.events.back_mut().is_some_and(|last| last.merge(&published)) {
-            self.events.push_back(published);
+    pub fn report(&mut self, mid: u16, code: u8, properties: Option<Properties>) {
+        if let Some(Event::Published { mids, code: last, properties: others }) =
+            self.events.back_mut()
+            && *last == code
+            && *others == properties
+        {
+            mids.push(mid);
+        } else {
+            self.events.push_back(Event::published(mid, code, properties));
         }
     }
 

@@ -402,7 +402,7 @@ impl Outgoing {
                 output.effects.counters.published.message(entry.publish.qos);
             }
             entry.progress.finish(refusal);
-            output.effects.report(Event::published(mid, code, properties));
+            output.effects.report(mid, code, properties);
         }
     }
 

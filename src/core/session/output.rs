@@ -12,7 +12,6 @@ use super::super::qos::Qos;
 use super::super::reason::PACKET_TOO_LARGE;
 use super::aliases::OutgoingAliases;
 use super::effects::Effects;
-use super::event::Event;
 use super::journal::Then;
 use super::log;
 use super::server_limits::Available;
@@ -254,15 +253,11 @@ impl Output {
             progress.finish(None);
             self.held.pop_front();
         }
-        while let Some(&(end, mid)) = self.marks.front() {
-            if end > self.written {
-                break;
-            }
-            self.marks.pop_front();
-            self.effects.counters.published.message(Qos::AtMostOnce);
-            if self.effects.reporting {
-                self.effects.report(Event::published(mid, 0, None));
-            }
+        let written = self.marks.partition_point(|(end, _)| *end <= self.written);
+        self.effects.counters.published.messages[Qos::AtMostOnce as usize] += written as u64;
+        let marks = self.marks.drain(..written);
+        if self.effects.reporting {
+            marks.for_each(|(_, mid)| self.effects.report(mid, 0, None));
         }
     }
 

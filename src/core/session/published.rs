@@ -35,15 +35,22 @@ impl Mids {
     /// Bytes that each run beyond the first one takes.
     pub const RUN: usize = size_of::<Run>();
 
+    /// Adds an identifier at the end.
+    pub fn push(&mut self, mid: u16) {
+        self.add(Run { first: mid, count: 1 });
+    }
+
     /// Adds identifiers at the end.
     pub fn append(&mut self, mids: &Self) {
-        for run in mids.runs() {
-            let last = self.others.back_mut().unwrap_or(&mut self.run);
-            if last.next() == Some(run.first) {
-                last.count += run.count;
-            } else {
-                self.others.push_back(run);
-            }
+        mids.runs().for_each(|run| self.add(run));
+    }
+
+    fn add(&mut self, run: Run) {
+        let last = self.others.back_mut().unwrap_or(&mut self.run);
+        if last.next() == Some(run.first) {
+            last.count += run.count;
+        } else {
+            self.others.push_back(run);
         }
     }
 

@@ -99,7 +99,7 @@ impl Session {
                 self.output.effects.refused(publish.mid, publish.topic, code);
                 progress.finish(Some(code));
                 if self.output.effects.reporting {
-                    self.output.effects.report(Event::published(publish.mid, code, None));
+                    self.output.effects.report(publish.mid, code, None);
                 }
             }
         }
@@ -108,12 +108,15 @@ impl Session {
     fn receive_connected(&mut self, packet: Incoming, now: Instant) -> Result<(), Error> {
         let Self { outgoing, incoming, ids, output, connection, .. } = self;
         match packet {
+            // These two leave what waits to be sent as it is.
             Incoming::Publish(mut publish) => {
                 let limit = self.options.limits.incoming_bytes;
                 self.aliases.resolve(&mut publish, limit)?;
-                incoming.publish(publish, now, *connection, limit, output)?;
+                return incoming.publish(publish, now, *connection, limit, output);
             }
-            Incoming::PubRel(ack) => incoming.release(ack.mid, now, *connection, output)?,
+            Incoming::PubRel(ack) => {
+                return incoming.release(ack.mid, now, *connection, output);
+            }
             Incoming::PubRec(ack) => outgoing.received(ack, ids, output)?,
             Incoming::PubAck(ack) => outgoing.acknowledged(ack, ids, output),
             Incoming::PubComp(ack) => outgoing.completed(ack, ids, output),
