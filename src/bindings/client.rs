@@ -186,13 +186,13 @@ impl Client {
     }
 
     /// Whether messages are kept in a file.
-    fn is_keeping(&self) -> bool {
-        self.core.look(Session::is_kept)
+    fn is_keeping(&self, py: Python<'_>) -> bool {
+        self.session(py, |session| session.is_kept())
     }
 
     /// Gives up a message that is not stored yet. Returns whether it was so.
-    fn withdraw(&self, mid: u16, delivery: &Delivery) -> bool {
-        self.core.withdraw(mid, delivery.core())
+    fn withdraw(&self, py: Python<'_>, mid: u16, delivery: &Delivery) -> bool {
+        py.detach(|| self.core.withdraw(mid, delivery.core()))
     }
 
     /// Ends the connection with a DISCONNECT. Returns a wait that is over when that is done, or `None`
@@ -234,7 +234,7 @@ impl Client {
     /// Sets the bounds that hold until there is a connection, from the values of their keys.
     fn limit(&self, settings: &Bound<'_, PyAny>) -> PyResult<()> {
         let limits = keys::limits(settings)?;
-        self.core.session(|session| session.limit(limits));
+        self.session(settings.py(), |session| session.limit(limits));
         Ok(())
     }
 
@@ -269,7 +269,8 @@ impl Client {
         // Nothing that may fail comes after the message is accepted.
         let class = client.infos.get_or_try_init(|| class_of_infos(slf.as_any()))?.bind(slf.py());
         let publish = |payload: &[u8]| {
-            client.core.publish(topic, payload, qos, retain, properties).map_err(to_python)
+            let call = client.core.publishing(topic, payload, qos, retain, properties);
+            client.session(slf.py(), call).map_err(to_python)
         };
         let (code, mid, delivery, storing) = if let Ok(bytes) = payload.cast::<PyBytes>() {
             publish(bytes.as_bytes())?
@@ -292,36 +293,36 @@ impl Client {
     }
 
     /// Accepts no more messages of QoS 1 and 2: the process ends.
-    fn refuse_new(&self) {
-        self.core.session(Session::refuse_new);
+    fn refuse_new(&self, py: Python<'_>) {
+        self.session(py, Session::refuse_new);
     }
 
     /// How many messages of QoS 1 and 2 are not acknowledged, and are in no file.
-    fn only_in_memory(&self) -> usize {
-        self.core.look(Session::only_in_memory)
+    fn only_in_memory(&self, py: Python<'_>) -> usize {
+        self.session(py, |session| session.only_in_memory())
     }
 
     /// Counts a message that is given up, because there was no room for it in time.
-    fn turn_away(&self) {
-        self.core.session(Session::turn_away);
+    fn turn_away(&self, py: Python<'_>) {
+        self.session(py, Session::turn_away);
     }
 
     /// What is counted: see `flask_mqtt.Stats`.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        stats::to_dict(py, &self.core.stats())
+        stats::to_dict(py, &py.detach(|| self.core.stats()))
     }
 
     /// The broker that is connected to, or is tried next, and the client identifier.
-    fn identity(&self) -> (Option<String>, String) {
-        self.core.look(Session::identity)
+    fn identity(&self, py: Python<'_>) -> (Option<String>, String) {
+        self.session(py, |session| session.identity())
     }
 
     /// What becomes of a message of QoS 0; `None` in a forked child of the process that published it.
-    fn delivery(&self, mid: u16) -> Option<Delivery> {
+    fn delivery(&self, py: Python<'_>, mid: u16) -> Option<Delivery> {
         if self.core.is_foreign() {
             None
         } else {
-            self.told(self.core.look(|session| session.delivery(mid)))
+            self.told(self.session(py, |session| session.delivery(mid)))
         }
     }
 
@@ -342,16 +343,15 @@ impl Client {
         let filters: Result<Vec<_>, Error> = filters.into_iter().map(to_subscription).collect();
         let properties = from_python(properties, Place::Subscribe)?;
         let result = filters.and_then(|filters| {
-            self.core.session(|session| session.subscribe(filters, properties, reuse))
+            self.session(py, |session| session.subscribe(filters, properties, reuse))
         });
         let (code, mid) = result.map_err(to_python)?;
         Ok((member(py, code)?, mid))
     }
 
     /// Does not subscribe to filters on later connections.
-    #[expect(clippy::needless_pass_by_value, reason = "a list of Python's is copied")]
-    fn forget(&self, filters: Vec<String>) {
-        self.core.session(|session| session.forget(&filters));
+    fn forget(&self, py: Python<'_>, filters: Vec<String>) {
+        self.session(py, move |session| session.forget(&filters));
     }
 
     /// Unsubscribes from filters and returns `(rc, mid)`.
@@ -362,30 +362,30 @@ impl Client {
         properties: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Requested<'py>> {
         let properties = from_python(properties, Place::Unsubscribe)?;
-        let (code, mid) = self
-            .core
-            .session(|session| session.unsubscribe(filters, properties))
-            .map_err(to_python)?;
+        let unsubscribed = self.session(py, |session| session.unsubscribe(filters, properties));
+        let (code, mid) = unsubscribed.map_err(to_python)?;
         Ok((member(py, code)?, mid))
     }
 
     /// Says that a message is handled. Returns what tells when that is stored, where it is to be.
-    fn handled(&self, message: &MQTTMessage) -> PyResult<Option<Delivery>> {
-        let handled = |receipt| self.core.settle(|session| session.handled(receipt));
+    fn handled(&self, py: Python<'_>, message: &MQTTMessage) -> PyResult<Option<Delivery>> {
+        let handled = |receipt| self.session(py, move |session| session.handled(receipt));
         let storing = message.receipt.map_or(Ok(None), handled).map_err(to_python)?;
         Ok(storing.and_then(|core| self.told(core)))
     }
 
     /// Says the same of a message of which only the receipt was kept. What QoS 1 says is not stored.
-    fn settle(&self, receipt: &Receipt) -> PyResult<()> {
-        self.core.settle(|session| session.handled(receipt.0)).map(drop).map_err(to_python)
+    fn settle(&self, py: Python<'_>, receipt: &Receipt) -> PyResult<()> {
+        let receipt = receipt.0;
+        self.session(py, move |session| session.handled(receipt)).map(drop).map_err(to_python)
     }
 
     /// Acknowledges a message that waits for it, and returns `rc`.
     fn acknowledge<'py>(&self, py: Python<'py>, mid: i64, qos: i64) -> PyResult<Bound<'py, PyAny>> {
         let qos = Qos::try_from(qos).map_err(to_python)?;
         let Ok(mid) = u16::try_from(mid) else { return member(py, ReturnCode::NotFound) };
-        member(py, self.core.settle(|session| session.acknowledge(mid, qos)).map_err(to_python)?)
+        let acknowledged = self.session(py, |session| session.acknowledge(mid, qos));
+        member(py, acknowledged.map_err(to_python)?)
     }
 
     /// Puts up to `most` events into a list that is the caller's, the oldest first, and returns whether there
@@ -405,13 +405,13 @@ impl Client {
     }
 
     /// Whether nothing can come of waiting for room before handlers go on.
-    fn is_stuck(&self) -> bool {
-        self.core.is_stuck()
+    fn is_stuck(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.core.is_stuck())
     }
 
     /// Chooses what is reported.
-    fn listen(&self, logging: bool, publishing: bool) {
-        self.core.listen(logging, publishing);
+    fn listen(&self, py: Python<'_>, logging: bool, publishing: bool) {
+        py.detach(|| self.core.listen(logging, publishing));
     }
 
     /// Whether the connection's thread runs. The dispatcher is woken when it ends.
@@ -425,13 +425,13 @@ impl Client {
     }
 
     /// Whether the broker accepted the present connection.
-    fn is_connected(&self) -> bool {
-        self.core.look(Session::is_connected)
+    fn is_connected(&self, py: Python<'_>) -> bool {
+        self.session(py, |session| session.is_connected())
     }
 
     /// Whether there is a connection, accepted or not.
-    fn is_open(&self) -> bool {
-        self.core.look(Session::is_open)
+    fn is_open(&self, py: Python<'_>) -> bool {
+        self.session(py, |session| session.is_open())
     }
 }
 
@@ -439,6 +439,16 @@ impl Client {
     fn of(core: CoreClient) -> Self {
         let number = CLIENTS.fetch_add(1, Ordering::Relaxed);
         Self { core, number, infos: Once::new() }
+    }
+
+    /// Calls the session. Where another thread has it for more than a moment, the GIL is released.
+    fn session<T: Send>(
+        &self,
+        py: Python<'_>,
+        call: impl FnOnce(&mut Session) -> T + Send,
+    ) -> T {
+        let result = self.core.try_session(call);
+        result.unwrap_or_else(|call| py.detach(|| self.core.session(call)))
     }
 
     /// An info of the class for messages that were accepted for sending, or of the one for others.

@@ -34,6 +34,9 @@ pub fn check_files(options: &ConnectOptions) -> Result<(), Error> {
     check(options)
 }
 
+/// What becomes of a message: the return code, the packet identifier, how it fares, and when it is stored.
+pub type Accepted = (ReturnCode, u16, Option<Delivery>, Option<Delivery>);
+
 /// An MQTT client.
 pub struct Client {
     shared: Arc<Shared>,
@@ -216,9 +219,10 @@ impl Client {
         self.shared.call(call)
     }
 
-    /// As [`Self::session`], for what may let reading go on: a message is handled or acknowledged.
-    pub fn settle<T>(&self, call: impl FnOnce(&mut Session) -> T) -> T {
-        self.shared.unclog(call)
+    /// As [`Self::session`], unless another thread has the session for more than a moment: the call comes
+    /// back then, for who lets go of something before a wait.
+    pub fn try_session<T, F: FnOnce(&mut Session) -> T>(&self, call: F) -> Result<T, F> {
+        self.shared.try_call(call)
     }
 
     /// Looks at the session.
@@ -237,8 +241,7 @@ impl Client {
         &self.shared.socket
     }
 
-    /// Publishes a message; see [`Session::publish`]. With what that returns comes what tells when a file has
-    /// the message, where it is sent only then.
+    /// Publishes a message; see [`Session::publish`].
     pub fn publish(
         &self,
         topic: &str,
@@ -246,14 +249,27 @@ impl Client {
         qos: Qos,
         retain: bool,
         properties: Option<Properties>,
-    ) -> Result<(ReturnCode, u16, Option<Delivery>, Option<Delivery>), Error> {
-        self.shared.call(|session| {
+    ) -> Result<Accepted, Error> {
+        self.session(self.publishing(topic, payload, qos, retain, properties))
+    }
+
+    /// The call of the session that publishes a message, for [`Self::try_session`]. Beside what
+    /// [`Session::publish`] returns it says when a file has the message, where it is sent only then.
+    pub fn publishing<'a>(
+        &'a self,
+        topic: &'a str,
+        payload: &'a [u8],
+        qos: Qos,
+        retain: bool,
+        properties: Option<Properties>,
+    ) -> impl FnOnce(&mut Session) -> Result<Accepted, Error> + Send + 'a {
+        move |session| {
             session.set_crowded(self.shared.inbox.is_crowded());
             let (code, mid, delivery) = session.publish(topic, payload, qos, retain, properties)?;
             let stores = qos != Qos::AtMostOnce && session.is_kept();
             let storing = delivery.as_ref().filter(|_| stores).map(Delivery::storing);
             Ok((code, mid, delivery, storing))
-        })
+        }
     }
 
     /// Takes up to `most` events, the oldest first.

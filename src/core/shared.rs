@@ -17,6 +17,13 @@ use super::wake::{Notifier, Signal, Waiter};
 /// Bytes of messages from which on the rest of what was read waits until there is room.
 const MOST_AT_ONCE: usize = 1024 * 1024;
 
+/// Packets after which the session is let go of in between: the application's threads wait for it.
+const IN_A_ROW: usize = 64;
+
+/// How often a thread looks whether the session is free before it lets go of what others wait for: about
+/// as long as most calls take.
+const LOOKS: usize = 100;
+
 /// What the application's threads and the I/O thread share.
 pub struct Shared {
     /// Guards the state machine. Every thread holds it for bounded work without waiting: a call of the
@@ -55,7 +62,14 @@ impl Shared {
 
     /// Calls the session and hands on what happened, in order.
     pub fn with_session<T>(&self, call: impl FnOnce(&mut Session) -> T) -> T {
-        let mut session = self.lock();
+        self.with_locked(self.lock(), call)
+    }
+
+    fn with_locked<T>(
+        &self,
+        mut session: MutexGuard<'_, Session>,
+        call: impl FnOnce(&mut Session) -> T,
+    ) -> T {
         let result = call(&mut session);
         self.inbox.extend(session.take_events());
         if session.has_journal() {
@@ -72,29 +86,25 @@ impl Shared {
         packets: &mut VecDeque<Incoming>,
         now: Instant,
     ) -> Result<(), Error> {
-        let (result, roomy) = self.with_session(|session| {
-            let (before, connections) = (session.outgoing_bytes(), session.counters().connections);
-            let identifiers = session.identifiers();
-            session.read(count, now);
-            let mut bytes = 0;
-            let mut result = Ok(());
-            while result.is_ok()
-                && bytes < MOST_AT_ONCE
-                && let Some(packet) = packets.pop_front()
-            {
-                result = session.receive(packet, now);
-                bytes += session.last_event().map_or(0, Event::size);
+        let (mut count, mut bytes) = (Some(count), 0);
+        loop {
+            let (result, roomy) = self.with_session(|session| {
+                let before = (session.outgoing_bytes(), session.identifiers());
+                if let Some(count) = count.take() {
+                    session.read(count, now);
+                }
+                let result = receive_some(session, packets, now);
+                let after = (session.outgoing_bytes(), session.identifiers());
+                (result, after.0 < before.0 || after.1 < before.1)
+            });
+            if roomy {
+                self.room.give();
             }
-            if session.counters().connections > connections {
-                session.counters().connected_since = Some(SystemTime::now());
+            bytes += result?;
+            if packets.is_empty() || bytes >= MOST_AT_ONCE {
+                return Ok(());
             }
-            let roomy = session.outgoing_bytes() < before || session.identifiers() < identifiers;
-            (result, roomy)
-        });
-        if roomy {
-            self.room.give();
         }
-        result
     }
 
     /// The I/O thread wrote so many bytes.
@@ -103,12 +113,33 @@ impl Shared {
         self.room.give();
     }
 
-    /// Calls the session for the application, and wakes the I/O thread if there is something to write.
+    /// Calls the session for the application, and wakes the I/O thread if there is something to write, or
+    /// reading may go on.
     pub fn call<T>(&self, call: impl FnOnce(&mut Session) -> T) -> T {
-        let (result, wake) = self.with_session(|session| {
-            let had_output = session.has_output();
+        self.call_locked(self.lock(), call)
+    }
+
+    /// As [`Self::call`], unless another thread has the session, and keeps it for more than a moment: the
+    /// call comes back then.
+    pub fn try_call<T, F: FnOnce(&mut Session) -> T>(&self, call: F) -> Result<T, F> {
+        for _ in 0..LOOKS {
+            if let Some(session) = self.try_lock() {
+                return Ok(self.call_locked(session, call));
+            }
+            std::hint::spin_loop();
+        }
+        Err(call)
+    }
+
+    fn call_locked<T>(
+        &self,
+        session: MutexGuard<'_, Session>,
+        call: impl FnOnce(&mut Session) -> T,
+    ) -> T {
+        let (result, wake) = self.with_locked(session, |session| {
+            let (had_output, was_clogged) = (session.has_output(), session.is_clogged());
             let result = call(session);
-            (result, !had_output && session.has_output())
+            (result, was_clogged || !had_output && session.has_output())
         });
         if wake {
             self.outgoing.notify_one();
@@ -119,19 +150,7 @@ impl Shared {
     /// Everything in the journal up to a number is stored: what has waited for that goes on, reading too.
     pub fn stored(&self, number: u64) {
         // An answer that waited is never too long to be sent.
-        let _ = self.unclog(|session| session.stored(number));
-    }
-
-    /// As [`Self::call`], for what may let reading go on.
-    pub fn unclog<T>(&self, call: impl FnOnce(&mut Session) -> T) -> T {
-        let (result, was_clogged) = self.call(|session| {
-            let was_clogged = session.is_clogged();
-            (call(session), was_clogged)
-        });
-        if was_clogged {
-            self.outgoing.notify_one();
-        }
-        result
+        let _ = self.call(|session| session.stored(number));
     }
 
     /// Everything that is counted, at one moment.
@@ -158,6 +177,30 @@ impl Shared {
     pub fn lock(&self) -> MutexGuard<'_, Session> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Hands some packets to the session, and returns how many bytes of messages they have become.
+fn receive_some(
+    session: &mut Session,
+    packets: &mut VecDeque<Incoming>,
+    now: Instant,
+) -> Result<usize, Error> {
+    let connections = session.counters().connections;
+    let (mut handed, mut bytes) = (0, 0);
+    let mut result = Ok(());
+    while result.is_ok()
+        && handed < IN_A_ROW
+        && bytes < MOST_AT_ONCE
+        && let Some(packet) = packets.pop_front()
+    {
+        result = session.receive(packet, now);
+        handed += 1;
+        bytes += session.last_event().map_or(0, Event::size);
+    }
+    if session.counters().connections > connections {
+        session.counters().connected_since = Some(SystemTime::now());
+    }
+    result.map(|()| bytes)
 }
 
 /// The result of an attempt, for one who waits for it.

@@ -11,7 +11,6 @@ use super::super::options::Limits;
 use super::super::packet::{Ack, Control, Publish, PublishRef};
 use super::super::qos::Qos;
 use super::super::reason::{FAILURE, PACKET_IDENTIFIER_NOT_FOUND};
-use super::event::Event;
 use super::ids::Ids;
 use super::journal::{Journal, Operation, Then};
 use super::output::Output;
