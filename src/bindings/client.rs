@@ -79,7 +79,7 @@ impl Attempt {
     }
 }
 
-/// An MQTT client. No call waits but `wait`, and `connect` while a file is opened.
+/// An MQTT client. `wait` waits, and `connect` while a file is opened; every other call does bounded work.
 #[pyclass(module = "flask_mqtt._core", frozen, weakref)]
 pub struct Client {
     core: CoreClient,
@@ -442,11 +442,7 @@ impl Client {
     }
 
     /// Calls the session. Where another thread has it for more than a moment, the GIL is released.
-    fn session<T: Send>(
-        &self,
-        py: Python<'_>,
-        call: impl FnOnce(&mut Session) -> T + Send,
-    ) -> T {
+    fn session<T: Send>(&self, py: Python<'_>, call: impl FnOnce(&mut Session) -> T + Send) -> T {
         let result = self.core.try_session(call);
         result.unwrap_or_else(|call| py.detach(|| self.core.session(call)))
     }

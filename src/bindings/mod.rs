@@ -1,7 +1,8 @@
 //! The module `flask_mqtt._core`: signatures, conversions and calls. Nothing is decided here.
 //!
-//! The GIL is released by what waits: `wait` of a client and of a waiter, and by what opens a file, and by what waits before a fork. The
-//! core's locks are held for bounded work by threads that never need the GIL.
+//! The GIL is released by what waits: `wait` of a client and of a waiter, what opens a file, what waits before a fork,
+//! and calls of the session while another thread has that for more than a moment. The core's locks are held for
+//! bounded work, in which no thread needs the GIL.
 
 mod client;
 mod codes;

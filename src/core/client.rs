@@ -1,5 +1,6 @@
-//! The handle that the bindings hold. A call returns at once, but for [`Client::connect`], which may
-//! open a file, and a wait at [`Client::wakeup`]: what else has to be waited for is a [`Waiter`].
+//! The handle that the bindings hold. A call does bounded work, and may wait for the session's lock while
+//! another thread does such work under it; [`Client::try_session`] does not. [`Client::connect`] may open a
+//! file, and [`Client::wakeup`] is waited at; everything else that is waited for is a [`Waiter`].
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;

@@ -3,7 +3,7 @@
 mod aside;
 mod kept;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::super::delivery::{Delivery, Progress};
 use super::super::error::Error;
@@ -11,7 +11,7 @@ use super::super::options::Limits;
 use super::super::packet::{Ack, Control, Publish, PublishRef};
 use super::super::qos::Qos;
 use super::super::reason::{FAILURE, PACKET_IDENTIFIER_NOT_FOUND};
-use super::ids::Ids;
+use super::ids::{ByMid, Ids};
 use super::journal::{Journal, Operation, Then};
 use super::output::Output;
 use super::server_limits::ServerLimits;
@@ -76,7 +76,7 @@ impl Entry {
 /// The messages that the broker has not acknowledged.
 #[derive(Debug, Default)]
 pub struct Outgoing {
-    entries: HashMap<u16, Entry>,
+    entries: ByMid<Entry>,
     queued: VecDeque<u16>,
     inflight: usize,
     accepted: u64,

@@ -13,16 +13,18 @@ const SHOWN_LENGTH: usize = 80;
 
 /// Checks a topic name to publish to.
 pub fn validate_topic(topic: &str) -> Result<(), Error> {
+    // Without an end in between, so that the compiler looks at many bytes at once.
+    let is_wrong = |wrong, byte| wrong | matches!(byte, b'+' | b'#' | 0);
     let reason = if topic.is_empty() {
         "it must not be empty"
     } else if topic.len() > MAX_LENGTH {
         "it must not be longer than 65535 bytes"
-    } else if topic.bytes().any(|byte| matches!(byte, b'+' | b'#')) {
-        "the wildcards '+' and '#' are for subscriptions only"
-    } else if topic.bytes().any(|byte| byte == 0) {
-        "it must not contain the null character"
-    } else {
+    } else if !topic.bytes().fold(false, is_wrong) {
         return Ok(());
+    } else if topic.contains(['+', '#']) {
+        "the wildcards '+' and '#' are for subscriptions only"
+    } else {
+        "it must not contain the null character"
     };
     Err(Error::Topic { topic: shorten(topic), reason })
 }
