@@ -1,0 +1,63 @@
+//! Benchmarks of the core: `./scripts/bench core`.
+
+use divan::counter::ItemsCount;
+use divan::{Bencher, black_box};
+use exchange::{Exchange, MESSAGES, acknowledgements, messages};
+use flask_mqtt_core::core::options::Protocol;
+use flask_mqtt_core::core::qos::Qos;
+use flask_mqtt_core::core::topic::Routes;
+
+const CASES: [(Protocol, Qos); 4] = [
+    (Protocol::V311, Qos::AtMostOnce),
+    (Protocol::V311, Qos::AtLeastOnce),
+    (Protocol::V5, Qos::AtMostOnce),
+    (Protocol::V5, Qos::AtLeastOnce),
+];
+
+fn main() {
+    divan::main();
+}
+
+/// Messages that come, up to where the thread of the handlers has them, and their acknowledgements.
+#[divan::bench(args = CASES)]
+fn receive(bencher: Bencher, (protocol, qos): (Protocol, Qos)) {
+    let mut exchange = Exchange::new(protocol);
+    let bytes = messages(protocol, qos, 1);
+    bencher.counter(ItemsCount::new(MESSAGES)).bench_local(|| {
+        let (receipts, count) = exchange.receive(black_box(&bytes));
+        (count, exchange.handled(receipts))
+    });
+}
+
+/// Messages that are published, up to the bytes that are written, and what acknowledges them.
+#[divan::bench(args = CASES)]
+fn publish(bencher: Bencher, (protocol, qos): (Protocol, Qos)) {
+    let mut exchange = Exchange::new(protocol);
+    let mut first = 1;
+    bencher.counter(ItemsCount::new(MESSAGES)).bench_local(|| {
+        let written = exchange.publish(black_box(qos));
+        if qos == Qos::AtLeastOnce {
+            exchange.receive(&acknowledgements(first));
+        }
+        first = following(first);
+        written
+    });
+}
+
+/// The identifier that follows so many: 65,535 is the last one.
+fn following(first: u16) -> u16 {
+    first.checked_add(MESSAGES).unwrap_or_else(|| first.wrapping_add(MESSAGES) + 1)
+}
+
+/// Topics that are looked up among so many filters.
+#[divan::bench(args = [10, 10_000])]
+fn routes(bencher: Bencher, filters: usize) {
+    let mut routes = Routes::default();
+    for number in 0..filters {
+        let form = ["lamp/{}", "door/{}/+", "room/{}/#"][number % 3];
+        routes.insert(&form.replace("{}", &(number / 3).to_string()), number);
+    }
+    bencher.counter(ItemsCount::new(3_u8)).bench_local(|| {
+        ["lamp/1", "door/2/x", "room/3/x/y"].map(|topic| routes.matches(black_box(topic)).count())
+    });
+}
