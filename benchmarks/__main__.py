@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 
 import machine
@@ -20,6 +21,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="SUITE[/CASE]", help="all, without one")
     parser.add_argument("--quick", action="store_true", help="the summary's cases, once each")
     parser.add_argument("--page", action="store_true", help="only write the page again")
+    parser.add_argument("--check", action="store_true", help="whether the page is as it has to be")
     parser.add_argument("--write", action="store_true", help="take the results over into the page")
     parser.add_argument("--list", action="store_true", help="only list the suites and cases")
     parser.add_argument("--runs", type=int, default=0, help="how often, instead of 2 to 5 times")
@@ -28,6 +30,10 @@ def main() -> None:
     if given.list:
         for suite, case in choose(given.names, quick=given.quick):
             print(f"{suite.name}/{case.key}")
+        return
+    if given.check and not page.is_current(Results.read(places.RESULTS)):
+        sys.exit("error: docs/benchmarks.md is not what the results make: ./scripts/bench --page")
+    if given.check:
         return
     if given.page:
         page.write(Results.read(places.RESULTS))

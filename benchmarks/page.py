@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING
 
 import places
 import svg
-from peers import FLOOR, ORIGINAL, OURS
+from peers import FLOOR, ORIGINAL, OURS, PEERS
 from suites import Suite, all_suites
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from results import Results
     from suites import Case
     from suites.case import Metric
+
+#: Processes that run or wait for a core, from which on a machine is busy.
+BUSY = 1.0
 
 HEAD = """# Benchmarks
 
@@ -36,13 +41,42 @@ the other side another one, where there are two.
 
 
 def write(results: Results) -> None:
-    """Write the page and its plots."""
+    """Write the page and its plots, and remove plots that it has no more."""
+    files = render(results)
+    for path in stale(files):
+        path.unlink()
+    for path, content in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+
+
+def is_current(results: Results) -> bool:
+    """Return whether the page and its plots are what the results make."""
+    files = render(results)
+    return not stale(files) and all(
+        path.exists() and path.read_text() == content for path, content in files.items()
+    )
+
+
+def stale(files: dict[Path, str]) -> list[Path]:
+    """Return the plots that are there and not among the files."""
+    return [path for path in places.FIGURES.glob("*.svg") if path not in files]
+
+
+def render(results: Results) -> dict[Path, str]:
+    """Return the page and its plots, by where they belong."""
+    files: dict[Path, str] = {}
     parts = [HEAD, summary(results), machine(results)]
     for suite in all_suites():
         cases = [case for case in suite.cases if f"{suite.name}/{case.key}" in results.samples]
-        if cases:
-            parts.append(section(suite, cases, results))
-    places.PAGE.write_text("\n".join(parts))
+        if not cases:
+            continue
+        parts.append(section(suite, cases, results))
+        if suite.plot is not None:
+            picture = places.FIGURES / f"{suite.name}.svg"
+            files[picture] = draw(suite, suite.plot, cases, results)
+    files[places.PAGE] = "\n".join(parts)
+    return files
 
 
 def summary(results: Results) -> str:
@@ -87,21 +121,19 @@ def machine(results: Results) -> str:
         }
     )
     more = f"\nWithout figures: {'; '.join(missing)}.\n" if missing else ""
+    if float(results.about.get("load", "0").split()[0]) > BUSY:
+        more += "\nThe machine was busy with other work: figures of times and rates mean little.\n"
     return f"## What was measured, and where\n\n{table}\n{more}"
 
 
 def section(suite: Suite, cases: list[Case], results: Results) -> str:
     """Return a suite's text, plot and tables."""
     parts = [f"## {suite.title}\n", f"{suite.text.strip()}\n"]
-    peers = [
-        peer
-        for peer in dict.fromkeys(peer for case in cases for peer in case.peers)
-        if any(peer in results.samples[f"{suite.name}/{case.key}"] for case in cases)
-    ]
+    peers = measured(suite, cases, results)
     if suite.plot is not None:
-        parts.append(draw(suite, suite.plot, cases, peers, results))
+        parts.append(f"![{heading(suite, suite.plot)}](_static/benchmarks/{suite.name}.svg)\n")
     for metric in suite.metrics:
-        parts.append(f"### {suite.title}: {metric.title}\n" if len(suite.metrics) > 1 else "")
+        parts.append(f"### {heading(suite, metric)}\n" if len(suite.metrics) > 1 else "")
         turned = len(peers) > len(cases) and len(peers) > 3
         table = by_peer if turned else by_case
         parts.append(table(suite, metric, cases, peers, results))
@@ -145,24 +177,33 @@ def by_peer(
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
 
-def draw(
-    suite: Suite, metric: Metric, cases: list[Case], peers: list[str], results: Results
-) -> str:
-    """Write a plot; return the line that shows it."""
+def draw(suite: Suite, metric: Metric, cases: list[Case], results: Results) -> str:
+    """Return a plot."""
     series = [
         svg.Series(
             peer,
+            list(PEERS).index(peer),
             [results.median(f"{suite.name}/{case.key}", peer, metric.name) for case in cases],
         )
-        for peer in peers
+        for peer in measured(suite, cases, results)
     ]
     kind = svg.lines if suite.axis == "cases" else svg.bars
-    title = f"{suite.title}: {metric.title}"
-    titles = [case.title for case in cases]
-    places.FIGURES.mkdir(parents=True, exist_ok=True)
-    picture = places.FIGURES / f"{suite.name}.svg"
-    picture.write_text(kind(title, titles, series, logarithmic=suite.logarithmic))
-    return f"![{title}](_static/benchmarks/{picture.name})\n"
+    titles = [case.title.replace("`", "") for case in cases]
+    return kind(heading(suite, metric), titles, series, logarithmic=suite.logarithmic)
+
+
+def measured(suite: Suite, cases: list[Case], results: Results) -> list[str]:
+    """Return the clients that have figures."""
+    return [
+        peer
+        for peer in dict.fromkeys(peer for case in cases for peer in case.peers)
+        if any(peer in results.samples[f"{suite.name}/{case.key}"] for case in cases)
+    ]
+
+
+def heading(suite: Suite, metric: Metric) -> str:
+    """Say what a table or a plot shows."""
+    return f"{suite.title}: {metric.title}"
 
 
 def spread(values: list[float]) -> str:

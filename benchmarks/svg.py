@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from html import escape
 
 COLOURS = (
-    "#0b6e4f", "#c1440e", "#7d7d7d", "#2b59c3", "#8f3985",
-    "#b8860b", "#008b8b", "#a0522d", "#556b2f", "#4b0082",
+    "#0b6e4f", "#c1440e", "#2b59c3", "#8f3985", "#b8860b",
+    "#008b8b", "#a0522d", "#556b2f", "#4b0082", "#7d7d7d",
 )  # fmt: skip
 WIDTH, LEFT, RIGHT, TOP, ROW, GAP = 760, 210, 90, 46, 16, 12
+#: How far labels are from their points.
+LABELS = (-7, 16)
 STYLE = (
     "text{font:12px sans-serif;fill:#333}.t{font-weight:bold;font-size:13px}"
     ".g{stroke:#ddd}.f{fill:#fff}"
@@ -19,9 +21,10 @@ STYLE = (
 
 @dataclass(frozen=True)
 class Series:
-    """What a client has: a figure for each case, where there is one."""
+    """What a client has: a figure for each case, where there is one. colour: its number."""
 
     name: str
+    colour: int
     values: list[float | None]
 
 
@@ -80,7 +83,7 @@ def bars(title: str, cases: list[str], series: list[Series], *, logarithmic: boo
             length = max(1.0, scale(value))
             parts.append(
                 f'<rect x="{LEFT}" y="{y + 1:.1f}" width="{length:.1f}" height="{ROW - 3}" '
-                f'fill="{COLOURS[i % len(COLOURS)]}"/>'
+                f'fill="{COLOURS[series[i].colour % len(COLOURS)]}"/>'
             )
             parts.append(text(LEFT + length + 4, y + ROW - 4, number(value)))
             y += ROW
@@ -115,7 +118,7 @@ def lines(title: str, cases: list[str], series: list[Series], *, logarithmic: bo
             for place, value in enumerate(one.values)
             if value is not None
         ]
-        colour = COLOURS[i % len(COLOURS)]
+        colour = COLOURS[one.colour % len(COLOURS)]
         joined = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in places)
         parts.append(
             f'<polyline points="{joined}" fill="none" stroke="{colour}" stroke-width="2"/>'
@@ -123,7 +126,9 @@ def lines(title: str, cases: list[str], series: list[Series], *, logarithmic: bo
         parts += [
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y, _ in places
         ]
-        parts += [text(x + 5, y - 5, number(value)) for x, y, value in places]
+        # The first above its line, the second below; more would cover each other.
+        if i < len(LABELS):
+            parts += [text(x + 4, y + LABELS[i], number(value)) for x, y, value in places]
     return document(title, series, parts, bottom + 30)
 
 
@@ -140,8 +145,8 @@ def text(x: float, y: float, words: str, anchor: str = "start") -> str:
 def document(title: str, series: list[Series], parts: list[str], height: float) -> str:
     """Put a title, the names of the clients and the parts together."""
     legend, x = [], 12.0
-    for i, one in enumerate(series):
-        colour = COLOURS[i % len(COLOURS)]
+    for one in series:
+        colour = COLOURS[one.colour % len(COLOURS)]
         legend.append(f'<rect x="{x:.1f}" y="30" width="10" height="10" fill="{colour}"/>')
         legend.append(text(x + 14, 39, one.name))
         x += 28 + 6.6 * len(one.name)

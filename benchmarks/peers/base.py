@@ -32,6 +32,12 @@ class Target:
     size: int = 64
 
 
+def wait(event: threading.Event, what: str) -> None:
+    """Wait for what the broker says."""
+    if not event.wait(PATIENCE):
+        raise TimeoutError(f"no {what} within {PATIENCE} s")
+
+
 class Peer(ABC):
     """A client. First its handlers are set, then it connects."""
 

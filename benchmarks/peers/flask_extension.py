@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask
 
 from flask_mqtt import Mqtt
-from peers.base import END, PATIENCE, Peer, Target
+from peers.base import END, PATIENCE, Peer, Target, wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,12 +71,12 @@ class FlaskExtension(Peer):
     def connect(self) -> None:
         """Use `init_app`."""
         self.mqtt.init_app(self.app)
-        assert self._connected.wait(PATIENCE)
+        wait(self._connected, "CONNACK")
 
     def subscribe(self, topic_filter: str, qos: int) -> None:
         """Use `subscribe` and `on_subscribe`."""
         self.mqtt.subscribe(topic_filter, qos)
-        assert self._granted.wait(PATIENCE)
+        wait(self._granted, "SUBACK")
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Use `publish`."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from peers.base import END, PATIENCE, Peer, Target
+from peers.base import END, PATIENCE, Peer, Target, wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,12 +65,12 @@ class Paho(Peer):
             "localhost" if self.target.certificate else "127.0.0.1", self.target.port
         )
         self.client.loop_start()
-        assert self._connected.wait(PATIENCE)
+        wait(self._connected, "CONNACK")
 
     def subscribe(self, topic_filter: str, qos: int) -> None:
         """Use `subscribe` and `on_subscribe`."""
         self.client.subscribe(topic_filter, qos)
-        assert self._granted.wait(PATIENCE)
+        wait(self._granted, "SUBACK")
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Use `publish`."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymosquitto import Mosquitto
 
-from peers.base import END, PATIENCE, Peer, Target
+from peers.base import END, Peer, Target, wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,12 +57,12 @@ class Pymosquitto(Peer):
         """Use `connect_async` and `loop_start`."""
         self.client.connect_async("127.0.0.1", self.target.port)
         self.client.loop_start()
-        assert self._connected.wait(PATIENCE)
+        wait(self._connected, "CONNACK")
 
     def subscribe(self, topic_filter: str, qos: int) -> None:
         """Use `subscribe` and `on_subscribe`."""
         self.client.subscribe(topic_filter, qos)
-        assert self._granted.wait(PATIENCE)
+        wait(self._granted, "SUBACK")
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Use `publish`."""
@@ -80,7 +80,7 @@ class Pymosquitto(Peer):
         self._last = self._acknowledged = 0
         self._last = self.client.publish(END, b"", max(qos, 1))
         if self._acknowledged != self._last:
-            assert self._ended.wait(PATIENCE)
+            wait(self._ended, "acknowledgement")
 
 
 PEER = Pymosquitto

@@ -51,8 +51,8 @@ class Case:
     broker: Broker = Broker()
     values: dict[str, Any] = field(default_factory=dict)
     target: dict[str, Any] = field(default_factory=dict)
-    runs: int = 3
-    seconds: float = 0.5
+    runs: int = 2
+    seconds: float = 0.4
     quick: bool = False
 
 

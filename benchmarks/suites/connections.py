@@ -10,7 +10,8 @@ SUITE = Suite(
     title="Many connections in one process",
     text="""
 So many clients, each with its own connection to the costless broker. The CPU is that of 5,000
-messages a second to all of them together.
+messages a second to all of them together. paho waits with `select`, which takes no descriptor
+above 1,023: a process with three for each of 1,000 clients has more than those.
 """,
     cases=tuple(
         Case(
@@ -20,7 +21,6 @@ messages a second to all of them together.
             peers=TWO,
             broker=Broker(options=sending(0, 5_000 // count, 64, "--gentle")),
             values={"clients": count},
-            runs=2,
         )
         for count in (1, 10, 100, 1_000)
     ),

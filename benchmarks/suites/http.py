@@ -27,7 +27,7 @@ itself. The messages, the requests and the application share the machine's cores
             broker=Broker(options=sending(0, rate, 64, "--gentle")),
             values={"rate": rate},
             runs=5,
-            seconds=1.0,
+            seconds=0.8,
             quick=True,
         )
         for rate in (5_000, 20_000, 60_000)

@@ -22,7 +22,7 @@ of the raw socket have.
             peers=THREE,
             broker=Broker(options=sending(0, rate, 64, "--stamp")),
             values={"qos": 0, "latency": True},
-            seconds=1.5 if rate <= 100 else 0.7,
+            seconds=0.6 if rate > 100 else 1.5,
         )
         for rate in RATES
     ),

@@ -23,7 +23,6 @@ SUITE = Suite(
             peers=TWO,
             broker=Broker("none"),
             values={"kind": kind, "filters": count},
-            runs=2,
         )
         for kind, title in KINDS.items()
         for count in (10, 10_000)

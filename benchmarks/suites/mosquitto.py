@@ -24,7 +24,7 @@ client says more than the rate.
                 broker=Broker("mosquitto", sending(qos, 0, 64, "--window", "1000")),
                 values={"qos": qos},
                 runs=5,
-                seconds=0.7,
+                seconds=0.5,
                 quick=True,
             )
             for qos in (0, 1)
@@ -38,7 +38,7 @@ client says more than the rate.
                 broker=Broker("mosquitto"),
                 values={"qos": qos, "size": 64},
                 runs=5,
-                seconds=0.7,
+                seconds=0.5,
                 quick=True,
             )
             for qos in (0, 1)

@@ -24,8 +24,8 @@ them.
             peers=THREE,
             broker=Broker(options=sending(0, rate)),
             values={"qos": 0},
-            runs=5,
-            seconds=1.5 if rate <= 100 else 0.7,
+            runs=5 if rate > 100 else 2,
+            seconds=0.6 if rate > 100 else 1.5,
             quick=rate > 100,
         )
         for rate in RATES

@@ -27,7 +27,7 @@ second: the main thread publishes one each millisecond.
             peers=THREE,
             broker=Broker(kind, ("--echo",) if kind == "costless" else ()),
             values={"way": way},
-            runs=5 if kind == "mosquitto" else 3,
+            runs=5 if kind == "mosquitto" else 2,
             quick=kind == "mosquitto",
         )
         for kind in ("mosquitto", "costless")

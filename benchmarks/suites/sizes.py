@@ -21,8 +21,7 @@ SUITE = Suite(
                 broker=Broker(options=sending(0, 0, size)),
                 values={"qos": 0},
                 target={"size": size},
-                runs=2,
-                seconds=0.4,
+                runs=1,
             )
             for size, title in SIZES.items()
         ],
@@ -33,8 +32,7 @@ SUITE = Suite(
                 task="publish",
                 peers=THREE,
                 values={"qos": 0, "size": size},
-                runs=2,
-                seconds=0.4,
+                runs=1,
             )
             for size, title in SIZES.items()
         ],

@@ -13,7 +13,7 @@ The import of the client and of what it needs (Flask, for the two extensions), t
 connection to the costless broker, the memory (RSS) that both add, and the installed files of the
 client's own package, deflated as in a wheel.
 """,
-    cases=(Case(key="startup", title="", task="startup", peers=EVERY, runs=3),),
+    cases=(Case(key="startup", title="", task="startup", peers=EVERY),),
     metrics=(
         Metric("import_ms", "import, ms", "ms"),
         Metric("connect_ms", "connection, ms", "ms"),

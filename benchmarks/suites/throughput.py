@@ -22,7 +22,7 @@ def receive(qos: int) -> Case:
         peers=THREE if qos < 2 else THREE[:2],
         broker=Broker(options=at_full_speed(qos)),
         values={"qos": qos},
-        runs=5,
+        runs=5 if qos < 2 else 2,
         quick=qos < 2,
     )
 
@@ -41,7 +41,7 @@ def publish(qos: int, *, report: bool = False, threads: int = 1) -> Case:
         task="publish",
         peers=THREE if plain and qos < 2 else THREE[:2],
         values={"qos": qos, "size": 64, "report": report, "threads": threads},
-        runs=3 if threads > 1 or qos == 2 else 5,
+        runs=2 if threads > 1 or qos == 2 else 5,
         quick=qos < 2 and (plain or report),
     )
 

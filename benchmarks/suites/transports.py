@@ -19,7 +19,6 @@ SUITE = Suite(
             peers=TWO,
             broker=Broker("mosquitto", sending() if task == "receive" else (), transport),
             values={"qos": 0, "size": 64},
-            runs=2,
         )
         for task in ("receive", "publish")
         for transport, title in NAMES.items()
