@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from ._core import Client as CoreClient
-    from .dispatch.dispatcher import Dispatcher
 
 
 class MessageCounts(TypedDict):
@@ -114,16 +113,14 @@ class Stats(_Common):
     handlers: HandlerTimes
 
 
-def collect(core: CoreClient, dispatcher: Dispatcher) -> Stats:
+def collect(core: CoreClient, no_handler: int, handlers: HandlerTimes) -> Stats:
     """Add what Python counts to what the core counts.
 
     Args:
         core: The connection's side.
-        dispatcher: The handlers' side.
+        no_handler: How many messages were dropped because there was no handler.
+        handlers: The calls of handlers.
     """
     counted = core.stats()
-    return {
-        **counted,
-        "dropped": {**counted["dropped"], "no_handler": dispatcher.dropped},
-        "handlers": dispatcher.handler_times(),
-    }
+    dropped: Dropped = {**counted["dropped"], "no_handler": no_handler}
+    return {**counted, "dropped": dropped, "handlers": handlers}

@@ -145,7 +145,7 @@ def test_a_url_shows_its_parts(scripted: ScriptedBroker) -> None:
     assert (client.host, client.port) == ("127.0.0.1", scripted.port)
     assert (client.username, client.password) == ("ann", "hunter2")
     client.close()
-    assert "hunter2" not in f"{client!r} {client._connection_settings!r}"
+    assert "hunter2" not in f"{client!r} {client._parts.settings.config!r}"
 
 
 def test_the_client_of_an_extension_shows_the_configuration(scripted: ScriptedBroker) -> None:

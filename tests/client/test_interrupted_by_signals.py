@@ -149,7 +149,7 @@ def test_a_message_whose_context_was_interrupted_waits_for_the_next_call(
             return super().app_context()
 
     left, seen = [1], list[bytes]()
-    client._bind_app(Interrupted(__name__))
+    client._parts.dispatcher.bind(Interrupted(__name__))
     client.on_message = lambda _c, _u, message: seen.append(message.payload)
     scripted.publish("a", b"1", qos=1)
     wait_until(lambda: waiting(client) == 1)
@@ -167,7 +167,7 @@ def test_a_context_that_always_fails_costs_its_messages_their_handlers_and_no_ot
         def app_context(self) -> Any:
             raise Interruption
 
-    client._bind_app(Broken(__name__))
+    client._parts.dispatcher.bind(Broken(__name__))
     client.on_message = lambda *_: None
     scripted.publish("a", b"1", qos=1)
     wait_until(lambda: waiting(client) == 1)

@@ -91,7 +91,7 @@ def test_every_message_is_handled_once_wherever_loop_is_interrupted(
 ) -> None:
     app = Flask(__name__)
     if kind != "client":
-        client._bind_app(app)
+        client._parts.dispatcher.bind(app)
     if kind == "teardown":
         app.teardown_appcontext(lambda _: None)
     begun: Counter[int] = Counter()
@@ -118,8 +118,8 @@ def test_every_message_is_handled_once_wherever_loop_is_interrupted(
         reports.append(info.mid)
         wait_until(lambda: waiting(client) == 3 and info.is_published())  # noqa: B023 - at once
         place, names = interrupted(lambda: client.loop(0), moment)
-        assert not client._dispatcher.is_current_thread, place
-        assert not is_handler(client._core), place
+        assert not client._parts.dispatcher.is_current_thread, place
+        assert not is_handler(client._parts.holder.core), place
         # What was running is not called again.
         if "take_message" in names:
             unhandled.update([number for number in numbers if not begun[number]][:1])
@@ -247,7 +247,7 @@ def test_a_client_goes_on_wherever_a_call_was_interrupted(
             if name == "connect":
                 client.loop_stop()
                 client.disconnect()
-            elif not (client._dispatcher.started and client.is_connected()):
+            elif not (client._parts.dispatcher.started and client.is_connected()):
                 client.loop_stop()
                 start(client, scripted.port)
             place, _ = interrupted(lambda: CALLS[name](client, scripted.port), moment)

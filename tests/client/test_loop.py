@@ -313,7 +313,7 @@ def test_what_ends_a_program_goes_through_loop_and_the_rest_waits(
 def settle(client: Client) -> None:
     """Have everything that there is fetched: nothing more comes by itself."""
     loop_until(client, client.is_connected)
-    while client._dispatcher.run_here(0):
+    while client._parts.dispatcher.run_here(0):
         pass
 
 
@@ -325,7 +325,7 @@ WAKE_UPS: dict[str, Callable[[Client], Any]] = {
     "removed": lambda client: client.message_callback_remove("a/#"),
     "settings": lambda client: client.reconnect_delay_set(1, 20),
     "logger": lambda client: client.disable_logger(),
-    "wake": lambda client: client._core.wake(),
+    "wake": lambda client: client._parts.holder.core.wake(),
 }
 
 
@@ -347,7 +347,7 @@ def test_wake_ups_while_it_waits_do_not_end_a_loop(
 ) -> None:
     client.connect("127.0.0.1", scripted.port)
     settle(client)
-    timers = [threading.Timer(after, client._core.wake) for after in (0.02, 0.05, 0.1)]
+    timers = [threading.Timer(after, client._parts.holder.core.wake) for after in (0.02, 0.05, 0.1)]
     for timer in timers:
         timer.start()
     begin = time.monotonic()

@@ -91,7 +91,7 @@ def test_a_text_of_mqtt_is_utf_8_and_the_error_does_not_show_it(name: str) -> No
 def test_a_password_is_in_no_representation(scripted: ScriptedBroker) -> None:
     mqtt = Mqtt(make_app(scripted.port, username="u", password=b"hunter2\xff"))
     with mqtt:
-        assert "hunter2" not in repr(mqtt.client._connection_settings)
+        assert "hunter2" not in repr(mqtt.client._parts.settings.config)
     with pytest.raises(ValueError, match="password is longer") as caught:
         Client().username_pw_set("u", b"hunter2\xff" * 10_000)
     assert "hunter2" not in str(caught.value)
@@ -138,7 +138,7 @@ def test_tls_set_with_a_file_that_is_missing_raises_at_once(
     with pytest.raises(FileNotFoundError, match=f"tls_{argument}") as caught:
         client.tls_set(**files)
     assert caught.value.filename == str(missing)
-    assert client._connection_settings.tls_enabled is False
+    assert client._parts.settings.config.tls_enabled is False
 
 
 def test_tls_set_with_what_is_no_certificate_or_an_unknown_cipher_raises_at_once(

@@ -314,7 +314,7 @@ def test_a_disconnect_does_not_wait_for_the_answer(
     client.on_pre_connect = lambda *_: asked.set()
     lose(scripted, client)
     scripted.wait_closed()
-    wait_until(client._core.is_asking)
+    wait_until(client._parts.holder.core.is_asking)
     began = time.monotonic()
     client.disconnect()
     assert time.monotonic() - began < 2

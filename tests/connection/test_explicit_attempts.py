@@ -115,7 +115,7 @@ def test_none_follow_where_none_are_wanted(scripted: ScriptedBroker) -> None:
         client.configure(reconnect_on_failure=False)
         with pytest.raises(ConnectionRefusedError):
             client.connect(HOST, closed_port())
-        wait_until(lambda: not client._core.is_running())
+        wait_until(lambda: not client._parts.holder.core.is_running())
 
 
 def test_disconnect_ends_them(scripted: ScriptedBroker) -> None:
@@ -124,7 +124,7 @@ def test_disconnect_ends_them(scripted: ScriptedBroker) -> None:
         with pytest.raises(ConnectionRefusedError):
             client.reconnect()
         client.disconnect()
-        wait_until(lambda: not client._core.is_running())
+        wait_until(lambda: not client._parts.holder.core.is_running())
 
 
 # -- where there was no connection ----------------------------------------------------------------
@@ -134,8 +134,8 @@ def test_the_first_attempt_of_an_application_is_the_only_one() -> None:
     mqtt = Mqtt()
     with pytest.raises(ConnectionRefusedError):
         mqtt.init_app(make_app(closed_port(), **DELAYS))
-    wait_until(lambda: not mqtt.client._core.is_running())
-    assert not mqtt.client._dispatcher.running
+    wait_until(lambda: not mqtt.client._parts.holder.core.is_running())
+    assert not mqtt.client._parts.dispatcher.running
     assert not mqtt.connected
 
 

@@ -104,7 +104,7 @@ def ending(client: Client) -> Iterator[list[int]]:
     client.on_disconnect = lambda _client, _userdata, rc: codes.append(rc)
     client.configure(reconnect_on_failure=False)
     yield codes
-    wait_until(lambda: not client._core.is_running())
+    wait_until(lambda: not client._parts.holder.core.is_running())
 
 
 def last_warning(caplog: pytest.LogCaptureFixture) -> str:
@@ -156,7 +156,7 @@ def test_the_key_says_so_for_an_application(
 ) -> None:
     with Mqtt(make_app(scripted.port, reconnect_on_failure="off")) as mqtt:
         lose(scripted, mqtt.client)
-        wait_until(lambda: not mqtt.client._core.is_running())
+        wait_until(lambda: not mqtt.client._parts.holder.core.is_running())
         wait_until(lambda: "MQTT_RECONNECT_ON_FAILURE is off" in caplog.text)
         assert not mqtt.connected
 
@@ -191,5 +191,5 @@ def test_delays_that_make_no_sense_are_refused_and_those_before_stay(
     client = Client()
     with pytest.raises(error, match=text):
         client.reconnect_delay_set(*delays)
-    settings = client._connection_settings
+    settings = client._parts.settings.config
     assert (settings.reconnect_delay_min, settings.reconnect_delay_max) == (1, 120)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def measured(mqtt: Mqtt, calls: int) -> HandlerTimes:
     """Return what was measured when so many calls are."""
-    times = mqtt.client._dispatcher.handler_times
+    times = mqtt.client._parts.dispatcher.handler_times
     wait_until(lambda: times()["calls"] >= calls, what=f"{calls} calls")
     return times()
 
@@ -78,5 +78,5 @@ def test_every_kind_of_handler_counts_and_every_one_of_a_message(scripted: Scrip
 
 def test_nothing_was_called_at_first(scripted: ScriptedBroker) -> None:
     with connected(make_app(scripted.port)) as mqtt:
-        times = mqtt.client._dispatcher.handler_times()
+        times = mqtt.client._parts.dispatcher.handler_times()
     assert times == {"calls": 0, "seconds": 0, "longest": 0, "failures": 0}

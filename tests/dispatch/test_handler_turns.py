@@ -42,7 +42,7 @@ def test_what_wakes_a_thread_that_is_to_end_is_not_taken_by_the_next(
         @mqtt.on_message()
         def handle(client: Client, _userdata: Any, _message: Any) -> None:
             before.extend(each for each in threading.enumerate() if each.name.startswith("mqtt-"))
-            client._core.wake()
+            client._parts.holder.core.wake()
             assert waits.wait(5)
             client.loop_stop()
             client.loop_start()

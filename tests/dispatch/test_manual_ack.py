@@ -31,7 +31,7 @@ class Reader:
     def __init__(self, port: int, name: str = "", *, clean: bool = True) -> None:
         self.client = Client(client_id=name)
         self.client.configure(clean_session=clean, reconnect_delay_min=0.05)
-        self.core = self.client._core
+        self.core = self.client._parts.holder.core
         self.client.connect(HOST, port)
         wait_until(self.client.is_connected)
 

@@ -94,7 +94,9 @@ def goes_on(broker: ScriptedBroker, client: Client, threads: int = 1) -> None:
     broker.wait_for("PUBACK", before + 12)
     wait_until(lambda: mid in published)
     names = {
-        thread.name for thread in client._dispatcher._threads._own._threads if thread.is_alive()
+        thread.name
+        for thread in client._parts.dispatcher._threads._own._threads
+        if thread.is_alive()
     }
     assert len(names) == (1 if threads == 1 else threads + 1)
 
@@ -458,7 +460,7 @@ def test_a_call_that_fails_inside_acknowledges_the_message_and_keeps_the_others(
     seen: list[bytes] = []
     with connected(make_app(scripted.port, handler_threads=threads)) as mqtt:
         mqtt.on_topic("a/#")(lambda _c, _u, message: seen.append(message.payload))
-        dispatcher = mqtt.client._dispatcher
+        dispatcher = mqtt.client._parts.dispatcher
         find = dispatcher._handlers._of
 
         def find_or_fail(topic: str) -> Any:
@@ -487,7 +489,7 @@ def test_an_exception_that_another_thread_raises_in_them(
         mqtt.on_topic("a/#")(lambda _c, _u, message: seen.append(message.payload))
         raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
         for number in range(150):
-            for thread in mqtt.client._dispatcher._threads._own._threads:
+            for thread in mqtt.client._parts.dispatcher._threads._own._threads:
                 assert thread.ident is not None
                 raise_in(ctypes.c_ulong(thread.ident), ctypes.py_object(Stop))
             scripted.publish(f"a/{number % 5}", b"%d" % number, qos=1)
@@ -514,8 +516,8 @@ def test_a_thread_that_cannot_start_leaves_a_true_state_behind(
         for _ in range(2):
             with pytest.raises(RuntimeError, match="can't start new thread"):
                 client.loop_start()
-            assert not client._dispatcher.working
-            assert not client._dispatcher.started
+            assert not client._parts.dispatcher.working
+            assert not client._parts.dispatcher.started
         # In the meantime the application's own thread can do it.
         while not client.is_connected():
             client.loop(0.1)
@@ -524,11 +526,11 @@ def test_a_thread_that_cannot_start_leaves_a_true_state_behind(
         goes_on(scripted, client, threads)
         # Between two connections the thread rests, and may not begin again either.
         client.disconnect()
-        wait_until(lambda: not client._dispatcher.working)
+        wait_until(lambda: not client._parts.dispatcher.working)
         armed = True
         with pytest.raises(RuntimeError, match="can't start new thread"):
             client.reconnect()
-        assert not client._dispatcher.working
+        assert not client._parts.dispatcher.working
         armed = False
         client.reconnect()
         wait_until(client.is_connected)

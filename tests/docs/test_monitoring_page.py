@@ -30,7 +30,7 @@ ROW = re.compile(r"^\| `([\w.]+)` \|", re.MULTILINE)
 SAMPLE = re.compile(r'(mqtt_\w+)(\{\w+="\w+"\})? ([\d.e-]+)')
 EVENT_NAMES = re.compile(
     r'notice\(\s*LogLevel::\w+,\s*"(\w+)"|last_notice\(&self.*?"(\w+)"|=> \("(\w+)",'
-    r'|fields\(\s*[\w.]+,\s*"(\w+)"|_log_change\(\s*"(\w+)"|\{\s*\("(\w+)", Some',
+    r'|fields\(\s*[\w.]+,\s*"(\w+)"|log_change\(\s*"(\w+)"|\{\s*\("(\w+)", Some',
     re.DOTALL,
 )
 
@@ -128,7 +128,7 @@ def test_a_record_is_a_line_of_json_as_the_page_shows(scripted: ScriptedBroker) 
     lines = io.StringIO()
     names["handler"].setStream(lines)
     with connected(app) as mqtt:
-        mqtt.client._guarded(lambda: 1 / 0)
+        mqtt.client._parts.events.guarded(lambda: 1 / 0)
     first, failure, *_ = [json.loads(line) for line in lines.getvalue().splitlines()]
     [shown] = re.findall(r"^```json\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
     assert first.keys() == json.loads(shown).keys()

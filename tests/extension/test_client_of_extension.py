@@ -44,8 +44,8 @@ def test_a_password_set_on_the_client_does_not_go_with_the_user_of_a_key() -> No
     with mqtt:
         mqtt.init_app(make_app(1, username="me"))
         assert (
-            mqtt.client._connection_settings.username,
-            mqtt.client._connection_settings.password,
+            mqtt.client._parts.settings.config.username,
+            mqtt.client._parts.settings.config.password,
         ) == ("me", None)
 
 

@@ -134,7 +134,7 @@ def end_by_itself(mqtt: Mqtt, broker: ScriptedBroker) -> None:
     # So that the connection's thread knows.
     mqtt.client.reconnect()
     lose(broker, mqtt.client)
-    wait_until(lambda: not mqtt.client._core.is_running())
+    wait_until(lambda: not mqtt.client._parts.holder.core.is_running())
 
 
 def has(items: list[int], count: int) -> bool:

@@ -174,7 +174,7 @@ def test_options_outlive_a_connection_and_a_method_that_is_replaced(
     options = SubscribeOptions(1, noLocal=True)
     scripted.close()
     mqtt = Mqtt()
-    mqtt.client._change_settings(protocol_version=5)
+    mqtt.client._parts.settings.change(protocol_version=5)
     mqtt.subscribe("a", options=options)
     mqtt._handle_connect(mqtt.client, None, {}, 0)
     assert calls == [

@@ -324,7 +324,9 @@ def test_with_mqtt_5_a_handler_gets_the_properties_where_it_has_a_place_for_them
             seen.append(len(args))
 
         mqtt = Mqtt()
-        with mock.patch.object(mqtt.client._dispatcher, "call", lambda _handler, *a: noting(*a)):
+        with mock.patch.object(
+            mqtt.client._parts.dispatcher, "call", lambda _handler, *a: noting(*a)
+        ):
             mqtt.on_connect()(handler)
             mqtt.init_app(make_app(broker.port, protocol_version=version))
             with mqtt:

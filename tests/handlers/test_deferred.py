@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flask_mqtt import Client
+from flask_mqtt.client.handlers import HandlerAttribute
 from flask_mqtt.handlers.deferred import EVENTS, Registrations
-from flask_mqtt.handlers.slots import HandlerSlot
 from support.apps import make_app
 from support.running import connected
 from support.wait import wait_until
@@ -28,7 +28,7 @@ class ClientRegistry:
         setattr(self._client, name, handler)
 
     def add_route(self, sub: str, handler: Handler) -> None:
-        self._client._dispatcher.add_route_beside(sub, handler)
+        self._client._parts.dispatcher.add_route_beside(sub, handler)
 
 
 def test_handlers_are_registered_with_each_client_that_comes(scripted: ScriptedBroker) -> None:
@@ -57,7 +57,7 @@ def test_handlers_are_registered_with_each_client_that_comes(scripted: ScriptedB
 
 
 def test_the_events_are_those_that_a_client_has() -> None:
-    slots = {name for name in dir(Client) if isinstance(getattr(Client, name), HandlerSlot)}
+    slots = {name for name in dir(Client) if isinstance(getattr(Client, name), HandlerAttribute)}
     assert slots | {"on_message"} == EVENTS
 
 

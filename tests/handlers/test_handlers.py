@@ -219,7 +219,7 @@ def test_on_disconnect_may_take_three_arguments_none_or_any_number(
     ]
     for handler in handlers:
         mqtt.client.on_disconnect = handler
-        mqtt.client._call_on_disconnect(mqtt.client, None, 7)
+        mqtt.client._parts.events.call_on_disconnect(None, 7)
     assert seen == ["nothing", 7, 3, "default", "none", 7]
 
 

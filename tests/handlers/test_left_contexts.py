@@ -312,7 +312,7 @@ def test_a_hook_that_is_replaced_later_is_called_for_each_handler(
         mqtt.on_message()(lambda *_: handled.append(1))
         scripted.publish("t")
         wait_until(lambda: handled)
-        wait_until(lambda: not mqtt.client._dispatcher.caller._context.kept)
+        wait_until(lambda: not mqtt.client._parts.dispatcher.caller._context.kept)
         if where == "the application":
             monkeypatch.setattr(app, "do_teardown_appcontext", hook.__get__(app))
         else:

@@ -187,10 +187,10 @@ def test_a_handler_that_makes_the_socket_block_or_fails_does_no_harm(
 
 def test_without_a_handler_there_is_no_descriptor_more(scripted: ScriptedBroker) -> None:
     with connected(make_app(scripted.port)) as mqtt:
-        assert mqtt.client._core.socket() is None
+        assert mqtt.client._parts.holder.core.socket() is None
         # Set later, it is for the next connection.
         mqtt.client.on_socket_open = print
-        assert mqtt.client._core.socket() is None
+        assert mqtt.client._parts.holder.core.socket() is None
 
 
 def test_no_descriptor_is_left(scripted: ScriptedBroker) -> None:

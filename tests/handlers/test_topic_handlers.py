@@ -152,7 +152,7 @@ def test_handlers_beside_each_other_are_called_in_the_order_of_registration(
     scripted: ScriptedBroker, mqtt: Mqtt
 ) -> None:
     client, seen = mqtt.client, list[str]()
-    routes = client._dispatcher
+    routes = client._parts.dispatcher
 
     def note(name: str) -> Any:
         return lambda *_: seen.append(name)
@@ -202,7 +202,7 @@ def test_a_message_is_acknowledged_after_all_handlers_of_its_filter(
     """Where one fails, the others are called; one that comes meanwhile gets the next message."""
     seen: list[str] = []
     with connected(make_app(scripted.port, handler_threads=threads)) as mqtt:
-        routes = mqtt.client._dispatcher
+        routes = mqtt.client._parts.dispatcher
 
         def fail(*_: Any) -> None:
             seen.append("fails")

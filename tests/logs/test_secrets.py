@@ -56,7 +56,7 @@ class Watch:
             mqtt.init_app(app)
         except OSError as error:
             self.texts += self._shown(error)
-        config = mqtt.client._connection_settings
+        config = mqtt.client._parts.settings.config
         objects = [mqtt, mqtt.client, config, config.connect_options(), *config.endpoints()]
         self.texts += [show(item) for item in objects for show in (repr, str, format)]
         return mqtt

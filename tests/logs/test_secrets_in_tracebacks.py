@@ -248,9 +248,9 @@ def test_of_settings_that_are_refused_later(scripted: ScriptedBroker, capturing:
     with connected(make_app(scripted.port, password="hunter1", username="u")) as mqtt:
 
         def prepare(client: Client, _userdata: Any) -> None:
-            client._connection_settings.proxy = "socks5://u:hunter@127.0.0.1:1"
-            client._connection_settings.bind_address = "127.0.0.1"
-            client._connection_settings.broker_url = "/x"
+            client._parts.settings.config.proxy = "socks5://u:hunter@127.0.0.1:1"
+            client._parts.settings.config.bind_address = "127.0.0.1"
+            client._parts.settings.config.broker_url = "/x"
 
         mqtt.client.on_pre_connect = prepare
         scripted.drop()

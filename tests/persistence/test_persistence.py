@@ -74,7 +74,7 @@ def test_what_was_not_confirmed_is_sent_by_the_next_client(file: Path) -> None:
 
 def test_messages_published_without_a_broker_are_kept(file: Path, scripted: ScriptedBroker) -> None:
     offline = Client(client_id="me")
-    offline._change_settings(persistence=str(file))
+    offline._parts.settings.change(persistence=str(file))
     offline.connect_async("127.0.0.1", 1)
     offline.loop_start()
     with closing(offline):
@@ -143,7 +143,7 @@ def test_a_client_that_is_given_up_lets_go_of_its_file(
 ) -> None:
     app = make_app(scripted.port, persistence=file)
     client = Client(client_id="me")
-    client._change_settings(persistence=str(file))
+    client._parts.settings.change(persistence=str(file))
     client.connect("127.0.0.1", scripted.port)
     del client
     gc.collect()
@@ -341,7 +341,7 @@ def test_a_qos_2_message_that_was_not_handled_comes_again(file: Path) -> None:
 import os, sys
 from flask_mqtt import Client
 client = Client(client_id="me", clean_session=False)
-client._change_settings(persistence=sys.argv[2])
+client._parts.settings.change(persistence=sys.argv[2])
 client.on_connect = lambda *_: client.subscribe("t", 2)
 client.on_message = lambda _client, _userdata, message: os._exit(message.payload == b"x")
 client.connect("127.0.0.1", int(sys.argv[1]))

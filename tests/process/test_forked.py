@@ -140,7 +140,7 @@ def test_a_child_connects_itself(broker: Mosquitto, way: str) -> None:
             # It has the subscriptions of its parent, and a thread that calls the handlers.
             mqtt.publish("forked/{way}", "child", 1).wait_for_publish(10)
             until(lambda: got == [b"child"])
-            say("child", type(mqtt.client._core).__name__)
+            say("child", type(mqtt.client._parts.holder.core).__name__)
             sys.exit(0)
         status = os.waitpid(child, 0)[1]
         until(lambda: got == [b"before", b"child"])

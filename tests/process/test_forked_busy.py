@@ -163,23 +163,21 @@ class Errors(logging.Handler):
 errors = Errors()
 logging.getLogger("flask_mqtt").addHandler(errors)
 
-class Own(flask_mqtt.Client):
-    fails = False
-    def _change_settings(self, **values):
-        if self.fails:
-            raise OSError(24, "Too many open files")
-        super()._change_settings(**values)
-
-def made(kind):
-    client = kind()
+def made():
+    client = flask_mqtt.Client()
     client.connect("127.0.0.1", int(sys.argv[1]))
     client.loop_start()
     until(client.is_connected)
     return client
 
-clients = [made(kind) for kind in (flask_mqtt.Client, Own, flask_mqtt.Client)]
+clients = [made() for _ in range(3)]
 bad = clients[1]
-bad.fails = True
+
+def fail(**values):
+    raise OSError(24, "Too many open files")
+
+settings = bad._parts.settings
+settings.change = fail
 
 def child():
     for client in clients:
@@ -193,7 +191,7 @@ def child():
     else:
         raise AssertionError("it connected")
     assert bad.publish("t", "x", 1) == (4, 0)
-    bad.fails = False
+    del settings.change
     for client in clients:
         client.reconnect()
         client.loop_start()

@@ -361,7 +361,7 @@ def test_twenty_clients_of_a_broker_that_hangs_end_as_soon_as_one_though_one_fai
         client.publish("t", "x", 1)
     def fail():
         raise ValueError("no end")
-    clients[0]._part = fail
+    clients[0]._parts.connection.begin_end = fail
     say("connected")
     sys.stdin.readline()
     end()

@@ -26,9 +26,8 @@ PACKAGE = ROOT / "python" / "flask_mqtt"
 CORE = ROOT / "src" / "core"
 FOLDERS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 
-#: What is imported against the order, for annotations alone: the client that a handler gets, the
-#: connections that a fork prepares, the dispatcher that counts.
-LATER = {"": {"handlers": {"client"}, "process": {"connection"}, "stats": {"dispatch"}}}
+#: What is imported against the order, for annotations alone: the client that a handler gets.
+LATER = {"": {"handlers": {"client"}}}
 
 #: Not the indented ones: they are those of tests.
 RUST_USE = re.compile(r"^(?:pub )?use ((?:super::)+)(\w+)?", re.MULTILINE)
@@ -124,7 +123,7 @@ def test_the_core_imports_from_above_only_in_the_way_that_is_looked_at() -> None
 def test_imports_are_found() -> None:
     assert {"_core", "handlers", "paho"} < python_imports()["dispatch"]
     assert "client" not in python_imports()["handlers"], "it is for annotations only"
-    assert {"replaced", "settings"} == python_imports("connection")["attempts"]
+    assert {"attempts"} == python_imports("connection")["connection"]
     assert {"keys", "options"} < python_imports("config")["tls"]
     assert {"packet", "topic", "delivery"} < rust_imports()["session"]
     assert rust_imports()["topic"] == {"error"}

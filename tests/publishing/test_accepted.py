@@ -81,7 +81,7 @@ def test_ctrl_c_while_a_message_is_stored_takes_it_back(
     app = make_app(scripted.port, persistence=tmp_path / "messages.db")
     expected, taken_back = [], []
     with connected(app) as mqtt:
-        core = mqtt.client._core
+        core = mqtt.client._parts.holder.core
 
         class Core:
             def __getattr__(self, name: str) -> object:
@@ -95,8 +95,8 @@ def test_ctrl_c_while_a_message_is_stored_takes_it_back(
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patched:
-            patched.setattr("flask_mqtt.client.client.wait_until_settled", interrupted)
-            patched.setattr(mqtt.client, "_core", Core())
+            patched.setattr("flask_mqtt.publishing.publisher.wait_until_settled", interrupted)
+            patched.setattr(mqtt.client._parts.holder, "core", Core())
             for number in range(1000):
                 interrupts = len(taken_back)
                 with contextlib.suppress(KeyboardInterrupt):

@@ -182,7 +182,7 @@ def test_a_handler_that_stops_the_loop_leaves_the_other_calls_for_the_next(
     wait_until(lambda: client.stats()["published"]["messages"]["qos0"] == 1_000)
     for place in range(10):
         client.loop_start()
-        wait_until(lambda: not client._dispatcher.running)
+        wait_until(lambda: not client._parts.dispatcher.running)
         assert seen == mids[: 100 * place + 7]
     client.loop_start()
     wait_until(lambda: seen == mids)

@@ -70,13 +70,13 @@ def test_loop_start_between_the_look_and_the_beginning_of_loop(
     scripted: ScriptedBroker, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codes: list[int] = []
-    have_ended = client._dispatcher._threads._own.have_ended
+    have_ended = client._parts.dispatcher._threads._own.have_ended
 
     def start_then(deadline: float) -> bool:
         codes.append(elsewhere(client.loop_start))
         return have_ended(deadline) or True
 
-    monkeypatch.setattr(client._dispatcher._threads._own, "have_ended", start_then)
+    monkeypatch.setattr(client._parts.dispatcher._threads._own, "have_ended", start_then)
     code = client.loop(0)
     monkeypatch.undo()
     assert (codes, code) == ([MQTT_ERR_SUCCESS], MQTT_ERR_INVAL)
@@ -125,7 +125,7 @@ def test_loop_and_loop_start_at_any_moment(scripted: ScriptedBroker, client: Cli
         assert code in (MQTT_ERR_SUCCESS, MQTT_ERR_INVAL)
         assert codes in ([MQTT_ERR_SUCCESS], [MQTT_ERR_INVAL])
         assert MQTT_ERR_SUCCESS in (code, *codes)
-        assert client._dispatcher.started is (code == MQTT_ERR_SUCCESS)
+        assert client._parts.dispatcher.started is (code == MQTT_ERR_SUCCESS)
         if code == MQTT_ERR_SUCCESS:
             assert client.loop_stop() == MQTT_ERR_SUCCESS
     client.loop_start()
@@ -135,7 +135,7 @@ def test_loop_and_loop_start_at_any_moment(scripted: ScriptedBroker, client: Cli
 def test_a_start_while_a_thread_that_ends_tells_of_it(
     scripted: ScriptedBroker, client: Client
 ) -> None:
-    dispatcher = client._dispatcher
+    dispatcher = client._parts.dispatcher
 
     class Replacing(Turn):
         """Another one is in its place as soon as somebody has looked at it."""
@@ -205,7 +205,7 @@ def test_a_connect_has_the_result_of_its_own_attempt(call: str) -> None:
                 client.disconnect()
             else:
                 closed = closed_port()
-                client._aim("127.0.0.1", closed, 60, "", 0, 3, None)
+                client._parts.settings.aim("127.0.0.1", closed, 60, "", 0, 3, None)
                 again = {
                     "connect": lambda: client.connect("127.0.0.1", closed),
                     "reconnect": client.reconnect,

@@ -52,8 +52,8 @@ def client(name: str, port: int, file: Path | None = None) -> Client:
     """Make a client whose session the broker keeps, and connect it."""
     made = Client(client_id=name, clean_session=False)
     if file is not None:
-        made._change_settings(**_settings)
-    made._change_settings(
+        made._parts.settings.change(**_settings)
+    made._parts.settings.change(
         persistence=None if file is None else str(file), reconnect_delay_min=0.05, max_queued=0
     )
     made.connect_async("127.0.0.1", port)

@@ -27,7 +27,7 @@ def mids(broker: ScriptedBroker) -> list[int]:
 
 def pool_of(client: Client) -> HandlerPool:
     """Return the pool of a client, whose thread may have to make it first."""
-    pool = wait_until(lambda: client._dispatcher._batch.pool)
+    pool = wait_until(lambda: client._parts.dispatcher._batch.pool)
     assert pool is not None
     return pool
 

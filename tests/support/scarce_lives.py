@@ -183,7 +183,7 @@ def forked(scene: Scene, client: Client) -> int:
     scene.over()
     rc = client.loop_start()
     assert rc in (MQTT_ERR_SUCCESS, MQTT_ERR_INVAL), rc
-    if not client._core.is_wanted():
+    if not client._parts.holder.core.is_wanted():
         client.connect(*address(scene))
     wait_until(client.is_connected, PATIENCE)
     client.publish(scene.topic, "the child's own", 1).wait_for_publish(PATIENCE)

@@ -188,7 +188,7 @@ class Scene:
 
     def check_loop(self, client: Client, rc: int | None) -> None:
         """Compare what `loop_start` has said with what there is."""
-        is_there = client._dispatcher.working
+        is_there = client._parts.dispatcher.working
         if is_there != (rc == MQTT_ERR_SUCCESS):
             self.fail(f"loop_start said {rc!r}, and a thread is {'' if is_there else 'not '}there")
 

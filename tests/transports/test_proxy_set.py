@@ -37,8 +37,8 @@ PROXY = {"proxy_type": 3, "proxy_addr": "proxy.lan"}
 def test_a_proxy_is_taken_as_pysocks_does(arguments: dict[str, Any], url: str) -> None:
     client = Client()
     client.proxy_set(**arguments)
-    assert client._connection_settings.proxy == url
-    assert "p%3A" not in repr(client._connection_settings)
+    assert client._parts.settings.config.proxy == url
+    assert "p%3A" not in repr(client._parts.settings.config)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_proxy_that_cannot_be_used_is_refused(
     with pytest.raises(error, match=text) as caught:
         client.proxy_set(**arguments)
     assert "hunter2" not in str(caught.value)
-    assert client._connection_settings.proxy is None
+    assert client._parts.settings.config.proxy is None
 
 
 @pytest.mark.parametrize(("kind", "number"), [(SocksProxy, 2), (HttpProxy, 3)])

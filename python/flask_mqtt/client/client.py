@@ -2,46 +2,36 @@
 
 from __future__ import annotations
 
-import logging
-import time
+from dataclasses import replace
 from typing import Any, Literal
 
-from .._core import Delivery
-from ..config import SET_ONCE, Config
+from .._core import Client as CoreClient
 from ..discretion import discreet
-from ..handlers.scope import is_handler
 from ..paho.constants import (
-    MQTT_ERR_ERRNO,
     MQTT_ERR_NOT_FOUND,
-    MQTT_ERR_QUEUE_SIZE,
     MQTT_ERR_SUCCESS,
     MQTTv5,
     MQTTv311,
 )
 from ..paho.enums import CallbackAPIVersion, MQTTErrorCode
 from ..paho.subscribeoptions import uses_options, wanted
+from ..process.members import join, leave
 from ..publishing.info import MQTTMessageInfo
-from ..records import fields, write
 from ..stats import Stats, collect
-from ..waiting import wait_for, wait_until_settled
+from .attributes import Attributes
+from .base import Parts, make_parts
+from .connecting import Connecting
 from .decorators import Decorators
+from .handlers import ATTRIBUTES, Handlers
 from .kept_names import KeptNames
+from .loops import Loops
+from .settings import Settings
 from .unsupported import Unsupported
-
-logger = logging.getLogger("flask_mqtt")
 
 _LAST_MID = 65_535
 
-#: How long at least a message may take to get into the file, in seconds: one that may not take any
-#: time can never be kept.
-_STORING_TIMEOUT = 1.0
 
-#: How long a thread that has waited for room lets this grow. With 8 threads that publish with QoS 1
-#: it takes the switches of threads from 0.37 to 0.10 and the CPU from 5.1 to 3.1 µs a message.
-_MORE_ROOM_SECONDS = 0.001
-
-
-class Client(KeptNames, Decorators, Unsupported):
+class Client(Connecting, Settings, Attributes, Handlers, Decorators, Loops, KeptNames, Unsupported):
     """An MQTT client. A Rust thread has the connection; `loop_start` and its like call handlers.
 
     :class:`flask_mqtt.Mqtt` has one as ``mqtt.client``; handlers get it as their first argument.
@@ -85,10 +75,10 @@ class Client(KeptNames, Decorators, Unsupported):
             TypeError: A value has the wrong type.
             ValueError: A value is not allowed.
         """
-        super().__init__(_checked_version(callback_api_version), userdata)
-        self._connection_settings = self._adopted = Config()
+        version = _checked_version(callback_api_version)
         _check_session(clean_session, client_id, protocol)
-        self._change_settings(
+        self._begin(
+            make_parts(self, CoreClient(), version, userdata, ATTRIBUTES),
             client_id=client_id,
             clean_session=clean_session is None or clean_session,
             protocol_version=protocol,
@@ -96,6 +86,14 @@ class Client(KeptNames, Decorators, Unsupported):
             reconnect_on_failure=reconnect_on_failure,
         )
         self.manual_ack_set(manual_ack)
+
+    def _begin(self, parts: Parts, **settings: Any) -> None:
+        """Be a client of these parts, with settings by the names of the configuration keys."""
+        # A property of a subclass may look at them.
+        self._parts = parts
+        parts.settings.change(**settings)
+        parts.events.handlers_changed()
+        join(parts.connection)
 
     @discreet
     def reinitialise(
@@ -116,47 +114,28 @@ class Client(KeptNames, Decorators, Unsupported):
             TypeError: A value has the wrong type.
             ValueError: A value is not allowed.
         """
-        if self._dispatcher.is_current_thread:
+        if self._parts.dispatcher.is_current_thread:
             raise RuntimeError(
                 "reinitialise() ends what calls the handlers: no handler can call it"
             )
         _check_session(clean_session, client_id, MQTTv311)
-        self._notice_fork()
-        was_open = self._core.is_open()
+        before = self._parts
+        before.holder.notice_fork()
+        was_open = before.holder.core.is_open()
         self.loop_stop()
-        self._end_connection()
-        hooks, app = (self._connect_hook, self._disconnect_hook), self._dispatcher.app
-        self._forget_handlers()
+        before.connection.end()
+        before.registry.forget()
         if was_open:
             # Nobody but the extension hears of it.
-            self._disconnected_event(MQTT_ERR_SUCCESS)
-        self._has_host = False
-        Client.__init__(self, self.callback_api_version, client_id, clean_session, userdata)
-        self._connect_hook, self._disconnect_hook = hooks
-        if app is not None:
-            self._bind_app(app)
-
-    def _adopt(self, values: Config, *, again: bool = False) -> Config:
-        """Take over the values of the extension, which win over what was set on the client.
-
-        Args:
-            values: The values.
-            again: Whether they were taken over before, so that what was set here since holds, if
-                Flask-MQTT sets it once only.
-
-        Returns:
-            All settings: where the extension says nothing, what was set here is among them.
-        """
-        kept = SET_ONCE if again else ()
-        settings = values.joined(self._connection_settings, self._adopted, kept)
-        self._connection_settings, self._adopted = settings, values
-        return settings
-
-    def _runs_with(self, values: Config) -> bool:
-        """Whether there is a connection, or one is tried, that these values would not change."""
-        self._notice_fork()
-        settings = values.joined(self._connection_settings, self._adopted)
-        return self._core.is_wanted() and settings == self._used_settings
+            before.events.disconnected(MQTT_ERR_SUCCESS)
+        leave(before.connection)
+        version, hooks = before.registry.version, before.registry.hooks
+        parts = make_parts(self, CoreClient(), version, userdata, ATTRIBUTES)
+        if hooks is not None:
+            parts.registry.hooks = replace(hooks, shown={})
+        if before.dispatcher.app is not None:
+            parts.dispatcher.bind(before.dispatcher.app)
+        self._begin(parts, client_id=client_id, clean_session=clean_session)
 
     def publish(
         self,
@@ -193,50 +172,20 @@ class Client(KeptNames, Decorators, Unsupported):
                 or there are properties before MQTT 5.
         """
         if properties is not None:
-            self._need_5("properties")
-        info = self._core.publish(topic, payload, qos, retain, properties)
+            self._parts.settings.need_5("properties")
+        info = self._parts.holder.core.publish(topic, payload, qos, retain, properties)
         if info is None:
-            info = self._publish_when_there_is_room(topic, payload, qos, retain, properties)
-        if qos and info._storing is not None:  # noqa: SLF001 - the core has put it there
-            return self._when_stored(info, info._storing)  # noqa: SLF001 - as above
+            info = self._parts.publisher.publish_when_there_is_room(
+                self._publish_timeout, topic, payload, qos, retain, properties
+            )
+        storing = info._storing if qos else None  # noqa: SLF001 - the core has put it there
+        if storing is not None:
+            return self._parts.publisher.when_stored(info, storing, self._publish_timeout)
         return info
 
-    def _when_stored(self, info: MQTTMessageInfo, storing: Delivery) -> MQTTMessageInfo:
-        timeout = max(self._connection_settings.publish_timeout, _STORING_TIMEOUT)
-        deadline = time.monotonic() + timeout
-        while storing.is_pending():
-            left = deadline - time.monotonic()
-            if left <= 0 and self._core.withdraw(info.mid, storing):
-                extra = fields(self._core, "not_stored", mid=info.mid, seconds=timeout)
-                text = "Message %s was not stored within %s s"
-                write(logger.error, text, info.mid, timeout, extra=extra)
-                return MQTTMessageInfo((MQTT_ERR_ERRNO, 0))
-            try:
-                wait_until_settled(storing, max(left, 0.0))
-            except BaseException:
-                # As Ctrl-C. Who hears of no acceptance shall find none.
-                self._core.withdraw(info.mid, storing)
-                raise
-        return info if storing.is_published() else MQTTMessageInfo((MQTT_ERR_ERRNO, 0))
-
-    def _publish_when_there_is_room(self, *message: Any) -> MQTTMessageInfo:
-        self._notice_fork()
-        deadline = time.monotonic() + self._connection_settings.publish_timeout
-        while True:
-            # The waiter comes first, so that no room is missed between a refusal and the wait.
-            waiter = self._core.room()
-            info = self._core.publish(*message)
-            left = deadline - time.monotonic()
-            if info is not None:
-                return info
-            in_vain = self._core.is_stuck() and is_handler(self._core)
-            if left <= 0 or in_vain or not self._core.is_open():
-                self._core.turn_away()
-                return MQTTMessageInfo((MQTT_ERR_QUEUE_SIZE, 0))
-            if wait_for(waiter, left):
-                # More messages than one get room by then: a wake-up for each would take most of
-                # the time where several threads publish.
-                time.sleep(min(left, _MORE_ROOM_SECONDS))
+    @property
+    def _publish_timeout(self) -> float:
+        return self._parts.settings.config.publish_timeout
 
     def stats(self) -> Stats:
         """Return what was counted since the client was made, and what waits now.
@@ -247,8 +196,9 @@ class Client(KeptNames, Decorators, Unsupported):
         Returns:
             A new dict, of dicts, numbers, texts, booleans and None: `Stats`.
         """
-        self._notice_fork()
-        return collect(self._core, self._dispatcher)
+        self._parts.holder.notice_fork()
+        dispatcher = self._parts.dispatcher
+        return collect(self._parts.holder.core, dispatcher.dropped, dispatcher.handler_times())
 
     def ack(self, mid: int, qos: int) -> MQTTErrorCode:
         """Acknowledge a message that a handler got, with ``manual_ack``.
@@ -267,15 +217,15 @@ class Client(KeptNames, Decorators, Unsupported):
             TypeError: A value is no number.
             ValueError: There is no such QoS.
         """
-        if not self._dispatcher.manual_ack or qos == 0:
+        if not self._parts.dispatcher.manual_ack or qos == 0:
             return MQTT_ERR_SUCCESS
         for name, value in (("mid", mid), ("qos", qos)):
             if not isinstance(value, int):
                 raise TypeError(f"{name} {value!r}: it must be a number, the message's {name}")
         if not 0 < mid <= _LAST_MID:
             return MQTT_ERR_NOT_FOUND
-        self._notice_fork()
-        return self._core.acknowledge(mid, qos)
+        self._parts.holder.notice_fork()
+        return self._parts.holder.core.acknowledge(mid, qos)
 
     def manual_ack_set(self, on: bool) -> None:
         """Choose who acknowledges messages with QoS 1 and 2.
@@ -284,7 +234,7 @@ class Client(KeptNames, Decorators, Unsupported):
             on: Whether the application does, with `ack`. Otherwise a message is acknowledged when
                 its handlers have returned.
         """
-        self._dispatcher.manual_ack = bool(on)
+        self._parts.dispatcher.manual_ack = bool(on)
 
     def subscribe(
         self, topic: Any, qos: int = 0, options: Any = None, properties: Any = None
@@ -308,17 +258,14 @@ class Client(KeptNames, Decorators, Unsupported):
             ValueError: A filter, QoS or property is not allowed, the argument has another form, or
                 there are options or properties before MQTT 5.
         """
-        self._check_properties(properties)
+        self._parts.settings.check_properties(properties)
         if uses_options(topic, options):
-            self._need_5("options")
+            self._parts.settings.need_5("options")
         filters = wanted(topic, qos, options)
-        self._notice_fork()
-        return self._core.subscribe(filters, properties, self._in_on_connect)
-
-    def _forget(self, topics: list[str]) -> None:
-        """Not subscribe to these filters any more from the next connection on."""
-        self._notice_fork()
-        self._core.forget(topics)
+        self._parts.holder.notice_fork()
+        return self._parts.holder.core.subscribe(
+            filters, properties, self._parts.events.is_in_on_connect
+        )
 
     def unsubscribe(
         self, topic: str | list[str], properties: Any = None
@@ -338,12 +285,12 @@ class Client(KeptNames, Decorators, Unsupported):
             ValueError: A filter is not allowed, the argument has another form, or there are
                 properties before MQTT 5.
         """
-        self._check_properties(properties)
+        self._parts.settings.check_properties(properties)
         filters = topic if isinstance(topic, list) else [topic]
         if not filters or not all(isinstance(item, str) for item in filters):
             raise ValueError(f"invalid topic {topic!r}: it must be a filter or a list of filters")
-        self._notice_fork()
-        return self._core.unsubscribe(filters, properties)
+        self._parts.holder.notice_fork()
+        return self._parts.holder.core.unsubscribe(filters, properties)
 
 
 def _checked_version(version: Any) -> CallbackAPIVersion:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from ..dispatch.callbacks import Callbacks
 from ..handlers.slots import check_decorated, with_parentheses
 from ..handlers.types import (
     CallbackOnConnect,
@@ -19,7 +18,9 @@ from ..handlers.types import (
     CallbackOnSubscribe,
     CallbackOnUnsubscribe,
 )
+from .base import Base
 
+HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 ConnectT = TypeVar("ConnectT", bound="CallbackOnConnect")
 ConnectFailT = TypeVar("ConnectFailT", bound="CallbackOnConnectFail")
 DisconnectT = TypeVar("DisconnectT", bound="CallbackOnDisconnect")
@@ -32,129 +33,71 @@ SubscribeT = TypeVar("SubscribeT", bound="CallbackOnSubscribe")
 UnsubscribeT = TypeVar("UnsubscribeT", bound="CallbackOnUnsubscribe")
 
 
-class Decorators(Callbacks):
+class Decorators(Base):
     """Each method returns a decorator, which sets a handler and returns it as it is."""
+
+    def _decorator(self, used_as: str, attribute: str) -> Callable[[HandlerT], HandlerT]:
+        def decorator(func: HandlerT) -> HandlerT:
+            check_decorated(used_as, func)
+            setattr(self, attribute, func)
+            return func
+
+        return decorator
 
     @with_parentheses("client.connect_callback()")
     def connect_callback(self) -> Callable[[ConnectT], ConnectT]:
         """Decorate a handler: it becomes `on_connect`."""
-
-        def decorator(func: ConnectT) -> ConnectT:
-            check_decorated("connect_callback()", func)
-            self.on_connect = func
-            return func
-
-        return decorator
+        return self._decorator("connect_callback()", "on_connect")
 
     @with_parentheses("client.connect_fail_callback()")
     def connect_fail_callback(self) -> Callable[[ConnectFailT], ConnectFailT]:
         """Decorate a handler: it becomes `on_connect_fail`."""
-
-        def decorator(func: ConnectFailT) -> ConnectFailT:
-            check_decorated("connect_fail_callback()", func)
-            self.on_connect_fail = func
-            return func
-
-        return decorator
+        return self._decorator("connect_fail_callback()", "on_connect_fail")
 
     @with_parentheses("client.disconnect_callback()")
     def disconnect_callback(self) -> Callable[[DisconnectT], DisconnectT]:
         """Decorate a handler: it becomes `on_disconnect`."""
-
-        def decorator(func: DisconnectT) -> DisconnectT:
-            check_decorated("disconnect_callback()", func)
-            self.on_disconnect = func
-            return func
-
-        return decorator
+        return self._decorator("disconnect_callback()", "on_disconnect")
 
     @with_parentheses("client.log_callback()")
     def log_callback(self) -> Callable[[LogT], LogT]:
         """Decorate a handler: it becomes `on_log`."""
-
-        def decorator(func: LogT) -> LogT:
-            check_decorated("log_callback()", func)
-            self.on_log = func
-            return func
-
-        return decorator
+        return self._decorator("log_callback()", "on_log")
 
     @with_parentheses("client.message_callback()")
     def message_callback(self) -> Callable[[MessageT], MessageT]:
         """Decorate a handler: it becomes `on_message`."""
-
-        def decorator(func: MessageT) -> MessageT:
-            check_decorated("message_callback()", func)
-            self.on_message = func
-            return func
-
-        return decorator
+        return self._decorator("message_callback()", "on_message")
 
     @with_parentheses("client.pre_connect_callback()")
     def pre_connect_callback(self) -> Callable[[PreConnectT], PreConnectT]:
         """Decorate a handler: it becomes `on_pre_connect`."""
-
-        def decorator(func: PreConnectT) -> PreConnectT:
-            check_decorated("pre_connect_callback()", func)
-            self.on_pre_connect = func
-            return func
-
-        return decorator
+        return self._decorator("pre_connect_callback()", "on_pre_connect")
 
     @with_parentheses("client.publish_callback()")
     def publish_callback(self) -> Callable[[PublishT], PublishT]:
         """Decorate a handler: it becomes `on_publish`."""
-
-        def decorator(func: PublishT) -> PublishT:
-            check_decorated("publish_callback()", func)
-            self.on_publish = func
-            return func
-
-        return decorator
+        return self._decorator("publish_callback()", "on_publish")
 
     @with_parentheses("client.socket_open_callback()")
     def socket_open_callback(self) -> Callable[[SocketT], SocketT]:
         """Decorate a handler: it becomes `on_socket_open`."""
-
-        def decorator(func: SocketT) -> SocketT:
-            check_decorated("socket_open_callback()", func)
-            self.on_socket_open = func
-            return func
-
-        return decorator
+        return self._decorator("socket_open_callback()", "on_socket_open")
 
     @with_parentheses("client.socket_close_callback()")
     def socket_close_callback(self) -> Callable[[SocketT], SocketT]:
         """Decorate a handler: it becomes `on_socket_close`."""
-
-        def decorator(func: SocketT) -> SocketT:
-            check_decorated("socket_close_callback()", func)
-            self.on_socket_close = func
-            return func
-
-        return decorator
+        return self._decorator("socket_close_callback()", "on_socket_close")
 
     @with_parentheses("client.subscribe_callback()")
     def subscribe_callback(self) -> Callable[[SubscribeT], SubscribeT]:
         """Decorate a handler: it becomes `on_subscribe`."""
-
-        def decorator(func: SubscribeT) -> SubscribeT:
-            check_decorated("subscribe_callback()", func)
-            self.on_subscribe = func
-            return func
-
-        return decorator
+        return self._decorator("subscribe_callback()", "on_subscribe")
 
     @with_parentheses("client.unsubscribe_callback()")
     def unsubscribe_callback(self) -> Callable[[UnsubscribeT], UnsubscribeT]:
         """Decorate a handler: it becomes `on_unsubscribe`."""
-
-        def decorator(func: UnsubscribeT) -> UnsubscribeT:
-            check_decorated("unsubscribe_callback()", func)
-            self.on_unsubscribe = func
-            return func
-
-        return decorator
+        return self._decorator("unsubscribe_callback()", "on_unsubscribe")
 
     @with_parentheses("client.topic_callback('home/#')")
     def topic_callback(self, sub: str) -> Callable[[MessageT], MessageT]:
@@ -168,7 +111,8 @@ class Decorators(Callbacks):
         """
 
         def decorator(func: MessageT) -> MessageT:
-            self.message_callback_add(sub, func)
+            client: Any = self
+            client.message_callback_add(sub, func)
             return func
 
         return decorator

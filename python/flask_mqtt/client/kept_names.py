@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..config.checks import payload_bytes
 from ..discretion import discreet
-from .loops import Loops
+from ..paho.enums import CallbackAPIVersion, MQTTProtocolVersion
+from .base import Base, parts_of
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
-
-    from ..paho.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 
 class _Setting:
@@ -28,11 +27,11 @@ class _Setting:
     def __get__(self, instance: Any, owner: type) -> Any:
         if instance is None:
             return self
-        return getattr(instance._connection_settings, self._setting)  # noqa: SLF001 - its own
+        return getattr(parts_of(instance).settings.config, self._setting)
 
     @discreet
     def __set__(self, instance: Any, value: Any) -> None:
-        instance._change_settings(**{self._setting: value})  # noqa: SLF001
+        parts_of(instance).settings.change(**{self._setting: value})
 
 
 class _Binary(_Setting):
@@ -56,7 +55,7 @@ class _HandlerName:
         setattr(instance, self._public, value)
 
 
-class KeptNames(Loops):
+class KeptNames(Base):
     """The names. Each is read as paho's would be: texts of MQTT as bytes, no value as None."""
 
     _client_id = _Binary("client_id")
@@ -87,115 +86,115 @@ class KeptNames(Loops):
 
     @property
     def _host(self) -> str:
-        return self.host
+        return self._parts.connection.host
 
     @_host.setter
     @discreet
     def _host(self, value: str) -> None:
-        self._change_settings(broker_url=value)
-        self._has_host = True
+        self._parts.settings.change(broker_url=value)
+        self._parts.connection.has_host = True
 
     @property
     def _port(self) -> int:
-        return self.port
+        return self._parts.settings.first_broker.port
 
     @_port.setter
     def _port(self, value: int) -> None:
-        self._change_settings(broker_port=value)
+        self._parts.settings.change(broker_port=value)
 
     @property
     def _keepalive(self) -> int:
-        return self.keepalive
+        return self._parts.connection.keepalive
 
     @_keepalive.setter
     def _keepalive(self, value: int) -> None:
-        self._change_settings(keepalive=value)
-        self._server_keepalive = None
+        self._parts.settings.change(keepalive=value)
+        self._parts.events.server_keepalive = None
 
     @property
     def _bind_address(self) -> str:
-        return self._connection_settings.bind_address or ""
+        return self._parts.settings.config.bind_address or ""
 
     @_bind_address.setter
     @discreet
     def _bind_address(self, value: str) -> None:
-        self._change_settings(bind_address=value or None)
+        self._parts.settings.change(bind_address=value or None)
 
     @property
     def _transport(self) -> str:
-        return self.transport
+        return self._parts.settings.first_broker.transport
 
     @_transport.setter
     @discreet
     def _transport(self, value: str) -> None:
-        self._change_settings(transport=value)
+        self._parts.settings.change(transport=value)
 
     @property
     def _protocol(self) -> MQTTProtocolVersion:
-        return self.protocol
+        return MQTTProtocolVersion(self._parts.settings.config.protocol_version)
 
     @_protocol.setter
     def _protocol(self, value: int) -> None:
-        self._change_settings(protocol_version=value)
+        self._parts.settings.change(protocol_version=value)
 
     @property
     def _username(self) -> bytes | None:
-        return _binary(self._first_broker.username)
+        return _binary(self._parts.settings.first_broker.username)
 
     @_username.setter
     @discreet
     def _username(self, value: str | bytes | None) -> None:
-        self._change_settings(username=value)
+        self._parts.settings.change(username=value)
 
     @property
     def _password(self) -> bytes | None:
-        return _binary(self._first_broker.password)
+        return _binary(self._parts.settings.first_broker.password)
 
     @_password.setter
     @discreet
     def _password(self, value: str | bytes | None) -> None:
-        self._change_settings(password=value)
+        self._parts.settings.change(password=value)
 
     @property
     def _userdata(self) -> Any:
-        return self._dispatcher.userdata
+        return self._parts.dispatcher.userdata
 
     @_userdata.setter
     def _userdata(self, value: Any) -> None:
-        self._dispatcher.userdata = value
+        self._parts.dispatcher.userdata = value
 
     @property
     def _callback_api_version(self) -> CallbackAPIVersion:
-        return self.callback_api_version
+        return self._parts.registry.version
 
     @property
     def _thread(self) -> threading.Thread | None:
         """The thread of `loop_start`, or None."""
-        self._notice_fork()
-        return self._dispatcher.thread
+        self._parts.holder.notice_fork()
+        return self._parts.dispatcher.thread
 
     @property
     def _ssl(self) -> bool:
-        return self._first_broker.tls
+        return self._parts.settings.first_broker.tls
 
     @property
     def _ssl_context(self) -> ssl.SSLContext | None:
         """None without TLS; else the context that was set, or one that has no effect."""
         if not self._ssl:
             return None
-        return self._connection_settings.tls_context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        return self._parts.settings.config.tls_context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     @property
     def _will(self) -> bool:
-        return self._connection_settings.last_will_topic is not None
+        return self._parts.settings.config.last_will_topic is not None
 
     @property
     def _will_topic(self) -> bytes:
-        return _binary(self._connection_settings.last_will_topic) or b""
+        return _binary(self._parts.settings.config.last_will_topic) or b""
 
     @property
     def _will_payload(self) -> bytes:
-        return payload_bytes(self._connection_settings.last_will_message)
+        return payload_bytes(self._parts.settings.config.last_will_message)
 
 
 def _binary(value: str | bytes | None) -> bytes | None:

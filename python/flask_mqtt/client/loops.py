@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 
-from ..connection.connection import Connection
 from ..discretion import discreet
 from ..paho.constants import MQTT_ERR_INVAL, MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
 from ..paho.enums import MQTTErrorCode
 from ..records import fields, write
+from .base import Base
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -17,7 +17,7 @@ logger = logging.getLogger("flask_mqtt")
 STOP_TIMEOUT = 5.0
 
 
-class Loops(Connection):
+class Loops(Base):
     """The ``loop*`` methods. The connection has a thread of its own and needs none of them."""
 
     @discreet
@@ -35,13 +35,12 @@ class Loops(Connection):
         Returns:
             ``MQTT_ERR_SUCCESS``, or ``MQTT_ERR_INVAL`` where handlers are called already.
         """
-        self._notice_fork()
-        if self._dispatcher.working:
+        self._parts.holder.notice_fork()
+        if self._parts.dispatcher.working:
             return MQTT_ERR_INVAL
         # A bad file is an exception here, which leaves no thread behind.
-        if self._connect_with_loop or self._retry_with_loop:
-            self._connect_now()
-        if not self._dispatcher.start(self._connection_settings.handler_threads):
+        self._parts.connection.connect_with_loop()
+        if not self._parts.dispatcher.start(self._parts.settings.config.handler_threads):
             return MQTT_ERR_INVAL
         return MQTT_ERR_SUCCESS
 
@@ -56,20 +55,15 @@ class Loops(Connection):
             ``MQTT_ERR_SUCCESS``, or ``MQTT_ERR_INVAL`` where `loop_start` was not called: `loop`
             and `loop_forever` end by themselves, or with `disconnect`.
         """
-        self._notice_fork()
-        if not self._dispatcher.started:
+        self._parts.holder.notice_fork()
+        if not self._parts.dispatcher.started:
             return MQTT_ERR_INVAL
-        stopped = self._dispatcher.stop(STOP_TIMEOUT, lambda: self._is_ending)
-        if not stopped and not self._dispatcher.is_current_thread:
-            extra = fields(self._core, "handler_running", seconds=STOP_TIMEOUT)
+        stopped = self._parts.dispatcher.stop(STOP_TIMEOUT, lambda: self._parts.events.is_ending)
+        if not stopped and not self._parts.dispatcher.is_current_thread:
+            extra = fields(self._parts.holder.core, "handler_running", seconds=STOP_TIMEOUT)
             text = "An MQTT handler is still running after %s s"
             write(logger.warning, text, STOP_TIMEOUT, extra=extra)
         return MQTT_ERR_SUCCESS
-
-    def _has_other_threads(self) -> bool:
-        """Whether `loop_start` has started other threads than the settings say."""
-        wanted = self._connection_settings.handler_threads
-        return self._dispatcher.started and self._dispatcher.handler_threads != wanted
 
     @discreet
     def loop(self, timeout: float = 1.0) -> MQTTErrorCode:
@@ -93,19 +87,19 @@ class Loops(Connection):
             ValueError: The timeout is negative.
         """
         timeout = _checked_timeout(timeout)
-        self._notice_fork()
+        self._parts.holder.notice_fork()
         if self._is_looping():
             return MQTT_ERR_INVAL
-        self._ended_with = 0
+        self._parts.events.ended_with = 0
         # Without a connection's thread nothing can come that is worth waiting for.
-        timeout = timeout if self._core.is_running() else 0
-        if self._dispatcher.run_here(timeout) is None:
+        timeout = timeout if self._parts.holder.core.is_running() else 0
+        if self._parts.dispatcher.run_here(timeout) is None:
             return MQTT_ERR_INVAL
-        if self._core.is_open() and not self._ended_with:
+        if self._parts.holder.core.is_open() and not self._parts.events.ended_with:
             return MQTT_ERR_SUCCESS
         # It may have ended just now, and why is there to be fetched.
-        self._dispatcher.run_here(0)
-        return MQTTErrorCode(self._ended_with or MQTT_ERR_NO_CONN)
+        self._parts.dispatcher.run_here(0)
+        return MQTTErrorCode(self._parts.events.ended_with or MQTT_ERR_NO_CONN)
 
     @discreet
     def loop_forever(
@@ -133,39 +127,29 @@ class Loops(Connection):
             ValueError: The timeout is negative, or there was no `connect` before.
         """
         timeout = _checked_timeout(timeout)
-        self._notice_fork()
-        if self._dispatcher.is_current_thread:
+        self._parts.holder.notice_fork()
+        if self._parts.dispatcher.is_current_thread:
             return MQTT_ERR_INVAL
-        self._ended_with = 0
-        self._connect_first(retry_first_connection)
-        if self._dispatcher.started:
-            self._dispatcher.wait_for_rest()
-            return MQTTErrorCode(self._ended_with or MQTT_ERR_NO_CONN)
+        self._parts.events.ended_with = 0
+        self._parts.connection.connect_first(retry=retry_first_connection)
+        if self._parts.dispatcher.started:
+            self._parts.dispatcher.wait_for_rest()
+            return MQTTErrorCode(self._parts.events.ended_with or MQTT_ERR_NO_CONN)
         # Another thread may be in one of these methods, or be the first to begin.
         while True:
-            self._dispatcher.wait_for_rest()
-            if self._dispatcher.run_here(timeout, self._core.is_running) is not None:
+            self._parts.dispatcher.wait_for_rest()
+            if (
+                self._parts.dispatcher.run_here(timeout, self._parts.holder.core.is_running)
+                is not None
+            ):
                 break
         # What came before the connection's thread ended may be there still.
-        while self._dispatcher.run_here(0):
+        while self._parts.dispatcher.run_here(0):
             pass
-        return MQTTErrorCode(self._ended_with or MQTT_ERR_NO_CONN)
-
-    def _connect_first(self, retry: bool) -> None:
-        if not self._has_host:
-            raise ValueError("there is no host to connect to: call connect() first")
-        if self._retry_with_loop or (self._connect_with_loop and retry):
-            self._connect_now()
-        elif self._connect_with_loop:
-            try:
-                self._open_connection()
-            except OSError:
-                # paho does so here, and does not where `connect` raises.
-                self._connect_failed_event()
-                raise
+        return MQTTErrorCode(self._parts.events.ended_with or MQTT_ERR_NO_CONN)
 
     def _is_looping(self) -> bool:
-        return self._dispatcher.working or self._dispatcher.is_current_thread
+        return self._parts.dispatcher.working or self._parts.dispatcher.is_current_thread
 
 
 def _checked_timeout(timeout: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 from ..paho.constants import MQTT_CLEAN_START_FIRST_ONLY
+from .base import Base
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -43,7 +44,7 @@ class _SocketHandler:
             _not_supported(self._name, _SOCKET)
 
 
-class Unsupported:
+class Unsupported(Base):
     """Names of paho's that raise ``NotImplementedError``."""
 
     on_socket_register_write = _SocketHandler()

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import itertools
 import logging
-import ssl
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .._core import check_tls
-from ..config import Config, brokers
-from ..config.proxies import PROXY_ARGUMENTS, proxy_url
-from ..config.tls import tell_of_certificate
-from ..config.tls_checks import Pem
-from ..discretion import discreet
+from ..config import SET_ONCE, Config, brokers
 from ..paho.constants import MQTT_CLEAN_START_FIRST_ONLY, MQTTv5
 from ..records import write
+
+if TYPE_CHECKING:
+    from ..config.options import Endpoint
+    from ..core_holder import CoreHolder
+    from ..handlers.registry import HandlerRegistry
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -25,226 +22,118 @@ logger = logging.getLogger("flask_mqtt")
 _numbers = itertools.count(1)
 
 
-class ClientSettings:
-    """The settings of a client, in paho's shape. They hold from the next connection on."""
+class ConnectionSettings:
+    """The values, by the names of the configuration keys, and what connections were made with."""
 
-    #: The values, by the names of the configuration keys.
-    _connection_settings: Config
-
-    def _change_settings(self, **values: Any) -> None:
-        """Change settings, by the names of the keys in lower case and without their prefix."""
-        self._connection_settings = self._connection_settings.updated(values)
-
-    @discreet
-    def username_pw_set(
-        self,
-        username: str | bytes | None,
-        password: str | bytes | bytearray | memoryview | None = None,
-    ) -> None:
-        """Set the user name and password of the next CONNECT; None for no authentication.
+    def __init__(self, holder: CoreHolder, registry: HandlerRegistry) -> None:
+        """Start with the defaults.
 
         Args:
-            username: User name.
-            password: Text is sent as UTF-8; bytes are sent as they are (3.1.1, 3.1.3.5).
+            holder: Has the core of the client.
+            registry: Has its handlers: `on_pre_connect` may change settings.
+        """
+        self._holder = holder
+        self._registry = registry
+        self.config = self._adopted = Config()
+        #: Whether the connection has other settings than the client.
+        self._changed = False
+        #: What the last attempt was made with.
+        self.used: Config | None = None
+
+    def change(self, **values: Any) -> None:
+        """Change settings, by the names of the keys in lower case and without their prefix.
 
         Raises:
             TypeError: A value has the wrong type.
             ValueError: A value is not allowed.
         """
-        self._change_settings(username=username, password=password)
+        self._holder.notice_fork()
+        self.config = self.config.updated(values)
+        self._changed = True
+        core = self._holder.core
+        if not core.is_running():
+            # What is published before there is a connection waits too.
+            core.limit(self.config)
+        self.announce()
 
-    @discreet
-    def will_set(
-        self,
-        topic: str,
-        payload: str | bytes | bytearray | float | None = None,
-        qos: int = 0,
-        retain: bool = False,
-        properties: Any = None,
-    ) -> None:
-        """Set the message that the broker publishes if the connection breaks (3.1.1, 3.1.2.5).
-
-        Args:
-            topic: Topic name.
-            payload: As that of `publish`, at most 65535 bytes.
-            qos: 0, 1 or 2.
-            retain: Whether the broker keeps it.
-            properties: For MQTT 5: a `Properties` object or a dict.
-
-        Raises:
-            TypeError: A value has the wrong type.
-            ValueError: A value is not allowed, or there are properties before MQTT 5.
-        """
-        self._check_properties(properties)
-        if topic is None:
-            raise ValueError("a will needs a topic; will_clear() is the way to have none")
-        self._change_settings(
-            last_will_topic=topic,
-            last_will_message=payload,
-            last_will_qos=qos,
-            last_will_retain=retain,
-            last_will_properties=properties,
-        )
-
-    def will_clear(self) -> None:
-        """Undo `will_set`."""
-        self._change_settings(
-            last_will_topic=None,
-            last_will_message=None,
-            last_will_qos=0,
-            last_will_retain=False,
-            last_will_properties=None,
-        )
-
-    @discreet
-    def tls_set(
-        self,
-        ca_certs: Pem | PathLike[str] | None = None,
-        certfile: Pem | PathLike[str] | None = None,
-        keyfile: Pem | PathLike[str] | None = None,
-        cert_reqs: int | None = None,
-        tls_version: int | None = None,
-        ciphers: str | None = None,
-        keyfile_password: str | None = None,
-        alpn_protocols: list[str] | None = None,
-    ) -> None:
-        """Use TLS. The arguments are the values of ``MQTT_TLS_*``.
-
-        Files are read here, to find mistakes, and again for each connection.
-
-        Args:
-            ca_certs: File or directory with CA certificates, or PEM text; the system's without.
-            certfile: File with the client's certificate, or PEM text.
-            keyfile: File with its private key, or PEM text.
-            cert_reqs: ``ssl.CERT_REQUIRED``, which is the default, or ``ssl.CERT_NONE``.
-            tls_version: A protocol or version constant of `ssl`; TLS 1.2 and later without.
-            ciphers: An OpenSSL list of ciphers.
-            keyfile_password: Password of the key.
-            alpn_protocols: Names to offer with ALPN.
-
-        Raises:
-            OSError: A file cannot be read: ``FileNotFoundError`` and so on; or used:
-                ``ssl.SSLError``.
-            TypeError: A value has the wrong type.
-            ValueError: A value is not allowed.
-        """
-        self._set_tls(
-            tls_enabled=True,
-            tls_ca_certs=ca_certs,
-            tls_certfile=certfile,
-            tls_keyfile=keyfile,
-            tls_cert_reqs=cert_reqs,
-            tls_version=tls_version,
-            tls_ciphers=ciphers,
-            tls_keyfile_password=keyfile_password,
-            tls_alpn=alpn_protocols,
-        )
-
-    def _set_tls(self, **values: Any) -> None:
-        """Change settings of TLS, where the files can be read."""
-        settings = self._connection_settings.updated(values)
-        if settings.tls_context is None:
-            check_tls(settings.tls_options(), settings.prefix)
-        self._change_settings(**values)
-
-    @discreet
-    def tls_set_context(self, context: ssl.SSLContext | None = None) -> None:
-        """Use TLS with what can be read from a context, or with the defaults."""
-        self._change_settings(tls_enabled=True, tls_context=context)
-        settings = self._connection_settings
-        if context is not None and settings.prefix is None and settings.tls_certfile is None:
-            tell_of_certificate(context, "tls_certfile", "tls_keyfile with configure()")
-
-    @discreet
-    def tls_insecure_set(self, value: bool) -> None:
-        """Choose that the broker's certificate may be for another host.
-
-        Raises:
-            ValueError: TLS was not set up before.
-        """
-        if not self._connection_settings.tls_enabled:
-            raise ValueError("tls_insecure_set: call tls_set() or tls_set_context() before it")
-        if self._connection_settings.tls_context is not None:
-            context = self._connection_settings.tls_context
-            context.check_hostname = not value
-            self._change_settings(tls_context=context)
-        else:
-            self._change_settings(tls_insecure=value)
-
-    @discreet
-    def ws_set_options(
-        self,
-        path: str = "/mqtt",
-        headers: Mapping[str, str] | Callable[[dict[str, str]], dict[str, str]] | None = None,
-    ) -> None:
-        """Set the path of websockets, and headers of the request for one.
-
-        Args:
-            path: Path, with its query.
-            headers: Further headers, or a function that gets the usual headers and returns all. It
-                is called before each attempt to connect.
-
-        Raises:
-            TypeError: A value has the wrong type.
-            ValueError: A value is not allowed.
-        """
-        self._change_settings(ws_path=path, ws_headers=headers)
-
-    @discreet
-    def reconnect_delay_set(self, min_delay: float = 1, max_delay: float = 120) -> None:
-        """Set how long automatic attempts to connect wait: twice as long as the last time.
-
-        A quarter of each delay is random. While there is a connection, that holds for the delays
-        after the next attempt.
-
-        Args:
-            min_delay: The first delay, in seconds.
-            max_delay: The longest, in seconds.
+    def change_delays(self, shortest: float, longest: float) -> None:
+        """Change the delays of automatic attempts, in seconds, both or none of them.
 
         Raises:
             TypeError: A value is no number.
-            ValueError: A value is not allowed, or ``max_delay`` less than ``min_delay``.
+            ValueError: A value is not allowed, or the longest delay is less than the shortest.
         """
-        before = self._connection_settings
-        self._change_settings(reconnect_delay_min=min_delay, reconnect_delay_max=max_delay)
-        try:
-            self._connection_settings.check_delays()
-        except ValueError:
-            self._connection_settings = before
-            raise
+        values = {"reconnect_delay_min": shortest, "reconnect_delay_max": longest}
+        self.config.updated(values).check_delays()
+        self.change(**values)
 
-    @discreet
-    def proxy_set(self, **proxy_args: Any) -> None:
-        """Connect through a proxy. The arguments are those of PySocks, which is not needed.
+    def announce(self) -> None:
+        """Tell the core whether the next attempt may be made with other settings."""
+        # Another thread may change something in between: a request too many does no harm.
+        if not self._may_differ():
+            self._holder.core.ask(False)
+        if self._may_differ():
+            self._holder.core.ask(True)
+
+    def _may_differ(self) -> bool:
+        hook = self._registry.current("on_pre_connect") is not None
+        return hook or self._changed or callable(self.config.ws_headers)
+
+    def take(self) -> Config:
+        """Return the settings for an attempt, which has all that were changed."""
+        self._changed = False
+        return self.config
+
+    def give_back(self) -> None:
+        """Have them taken once more: the attempt was not made."""
+        self._changed = True
+        self.announce()
+
+    def adopt(self, values: Config, *, again: bool = False) -> Config:
+        """Take over the values of the extension, which win over what was set on the client.
 
         Args:
-            proxy_args: ``proxy_type``: ``socks.SOCKS5`` (2), ``socks.HTTP`` (3) or their names.
-                ``proxy_addr``: its host name or address. ``proxy_port``: by default 1080 for
-                SOCKS 5 and 8080 for HTTP. ``proxy_username`` and ``proxy_password``.
-                ``proxy_rdns``: True.
+            values: The values.
+            again: Whether they were taken over before, so that what was set here since holds, if
+                Flask-MQTT sets it once only.
 
-        Raises:
-            TypeError: There is no such argument, or a value has the wrong type.
-            ValueError: A value is not allowed; SOCKS 4 is not supported.
+        Returns:
+            All settings: where the extension says nothing, what was set here is among them.
         """
-        for name in proxy_args.keys() - PROXY_ARGUMENTS:
-            raise TypeError(f"{name}: there is no such argument; {', '.join(PROXY_ARGUMENTS)} are")
-        self._change_settings(proxy=proxy_url(**proxy_args))
+        kept = SET_ONCE if again else ()
+        settings = values.joined(self.config, self._adopted, kept)
+        self.config, self._adopted = settings, values
+        return settings
 
-    def _need_5(self, what: str) -> None:
-        version = self._connection_settings.protocol_version
+    def are_used_with(self, values: Config) -> bool:
+        """Whether the last attempt was made with what these values of the extension make."""
+        return values.joined(self.config, self._adopted) == self.used
+
+    @property
+    def first_broker(self) -> Endpoint:
+        """The broker that is tried first."""
+        return self.config.endpoints()[0]
+
+    def need_5(self, what: str) -> None:
+        """Raise ValueError where the version is not MQTT 5.
+
+        Args:
+            what: What was given that needs it.
+        """
+        version = self.config.protocol_version
         if version != MQTTv5:
-            bare = self._connection_settings.prefix is None
-            key = "protocol" if bare else self._connection_settings.key("protocol_version")
+            bare = self.config.prefix is None
+            key = "protocol" if bare else self.config.key("protocol_version")
             raise ValueError(
                 f"{what}: this needs MQTT 5, and {key} is {version}; set it to 5 (MQTTv5)"
             )
 
-    def _check_properties(self, properties: Any) -> None:
+    def check_properties(self, properties: Any) -> None:
+        """Raise ValueError where there are properties before MQTT 5."""
         if properties is not None:
-            self._need_5("properties")
+            self.need_5("properties")
 
-    def _aim(
+    def aim(
         self,
         host: str,
         port: int,
@@ -254,7 +143,13 @@ class ClientSettings:
         clean_start: bool | int,
         properties: Any,
     ) -> None:
-        self._check_properties(properties)
+        """Take the arguments of `connect`.
+
+        Raises:
+            TypeError: A value has the wrong type.
+            ValueError: A value is not allowed.
+        """
+        self.check_properties(properties)
         if bind_port:
             raise ValueError(f"bind_port {bind_port}: it must be 0, the system chooses the port")
         values = {
@@ -266,12 +161,10 @@ class ClientSettings:
         }
         once = clean_start == MQTT_CLEAN_START_FIRST_ONLY
         if not once:
-            self._need_5("clean_start")
+            self.need_5("clean_start")
             values["clean_session"] = clean_start
-        self._change_settings(**values)
-        if self._connection_settings.prefix is None:
-            for line in brokers.overridden(self._connection_settings):
+        self.change(**values)
+        if self.config.prefix is None:
+            for line in brokers.overridden(self.config):
                 write(logger.warning, "%s", line)
-        self._connection_settings = replace(
-            self._connection_settings, clean_start_once=next(_numbers) if once else 0
-        )
+        self.config = replace(self.config, clean_start_once=next(_numbers) if once else 0)

@@ -6,17 +6,17 @@ its methods, and see these calls. A client that is none of ours sees no others, 
 
 from __future__ import annotations
 
-import contextlib
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ..client import Client
-from ..handlers.slots import HandlerSlot
+from ..client.base import Parts, parts_of
+from ..handlers.slots import SLOTS
 from ..paho.constants import MQTTv5
 from ..paho.enums import CallbackAPIVersion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from ..config import Config
 
@@ -39,11 +39,15 @@ def is_ours(client: Any) -> bool:
     return issubclass(type(client), Client)
 
 
+def parts(client: Any) -> Parts | None:
+    """Return the parts of a client, or None for what is none of ours."""
+    return parts_of(client) if is_ours(client) else None
+
+
 def adopt(client: Client, values: Config, *, again: bool = False) -> Config:
     """Give a client all values of the configuration, and return what it is to connect with."""
-    if is_ours(client):
-        return client._adopt(values, again=again)  # noqa: SLF001 - what it has for the extension
-    return values
+    own = parts(client)
+    return values if own is None else own.settings.adopt(values, again=again)
 
 
 def introduce(
@@ -123,7 +127,8 @@ def connect(client: Client, settings: Config, *, later: bool) -> Any:
 
 def start_loop(client: Client) -> None:
     """Call `loop_start`, so that there are as many threads as the settings say."""
-    if is_ours(client) and client._has_other_threads():  # noqa: SLF001
+    own = parts(client)
+    if own is not None and own.has_other_threads():
         client.loop_stop()
     try:
         client.loop_start()
@@ -138,22 +143,9 @@ def subscribes_itself(client: Any) -> bool:
     return is_ours(client) and "subscribe" not in vars(client) and type(client).subscribe is _OURS
 
 
-@contextlib.contextmanager
-def reusing(client: Any) -> Iterator[None]:
-    """Not subscribe to anything twice on one connection."""
-    client._in_on_connect = True  # noqa: SLF001 - as in a handler of `on_connect`
-    try:
-        yield
-    finally:
-        client._in_on_connect = False  # noqa: SLF001
-
-
 def call_directly(name: str, handler: Callable[..., Any], *arguments: Any) -> None:
     """Call a handler with as many of the arguments as it takes."""
-    slot: Any = vars(Client).get(name) or getattr(Client, name)
-    if isinstance(slot, HandlerSlot):
-        arguments = arguments[: slot.fit(handler).before]
-    handler(*arguments)
+    handler(*arguments[: SLOTS[name].fit(handler).before])
 
 
 def given(**arguments: Any) -> dict[str, Any]:

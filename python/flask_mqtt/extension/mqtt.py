@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
-from flask import Flask, has_app_context
-from werkzeug.local import LocalProxy
+from flask import Flask
 
 from .. import config
 from .._core import Client as CoreClient
 from ..client import Client
 from ..config.tls_checks import Pem
 from ..discretion import discreet
-from ..handlers.slots import check_decorated, with_parentheses
+from ..dispatch.events import Events
+from ..handlers.registry import Hooks
+from ..handlers.slots import Handler
 from ..paho.constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
 from ..paho.enums import MQTTErrorCode
 from ..paho.message import TopicQos
@@ -26,6 +27,10 @@ from ..publishing.refusals import Refusals
 from ..records import fields, write
 from ..stats import Stats
 from . import driving
+from .application import check_app, itself
+from .decorators import Decorators
+from .further import FurtherValue
+from .own_handlers import OwnHandlers
 from .subscribed import Subscribed
 
 logger = logging.getLogger("flask_mqtt")
@@ -34,14 +39,13 @@ logger = logging.getLogger("flask_mqtt")
 _is_enabled_for = logger.isEnabledFor
 
 MqttT = TypeVar("MqttT", bound="Mqtt")
-HandlerT = TypeVar("HandlerT", bound="Callable[..., Any]")
 
 
 class Registry(dict[str, "Mqtt"]):
     """``app.extensions["mqtt"]``: the extensions of an application by their prefix."""
 
 
-class Mqtt:
+class Mqtt(Decorators):
     """MQTT for a Flask application.
 
     Give it the application here, or later to :meth:`init_app`. Several brokers are several objects,
@@ -98,8 +102,8 @@ class Mqtt:
             ValueError: See :meth:`init_app`.
         """
         self._connect_async = connect_async
-        self.app = _itself(app)
-        self.__rs_handlers: dict[str, Callable[..., Any] | None] = {}
+        self.app = itself(app)
+        self.__rs_handlers = OwnHandlers()
         self.client: Client = driving.new_client()
         self.__rs_connected = False
         #: Held by `init_app`: of two at once, the second one finds what the first has made.
@@ -149,8 +153,8 @@ class Mqtt:
                 names both.
             ValueError: A key has a value that is not allowed. The message names both.
         """
-        app = _itself(app)
-        _check_app(app)
+        app = itself(app)
+        check_app(app)
         with self.__rs_setting_up:
             self.__rs_set_up(app, config_prefix)
 
@@ -174,15 +178,15 @@ class Mqtt:
             self.__rs_register(app)
             self.client.loop_start()
             return
-        self.__rs_hook()
-        if driving.is_ours(self.client):
-            self.client._bind_app(app)
-            self.client._extension_handlers = {
-                "on_connect": (self._handle_connect, self._connect_handler),
-                "on_disconnect": (self._handle_disconnect, self._disconnect_handler),
-            }
+        self.__rs_hook(
+            on_connect=(self._handle_connect, self._connect_handler),
+            on_disconnect=(self._handle_disconnect, self._disconnect_handler),
+        )
+        parts = driving.parts(self.client)
+        if parts is not None:
+            parts.dispatcher.bind(app)
         self.__rs_register(app)
-        if not driving.is_ours(self.client):
+        if parts is None:
             driving.introduce(
                 self.client, self.__rs_values, self._handle_connect, self._handle_disconnect
             )
@@ -198,8 +202,9 @@ class Mqtt:
             extensions[self.config_prefix] = self
 
     def __rs_runs_with(self, values: config.Config) -> bool:
-        if driving.is_ours(self.client):
-            return self.client._runs_with(values)
+        parts = driving.parts(self.client)
+        if parts is not None:
+            return parts.connection.runs_with(values)
         # What stands in for a client does not say.
         return self.__rs_started and self.__rs_values == values
 
@@ -208,25 +213,35 @@ class Mqtt:
         for name in config.ATTRIBUTES:
             setattr(self, name, getattr(values, name))
 
-    def __rs_hook(self) -> None:
-        """Hear of connections, also of a client that the application has put here."""
-        if driving.is_ours(self.client):
-            self.client._connect_hook = self._handle_connect
-            self.client._disconnect_hook = self._handle_disconnect
-            self.client._fork_hook = self.__rs_forked
-            self.client._gone_hook = self.__rs_gone
+    def __rs_hook(self, **shown: tuple[Handler, Handler | None]) -> None:
+        """Hear of connections, also of a client that the application has put here.
+
+        Args:
+            shown: As `Hooks.shown`.
+        """
+        parts = driving.parts(self.client)
+        if parts is not None:
+            parts.registry.hooks = Hooks(
+                self._handle_connect,
+                self._handle_disconnect,
+                self.__rs_gone,
+                self.__rs_forked,
+                shown,
+            )
 
     @property
     def __rs_core(self) -> CoreClient | None:
-        return self.client._core if driving.is_ours(self.client) else None
+        parts = driving.parts(self.client)
+        return None if parts is None else parts.holder.core
 
     # -- the connection ---------------------------------------------------------------------------
 
     @property
     def connected(self) -> bool:
         """Whether the broker has accepted the present connection. It may be assigned too."""
-        if driving.is_ours(self.client):
-            self.client._notice_fork()
+        parts = driving.parts(self.client)
+        if parts is not None:
+            parts.holder.notice_fork()
         return self.__rs_connected
 
     @connected.setter
@@ -285,41 +300,35 @@ class Mqtt:
     def _handle_connect(
         self, client: Client, userdata: Any, flags: dict[str, int], rc: int
     ) -> None:
-        told = self.__rs_is_told("on_connect")
+        events = self.__rs_telling("on_connect")
         if rc == MQTT_ERR_SUCCESS:
-            attempt = self.client._guarded if told else _call
+            attempt = _call if events is None else events.guarded
             # What is the application's, and fails, keeps nobody from the rest.
             attempt(setattr, self, "connected", True)
             self.__rs_refusals.end(self.__rs_core, "Connected")
-            attempt(self.__rs_subscribed.subscribe_again, self.client, told)
-        if told:
-            client._call_on_connect(client, userdata, flags, rc)
+            attempt(self.__rs_subscribed.subscribe_again, self.client, events)
+        if events is None:
+            self.__rs_handlers.call(self.app, "on_connect", client, userdata, flags, rc)
         else:
-            self.__rs_call("on_connect", client, userdata, flags, rc)
+            events.call_on_connect(userdata, flags, rc)
 
     def _handle_disconnect(self, client: Client, userdata: Any, rc: int) -> None:
-        told = self.__rs_is_told("on_disconnect")
-        attempt = self.client._guarded if told else _call
+        events = self.__rs_telling("on_disconnect")
+        attempt = _call if events is None else events.guarded
         attempt(setattr, self, "connected", False)
         attempt(self.__rs_subscribed.look_through)
-        if told:
-            client._call_on_disconnect(client, userdata, rc)
+        if events is None:
+            self.__rs_handlers.call(self.app, "on_disconnect", client, userdata, rc)
         else:
-            self.__rs_call("on_disconnect", client, userdata, rc)
+            events.call_on_disconnect(userdata, rc)
 
-    def __rs_is_told(self, name: str) -> bool:
-        """Whether the client tells of an event, and not the application, in a test for example."""
-        return driving.is_ours(self.client) and self.client._takes_event(name)
+    def __rs_telling(self, name: str) -> Events | None:
+        """Return the events of the client, where it is that which tells of one.
 
-    def __rs_call(self, name: str, *arguments: Any) -> None:
-        handler = self.__rs_handlers.get(name)
-        if handler is None:
-            return
-        if not isinstance(self.app, Flask) or has_app_context():
-            driving.call_directly(name, handler, *arguments)
-        else:
-            with self.app.app_context():
-                driving.call_directly(name, handler, *arguments)
+        An application may call the methods too, in a test for example.
+        """
+        parts = driving.parts(self.client)
+        return parts.events if parts is not None and parts.events.takes_event(name) else None
 
     def __rs_gone(self) -> None:
         self.connected = False
@@ -346,8 +355,9 @@ class Mqtt:
         self.__rs_subscribed.replace(value)
 
     def __rs_forget(self, name: str) -> None:
-        if driving.is_ours(self.client):
-            self.client._forget([name])
+        parts = driving.parts(self.client)
+        if parts is not None:
+            parts.connection.forget([name])
 
     # -- subscriptions and messages ---------------------------------------------------------------
 
@@ -485,169 +495,33 @@ class Mqtt:
 
     # -- handlers ---------------------------------------------------------------------------------
 
-    @with_parentheses("mqtt.on_connect()")
-    def on_connect(self) -> Callable[[HandlerT], HandlerT]:
-        """Decorate a handler ``(client, userdata, flags, rc)`` of the broker's answer to CONNECT.
-
-        It runs once per connection, also where it is registered after the connection was made.
-        With MQTT 5, a handler that takes one parameter more gets the properties. So it is with the
-        other handlers too.
-        """
-        return self.__rs_registrar("on_connect")
-
-    @with_parentheses("mqtt.on_disconnect()")
-    def on_disconnect(self) -> Callable[[HandlerT], HandlerT]:
-        """Decorate a handler ``(client, userdata, rc)``, or ``()``, of the end of a connection."""
-        return self.__rs_registrar("on_disconnect")
-
-    @with_parentheses("mqtt.on_message()")
-    def on_message(self, topic: str | None = None) -> Callable[[HandlerT], HandlerT]:
-        """Decorate a handler ``(client, userdata, message)`` of messages.
-
-        Args:
-            topic: A filter: the same as :meth:`on_topic`. Without one, the handler gets every
-                message that no handler of a topic takes.
-
-        Raises:
-            TypeError: The decorator was used without parentheses.
-            ValueError: The filter is malformed.
-        """
-        if topic is None:
-            return self.__rs_registrar("on_message")
-        return self.on_topic(topic)
-
-    @with_parentheses("mqtt.on_topic('home/#')")
-    def on_topic(self, topic: str) -> Callable[[HandlerT], HandlerT]:
-        """Decorate a handler ``(client, userdata, message)`` of messages on matching topics.
-
-        It does not subscribe. Where several filters match, every handler runs, the exact ones
-        first.
-
-        Args:
-            topic: A filter.
-
-        Raises:
-            TypeError: The filter is missing.
-            ValueError: The filter is malformed.
-        """
-        if not isinstance(topic, str):
-            raise TypeError("on_topic needs a filter: @mqtt.on_topic('home/+')")
-
-        def decorator(handler: HandlerT) -> HandlerT:
-            self.client.message_callback_add(topic, handler)
-            return handler
-
-        return decorator
-
-    @with_parentheses("mqtt.on_publish()")
-    def on_publish(self) -> Callable[[HandlerT], HandlerT]:
-        """Decorate a handler ``(client, userdata, mid)`` of messages that were sent.
-
-        QoS 0 counts as sent when it is written, QoS 1 and 2 when the broker has acknowledged it.
-        """
-        return self.__rs_registrar("on_publish")
-
-    @with_parentheses("mqtt.on_subscribe()")
-    def on_subscribe(self) -> Callable[[HandlerT], HandlerT]:
-        """Decorate a handler ``(client, userdata, mid, granted_qos)`` of answers to SUBSCRIBE."""
-        return self.__rs_registrar("on_subscribe")
-
-    @with_parentheses("mqtt.on_unsubscribe()")
-    def on_unsubscribe(self) -> Callable[[HandlerT], HandlerT]:
-        """Decorate a handler ``(client, userdata, mid)`` of answers to UNSUBSCRIBE."""
-        return self.__rs_registrar("on_unsubscribe")
-
-    @with_parentheses("mqtt.on_log()")
-    def on_log(self) -> Callable[[HandlerT], HandlerT]:
-        """Decorate a handler ``(client, userdata, level, buf)`` of a line for every packet."""
-        return self.__rs_registrar("on_log")
-
     @property
-    def _connect_handler(self) -> Callable[..., Any] | None:
+    def _connect_handler(self) -> Handler | None:
         """The handler of `on_connect`; it may be assigned too."""
         return self.__rs_handlers.get("on_connect")
 
     @_connect_handler.setter
-    def _connect_handler(self, handler: Callable[..., Any] | None) -> None:
-        self.__rs_set_handler("on_connect", handler)
+    def _connect_handler(self, handler: Handler | None) -> None:
+        self.__rs_handlers.set(self.client, "on_connect", handler)
 
     @property
-    def _disconnect_handler(self) -> Callable[..., Any] | None:
+    def _disconnect_handler(self) -> Handler | None:
         """The handler of `on_disconnect`; it may be assigned too."""
         return self.__rs_handlers.get("on_disconnect")
 
     @_disconnect_handler.setter
-    def _disconnect_handler(self, handler: Callable[..., Any] | None) -> None:
-        self.__rs_set_handler("on_disconnect", handler)
-
-    def __rs_set_handler(self, name: str, handler: Callable[..., Any] | None) -> None:
-        # Another client has this extension itself there.
-        if driving.is_ours(self.client):
-            setattr(self.client, name, handler)
-            hooks = self.client._extension_handlers
-            if name in hooks:
-                hooks[name] = (hooks[name][0], handler)
-        self.__rs_handlers[name] = handler
-
-    def __rs_registrar(self, name: str) -> Callable[[HandlerT], HandlerT]:
-        def decorator(handler: HandlerT) -> HandlerT:
-            check_decorated(name, handler)
-            if name in ("on_connect", "on_disconnect"):
-                self.__rs_set_handler(name, handler)
-            else:
-                setattr(self.client, name, handler)
-            return handler
-
-        return decorator
-
-
-class _FurtherValue:
-    """A value of the configuration that Flask-MQTT has no attribute for.
-
-    What a subclass has under its name comes first. `__getattr__` would do as well, and slow down
-    each look at any attribute: `publish` took 14 % more instructions with it.
-    """
-
-    # Declared, so that `typing.get_type_hints` takes it too.
-    _name: str
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __get__(self, instance: Mqtt | None, owner: type[Mqtt]) -> Any:
-        try:
-            # Of a class that stands behind Mqtt among the bases of a subclass.
-            return getattr(super(Mqtt, owner if instance is None else instance), self._name)
-        except AttributeError:
-            if instance is None:
-                return self
-        values = vars(instance).get("_Mqtt__rs_values")
-        if values is None:
-            kind = type(instance).__name__
-            raise AttributeError(f"{kind!r} object has no attribute {self._name!r}")
-        return getattr(values, self._name)
-
-
-for _name in config.NAMES.difference(config.ATTRIBUTES):
-    setattr(Mqtt, _name, _FurtherValue(_name))
+    def _disconnect_handler(self, handler: Handler | None) -> None:
+        self.__rs_handlers.set(self.client, "on_disconnect", handler)
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> None:
     function(*arguments)
 
 
-def _itself(app: Any) -> Any:
-    """Return the application that `current_app` stands for: other threads have no such thing."""
-    return app._get_current_object() if isinstance(app, LocalProxy) else app
+def _values_of(mqtt: Mqtt) -> config.Config | None:
+    values: config.Config | None = vars(mqtt).get("_Mqtt__rs_values")
+    return values
 
 
-def _check_app(app: Any) -> None:
-    """Raise TypeError for what is no application, nor a mock of one."""
-    if hasattr(app, "config"):
-        return
-    instead = "the Flask application, as in Mqtt(app) where app = Flask(__name__)"
-    if callable(app):
-        instead = f"{instead}, or what a factory returns, as in Mqtt(create_app())"
-    # A configuration has secrets.
-    given = type(app).__name__ if isinstance(app, Mapping) and app else repr(app)
-    raise TypeError(f"app {given}: it must be {instead}")
+for _name in config.NAMES.difference(config.ATTRIBUTES):
+    setattr(Mqtt, _name, FurtherValue(Mqtt, _name, _values_of))

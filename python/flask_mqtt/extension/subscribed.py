@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..client import Client
+    from ..dispatch.events import Events
     from ..paho.message import TopicQos
 
 logger = logging.getLogger("flask_mqtt")
@@ -64,24 +65,24 @@ class Subscribed:
             self._edited(name)
         return [name for name in changed if name not in topics]
 
-    def subscribe_again(self, client: Client, told: bool) -> None:
+    def subscribe_again(self, client: Client, events: Events | None) -> None:
         """Subscribe to all topics, but for what the client has subscribed to again itself.
 
         Args:
             client: The client.
-            told: Whether it has just said that it is connected.
+            events: Those of the client where it has just said that it is connected.
         """
         for name in self.look_through():
             # Taken out of a dict of the application's own since the connection before ended.
             client.unsubscribe(name)
-        made_again = told and driving.subscribes_itself(client)
+        made_again = events is not None and driving.subscribes_itself(client)
         for name, entry in list(self.topics.items()):
             if made_again and name in self._made:
                 continue
             try:
                 topic, qos = entry
                 _, arguments = self._made.get(name, (entry, {"qos": qos}))
-                with driving.reusing(client) if told else contextlib.nullcontext():
+                with contextlib.nullcontext() if events is None else events.in_on_connect():
                     client.subscribe(topic=topic, **arguments)
             except Exception as error:  # noqa: BLE001 - an entry of the application's may be anything
                 write(logger.error, "mqtt.topics[%r] = %r: %s", name, entry, error)

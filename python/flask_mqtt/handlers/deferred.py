@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from .._core import validate_filter
-from .slots import check_decorated
+from .slots import SLOTS, check_decorated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,21 +13,7 @@ if TYPE_CHECKING:
     from .caller import Handler
 
 #: The attributes of a client that hold a handler.
-EVENTS = frozenset(
-    {
-        "on_connect",
-        "on_connect_fail",
-        "on_disconnect",
-        "on_log",
-        "on_message",
-        "on_pre_connect",
-        "on_publish",
-        "on_socket_close",
-        "on_socket_open",
-        "on_subscribe",
-        "on_unsubscribe",
-    }
-)
+EVENTS = frozenset({*SLOTS, "on_message"})
 
 
 class Registry(Protocol):

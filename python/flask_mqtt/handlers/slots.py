@@ -1,21 +1,11 @@
-"""The ``on_*`` attributes: handlers, and how many arguments each of them takes."""
+"""The slots of handlers: what each event brings, and how many arguments a handler takes."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Concatenate,
-    Generic,
-    NamedTuple,
-    ParamSpec,
-    TypeVar,
-    cast,
-    overload,
-)
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from .callables import (
     does_nothing,
@@ -28,11 +18,7 @@ from .callables import (
 )
 from .naming import name_of
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 Handler = Callable[..., Any]
-CallbackT = TypeVar("CallbackT")
 OwnerT = TypeVar("OwnerT")
 ReturnT = TypeVar("ReturnT")
 P = ParamSpec("P")
@@ -53,12 +39,12 @@ class Fitted(NamedTuple):
     with_5: int
 
 
-class HandlerSlot(Generic[CallbackT]):
-    """An attribute that holds a handler. How it is called is found out once, when it is set."""
+class HandlerSlot:
+    """A place for a handler: what its event brings, and how many of that each handler takes."""
 
     def __init__(
         self,
-        doc: str,
+        name: str,
         arguments: str,
         more: str = "",
         version_2: str | None = None,
@@ -69,7 +55,7 @@ class HandlerSlot(Generic[CallbackT]):
         """Describe the event.
 
         Args:
-            doc: How handlers are called, and when: the attribute's docstring.
+            name: Of the attribute, as in ``on_connect``.
             arguments: The names of what handlers have always been called with.
             more: What there is besides with MQTT 5; a handler gets of it what it takes.
             version_2: What version 2 of the callback API calls them with, where that is different.
@@ -77,43 +63,16 @@ class HandlerSlot(Generic[CallbackT]):
             more_for_all: Whether with MQTT 5 a handler that takes any number gets all there is, as
                 from paho's client.
         """
-        self.__doc__ = doc
+        self.name = name
         self._usual = _count(arguments)
         self._most = self._usual + _count(more)
         self._or_none = or_none
         self._any_number_with_5 = self._most if more_for_all else self._usual
         self._version_2 = self._usual if version_2 is None else _count(version_2)
-        optional = "".join(f"[, {name}" for name in more.split(", ")) + "]" * _count(more)
+        optional = "".join(f"[, {one}" for one in more.split(", ")) + "]" * _count(more)
         none = " or ()" if or_none else ""
         self._shown = f"({arguments}{optional if more else ''}){none}"
         self._shown_2 = self._shown if version_2 is None else f"({version_2})"
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        """Take the name, under which the handler is kept too."""
-        self._name = name
-        self._kept_as = f"_fitted_{name}"
-
-    @overload
-    def __get__(self, instance: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, instance: object, owner: type) -> CallbackT | None: ...
-    def __get__(self, instance: object | None, owner: type) -> Self | CallbackT | None:
-        """Return the handler as it was set."""
-        if instance is None:
-            return self
-        fitted: Fitted | None = getattr(instance, self._kept_as)
-        handler = None if fitted is None else fitted.handler
-        shown: CallbackT | None = cast("Any", instance)._shown_handler(self._name, handler)  # noqa: SLF001
-        return shown
-
-    def __set__(self, instance: Any, handler: CallbackT | None) -> None:
-        """Look at a handler, and keep it."""
-        fitted = None
-        if handler is not None:
-            self.check(handler, version_1=instance._version_1)  # noqa: SLF001 - as below
-            fitted = self.fit(cast("Handler", handler))
-        setattr(instance, self._kept_as, fitted)
-        instance._handlers_changed()  # noqa: SLF001 - the two belong together
 
     def check(self, handler: Any, *, version_1: bool) -> None:
         """Look whether a handler can be called for the event.
@@ -127,9 +86,9 @@ class HandlerSlot(Generic[CallbackT]):
         """
         if version_1:
             counts = [*range(self._usual, self._most + 1), *([0] if self._or_none else [])]
-            check_handler(self._name, handler, self._shown, counts)
+            check_handler(self.name, handler, self._shown, counts)
         else:
-            check_handler(self._name, handler, self._shown_2, [self._version_2])
+            check_handler(self.name, handler, self._shown_2, [self._version_2])
 
     def fit(self, handler: Handler) -> Fitted:
         """Find out how many arguments a handler gets with version 1.
@@ -253,3 +212,47 @@ def with_parentheses(
         return checked
 
     return decorate
+
+
+_SLOTS = (
+    HandlerSlot(
+        "on_connect",
+        "client, userdata, flags, rc",
+        more="properties",
+        version_2="client, userdata, flags, reason_code, properties",
+    ),
+    HandlerSlot("on_connect_fail", "client, userdata"),
+    HandlerSlot("on_pre_connect", "client, userdata"),
+    HandlerSlot(
+        "on_disconnect",
+        "client, userdata, rc",
+        more="properties",
+        version_2="client, userdata, flags, reason_code, properties",
+        or_none=True,
+    ),
+    HandlerSlot(
+        "on_subscribe",
+        "client, userdata, mid, granted_qos",
+        more="properties",
+        version_2="client, userdata, mid, reason_codes, properties",
+    ),
+    HandlerSlot(
+        "on_unsubscribe",
+        "client, userdata, mid",
+        more="properties, reasoncodes",
+        version_2="client, userdata, mid, reason_codes, properties",
+    ),
+    HandlerSlot(
+        "on_publish",
+        "client, userdata, mid",
+        more="properties, reasoncode",
+        version_2="client, userdata, mid, reason_code, properties",
+        more_for_all=False,
+    ),
+    HandlerSlot("on_log", "client, userdata, level, buf"),
+    HandlerSlot("on_socket_open", "client, userdata, sock"),
+    HandlerSlot("on_socket_close", "client, userdata, sock"),
+)
+
+#: All but `on_message`, which gets no more with MQTT 5, by their names.
+SLOTS = {slot.name: slot for slot in _SLOTS}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._core import departing
 from ..waiting import process_ends, wait_for
-from .forks import living_clients
+from .members import living
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,19 +30,19 @@ def _close_clients() -> None:
             failures.append(error)
             return []
 
-    clients = living_clients()
+    members = living()
     # What other threads publish from now on would be in memory only, and never sent.
-    for client in clients:
-        attempt(client._refuse_new)  # noqa: SLF001
+    for member in members:
+        attempt(member.refuse_new)
     # All of them end at the same time.
-    ends = [attempt(client._part) for client in clients]  # noqa: SLF001
+    ends = [attempt(member.begin_end) for member in members]
     for end in ends:
         for finish in end:
             attempt(finish)
     until = time.monotonic() + DISCONNECT_TIMEOUT
     for waiter in departing():
         wait_for(waiter, max(0.0, until - time.monotonic()))
-    for client in clients:
-        attempt(client._tell_what_is_lost)  # noqa: SLF001
+    for member in members:
+        attempt(member.report_lost)
     if failures:
         raise failures[0]

@@ -1,44 +1,23 @@
-"""Forks: what the clients of a process become in a forked child."""
+"""Forks: what is done before and after one."""
 
 from __future__ import annotations
 
 import logging
 import os
 import threading
-import weakref
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
-from .._core import Client as CoreClient
 from .._core import Properties, fork_begins, fork_ended, fork_made_this, prepare
 from ..config.options import ConnectOptions, Endpoint, TlsOptions, Will
 from ..discretion import forget
 from ..records import fields, write
 from ..waiting import process_begins
-
-if TYPE_CHECKING:
-    from ..connection.connection import Connection
+from .members import ChildCore, Member, living
 
 logger = logging.getLogger("flask_mqtt")
 
-#: A core, and whether the parent had a connection.
-ChildCore = tuple[CoreClient, bool]
-
-_clients: weakref.WeakKeyDictionary[Connection, None] = weakref.WeakKeyDictionary()
-
 #: What the threads that fork have made for the child.
-_child_cores: dict[int, list[tuple[Connection, ChildCore]]] = {}
-
-
-def watch(client: Connection) -> None:
-    """Prepare a client for forked children, from now on."""
-    _clients[client] = None
-
-
-def living_clients() -> list[Connection]:
-    """Return the clients that there are."""
-    # Other threads may make clients in the meantime, which no iterator takes.
-    return [client for reference in _clients.keyrefs() if (client := reference()) is not None]
+_child_cores: dict[int, list[tuple[Member, ChildCore]]] = {}
 
 
 def notice() -> None:
@@ -47,12 +26,12 @@ def notice() -> None:
 
 
 def _before_fork() -> None:
-    cores: list[tuple[Connection, ChildCore]] = []
+    cores: list[tuple[Member, ChildCore]] = []
     _child_cores[threading.get_ident()] = cores
-    for client in living_clients():
+    for member in living():
         # What has none finds out by itself, in the child, what it can.
         with suppress(Exception):
-            cores.append((client, client._child_core()))  # noqa: SLF001
+            cores.append((member, member.child_core()))
 
 
 def _after_fork_in_parent() -> None:
@@ -61,16 +40,13 @@ def _after_fork_in_parent() -> None:
 
 def _after_fork_in_child() -> None:
     process_begins()
-    cores = {id(client): core for client, core in _child_cores.pop(threading.get_ident(), ())}
+    cores = {id(member): core for member, core in _child_cores.pop(threading.get_ident(), ())}
     _child_cores.clear()
-    for client in living_clients():
-        # Another thread was making one without settings, which nobody has here.
-        if not hasattr(client, "_connection_settings"):
-            continue
+    for member in living():
         try:
-            if client._core.is_foreign():  # noqa: SLF001
-                client._forked(cores.get(id(client)))  # noqa: SLF001
-        except Exception as error:  # noqa: BLE001 - the others are to be prepared all the same
+            if member.is_foreign():
+                member.forked(cores.get(id(member)))
+        except Exception as error:  # noqa: BLE001, PERF203 - the others are due all the same
             forget(error)
             extra = fields(None, "fork_failed", error=str(error))
             text = "An MQTT client could not be prepared for a forked child"

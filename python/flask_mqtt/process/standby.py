@@ -1,9 +1,9 @@
-"""What stands for a client's connection in a forked child, where it is the parent's."""
+"""What a client has in a forked child, where its connection is the parent's."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from ..discretion import forget
 from ..paho.constants import MQTT_ERR_NO_CONN
@@ -11,8 +11,12 @@ from ..publishing.info import MQTTMessageInfo
 from ..records import fields, write
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .._core import Client as CoreClient
+    from ..core_holder import CoreHolder
     from ..paho.enums import MQTTErrorCode
+    from .members import ChildCore
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -93,3 +97,64 @@ class Unprepared(Inherited):
             "is published here before it connects, which it can try again "
             f"({type(self.error).__name__}: {self.error})"
         )
+
+
+class Standby:
+    """Gives a client another core in a forked child, and until it connects there what refuses."""
+
+    def __init__(self, holder: CoreHolder, prepare: Callable[[CoreClient], None]) -> None:
+        """Start in the process that makes the client.
+
+        Args:
+            holder: Has the client's core.
+            prepare: Makes the client one of a child, without a connection, with a core of its own.
+        """
+        self._holder = holder
+        self._prepare = prepare
+        #: What stands in for the core, where something does.
+        self._in_place: Inherited | None = None
+
+    def child_core(self) -> ChildCore:
+        """Make a core for a child that is about to be forked. What it needs may be locked there."""
+        self._holder.notice_fork()
+        core = self._holder.core
+        return core.for_child(), self._in_place is not None or core.is_running()
+
+    def forked(self, child_core: ChildCore | None) -> None:
+        """Be without a connection in a forked child: threads, and what they hold, are the parent's.
+
+        Args:
+            child_core: What `child_core` has made, where it was called.
+        """
+        if child_core is None:
+            core, was_connected = self._holder.core.in_child()
+            was_connected = was_connected or self._in_place is not None
+        else:
+            core, was_connected = child_core
+            core.claim()
+        # Whatever fails from here on, the parent's connection is out of reach.
+        unprepared = Unprepared(core, was_connected)
+        self._put(unprepared)
+        try:
+            self._prepare(core)
+        except Exception as error:  # noqa: BLE001 - the other clients are to be prepared all the same
+            unprepared.error = error
+            return
+        if was_connected:
+            self._put(Inherited(core))
+        else:
+            # It is no news that there is no connection.
+            self._holder.core, self._in_place = core, None
+
+    def try_again(self) -> None:
+        """Prepare the client where that has failed: what was in the way may be gone."""
+        if isinstance(self._in_place, Unprepared):
+            self.forked((self._in_place.core, self._in_place.was_connected))
+
+    def end(self) -> None:
+        """Have the core itself from now on, since it has a connection."""
+        if self._in_place is not None:
+            self._holder.core, self._in_place = self._in_place.core, None
+
+    def _put(self, in_place: Inherited) -> None:
+        self._holder.core, self._in_place = cast("CoreClient", in_place), in_place

@@ -1,36 +1,28 @@
-"""The attributes of a client, in paho's shape: the same values as those of `ClientSettings`."""
+"""The attributes of a client, in paho's shape: the same values as those that methods set."""
 
 from __future__ import annotations
 
 from typing import Any, Literal, TypeVar
 
 from ..config.checks import payload_bytes
-from ..config.options import Endpoint
 from ..discretion import discreet
 from ..paho.enums import MQTTProtocolVersion
-from .attempts import Attempts
+from .base import Base
 
-AttributesT = TypeVar("AttributesT", bound="ClientAttributes")
+AttributesT = TypeVar("AttributesT", bound="Attributes")
 
 
-class ClientAttributes(Attempts):
+class Attributes(Base):
     """What can be read at any time, and assigned where there is no connection.
 
     Assigning raises ``RuntimeError`` while there is one, or one is being made, and ``TypeError`` or
     ``ValueError`` for what is not allowed.
     """
 
-    #: Whether `connect_async` was called, and nothing has connected since.
-    _connect_with_loop = False
-    #: Whether `connect` has raised, and nothing tries to connect since.
-    _retry_with_loop = False
-    #: Whether there is a host to connect to.
-    _has_host = False
-
     @property
     def host(self) -> str:
         """Host name or address of the broker, or the path of its socket; empty before `connect`."""
-        return self._first_broker.host if self._has_host else ""
+        return self._parts.connection.host
 
     @host.setter
     @discreet
@@ -38,12 +30,12 @@ class ClientAttributes(Attempts):
         if not value:
             raise ValueError(f"host {value!r}: it must be a host name, an address or a URL")
         self._assign_setting("host", broker_url=value)
-        self._has_host = True
+        self._parts.connection.has_host = True
 
     @property
     def port(self) -> int:
         """TCP port of the broker; 0 for a unix socket."""
-        return self._first_broker.port
+        return self._parts.settings.first_broker.port
 
     @port.setter
     @discreet
@@ -57,20 +49,18 @@ class ClientAttributes(Attempts):
         With MQTT 5 the broker may choose another number for its connection, which is read then
         (MQTT 5.0, 3.2.2.3.14).
         """
-        if self._server_keepalive is not None:
-            return self._server_keepalive
-        return self._connection_settings.keepalive
+        return self._parts.connection.keepalive
 
     @keepalive.setter
     @discreet
     def keepalive(self, value: int) -> None:
         self._assign_setting("keepalive", keepalive=value)
-        self._server_keepalive = None
+        self._parts.events.server_keepalive = None
 
     @property
     def transport(self) -> Literal["tcp", "websockets", "unix"]:
         """How the broker is reached."""
-        return self._first_broker.transport
+        return self._parts.settings.first_broker.transport
 
     @transport.setter
     @discreet
@@ -80,12 +70,12 @@ class ClientAttributes(Attempts):
     @property
     def protocol(self) -> MQTTProtocolVersion:
         """Version of MQTT."""
-        return MQTTProtocolVersion(self._connection_settings.protocol_version)
+        return MQTTProtocolVersion(self._parts.settings.config.protocol_version)
 
     @property
     def connect_timeout(self) -> float:
         """Seconds that connecting may take, from TCP to the CONNACK."""
-        return self._connection_settings.connection_timeout
+        return self._parts.settings.config.connection_timeout
 
     @connect_timeout.setter
     @discreet
@@ -95,7 +85,7 @@ class ClientAttributes(Attempts):
     @property
     def username(self) -> str | None:
         """User name, or None for no authentication."""
-        return self._first_broker.username
+        return self._parts.settings.first_broker.username
 
     @username.setter
     @discreet
@@ -105,7 +95,7 @@ class ClientAttributes(Attempts):
     @property
     def password(self) -> str | bytes | None:
         """Password, or None; bytes where it is no text."""
-        return self._first_broker.password
+        return self._parts.settings.first_broker.password
 
     @password.setter
     @discreet
@@ -115,7 +105,7 @@ class ClientAttributes(Attempts):
     @property
     def max_inflight_messages(self) -> int:
         """How many messages with QoS 1 and 2 are on the way at once; 0 for no limit but MQTT's."""
-        return self._connection_settings.max_inflight
+        return self._parts.settings.config.max_inflight
 
     @max_inflight_messages.setter
     @discreet
@@ -125,7 +115,7 @@ class ClientAttributes(Attempts):
     @property
     def max_queued_messages(self) -> int:
         """How many messages with QoS 1 and 2 may wait beside those on the way; 0 for no limit."""
-        return self._connection_settings.max_queued
+        return self._parts.settings.config.max_queued
 
     @max_queued_messages.setter
     @discreet
@@ -144,23 +134,18 @@ class ClientAttributes(Attempts):
     @property
     def will_topic(self) -> str:
         """Topic of the will; empty without one. `will_set` sets it."""
-        return self._connection_settings.last_will_topic or ""
+        return self._parts.settings.config.last_will_topic or ""
 
     @property
     def will_payload(self) -> bytes:
         """Payload of the will, as it is sent; empty without one. `will_set` sets it."""
-        return payload_bytes(self._connection_settings.last_will_message)
-
-    @property
-    def _first_broker(self) -> Endpoint:
-        """The broker that is tried first."""
-        return self._connection_settings.endpoints()[0]
+        return payload_bytes(self._parts.settings.config.last_will_message)
 
     def _assign_setting(self, attribute: str, **values: Any) -> None:
-        self._notice_fork()
-        if self._connect_with_loop or self._core.is_wanted():
+        self._parts.holder.notice_fork()
+        if self._parts.connection.is_wanted:
             raise RuntimeError(
                 f"{attribute} cannot be assigned while there is a connection, or one is made: "
                 "call disconnect() first"
             )
-        self._change_settings(**values)
+        self._parts.settings.change(**values)

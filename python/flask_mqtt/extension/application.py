@@ -1,0 +1,26 @@
+"""The application that an extension is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from werkzeug.local import LocalProxy
+
+
+def itself(app: Any) -> Any:
+    """Return the application that `current_app` stands for: other threads have no such thing."""
+    # The name is werkzeug's, for everybody.
+    return app._get_current_object() if isinstance(app, LocalProxy) else app  # noqa: SLF001
+
+
+def check_app(app: Any) -> None:
+    """Raise TypeError for what is no application, nor a mock of one."""
+    if hasattr(app, "config"):
+        return
+    instead = "the Flask application, as in Mqtt(app) where app = Flask(__name__)"
+    if callable(app):
+        instead = f"{instead}, or what a factory returns, as in Mqtt(create_app())"
+    # A configuration has secrets.
+    given = type(app).__name__ if isinstance(app, Mapping) and app else repr(app)
+    raise TypeError(f"app {given}: it must be {instead}")
