@@ -68,6 +68,28 @@ fn a_packet_that_is_not_complete_yet_stays_in_the_buffer() {
 }
 
 #[test]
+fn an_acknowledgement_is_read_when_all_of_it_is_there_and_what_follows_stays() {
+    type Kind = fn(Ack) -> Incoming;
+    let kinds: [(u8, Kind); 4] = [
+        (0x40, Incoming::PubAck),
+        (0x50, Incoming::PubRec),
+        (0x62, Incoming::PubRel),
+        (0x70, Incoming::PubComp),
+    ];
+    for (first, kind) in kinds {
+        let whole = [first, 2, 0x12, 0x34, 0xd0];
+        for cut in 0..4 {
+            let mut buffer = BytesMut::from(&whole[..cut]);
+            assert_eq!(decode(Protocol::V311, &mut buffer, 100).unwrap(), None);
+            assert_eq!(buffer.len(), cut);
+        }
+        let mut buffer = BytesMut::from(&whole[..]);
+        let packet = decode(Protocol::V311, &mut buffer, 100).unwrap();
+        assert_eq!((packet, &buffer[..]), (Some(kind(0x1234.into())), &whole[4..]));
+    }
+}
+
+#[test]
 fn what_only_a_client_sends_is_a_protocol_error() {
     for first in [0x10, 0x82, 0xa2, 0xc0, 0xe0, 0x00, 0xf0] {
         assert!(matches!(decode_bytes(&[first, 1, 0]), Err(Error::Protocol(_))), "{first:#x}");
