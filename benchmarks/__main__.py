@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 
@@ -41,6 +42,8 @@ def main() -> None:
     chosen = choose(given.names, quick=given.quick)
     if not chosen:
         parser.error(f"no such suite or case: {' '.join(given.names)} (--list shows them)")
+    # What was started is ended on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     started = time.monotonic()
     measured = Results(about=machine.about(), versions=machine.versions())
     plan = runner.Plan(given.runs, given.quick, tuple(given.only))
@@ -50,7 +53,8 @@ def main() -> None:
     if given.write or not (given.names or given.quick or given.only):
         if not given.names:
             measured.about["took"] = f"{took / 60:.1f} minutes"
-        everything = Results.read(places.RESULTS)
+        # A full run leaves nothing of earlier ones.
+        everything = Results.read(places.RESULTS) if given.names or given.only else Results()
         everything.merge(measured)
         everything.save(places.RESULTS)
         page.write(everything)

@@ -56,7 +56,7 @@ def main() -> int:
 
 def compare(counted: dict[str, float], committed: dict[str, float]) -> int:
     """Print both counts; return 1 if one is more than it may be, or has nothing to compare with."""
-    worse = []
+    worse, better = [], False
     print(f"{'for each message':44} committed    counted")
     for name, now in counted.items():
         before = committed.get(name)
@@ -65,6 +65,9 @@ def compare(counted: dict[str, float], committed: dict[str, float]) -> int:
         print(f"{name:44} {known:>9} {now:>10,g} {change}")
         if before is None or now > before * ALLOWED:
             worse.append(name)
+        better |= before is not None and now * ALLOWED < before
+    if better:
+        print("Some are fewer: keep that with ./scripts/bench instructions --write")
     if not worse:
         return 0
     print(

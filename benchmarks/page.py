@@ -35,8 +35,8 @@ $ ./scripts/bench --page              # this page and its plots again, from the 
 
 Each run of a client is a process of its own, in an environment of its own, for some tenths of a
 second; the clients take turns. A figure is the median of the runs, with the lowest and the
-highest in brackets. Everything is on one machine, on the loopback: the client has one core and
-the other side another one, where there are two.
+highest in brackets. Everything is on one machine, on the loopback; the system
+decides which core runs what.
 """
 
 
