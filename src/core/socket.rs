@@ -6,7 +6,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A second descriptor of the socket, where the application has asked for one; it costs nothing otherwise.
+/// A second descriptor of the socket, where the application has asked for one.
 ///
 /// The lock guards the descriptor, for a look or a system call that does not wait.
 #[derive(Debug, Default)]

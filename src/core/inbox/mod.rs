@@ -81,8 +81,10 @@ impl Inbox {
         if queue.is_crowded() {
             self.crowded.store(true, Ordering::Relaxed);
         }
+        // What nobody listens to is not there.
+        let is_filled = was_empty && queue.len() > 0;
         drop(queue);
-        if was_empty {
+        if is_filled {
             self.wakeup.give();
         }
     }

@@ -413,3 +413,15 @@ fn new_limits_hold_for_what_waits() {
     inbox.extend(&mut texts(Qos::AtMostOnce, 3..4));
     assert_eq!(payloads(&inbox), ["0", "1", "2", "3"]);
 }
+
+#[test]
+fn a_report_that_nobody_listens_to_wakes_nobody() {
+    let inbox = Inbox::default();
+    inbox.set_reporting(false);
+    inbox.extend(&mut VecDeque::from([Event::published(1, 0, None)]));
+    assert!(!is_woken(&inbox));
+    inbox.set_reporting(true);
+    inbox.extend(&mut VecDeque::from([Event::published(2, 0, None)]));
+    assert!(is_woken(&inbox));
+    assert_eq!(take(&inbox, usize::MAX), [Event::published(2, 0, None)]);
+}
