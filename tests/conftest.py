@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,12 +18,36 @@ from support.pool import Gate
 from support.scripted import ScriptedBroker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
 
 # A shell starts a job in the background with Ctrl-C ignored, which programs of tests inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that run alone last, where no other worker waits for them."""
+    items.sort(key=_runs_alone)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let tests of several workers run at once, and one that is marked `alone` by itself."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return (yield)
+    assert item.config.cache is not None, "the workers of pytest-xdist share a lock in its cache"
+    with (item.config.cache.mkdir("workers") / "turn").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX if _runs_alone(item) else fcntl.LOCK_SH)
+        try:
+            return (yield)
+        finally:
+            # Closing alone would not: forked children that are left have the file too.
+            fcntl.flock(turn, fcntl.LOCK_UN)
+
+
+def _runs_alone(item: pytest.Item) -> bool:
+    return item.get_closest_marker("alone") is not None
 
 
 @pytest.fixture(scope="session")

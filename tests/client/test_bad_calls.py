@@ -21,7 +21,9 @@ PAYLOAD_TYPES = r"^payload must be a string, bytearray, int, float or None\.$"
 
 
 @pytest.mark.parametrize(
-    "payload", [{"a": 1}, ["a"], ("a",), object(), {1}, memoryview(b"a"), 1j], ids=repr
+    "payload",
+    [{"a": 1}, ["a"], ("a",), object(), {1}, memoryview(b"a"), 1j],
+    ids=lambda payload: type(payload).__name__,
 )
 def test_a_payload_of_another_type_is_a_type_error(payload: Any) -> None:
     with pytest.raises(TypeError, match=PAYLOAD_TYPES):

@@ -329,7 +329,7 @@ def create_app() -> Flask:
         (Flask, r"as in Mqtt\(create_app\(\)\)"),
         (create_app, r"as in Mqtt\(create_app\(\)\)"),
     ],
-    ids=repr,
+    ids=["a name", "no text", "a number", "a dict", "a blueprint", "the class", "a factory"],
 )
 def test_what_is_no_application_is_refused(given: Any, told: str) -> None:
     with pytest.raises(TypeError, match=told):

@@ -41,6 +41,8 @@ def in_child(work: Callable[[], object]) -> None:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
+        # Not pytest-timeout's handler, which the parent may have.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(PATIENCE)
         failure = ""
         try:
