@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import socket
 import ssl
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,46 +12,35 @@ import pytest
 from flask_mqtt import Client, MQTTv5
 from support.mosquitto import Listener, Mosquitto
 from support.running import closing
+from support.server import Server
 from support.wait import wait_until
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
 
     from support.scripted import ScriptedBroker
 
 
-class Refusing:
+class Refusing(Server):
     """A web server that writes down each request's headers and says no."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.requests: list[dict[str, str]] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
 
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join(5)
-
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                with connection, connection.makefile("rb") as lines:
-                    header = [line.decode().strip() for line in iter(lines.readline, b"\r\n")]
-                    pairs = (line.partition(": ")[::2] for line in header[1:])
-                    self.requests.append({name.lower(): value for name, value in pairs})
-                    connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+    def serve(self, connection: socket.socket) -> None:
+        with connection.makefile("rb") as lines:
+            header = [line.decode().strip() for line in iter(lines.readline, b"\r\n")]
+            pairs = (line.partition(": ")[::2] for line in header[1:])
+            self.requests.append({name.lower(): value for name, value in pairs})
+            connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
 
 
 @pytest.fixture
 def refusing() -> Iterator[Refusing]:
-    server = Refusing()
-    yield server
-    server.close()
+    with Refusing() as server:
+        yield server
 
 
 @contextlib.contextmanager

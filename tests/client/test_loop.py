@@ -17,8 +17,8 @@ from flask_mqtt import (
     Client,
 )
 from support.codec import publish
+from support.ports import closed_port
 from support.running import closing
-from support.scripted import closed_port
 from support.wait import wait_until
 
 if TYPE_CHECKING:

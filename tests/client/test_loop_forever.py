@@ -11,9 +11,10 @@ import pytest
 
 from flask_mqtt import MQTT_ERR_CONN_LOST, MQTT_ERR_INVAL, MQTT_ERR_NO_CONN, Client
 from support.apps import make_app
+from support.ports import closed_port
 from support.running import closing, connected
 from support.script import running
-from support.scripted import ScriptedBroker, closed_port
+from support.scripted import ScriptedBroker
 from support.wait import wait_until
 
 if TYPE_CHECKING:

@@ -10,12 +10,13 @@ import pytest
 from flask_mqtt import Client, Mqtt
 from flask_mqtt.config import read
 from support.apps import app_for
-from support.scripted import ScriptedBroker, closed_port
+from support.ports import closed_port
 from support.wait import wait_until
 
 if TYPE_CHECKING:
     from support.certificates import Certificates
     from support.mosquitto import Mosquitto
+    from support.scripted import ScriptedBroker
 
 LOGIN = {"MQTT_USERNAME": "user-hunter0", "MQTT_PASSWORD": "hunter1"}
 HEADERS = {"Authorization": "Bearer hunter3"}

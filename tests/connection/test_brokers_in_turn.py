@@ -12,8 +12,9 @@ from support.apps import app_for
 from support.exchange import new_topic, receive, round_trip
 from support.mosquitto import Listener
 from support.peer import Peer
+from support.ports import closed_port, unanswered_port
 from support.running import connected
-from support.scripted import ScriptedBroker, closed_port, unanswered_port
+from support.scripted import ScriptedBroker
 from support.wait import wait_until
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ import pytest
 
 from flask_mqtt import Client, Mqtt
 from support.apps import make_app
+from support.ports import closed_port
 from support.running import closing, connected
 from support.script import running
-from support.scripted import ScriptedBroker, closed_port
+from support.scripted import ScriptedBroker
 from support.wait import wait_until
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import pytest
 
 from flask_mqtt import MQTT_ERR_CONN_LOST, MQTT_ERR_CONN_REFUSED, Client, Mqtt
 from support.apps import app_for, make_app
+from support.ports import closed_port
 from support.running import closing, lose
-from support.scripted import closed_port
 from support.wait import wait_until
 
 if TYPE_CHECKING:

@@ -15,10 +15,11 @@ from flask_mqtt import MQTT_ERR_CONN_LOST, Client, Mqtt
 from support.apps import app_for, make_app
 from support.exchange import round_trip
 from support.mosquitto import Listener, Mosquitto
-from support.relay import Relay, silent_port
+from support.ports import free_port, has_ipv6, silent_port, unanswered_port
+from support.relay import Relay
 from support.running import connected
-from support.scripted import ScriptedBroker, unanswered_port
-from support.server import HOST, free_port, has_ipv6
+from support.scripted import ScriptedBroker
+from support.server import HOST
 from support.wait import wait_until
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support import codec
-from support.server import free_port
+from support.ports import free_port
 from support.wait import wait_until
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ import pytest
 
 from flask_mqtt import Mqtt
 from support.apps import make_app
-from support.server import free_port
+from support.ports import free_port
 from support.wait import wait_until
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from flask import current_app
 from flask_mqtt import Mqtt, MQTTv5
 from support import codec5
 from support.apps import make_app
+from support.ports import closed_port
 from support.running import connected, lose
-from support.scripted import ScriptedBroker, closed_port
+from support.scripted import ScriptedBroker
 from support.wait import wait_until
 
 if TYPE_CHECKING:

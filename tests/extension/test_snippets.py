@@ -24,7 +24,7 @@ from flask_mqtt import (
     Mqtt,
 )
 from support.apps import make_app
-from support.scripted import closed_port
+from support.ports import closed_port
 from support.wait import wait_until
 
 if TYPE_CHECKING:

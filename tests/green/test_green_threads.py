@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.peer import Peer
-from support.server import free_port
+from support.ports import free_port
 from support.wait import wait_until
 
 if TYPE_CHECKING:

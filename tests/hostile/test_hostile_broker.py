@@ -21,8 +21,9 @@ from flask_mqtt import (
 )
 from support import codec
 from support.apps import make_app
+from support.ports import closed_port, unanswered_port
 from support.running import connected
-from support.scripted import ScriptedBroker, closed_port, unanswered_port
+from support.scripted import ScriptedBroker
 from support.wait import wait_until
 
 if TYPE_CHECKING:

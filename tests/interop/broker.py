@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from support.server import HOST, ServerProcess, accepts, free_port
+from support.ports import free_port
+from support.server import HOST
+from support.server_process import ServerProcess, accepts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

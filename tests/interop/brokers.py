@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from support.amqtt_broker import AmqttBroker
 from support.mosquitto import Listener, Mosquitto
-from support.server import HOST, find_program
+from support.server import HOST
+from support.server_process import find_program
 
 from .broker import Broker, Program, ports
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import socket
-import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +14,8 @@ from support import codec, codec5
 from support.apps import app_for, make_app
 from support.hostile import asked, frame, nothing, upgraded
 from support.running import connected
-from support.scripted import HOST, ScriptedBroker
+from support.scripted import ScriptedBroker
+from support.server import HOST, Server
 from support.tls_server import server_context
 from support.wait import wait_until
 
@@ -81,35 +80,19 @@ def seen(caplog: pytest.LogCaptureFixture) -> Seen:
     return Seen(caplog)
 
 
-class Saying:
+class Saying(Server):
     """Says something to whoever connects."""
 
     def __init__(self, say: Callable[[socket.socket], None]) -> None:
+        super().__init__()
         self._say = say
 
-    def __enter__(self) -> int:
-        self._listener = socket.create_server((HOST, 0))
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-        port: int = self._listener.getsockname()[1]
-        return port
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join(5)
-
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                connection.settimeout(5)
-                with connection, contextlib.suppress(OSError):
-                    self._say(connection)
-                    connection.shutdown(socket.SHUT_WR)
-                    while connection.recv(4096):
-                        pass
+    def serve(self, connection: socket.socket) -> None:
+        connection.settimeout(5)
+        self._say(connection)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(4096):
+            pass
 
 
 def saying(prepare: Callable[[Any], Any], data: bytes) -> Saying:
@@ -164,16 +147,16 @@ def _last_error(mqtt: Mqtt) -> Any:
 @pytest.mark.parametrize("kind", WEBSOCKETS)
 def test_of_a_websocket(kind: str, seen: Seen) -> None:
     prepare, data = WEBSOCKETS[kind]
-    with saying(prepare, data) as port:
-        fail(make_app(port, transport="websockets", connection_timeout=2), seen)
+    with saying(prepare, data) as server:
+        fail(make_app(server.port, transport="websockets", connection_timeout=2), seen)
     seen.check(told="reason" in kind)
 
 
 @pytest.mark.parametrize("kind", PROXIES)
 def test_of_a_proxy(kind: str, seen: Seen) -> None:
     scheme, prepare, data = PROXIES[kind]
-    with saying(prepare, data) as port:
-        proxy = f"{scheme}://127.0.0.1:{port}"
+    with saying(prepare, data) as server:
+        proxy = f"{scheme}://127.0.0.1:{server.port}"
         fail(make_app(1883, broker_url="broker.invalid", proxy=proxy), seen)
     seen.check(told=False)
 
@@ -237,8 +220,8 @@ def test_of_a_certificate(name: str, certificates: Certificates, seen: Seen) -> 
     def say(connection: socket.socket) -> None:
         context.wrap_socket(connection, server_side=True)
 
-    with Saying(say) as port:
-        fail(make_app(port, tls_enabled=True, tls_ca_certs=certificates.ca), seen)
+    with Saying(say) as server:
+        fail(make_app(server.port, tls_enabled=True, tls_ca_certs=certificates.ca), seen)
     seen.check()
 
 

@@ -11,8 +11,9 @@ import pytest
 from flask_mqtt import Client, Mqtt
 from support import codec, codec5
 from support.apps import app_for, make_app
+from support.ports import closed_port
 from support.running import closing, connected
-from support.scripted import ScriptedBroker, closed_port
+from support.scripted import ScriptedBroker
 from support.wait import wait_until
 
 if TYPE_CHECKING:

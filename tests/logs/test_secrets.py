@@ -12,8 +12,9 @@ import pytest
 from flask_mqtt import Client, Mqtt
 from support import codec5
 from support.apps import make_app
+from support.ports import closed_port
 from support.proxy import HttpProxy, SocksProxy
-from support.scripted import ScriptedBroker, closed_port
+from support.scripted import ScriptedBroker
 from support.wait import wait_until
 
 if TYPE_CHECKING:

@@ -14,14 +14,15 @@ import pytest
 import flask_mqtt
 from flask_mqtt import Client, Mqtt
 from support.apps import make_app
+from support.ports import closed_port
 from support.running import connected
-from support.scripted import ScriptedBroker, closed_port
 from support.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from support.certificates import Certificates
+    from support.scripted import ScriptedBroker
 
 PACKAGE = str(Path(flask_mqtt.__file__).parent)
 MARK = "hunter"
@@ -215,7 +216,7 @@ def test_of_a_call_that_is_wrong(call: Callable[[Client], Any]) -> None:
         {"transport": "websockets", "ws_headers": lambda usual: usual | {"X": "hunter\n"}},
         {"transport": "websockets", "ws_headers": lambda usual: ["hunter", usual]},
     ],
-    ids=repr,
+    ids=lambda config: " and ".join(config) or "nothing",
 )
 def test_of_a_connection_that_cannot_be_made(config: dict[str, Any]) -> None:
     app = make_app(closed_port(), **{**SECRETS, "proxy": None, "broker_url": "127.0.0.1", **config})

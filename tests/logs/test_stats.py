@@ -12,8 +12,9 @@ import pytest
 from flask_mqtt import Client, Mqtt, Stats
 from support import codec, codec5
 from support.apps import make_app
+from support.ports import closed_port
 from support.running import connected, unconfirmed
-from support.scripted import ScriptedBroker, closed_port
+from support.scripted import ScriptedBroker
 from support.wait import wait_until
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ import pytest
 
 from flask_mqtt import MQTT_ERR_ERRNO, Client
 from support.apps import make_app
+from support.ports import unanswered_port
 from support.running import connected
 from support.script import running
-from support.scripted import ScriptedBroker, unanswered_port
+from support.scripted import ScriptedBroker
 from support.wait import wait_until
 
 #: Publishes with what `act` does in between, says what was accepted, and waits to be killed.

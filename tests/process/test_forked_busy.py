@@ -10,7 +10,7 @@ import pytest
 
 from flask_mqtt import Client
 from support.script import running
-from support.server import find_program
+from support.server_process import find_program
 
 if TYPE_CHECKING:
     from pathlib import Path

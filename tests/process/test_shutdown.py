@@ -16,8 +16,9 @@ import pytest
 
 from flask_mqtt import Client
 from support.peer import Peer
+from support.ports import closed_port, unanswered_port
 from support.script import Script, running
-from support.scripted import ScriptedBroker, closed_port, unanswered_port
+from support.scripted import ScriptedBroker
 from support.wait import wait_until
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ import pytest
 from support import codec
 from support.amqtt_broker import AmqttBroker
 from support.mosquitto import Listener
+from support.ports import closed_port, free_port, has_ipv6
 from support.proxy import HttpProxy, SocksProxy
-from support.server import has_ipv6
+from support.server import HOST
 from support.tls_server import TlsServer, server_context
 
 if TYPE_CHECKING:
@@ -263,3 +264,16 @@ def test_openssl_finds_the_ca_in_its_directory(
     assert answer(context.wrap_socket(connection, server_hostname="::1")) == codec.connack()
     with pytest.raises(ssl.SSLError):
         context.load_verify_locations(certificates.garbage)
+
+
+def test_a_free_port_is_given_to_nobody_else_and_a_server_can_take_it() -> None:
+    port = free_port()
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind((HOST, port))
+    with socket.create_server((HOST, port)) as server, dial(port):
+        server.accept()[0].close()
+
+
+def test_a_closed_port_refuses() -> None:
+    with pytest.raises(ConnectionRefusedError):
+        dial(closed_port())

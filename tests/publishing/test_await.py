@@ -19,9 +19,9 @@ import pytest
 from flask_mqtt import MQTT_ERR_NO_CONN, Client, MQTTMessageInfo
 from support.apps import make_app
 from support.peer import Peer
+from support.ports import free_port
 from support.running import connected, unconfirmed
 from support.scripted import ScriptedBroker
-from support.server import free_port
 from support.wait import wait_until
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from flask_mqtt import (
 )
 from support.apps import make_app
 from support.running import closing
-from support.scripted import HOST
+from support.server import HOST
 from support.wait import wait_until
 
 if TYPE_CHECKING:

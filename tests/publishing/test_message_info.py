@@ -26,9 +26,10 @@ from flask_mqtt import (
 )
 from support import codec5
 from support.apps import make_app
+from support.ports import closed_port
 from support.running import connected, unconfirmed
 from support.script import running
-from support.scripted import ScriptedBroker, closed_port
+from support.scripted import ScriptedBroker
 from support.wait import wait_until
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ import pytest
 from flask_mqtt import MQTT_ERR_NO_CONN, MQTT_ERR_QUEUE_SIZE, Mqtt
 from flask_mqtt.publishing import refusals
 from support.apps import make_app
+from support.ports import closed_port
 from support.running import closing, connected
-from support.scripted import ScriptedBroker, closed_port
+from support.scripted import ScriptedBroker
 from support.wait import wait_until
 
 if TYPE_CHECKING:

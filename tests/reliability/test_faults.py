@@ -19,7 +19,7 @@ from support.exchange import round_trip
 from support.fault_proxy import FaultProxy
 from support.faults import DOWN, UP, Act, Fault, RandomFaults, Script, peek
 from support.peer import Peer
-from support.scripted import HOST
+from support.server import HOST
 from support.wait import wait_until
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.ports import closed_port
 from support.script import running
-from support.scripted import closed_port
 
 if TYPE_CHECKING:
     from pathlib import Path

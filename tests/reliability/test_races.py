@@ -20,8 +20,8 @@ from flask_mqtt.dispatch.own_threads import Turn
 from flask_mqtt.extension import driving
 from flask_mqtt.waiting import WakeUps
 from support.apps import make_app
+from support.ports import closed_port
 from support.running import closing
-from support.scripted import closed_port
 from support.wait import wait_until
 
 if TYPE_CHECKING:

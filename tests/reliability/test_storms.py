@@ -20,8 +20,9 @@ from flask_mqtt import Client, Mqtt, MQTTv5, MQTTv311
 from support import codec5
 from support.apps import make_app
 from support.peer import Peer
+from support.ports import closed_port
 from support.running import closing
-from support.scripted import ScriptedBroker, closed_port
+from support.scripted import ScriptedBroker
 from support.wait import wait_until
 
 if TYPE_CHECKING:

@@ -6,7 +6,9 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from .server import HOST, ServerProcess, accepts, free_port
+from .ports import free_port
+from .server import HOST
+from .server_process import ServerProcess, accepts
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import http.server
-import socket
 import ssl
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .mosquitto import Listener, Mosquitto
-from .server import HOST
+from .server import HOST, Server
 from .tls_server import TlsServer, server_context
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -75,9 +75,9 @@ class BadServers:
 
     def _start(self, name: str) -> int:
         if name == "alpn":
-            return self._stack.enter_context(_answering(NO_APPLICATION_PROTOCOL))
+            return self._stack.enter_context(_Answering(NO_APPLICATION_PROTOCOL)).port
         if name == "silent":
-            return self._stack.enter_context(_answering(b""))
+            return self._stack.enter_context(_Answering(b"")).port
         if name == "http":
             return self._tls(self._certificates.server, self._stack.enter_context(_not_found()))
         if name in CONTEXTS:
@@ -93,21 +93,17 @@ class BadServers:
         return self._stack.enter_context(TlsServer(context, target)).port
 
 
-@contextlib.contextmanager
-def _answering(answer: bytes) -> Iterator[int]:
-    """Serve connections that get an answer to whatever they say, and are kept."""
-    with socket.create_server((HOST, 0)) as listener, contextlib.ExitStack() as stack:
+class _Answering(Server):
+    """Gives connections an answer to whatever they say first, and keeps them."""
 
-        def serve() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    connection = stack.enter_context(listener.accept()[0])
-                    connection.recv(65536)
-                    connection.sendall(answer)
+    def __init__(self, answer: bytes) -> None:
+        super().__init__()
+        self._answer = answer
 
-        threading.Thread(target=serve, daemon=True).start()
-        stack.callback(listener.shutdown, socket.SHUT_RDWR)
-        yield listener.getsockname()[1]
+    def serve(self, connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(self._answer)
+        self.ending.wait()
 
 
 class _NotFound(http.server.BaseHTTPRequestHandler):

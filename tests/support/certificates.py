@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization as pem
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from .server import find_program
+from .server_process import find_program
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,14 +21,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .codec import frame_length
 from .faults import DOWN, UP, Act, Passing, Script, peek
-from .scripted import HOST
+from .server import HOST, Server
 from .wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
-
-    from typing_extensions import Self
 
     from .faults import Fault, Faults
 
@@ -67,7 +64,7 @@ class Seen(NamedTuple):
         return f"{packet.connection} {arrow} {packet.kind} {packet.mid}{flags}{what}{fate}{lost}"
 
 
-class FaultProxy:
+class FaultProxy(Server):
     """Listens on a free port and passes packets on to a port, with the faults given.
 
     record: called with everything that is seen, in order; by default it goes into `trace`.
@@ -83,6 +80,7 @@ class FaultProxy:
         *,
         opaque: bool = False,
     ) -> None:
+        super().__init__()
         self.target = target
         self.opaque = opaque
         self.faults = faults or Script()
@@ -95,29 +93,13 @@ class FaultProxy:
         self._links: set[_Link] = set()
         self._gate = threading.Event()
         self._gate.set()
-        self._ending = False
 
-    def __enter__(self) -> Self:
-        self._listener = socket.create_server((HOST, 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._accept, name="faults-accept", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._ending = True
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join(5)
-        for link in self._open():
+    def close(self) -> None:
+        """Stop listening, end all connections without waiting for their ends, and join them."""
+        super().close()
+        for link in self._links_open():
             link.abort()
-        for link in self._open():
+        for link in self._links_open():
             link.join(5)
 
     def hold(self) -> None:
@@ -130,12 +112,12 @@ class FaultProxy:
 
     def drop(self) -> None:
         """End the connections that there are, as a cut does."""
-        for link in self._open():
+        for link in self._links_open():
             link.cut()
 
     def wait_closed(self, timeout: float = 5.0) -> None:
         """Wait until both ends of every connection have closed it."""
-        wait_until(lambda: not self._open(), timeout, "the ends to close their connections")
+        wait_until(lambda: not self._links_open(), timeout, "the ends to close their connections")
 
     def note(self, text: str) -> None:
         """Add a remark to the record."""
@@ -156,35 +138,26 @@ class FaultProxy:
             if seen.packet and seen.arrived and seen.packet[:2] == (connection, side)
         ]
 
-    def _open(self) -> list[_Link]:
+    def _links_open(self) -> list[_Link]:
         with self._lock:
             return list(self._links)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            if not self._gate.is_set():
-                client.close()
-                self.turned_away += 1
-                continue
-            try:
-                broker = socket.create_connection((HOST, self.target), timeout=5)
-            except OSError:
-                client.close()
-                continue
-            broker.settimeout(None)
-            with self._lock:
-                if self._ending:
-                    client.close()
-                    broker.close()
-                    return
-                self.connections += 1
-                link = _Link(self, self.connections, client, broker)
-                self._links.add(link)
-            link.start()
+    def take(self, connection: socket.socket) -> None:
+        if not self._gate.is_set():
+            connection.close()
+            self.turned_away += 1
+            return
+        try:
+            broker = socket.create_connection((HOST, self.target), timeout=5)
+        except OSError:
+            connection.close()
+            return
+        broker.settimeout(None)
+        with self._lock:
+            self.connections += 1
+            link = _Link(self, self.connections, connection, broker)
+            self._links.add(link)
+        link.start()
 
     def forget(self, link: _Link) -> None:
         """A connection has ended."""

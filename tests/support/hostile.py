@@ -22,15 +22,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import codec
-from .relay import end
-from .scripted import HOST
+from .server import HOST, Server, end
 from .wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from types import TracebackType
-
-    from typing_extensions import Self
 
     Prepare = Callable[[socket.socket], Any]
     Flood = Callable[[Any], Iterable[bytes]]
@@ -113,39 +109,37 @@ def watched(port: int, **config: Any) -> Iterator[Watched]:
             running.kill()
 
 
-class Hostile:
+class Hostile(Server):
     """Takes a connection for each attack, and reads nothing on it after the preparation.
 
     patience: an attack ends where the client takes nothing for so many seconds.
     """
 
     def __init__(self, *, patience: float = 10) -> None:
+        super().__init__()
         self.sent = 0
         self._patience = patience
         self._attacks: queue.Queue[Attack | None] = queue.Queue()
+        self._waiting: queue.Queue[socket.socket | None] = queue.Queue()
         self._prepared = threading.Event()
         self._wanted = threading.Event()
         self._over = threading.Event()
-        self._open: list[socket.socket] = []
 
-    def __enter__(self) -> Self:
-        self._listener = socket.create_server((HOST, 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-        return self
+    def listen(self) -> None:
+        super().listen()
+        self.start(self._work)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._attacks.put(None)
+        self._waiting.put(None)
         self._wanted.set()
-        end(self._listener)
-        self._close()
-        self._thread.join(5)
+        super().close()
+        while not self._waiting.empty():
+            if connection := self._waiting.get():
+                connection.close()
+
+    def take(self, connection: socket.socket) -> None:
+        self._waiting.put(connection)
 
     def attack(self, client: Watched, attack: Attack, seconds: float = 30) -> None:
         """Send a flood, and wait until it is over: sent, or the client has left."""
@@ -161,7 +155,8 @@ class Hostile:
 
     def begin(self, attack: Attack) -> None:
         """Prepare a connection."""
-        self._close()
+        while self._open:
+            end(self._open.pop())
         self._prepared.clear()
         self._wanted.clear()
         self._over.clear()
@@ -176,20 +171,19 @@ class Hostile:
         """Wait until all is sent, or the client takes no more."""
         return self._over.wait(seconds)
 
-    def _serve(self) -> None:
-        while (attack := self._attacks.get()) is not None:
-            with contextlib.suppress(OSError):
-                self._serve_one(attack)
+    def _work(self) -> None:
+        while attack := self._attacks.get():
+            if connection := self._waiting.get():
+                with contextlib.suppress(OSError):
+                    self._attack(attack, self.keep(connection))
             self._over.set()
 
-    def _serve_one(self, attack: Attack) -> None:
-        connection, _ = self._listener.accept()
+    def _attack(self, attack: Attack, connection: socket.socket) -> None:
         connection.settimeout(self._patience)
-        self._open.append(connection)
         prepared = attack.prepare(connection)
         if isinstance(prepared, socket.socket):
             # TLS takes the socket's descriptor over.
-            self._open.append(prepared)
+            self.keep(prepared)
         self.sent = 0
         self._prepared.set()
         self._wanted.wait()
@@ -198,10 +192,6 @@ class Hostile:
             self.sent += len(piece)
             if self.sent >= attack.most:
                 return
-
-    def _close(self) -> None:
-        while self._open:
-            end(self._open.pop())
 
 
 #: Most MB that a client grows by.

@@ -8,7 +8,9 @@ import subprocess
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from .server import HOST, ServerProcess, accepts, find_program, free_port
+from .ports import free_port
+from .server import HOST
+from .server_process import ServerProcess, accepts, find_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -49,7 +49,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from support.mosquitto import Mosquitto
-from support.server import free_port
+from support.ports import free_port
 
 listeners = SimpleNamespace(TCPListeners=SimpleNamespace(server=None))
 

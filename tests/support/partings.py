@@ -8,7 +8,6 @@ another behind it.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import socket
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from . import codec
 from .parting_process import PATIENCE, PUBLISHERS, QOS
 from .peer import HOST, Peer
-from .relay import end
+from .relay import Forwarder
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -70,52 +69,33 @@ def cells() -> list[Cell]:
     ]
 
 
-class Way:
+class Way(Forwarder):
     """A port that leads to a broker, unless it is shut. What is under way can be muted."""
 
     def __init__(self, target: int, *, is_open: bool = True) -> None:
-        self._target = target
+        super().__init__(target)
         self.is_open = is_open
-        self._present: list[tuple[socket.socket, socket.socket, threading.Event]] = []
-        self._listener = socket.create_server((HOST, 0))
-        self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._brokers: set[socket.socket] = set()
+        self._muted: set[socket.socket] = set()
 
     def mute(self) -> None:
         """From now on, nothing that the broker says on these connections arrives."""
-        for _, _, muted in self._present:
-            muted.set()
+        self._muted |= self._brokers
 
-    def __enter__(self) -> Self:
-        return self
+    def take(self, connection: socket.socket) -> None:
+        if self.is_open:
+            super().take(connection)
+        else:
+            connection.close()
 
-    def __exit__(self, *_: object) -> None:
-        end(self._listener)
-        for client, broker, _muted in self._present:
-            end(client)
-            end(broker)
+    def connect(self, port: int) -> socket.socket:
+        broker = super().connect(port)
+        self._brokers.add(broker)
+        return broker
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                if not self.is_open:
-                    client.close()
-                    continue
-                broker = socket.create_connection((HOST, self._target))
-                muted, never = threading.Event(), threading.Event()
-                self._present.append((client, broker, muted))
-                for sides in ((client, broker, never), (broker, client, muted)):
-                    threading.Thread(target=self._pass_on, args=sides, daemon=True).start()
-
-    @staticmethod
-    def _pass_on(source: socket.socket, target: socket.socket, muted: threading.Event) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                if not muted.is_set():
-                    target.sendall(data)
-        end(source)
-        end(target)
+    def pass_on(self, source: socket.socket, target: socket.socket, data: bytes) -> None:
+        if source not in self._muted:
+            target.sendall(data)
 
 
 class _Process:

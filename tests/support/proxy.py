@@ -11,7 +11,9 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from .server import HOST, ServerProcess, accepts, find_program, free_port
+from .ports import free_port
+from .server import HOST
+from .server_process import ServerProcess, accepts, find_program
 from .wait import wait_until
 
 if TYPE_CHECKING:

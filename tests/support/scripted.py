@@ -22,18 +22,14 @@ import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from . import codec
+from .server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from types import TracebackType
-
-    from typing_extensions import Self
 
     from .codec import Packet
 
     Hook = Callable[["ScriptedBroker", Packet], bool]
-
-HOST = "127.0.0.1"
 
 
 class Closed(NamedTuple):
@@ -67,7 +63,7 @@ class Codec(Protocol):
     ) -> bytes: ...
 
 
-class ScriptedBroker:
+class ScriptedBroker(Server):
     """A TCP server on a free port, see the module's text. Every option can be changed later.
 
     connack: the answer to CONNECT: a return code, raw bytes, None for no answer at all; or a list
@@ -94,6 +90,7 @@ class ScriptedBroker:
         port: int = 0,
         codec: Codec = codec,
     ) -> None:
+        super().__init__(port)
         self.codec = codec
         self.connack = connack
         self.session_present = session_present
@@ -102,7 +99,6 @@ class ScriptedBroker:
         self.reads_on = reads_on
         self.close_after = close_after
         self.hook = hook
-        self.port = port
         self.closed: list[Closed] = []
         #: Bytes that were sent on all connections.
         self.sent_bytes = 0
@@ -111,52 +107,8 @@ class ScriptedBroker:
         self._changed = threading.Condition()
         self._reading = threading.Event()
         self._reading.set()
-        self._listener: socket.socket | None = None
         self._connections: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
         self._next_mid = 0
-
-    # --- life ---------------------------------------------------------------------------------
-
-    def __enter__(self) -> Self:
-        self.listen()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def listen(self) -> None:
-        """Accept connections, on the same port as before if there was one."""
-        listener = socket.create_server((HOST, self.port), backlog=64)
-        self.port = listener.getsockname()[1]
-        self._listener = listener
-        thread = threading.Thread(
-            target=self._accept, args=(listener,), name="broker-accept", daemon=True
-        )
-        thread.start()
-        self._threads.append(thread)
-
-    def stop_listening(self) -> None:
-        """Refuse new connections; those there are stay open."""
-        listener, self._listener = self._listener, None
-        if listener is not None:
-            # Only shutdown wakes the thread that is blocked in accept.
-            with contextlib.suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
-            listener.close()
-
-    def close(self) -> None:
-        """Stop listening, end all connections and join the threads."""
-        self.stop_listening()
-        self.resume()
-        self.drop()
-        for thread in self._threads:
-            thread.join(5)
 
     # --- the record ---------------------------------------------------------------------------
 
@@ -273,31 +225,22 @@ class ScriptedBroker:
         """Read again."""
         self._reading.set()
 
+    # --- the end ------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        self.resume()
+        super().close()
+
     # --- threads ------------------------------------------------------------------------------
 
-    def _accept(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with self._changed:
-                if self._listener is not listener:
-                    connection.close()
-                    return
-                self._connections.append(connection)
-                number = len(self._connections)
-                self._changed.notify_all()
-            thread = threading.Thread(
-                target=self._serve,
-                args=(connection, number),
-                name=f"broker-{number}",
-                daemon=True,
-            )
-            self._threads.append(thread)
-            thread.start()
+    def take(self, connection: socket.socket) -> None:
+        with self._changed:
+            self._connections.append(connection)
+            number = len(self._connections)
+            self._changed.notify_all()
+        self.start(self._converse, connection, number)
 
-    def _serve(self, connection: socket.socket, number: int) -> None:
+    def _converse(self, connection: socket.socket, number: int) -> None:
         try:
             for count, packet in enumerate(self._receive(connection, number), 1):
                 if self.close_after is not None and count >= self.close_after:
@@ -374,26 +317,3 @@ class ScriptedBroker:
         lines = [f"  {packet}" for packet in self._packets] or ["  nothing"]
         errors = [f"  malformed: {error}" for error in self._errors]
         return "\nReceived:\n" + "\n".join(lines + errors)
-
-
-@contextlib.contextmanager
-def unanswered_port() -> Iterator[int]:
-    """Give a port of localhost where a connection attempt gets no answer: its backlog is full."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind((HOST, 0))
-        listener.listen(0)
-        port: int = listener.getsockname()[1]
-        for _ in range(4):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex((HOST, port))
-        yield port
-
-
-def closed_port() -> int:
-    """Return a port of localhost where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,99 +1,48 @@
-"""A server program that a test starts and stops by its pid."""
+"""What a server has that a test plays itself: a port, connections, and an end."""
 
 from __future__ import annotations
 
-import os
-import shutil
+import contextlib
 import socket
-import subprocess
+import threading
 from typing import TYPE_CHECKING
 
-import pytest
-
-from .wait import wait_until
-
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
     from types import TracebackType
 
     from typing_extensions import Self
 
 HOST = "127.0.0.1"
-MISSING = (
-    "{name} is missing, and these tests run against a real one. Install it (Debian, Ubuntu: "
-    "apt install {package}; macOS: brew install {formula}) or run ./scripts/test, which does."
-)
 
 
-def find_program(name: str, package: str = "mosquitto", formula: str = "") -> str:
-    """Return the path of a program of a package; the test run ends where there is none."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-    program = shutil.which(name, path=path)
-    if program is None:
-        message = MISSING.format(name=name, package=package, formula=formula or package)
-        raise pytest.UsageError(message)
-    return program
+def end(connection: socket.socket) -> None:
+    """Close a socket, and wake a thread that waits for it."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
 
 
-def free_port(host: str = HOST) -> int:
-    """Return a port of the address that nobody uses at the moment."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+class Server:
+    """Takes connections on a port of 127.0.0.1, from `__enter__` to `__exit__`.
 
+    Subclasses have `serve`, which runs in a thread for each connection. An OSError ends it, and
+    then the connection is closed. What else happens to a new connection is `take`'s.
 
-def has_ipv6() -> bool:
-    """Whether this machine has ::1."""
-    try:
-        free_port("::1")
-    except OSError:
-        return False
-    return True
-
-
-class ServerProcess:
-    """One process with a directory of its own for its log. A context manager.
-
-    Subclasses say which command starts it and how to see that it accepts.
+    port: 0 for a free one; then the attribute has it.
     """
 
-    #: How long it may take to accept, in seconds.
-    start_timeout = 30.0
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, port: int = 0) -> None:
         self.host = HOST
-        self._process: subprocess.Popen[bytes] | None = None
-        self._log_start = 0
-        directory.mkdir(parents=True, exist_ok=True)
-
-    def _command(self) -> list[str]:
-        raise NotImplementedError
-
-    def _accepts(self) -> bool:
-        raise NotImplementedError
-
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        assert self._process is not None, f"{self} has not been started"
-        return self._process.pid
-
-    @property
-    def log(self) -> str:
-        """What it has logged so far."""
-        return (self.directory / "log").read_text(errors="replace")
-
-    @property
-    def log_since_start(self) -> str:
-        """What it has logged since it was last started."""
-        content = (self.directory / "log").read_bytes()
-        return content[self._log_start :].decode(errors="replace")
+        self.port = port
+        #: Set when the server ends; for a `serve` that only waits.
+        self.ending = threading.Event()
+        self._listener: socket.socket | None = None
+        self._open: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
-        self.start()
+        self.listen()
         return self
 
     def __exit__(
@@ -102,63 +51,76 @@ class ServerProcess:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.stop()
+        self.close()
 
-    def start(self) -> None:
-        """Start it and wait until it accepts; where it does not, it is ended."""
-        with (self.directory / "log").open("ab") as log:
-            self._log_start = log.tell()
-            self._process = subprocess.Popen(
-                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        try:
-            wait_until(self._ready, self.start_timeout, f"{type(self).__name__} to accept")
-        except BaseException:
-            self.kill()
-            raise
+    def listen(self) -> None:
+        """Accept connections, on the same port as before if there was one."""
+        listener = socket.create_server((HOST, self.port), backlog=64)
+        self.port = listener.getsockname()[1]
+        self._listener = listener
+        self.start(self._accept, listener)
 
-    def stop(self) -> None:
-        """Stop it and wait for its end."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    def stop_listening(self) -> None:
+        """Refuse new connections; those there are stay open."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            # Only shutdown wakes the thread that is blocked in accept.
+            end(listener)
 
-    def kill(self) -> None:
-        """End it at once, as a crash would."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
+    def close(self) -> None:
+        """Stop listening, end all connections and join the threads."""
+        self.ending.set()
+        self.stop_listening()
+        self.drop()
+        for thread in self._threads:
+            thread.join(5)
+        for connection in self._open:
+            connection.close()
 
-    def restart(self) -> None:
-        """Stop it and start it again on the same ports."""
-        self.stop()
-        self.start()
+    def drop(self) -> None:
+        """End all connections. The threads that serve them close them."""
+        for connection in list(self._open):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
-    def _ready(self) -> bool:
-        assert self._process is not None
-        if self._process.poll() is not None:
-            name, status = type(self).__name__, self._process.returncode
-            msg = f"{name} ended with status {status}:\n{self.log}"
-            raise AssertionError(msg)
-        return self._accepts()
+    def serve(self, connection: socket.socket) -> None:
+        """Do what there is to do with a connection."""
+        raise NotImplementedError
 
+    def take(self, connection: socket.socket) -> None:
+        """Begin with a new connection, in the thread that accepts them."""
+        self.start(self._serve, self.keep(connection))
 
-def accepts(address: tuple[str, int] | Path) -> bool:
-    """Whether somebody accepts connections at a host and port, or on a unix socket."""
-    try:
-        if isinstance(address, tuple):
-            socket.create_connection(address, timeout=1).close()
-        else:
-            with socket.socket(socket.AF_UNIX) as probe:
-                probe.settimeout(1)
-                probe.connect(str(address))
-    except OSError:
-        return False
-    return True
+    def keep(self, connection: socket.socket) -> socket.socket:
+        """Have a socket ended by `drop` and `close`."""
+        self._open.append(connection)
+        return connection
+
+    def connect(self, port: int) -> socket.socket:
+        """Connect to a port that this server passes connections on to."""
+        connection = self.keep(socket.create_connection((HOST, port), timeout=5))
+        connection.settimeout(None)
+        return connection
+
+    def start(self, work: Callable[..., None], *arguments: object) -> None:
+        """Run something in a thread that `close` joins."""
+        name = f"{type(self).__name__}-{work.__name__.strip('_')}"
+        thread = threading.Thread(target=work, args=arguments, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            if self._listener is not listener:
+                connection.close()
+                return
+            self.take(connection)
+
+    def _serve(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            self.serve(connection)
+        end(connection)

@@ -11,20 +11,15 @@ from __future__ import annotations
 import contextlib
 import queue
 import select
-import socket
 import ssl
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .relay import end
-from .scripted import HOST
+from .server import Server, end
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Sequence
-    from types import TracebackType
-
-    from typing_extensions import Self
 
     from .certificates import KeyPair
 
@@ -50,36 +45,16 @@ def server_context(pair: KeyPair, *, alpn: Sequence[str] = ()) -> ssl.SSLContext
     return context
 
 
-class TlsServer:
+class TlsServer(Server):
     """Takes TLS connections on a free port and passes on what they carry to a port."""
 
     def __init__(self, context: ssl.SSLContext, target: int) -> None:
-        self.host = HOST
+        super().__init__()
         self._target = target
         self._context = context
         self._names: dict[int, str | None] = {}
         context.sni_callback = self._note_name
         self._handshakes: queue.Queue[Handshake] = queue.Queue()
-        self._open: list[socket.socket] = []
-
-    def __enter__(self) -> Self:
-        self._listener = socket.create_server((HOST, 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        # This wakes the thread that waits for a connection; closing alone would not.
-        end(self._listener)
-        self._thread.join(5)
-        for connection in self._open:
-            end(connection)
 
     def next_handshake(self, timeout: float = 5.0) -> Handshake:
         """Wait for the next handshake and return it. Raises queue.Empty."""
@@ -88,19 +63,10 @@ class TlsServer:
     def _note_name(self, tls: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
         self._names[id(tls)] = name
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            self._open.append(client)
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        client.settimeout(30)
-        tls = self._context.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
-        self._open.append(tls)
+    def serve(self, connection: socket.socket) -> None:
+        connection.settimeout(30)
+        tls = self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        self.keep(tls)
         error = ""
         try:
             tls.do_handshake()
@@ -117,18 +83,12 @@ class TlsServer:
                 error=error,
             )
         )
-        if error:
-            end(tls)
-        else:
-            self._pass_on(tls)
-
-    def _pass_on(self, tls: ssl.SSLSocket) -> None:
-        target = socket.create_connection((HOST, self._target))
-        self._open.append(target)
-        with contextlib.suppress(OSError, ValueError):  # ValueError: it has been closed meanwhile
-            _copy(tls, target)
+        if not error:
+            target = self.connect(self._target)
+            with contextlib.suppress(ValueError):  # it has been ended meanwhile
+                _copy(tls, target)
+            end(target)
         end(tls)
-        end(target)
 
 
 def _copy(tls: ssl.SSLSocket, target: socket.socket) -> None:

@@ -14,8 +14,8 @@ from flask_mqtt import Client, MQTTv5, MQTTv31, MQTTv311
 from support.apps import make_app
 from support.mosquitto import Listener
 from support.peer import Peer
+from support.ports import has_ipv6
 from support.running import connected, echoes
-from support.server import has_ipv6
 from support.tls_server import TlsServer, server_context
 from support.wait import wait_until
 

@@ -12,9 +12,9 @@ import pytest
 from flask_mqtt import Client, Mqtt
 from support.apps import app_for, make_app
 from support.exchange import round_trip
+from support.ports import closed_port
 from support.proxy import HttpProxy, SocksProxy
 from support.running import connected
-from support.scripted import closed_port
 from support.wait import wait_until
 
 if TYPE_CHECKING:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import threading
+import queue
 from typing import TYPE_CHECKING
 
 from support.codec import frame_length
+from support.server import Server, end
 from support.wait import wait_until
 
 from .packets import show
 from .steps import Broker, Client, Closed, Cut, Tell, Wait
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Sequence
-    from types import TracebackType
-
-    from typing_extensions import Self
 
     from .steps import Step
 
-HOST = "127.0.0.1"
 TIMEOUT = 10.0
 
 
@@ -29,7 +25,7 @@ class DiffersError(Exception):
     """A client did not do what the script says."""
 
 
-class Player:
+class Player(Server):
     """Listens on a free port and plays the steps, one connection after the other.
 
     position: the number of the step that is played.
@@ -37,6 +33,7 @@ class Player:
     """
 
     def __init__(self, steps: Sequence[Step]) -> None:
+        super().__init__()
         self.position = 0
         self.error = ""
         self._steps = steps
@@ -44,23 +41,14 @@ class Player:
         self._connection: socket.socket | None = None
         self._buffer = b""
         self._told: set[str] = set()
-        self._thread = threading.Thread(target=self._play, daemon=True)
+        self._come: queue.Queue[socket.socket] = queue.Queue()
 
-    def __enter__(self) -> Self:
-        self._listener = socket.create_server((HOST, 0))
-        self._listener.settimeout(TIMEOUT)
-        self.port: int = self._listener.getsockname()[1]
-        self._thread.start()
-        return self
+    def listen(self) -> None:
+        super().listen()
+        self.start(self._play)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._end()
-        self._thread.join(TIMEOUT)
+    def take(self, connection: socket.socket) -> None:
+        self._come.put(self.keep(connection))
 
     def tell(self, name: str) -> None:
         """Let the step `Wait(name)` pass."""
@@ -91,18 +79,15 @@ class Player:
                 f"step {self.position}, connection {self._connections}: "
                 f"{error or type(error).__name__}"
             )
-        self._end()
-
-    def _end(self) -> None:
         if self._connection is not None:
-            _end(self._connection)
-        _end(self._listener)
+            end(self._connection)
+        self.stop_listening()
 
     def _step(self, step: Step) -> None:
         if isinstance(step, Client):
             self._expect(step)
         elif isinstance(step, Broker):
-            self._open().sendall(step.data)
+            self._connected().sendall(step.data)
         elif isinstance(step, Tell):
             self._told.add(step.name)
         elif isinstance(step, Wait):
@@ -110,7 +95,7 @@ class Player:
         elif isinstance(step, (Cut, Closed)):
             if isinstance(step, Closed) and (rest := self._packet()):
                 raise DiffersError(f"the end of the connection was due\nsent: {show(rest)}")
-            _end(self._open())
+            end(self._connected())
             self._connection = None
 
     def _expect(self, step: Client) -> None:
@@ -120,10 +105,13 @@ class Player:
         if seen != step.data:
             raise DiffersError(f"the bytes differ\ndue:  {show(step.data)}\nsent: {show(got)}")
 
-    def _open(self) -> socket.socket:
-        """Return the connection, or accept the next one."""
+    def _connected(self) -> socket.socket:
+        """Return the connection, or wait for the next one."""
         if self._connection is None:
-            self._connection, _ = self._listener.accept()
+            try:
+                self._connection = self._come.get(timeout=TIMEOUT)
+            except queue.Empty:
+                raise DiffersError("no connection was made") from None
             self._connection.settimeout(TIMEOUT)
             self._connections += 1
             self._buffer = b""
@@ -131,7 +119,7 @@ class Player:
 
     def _packet(self) -> bytes:
         """Return the next whole packet; what there is of it where the connection ends in it."""
-        connection = self._open()
+        connection = self._connected()
         pieces, had = [self._buffer], len(self._buffer)
         length = frame_length(self._buffer)
         while length is None or had < length:
@@ -150,10 +138,3 @@ class Player:
         end = len(buffer) if length is None else length
         packet, self._buffer = buffer[:end], buffer[end:]
         return packet
-
-
-def _end(connection: socket.socket) -> None:
-    # Only shutdown wakes a thread that waits in accept or recv.
-    with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
-    connection.close()

@@ -7,9 +7,10 @@ import hashlib
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from support.server import HOST
 from support.wait import wait_until
 
-from .player import HOST, TIMEOUT, Player
+from .player import TIMEOUT, Player
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flask_mqtt import Mqtt
 from parity.registry import Difference, scenario
 from support.apps import make_app
-from support.scripted import closed_port, unanswered_port
+from support.ports import closed_port, unanswered_port
 
 if TYPE_CHECKING:
     from parity.recording import Run

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
+from support.server import HOST
 from wire.packets import MQTT5, MQTT31, MQTT311, Will
-from wire.player import HOST
 from wire.registry import case
 from wire.steps import CLOSED, Broker, Client
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
+from support.server import HOST
 from wire.packets import MQTT5, MQTT311, Version
-from wire.player import HOST
 from wire.registry import case
 from wire.steps import CUT, Broker, Client, Tell, Wait
 
