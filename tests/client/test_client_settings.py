@@ -11,6 +11,7 @@ import pytest
 
 from flask_mqtt import Client, MQTTv5
 from support.mosquitto import Listener, Mosquitto
+from support.packets import Will
 from support.running import closing
 from support.server import Server
 from support.wait import wait_until
@@ -114,7 +115,7 @@ def test_a_client_takes_a_url_and_connects_again_with_what_has_changed(
     assert second is not None
     assert (first.username, first.password, first.keepalive) == ("ann", b"secret", 7)
     assert (second.username, second.password, second.keepalive) == ("bob", b"other", 7)
-    assert (first.will, second.will) == (None, ("w", b"gone", 1, True))
+    assert (first.will, second.will) == (None, Will("w", b"gone", 1, True))
 
 
 def test_a_will_that_was_cleared_is_not_sent(scripted: ScriptedBroker) -> None:

@@ -16,7 +16,7 @@ from flask import Flask, has_app_context
 
 from flask_mqtt import MQTT_ERR_SUCCESS, Client
 from flask_mqtt.handlers.scope import is_handler
-from support.codec import publish
+from support.packets import MQTT311
 from support.pool import handler_threads
 from support.running import closing
 from support.wait import wait_until
@@ -113,7 +113,7 @@ def test_every_message_is_handled_once_wherever_loop_is_interrupted(
     for moment in range(MOST_MOMENTS):
         numbers = [next(mids) for _ in range(3)]
         sent += numbers
-        scripted.send(b"".join(publish("a/b", b"%d" % n, qos=1, mid=n) for n in numbers))
+        scripted.send(b"".join(MQTT311.publish("a/b", b"%d" % n, qos=1, mid=n) for n in numbers))
         info = client.publish("t", "x", 1)
         reports.append(info.mid)
         wait_until(lambda: waiting(client) == 3 and info.is_published())  # noqa: B023 - at once
@@ -154,7 +154,7 @@ def test_of_what_signals_interrupt_nothing_is_lost_but_the_call_that_ran(
 
     def send() -> None:
         for first in range(0, count, 1_000):
-            packets = [publish("a", b"%d" % n) for n in range(first, first + 1_000)]
+            packets = [MQTT311.publish("a", b"%d" % n) for n in range(first, first + 1_000)]
             scripted.send(b"".join(packets))
 
     client.on_message = take_message

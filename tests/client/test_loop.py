@@ -16,7 +16,7 @@ from flask_mqtt import (
     MQTT_ERR_SUCCESS,
     Client,
 )
-from support.codec import publish
+from support.packets import MQTT311
 from support.ports import closed_port
 from support.running import closing
 from support.wait import wait_until
@@ -412,7 +412,7 @@ def test_what_a_handler_left_behind_is_handled_by_the_next_loop_at_once(
     client.on_message = handle
     client.connect("127.0.0.1", scripted.port)
     settle(client)
-    scripted.send(publish("a", b"1") + publish("a", b"2"))
+    scripted.send(MQTT311.publish("a", b"1") + MQTT311.publish("a", b"2"))
     with pytest.raises(KeyboardInterrupt):
         client.loop(10)
     begin = time.monotonic()

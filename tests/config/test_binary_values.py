@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.certificates import Certificates
-    from support.codec import Connect
+    from support.packets import Connect
     from support.scripted import ScriptedBroker
 
 #: No UTF-8, and with a null character.

@@ -19,7 +19,7 @@ from support.wait import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from support.codec import Connect
+    from support.packets import Connect
 
 HOST = "127.0.0.1"
 

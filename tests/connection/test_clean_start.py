@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flask_mqtt import Client, MQTTv5, MQTTv311
-from support import codec5
 from support.apps import make_app
+from support.packets import MQTT5
 from support.protocol5 import new_topic
 from support.running import closing, connected, lose
 from support.scripted import ScriptedBroker
@@ -27,7 +27,7 @@ HOST = "127.0.0.1"
 @pytest.fixture
 def scripted5() -> Iterator[ScriptedBroker]:
     """A recording broker that speaks MQTT 5."""
-    with ScriptedBroker(codec=codec5) as broker:
+    with ScriptedBroker(version=MQTT5) as broker:
         yield broker
 
 

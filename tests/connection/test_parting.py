@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flask_mqtt import MQTT_ERR_NO_CONN, Client, Mqtt, MQTTv5
-from support import codec5
 from support.apps import app_for, make_app
+from support.packets import MQTT5
 from support.peer import Peer
 from support.proxy import HttpProxy, SocksProxy
 from support.running import closing, connected
@@ -210,7 +210,7 @@ def publish_until(event: threading.Event, mqtt: Mqtt) -> None:
 
 def disconnect_with_handlers_running() -> list[str]:
     """Return what the broker has received."""
-    with ScriptedBroker(codec=codec5, reads_on=True) as broker:
+    with ScriptedBroker(version=MQTT5, reads_on=True) as broker:
         app = make_app(broker.port, protocol_version=MQTTv5, handler_threads=3)
         with connected(app) as mqtt:
             handlers = Handlers(mqtt, 3)
@@ -239,14 +239,14 @@ def test_nothing_follows_a_disconnect_while_handlers_run_and_threads_publish() -
 
 def complain_with_a_handler_running() -> list[str]:
     """Return what the broker has received."""
-    with ScriptedBroker(codec=codec5, reads_on=True) as broker:
+    with ScriptedBroker(version=MQTT5, reads_on=True) as broker:
         app = make_app(broker.port, protocol_version=MQTTv5, reconnect_on_failure=False)
         with connected(app) as mqtt:
             handlers = Handlers(mqtt, 1)
             broker.publish("t", b"x", qos=1)
             handlers.inside.wait(10)
             # A second CONNACK breaks the protocol.
-            broker.send(codec5.connack())
+            broker.send(MQTT5.connack())
             broker.wait_for("DISCONNECT")
             handlers.goes_on.set()
             broker.wait_closed()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support import codec
 from support.apps import make_app
+from support.packets import MQTT311
 from support.peer import Peer
 from support.running import connected, subscribe
 from support.wait import wait_until
@@ -83,7 +83,7 @@ def test_messages_of_qos_0_beyond_the_bound_are_dropped_and_told_in_two_lines(
     config = {"incoming_overflow": policy, "max_incoming_messages": 10}
     with held(scripted.port, **config) as (_, handlers):
         hold(scripted, handlers)
-        scripted.send(b"".join(codec.publish("t", payload) for payload in numbers(1000)))
+        scripted.send(b"".join(MQTT311.publish("t", payload) for payload in numbers(1000)))
         has_read_all(scripted)
         handlers.go_on.set()
         wait_until(lambda: len(handlers.payloads) == 11)
@@ -147,7 +147,7 @@ def test_of_a_mixture_all_of_qos_1_arrive_in_order_and_none_of_qos_0_is_out_of_i
         for number, payload in enumerate(numbers(200)):
             important = number % 20 == 0
             mid = number + 1 if important else 0
-            scripted.send(codec.publish("t", payload, qos=int(important), mid=mid))
+            scripted.send(MQTT311.publish("t", payload, qos=int(important), mid=mid))
         has_read_all(scripted)
         handlers.go_on.set()
         wait_until(lambda: len(handlers.payloads) == 21)

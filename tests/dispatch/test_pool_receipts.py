@@ -11,7 +11,7 @@ import pytest
 
 from flask_mqtt import Client
 from flask_mqtt.dispatch import pool
-from support.codec import publish
+from support.packets import MQTT311
 from support.pool import Gate, mids, pool_of
 from support.running import closing
 from support.script import running
@@ -71,9 +71,9 @@ def test_of_messages_handled_behind_a_blocked_one_only_the_receipts_are_kept(
     payload = bytes(100_000)
     with running(BLOCKED, scripted.port) as script:
         script.expect("ready")
-        scripted.send(publish("blocked", qos=1, mid=1))
+        scripted.send(MQTT311.publish("blocked", qos=1, mid=1))
         for mid in range(2, 6_002):
-            scripted.send(publish("other", payload, qos=1, mid=mid))
+            scripted.send(MQTT311.publish("other", payload, qos=1, mid=mid))
         script.expect("6000 600000000")
         # Whole, they are 600 MB.
         assert int(script.line()) < 100
@@ -119,7 +119,7 @@ def test_acknowledgements_keep_their_order_over_stops_and_starts(
     def send() -> None:
         for first in range(1, count + 1, 200):
             numbers = range(first, first + 200)
-            packets = [publish(f"t/{n % 9}", b"%d" % n, qos=1, mid=n) for n in numbers]
+            packets = [MQTT311.publish(f"t/{n % 9}", b"%d" % n, qos=1, mid=n) for n in numbers]
             scripted.send(b"".join(packets))
 
     sender = threading.Thread(target=send)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support import codec
+from support.packets import MQTT311
 from support.ports import free_port
 from support.wait import wait_until
 
@@ -140,11 +140,10 @@ def find_message(events: Iterator[tuple[str, Any]], topic: str) -> dict[str, Any
 def publish_from_outside(broker: Mosquitto, topic: str, payload: bytes) -> None:
     """Publish what the page cannot: bytes that are no text."""
     with socket.create_connection((broker.host, broker.port), timeout=5) as connection:
-        hello = codec.text("MQTT") + bytes([4, 2, 0, 60]) + codec.text("")
-        connection.sendall(codec.frame("CONNECT", hello))
-        assert connection.recv(4) == codec.connack()
-        connection.sendall(codec.publish(topic, payload))
-        connection.sendall(codec.frame("DISCONNECT"))
+        connection.sendall(MQTT311.connect(""))
+        assert connection.recv(4) == MQTT311.connack()
+        connection.sendall(MQTT311.publish(topic, payload))
+        connection.sendall(MQTT311.disconnect())
         assert connection.recv(1) == b""
 
 

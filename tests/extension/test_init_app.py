@@ -12,8 +12,8 @@ import pytest
 from flask import current_app
 
 from flask_mqtt import Mqtt, MQTTv5
-from support import codec5
 from support.apps import make_app
+from support.packets import MQTT5
 from support.ports import closed_port
 from support.running import connected, lose
 from support.scripted import ScriptedBroker
@@ -230,7 +230,7 @@ def test_a_changed_key_holds(scripted: ScriptedBroker, later: bool) -> None:
 def test_a_value_that_was_changed_in_place_holds(
     key: str, value: Any, change: Callable[[Any], None]
 ) -> None:
-    with ScriptedBroker(codec=codec5) as broker:
+    with ScriptedBroker(version=MQTT5) as broker:
         settings = {"protocol_version": MQTTv5, "last_will_topic": "will", key: value}
         app = make_app(broker.port, **settings)
         with connected(app) as mqtt:

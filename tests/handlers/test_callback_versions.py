@@ -21,7 +21,7 @@ from flask_mqtt import (
     Properties,
     ReasonCode,
 )
-from support import codec5
+from support.packets import MQTT5, MQTT311
 from support.running import closing
 from support.scripted import ScriptedBroker
 from support.wait import wait_until
@@ -164,7 +164,7 @@ def test_a_refusal_is_a_reason_code_in_version_2_and_a_number_in_version_1(
 @pytest.mark.parametrize("version", [VERSION1, VERSION2])
 def test_a_refusal_of_mqtt_5_is_the_same_in_both(version: CallbackAPIVersion) -> None:
     with (
-        ScriptedBroker(connack=135, codec=codec5) as broker,
+        ScriptedBroker(connack=135, version=MQTT5) as broker,
         connected(version, MQTTv5, broker.port) as calls,
     ):
         assert str(calls.wait("connect")[1]) == "Not authorized"
@@ -172,19 +172,19 @@ def test_a_refusal_of_mqtt_5_is_the_same_in_both(version: CallbackAPIVersion) ->
 
 @pytest.mark.parametrize("protocol", [MQTTv311, MQTTv5])
 def test_a_session_that_there_is_is_a_flag(protocol: int) -> None:
-    codec = {"codec": codec5} if protocol == MQTTv5 else {}
+    version = MQTT5 if protocol == MQTTv5 else MQTT311
     with (
-        ScriptedBroker(session_present=True, **codec) as broker,  # type: ignore[arg-type]
+        ScriptedBroker(session_present=True, version=version) as broker,
         connected(VERSION2, protocol, broker.port) as calls,
     ):
         assert calls.wait("connect")[0] == ConnectFlags(session_present=True)
 
 
 def test_a_lost_connection_and_the_brokers_own_disconnect_differ() -> None:
-    with ScriptedBroker(codec=codec5) as broker:
+    with ScriptedBroker(version=MQTT5) as broker:
         with connected(VERSION2, MQTTv5, broker.port) as calls:
             calls.wait("connect")
-            broker.send(codec5.disconnect(0x8B))
+            broker.send(MQTT5.disconnect(0x8B))
             flags, code, _ = calls.wait("disconnect")
             assert (flags, str(code)) == (DisconnectFlags(True), "Server shutting down")
         with connected(VERSION2, MQTTv5, broker.port) as calls:
@@ -196,15 +196,15 @@ def test_a_lost_connection_and_the_brokers_own_disconnect_differ() -> None:
 
 def test_a_refused_message_and_a_refused_subscription_say_why() -> None:
     with (
-        ScriptedBroker(codec=codec5, withhold={"PUBACK", "SUBACK"}) as broker,
+        ScriptedBroker(version=MQTT5, withhold={"PUBACK", "SUBACK"}) as broker,
         connected(VERSION2, MQTTv5, broker.port) as calls,
     ):
         calls.wait("connect")
         calls.client.publish("a", "x", 1)
-        broker.send(codec5.ack("PUBACK", broker.wait_for("PUBLISH").mid, 0x87))
+        broker.send(MQTT5.ack("PUBACK", broker.wait_for("PUBLISH").mid, 0x87))
         assert [str(part) for part in calls.wait("publish")[1:2]] == ["Not authorized"]
         calls.client.subscribe("a")
-        broker.send(codec5.suback(broker.wait_for("SUBSCRIBE").mid, (0x87,)))
+        broker.send(MQTT5.suback(broker.wait_for("SUBSCRIBE").mid, 0x87))
         assert [str(code) for code in calls.wait("subscribe")[1]] == ["Not authorized"]
 
 
@@ -213,7 +213,7 @@ def test_a_refused_subscription_before_mqtt_5(scripted: ScriptedBroker) -> None:
     with connected(VERSION2, MQTTv311, scripted.port) as calls:
         calls.wait("connect")
         calls.client.subscribe("a")
-        scripted.send(scripted.codec.suback(scripted.wait_for("SUBSCRIBE").mid, (0x80,)))
+        scripted.send(scripted.version.suback(scripted.wait_for("SUBSCRIBE").mid, 0x80))
         assert [str(code) for code in calls.wait("subscribe")[1]] == ["Unspecified error"]
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from support.codec import Packet
+    from support.packets import Packet
     from support.scripted import ScriptedBroker
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from support import codec, codec5
+from support.packets import MQTT5, MQTT311, PINGRESP
 from support.scripted import ScriptedBroker
 from support.wait import wait_until
 
@@ -75,13 +75,13 @@ def test_small_messages_that_wait_do_not_keep_what_was_read_with_them(
     kind: str, scripted: ScriptedBroker
 ) -> None:
     # 500 messages of ten bytes, and 32 MB of other packets around them.
-    others = codec.PINGRESP * (READ // 2)
+    others = PINGRESP * (READ // 2)
     settings: dict[str, int | str] = {}
     # Those of QoS 2 wait for it.
     scripted.withhold.add("PUBREL")
     if kind == "with others that are dropped":
         settings = {"incoming_overflow": "drop-oldest", "max_incoming_bytes": 100_000}
-        others = codec.publish("t", b"x" * 12_000) * 5
+        others = MQTT311.publish("t", b"x" * 12_000) * 5
     with stuck(scripted, **settings) as client:
         scripted.publish("t", b"first")
         has_read_all(scripted)
@@ -89,7 +89,7 @@ def test_small_messages_that_wait_do_not_keep_what_was_read_with_them(
         for number in range(500):
             qos = {"QoS 0": 0, "QoS 2": 2}.get(kind, 1)
             mid = number + 100 if qos else 0
-            scripted.send(codec.publish("t", b"x" * 10, qos=qos, mid=mid) + others)
+            scripted.send(MQTT311.publish("t", b"x" * 10, qos=qos, mid=mid) + others)
         has_read_all(scripted, 2)
         after = client.memory()
     assert after.resident - before.resident < 12
@@ -119,7 +119,7 @@ def send_often(broker: ScriptedBroker, block: bytes) -> None:
 
 @pytest.mark.parametrize(
     "packet",
-    [codec.ack("PUBREL", 9), codec.ack("PUBREC", 9), codec.publish("t", b"x", qos=2, mid=9)],
+    [MQTT311.ack("PUBREL", 9), MQTT311.ack("PUBREC", 9), MQTT311.publish("t", b"x", qos=2, mid=9)],
     ids=["PUBREL", "PUBREC", "PUBLISH"],
 )
 def test_a_broker_that_wants_answers_and_reads_none_fills_no_memory_and_is_left(
@@ -149,9 +149,9 @@ def test_aliases_make_no_more_of_what_is_read_than_may_wait() -> None:
     # Ten bytes each, which stand for a topic of 60,000.
     topic = "a" * 60_000
     properties = {"TopicAlias": 1}
-    first = codec5.publish(topic, b"", given=properties)
-    others = codec5.publish("", b"", given=properties) * 20_000
-    with ScriptedBroker(codec=codec5) as broker, stuck(broker, aliases=10) as client:
+    first = MQTT5.publish(topic, b"", properties=properties)
+    others = MQTT5.publish("", b"", properties=properties) * 20_000
+    with ScriptedBroker(version=MQTT5) as broker, stuck(broker, aliases=10) as client:
         before = client.memory()
         broker.send(first + others)
         wait_until(lambda: client.memory().resident > before.resident + 10)

@@ -21,6 +21,7 @@ from flask_mqtt import (
 )
 from support import codec
 from support.apps import make_app
+from support.packets import MQTT311, PINGRESP
 from support.ports import closed_port, unanswered_port
 from support.running import connected
 from support.scripted import ScriptedBroker
@@ -29,7 +30,7 @@ from support.wait import wait_until
 if TYPE_CHECKING:
     from flask import Flask
 
-    from support.codec import Packet
+    from support.packets import Packet
 
 RECONNECTED = 6.0
 
@@ -162,7 +163,7 @@ NONSENSE = {
     "a type that does not exist": b"\xf0\x00",
     "a packet that clients send": codec.frame("CONNECT", codec.text("MQTT") + bytes(6)),
     "a malformed UNSUBSCRIBE": b"\xa2\x03\x00\x01\x00",
-    "a second CONNACK": codec.connack(),
+    "a second CONNACK": MQTT311.connack(),
     "a length without an end": b"\x30\xff\xff\xff\xff\xff\xff",
     "QoS 3": b"\x36\x05\x00\x01t\x00\x01",
     "a topic that is not UTF-8": b"\x30\x03\x00\x01\xff",
@@ -186,7 +187,7 @@ def test_nonsense_ends_the_connection_with_a_logged_reason_and_a_new_one_works(
     with contextlib.ExitStack() as stack:
         pairs = {}
         for name, data in NONSENSE.items():
-            answers: list[int | bytes | None] = [codec.connack() + data, 0]
+            answers: list[int | bytes | None] = [MQTT311.connack() + data, 0]
             broker = stack.enter_context(ScriptedBroker(connack=answers))
             pairs[name] = (broker, stack.enter_context(observed(make_app(broker.port))))
         for name, (broker, client) in pairs.items():
@@ -203,7 +204,7 @@ def test_nonsense_ends_the_connection_with_a_logged_reason_and_a_new_one_works(
 def test_a_packet_before_the_connack_ends_the_connection(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    answers: list[int | bytes | None] = [codec.publish("t", b"early"), 0]
+    answers: list[int | bytes | None] = [MQTT311.publish("t", b"early"), 0]
     with ScriptedBroker(connack=answers) as broker, observed(make_app(broker.port)) as client:
         client.assert_works_on(broker, 2)
         assert client.messages == [b"works"]
@@ -214,8 +215,8 @@ def test_acknowledgements_that_nobody_waits_for_are_ignored(scripted: ScriptedBr
     with observed(make_app(scripted.port)) as client:
         wait_until(lambda: client.mqtt.connected)
         for kind in ("PUBACK", "PUBREC", "PUBREL", "PUBCOMP", "UNSUBACK"):
-            scripted.send(codec.ack(kind, 999))
-        scripted.send(codec.suback(999, (0,)) + codec.PINGRESP)
+            scripted.send(MQTT311.ack(kind, 999))
+        scripted.send(MQTT311.suback(999, 0) + PINGRESP)
         client.assert_works_on(scripted, 1)
         assert client.ends == []
 
@@ -223,7 +224,7 @@ def test_acknowledgements_that_nobody_waits_for_are_ignored(scripted: ScriptedBr
 def test_half_a_packet_and_the_end_is_a_lost_connection(scripted: ScriptedBroker) -> None:
     with observed(make_app(scripted.port)) as client:
         wait_until(lambda: client.mqtt.connected)
-        scripted.send(codec.publish("t", b"half" * 100)[:50])
+        scripted.send(MQTT311.publish("t", b"half" * 100)[:50])
         scripted.drop()
         client.assert_works_on(scripted, 2)
         assert client.messages == [b"works"]
@@ -233,7 +234,7 @@ def test_half_a_packet_and_the_end_is_a_lost_connection(scripted: ScriptedBroker
 def test_a_packet_that_comes_byte_by_byte_arrives_whole(scripted: ScriptedBroker) -> None:
     with observed(make_app(scripted.port)) as client:
         wait_until(lambda: client.mqtt.connected)
-        for byte in codec.publish("t", b"slow"):
+        for byte in MQTT311.publish("t", b"slow"):
             scripted.send(bytes([byte]))
         wait_until(lambda: client.messages)
         assert client.messages == [b"slow"]
@@ -260,7 +261,7 @@ def test_a_packet_over_the_limit_ends_the_connection_with_both_sizes_logged(
         scripted.publish("t", b"x" * 997)
         wait_until(lambda: client.messages)
         # The header alone is enough: what it announces is not waited for.
-        scripted.send(codec.publish("t", b"x" * 2000)[:10])
+        scripted.send(MQTT311.publish("t", b"x" * 2000)[:10])
         client.assert_works_on(scripted, 2)
         assert client.ends == [MQTT_ERR_PROTOCOL]
     assert "packet of 2003 bytes is over the limit of 1000 bytes" in caplog.text

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support import codec
 from support.hostile import (
     MEGABYTE,
     Attack,
@@ -27,6 +26,7 @@ from support.hostile import (
     nothing,
     watched,
 )
+from support.packets import MQTT311, PINGRESP
 from support.tls_records import HELLO_REQUEST, KEY_UPDATE, Records, ticket
 from support.tls_server import server_context
 from support.wait import wait_until
@@ -123,7 +123,7 @@ def test_messages_of_tls_fill_no_memory_before_and_after_the_connack(
         tls = Records(connection, certificates.server, tmp_path / kind, version)
         if is_accepted:
             tls.recv(1)
-            tls.sendall(codec.connack())
+            tls.sendall(MQTT311.connack())
         return Sending(tls)
 
     fill_no_memory(
@@ -170,7 +170,7 @@ ANSWERS: dict[str, Flood] = {
     "a body in chunks": again(b"1\r\nx\r\n", first=REFUSED + b"Transfer-Encoding: chunked\r\n\r\n"),
     "a body that is announced": again(b"x", first=REFUSED + b"Content-Length: 99999999999\r\n\r\n"),
     "data behind the answer": again(b"\x20\xff\xff\xff\x7f" + b"x" * 1000, first=OK + b"\r\n"),
-    "packets behind the answer": again(codec.PINGRESP, first=OK + b"\r\n" + codec.connack()),
+    "packets behind the answer": again(PINGRESP, first=OK + b"\r\n" + MQTT311.connack()),
     "no HTTP": again(b"x"),
 }
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support import codec
 from support.hostile import (
     MEGABYTE,
     MOST,
@@ -24,6 +23,7 @@ from support.hostile import (
     upgraded,
     watched,
 )
+from support.packets import MQTT311, PINGRESP
 from support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -60,18 +60,16 @@ FLOODS: dict[str, Flood] = {
 }
 
 CONNECTED: dict[str, Flood] = {
-    "packets in one long frame": again(codec.PINGRESP, first=ANNOUNCED),
-    "packets in frames of one message": again(
-        frame(codec.PINGRESP * 20_000, 0), first=frame(b"", 2)
-    ),
+    "packets in one long frame": again(PINGRESP, first=ANNOUNCED),
+    "packets in frames of one message": again(frame(PINGRESP * 20_000, 0), first=frame(b"", 2)),
     "packets in frames of one byte": again(
-        frame(codec.PINGRESP[:1], 0) + frame(codec.PINGRESP[1:], 0), first=frame(b"", 2)
+        frame(PINGRESP[:1], 0) + frame(PINGRESP[1:], 0), first=frame(b"", 2)
     ),
-    "PUBREL": again(frame(codec.ack("PUBREL", 9) * 10_000)),
-    "PUBREC": again(frame(codec.ack("PUBREC", 9) * 10_000)),
-    "QoS 2": again(frame(codec.publish("t", b"x", qos=2, mid=9) * 5_000)),
-    "QoS 1": again(frame(codec.publish("t", b"x", qos=1, mid=9) * 5_000)),
-    "PUBREL, and pings": again(frame(codec.ack("PUBREL", 9)) + frame(b"", 0x89)),
+    "PUBREL": again(frame(MQTT311.ack("PUBREL", 9) * 10_000)),
+    "PUBREC": again(frame(MQTT311.ack("PUBREC", 9) * 10_000)),
+    "QoS 2": again(frame(MQTT311.publish("t", b"x", qos=2, mid=9) * 5_000)),
+    "QoS 1": again(frame(MQTT311.publish("t", b"x", qos=1, mid=9) * 5_000)),
+    "PUBREL, and pings": again(frame(MQTT311.ack("PUBREL", 9)) + frame(b"", 0x89)),
 }
 
 
@@ -125,7 +123,7 @@ def test_pings_that_are_not_read_end_the_connection() -> None:
 
 
 def test_nothing_is_kept_of_what_comes_while_reading_is_paused() -> None:
-    message = frame(codec.publish("t", b"x" * 1000))
+    message = frame(MQTT311.publish("t", b"x" * 1000))
     flood = again(message + frame(b"x" * 125, 0x89) * 10)
     config = {**WEBSOCKETS, "max_incoming_bytes": MEGABYTE, "keepalive": 60, "HANDLER_BLOCKS": True}
     with Hostile(patience=1) as server, watched(server.port, **config) as client:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flask_mqtt import Client, Mqtt
-from support import codec, codec5
+from support import codec
 from support.apps import app_for, make_app
 from support.hostile import asked, frame, nothing, upgraded
+from support.packets import MQTT5, MQTT311
 from support.running import connected
 from support.scripted import ScriptedBroker
 from support.server import HOST, Server
@@ -109,7 +110,7 @@ CLOSE = frame(b"\x03\xf0" + RAW[:123], 0x88)
 
 WEBSOCKETS: dict[str, tuple[Callable[[Any], Any], bytes]] = {
     "a reason for the close": (upgraded, CLOSE),
-    "a reason behind the CONNACK": (upgraded, frame(codec.connack()) + CLOSE),
+    "a reason behind the CONNACK": (upgraded, frame(MQTT311.connack()) + CLOSE),
     "a status": (asked, b"HTTP/1.1 418 " + VISIBLE + b"\r\n\r\n"),
     "a location": (asked, b"HTTP/1.1 302 x\r\nLocation: http://" + VISIBLE + b"\r\n\r\n"),
     "a subprotocol": (asked, b"HTTP/1.1 101 x\r\nSec-WebSocket-Protocol: " + VISIBLE + b"\r\n\r\n"),
@@ -164,8 +165,8 @@ def test_of_a_proxy(kind: str, seen: Seen) -> None:
 @pytest.mark.parametrize("text", [EVIL, LONG], ids=["evil", "long"])
 @pytest.mark.parametrize("code", [0x8B, 0x8E, 0x98])
 def test_of_a_disconnect(text: str, code: int, seen: Seen) -> None:
-    packet = codec.frame("DISCONNECT", bytes([code]) + codec5.properties({"ReasonString": text}))
-    with ScriptedBroker(codec=codec5) as broker:
+    packet = codec.frame("DISCONNECT", bytes([code]) + codec.properties({"ReasonString": text}))
+    with ScriptedBroker(version=MQTT5) as broker:
         mqtt = Mqtt(mqtt_logging=True)
         seen.follow(mqtt)
         mqtt.init_app(make_app(broker.port, protocol_version=5))
@@ -201,9 +202,9 @@ def test_of_messages(text: str, seen: Seen) -> None:
 @pytest.mark.parametrize("text", [EVIL, LONG], ids=["evil", "long"])
 def test_of_a_client_identifier_that_the_broker_chooses(text: str, seen: Seen) -> None:
     given = {"AssignedClientIdentifier": text}
-    answer = codec.frame("CONNACK", b"\0\0" + codec5.properties(given))
+    answer = codec.frame("CONNACK", b"\0\0" + codec.properties(given))
     with (
-        ScriptedBroker(codec=codec5, connack=answer) as broker,
+        ScriptedBroker(version=MQTT5, connack=answer) as broker,
         connected(make_app(broker.port, protocol_version=5)) as mqtt,
     ):
         broker.drop()

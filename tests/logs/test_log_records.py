@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flask_mqtt import Client, Mqtt
-from support import codec, codec5
 from support.apps import app_for, make_app
+from support.packets import MQTT5, MQTT311
 from support.ports import closed_port
 from support.running import closing, connected
 from support.scripted import ScriptedBroker
@@ -124,10 +124,10 @@ def test_a_disconnect_of_the_brokers_is_told_from_a_loss(
     records: Records, code: int, event: str
 ) -> None:
     with (
-        ScriptedBroker(codec=codec5) as broker,
+        ScriptedBroker(version=MQTT5) as broker,
         connected(make_app(broker.port, protocol_version=5)),
     ):
-        broker.send(codec5.disconnect(code))
+        broker.send(MQTT5.disconnect(code))
         record = records.of(event)
         assert (record.levelname, fields(record)["rc"]) == ("WARNING", code)
     assert records.events[:2] == ["connected", event]
@@ -247,7 +247,7 @@ def test_no_record_has_a_secret(records: Records) -> None:
 
 
 def test_a_million_messages_make_no_record(records: Records, scripted: ScriptedBroker) -> None:
-    block = codec.publish("t", b"x") * 10_000
+    block = MQTT311.publish("t", b"x") * 10_000
     with connected(make_app(scripted.port)) as mqtt:
         mqtt.on_message()(lambda _client, _userdata, _message: None)
         for _ in range(MILLION // 10_000):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flask_mqtt import Client, Mqtt
-from support import codec5
 from support.apps import make_app
+from support.packets import MQTT5
 from support.ports import closed_port
 from support.proxy import HttpProxy, SocksProxy
 from support.scripted import ScriptedBroker
@@ -114,7 +114,7 @@ def test_of_a_connection_that_cannot_be_made(
 
 @pytest.mark.parametrize("connack", [0x87, 0])
 def test_of_a_connection_that_is_refused_or_lost(connack: int, watch: Watch) -> None:
-    with ScriptedBroker(connack=[connack, 0], codec=codec5) as broker:
+    with ScriptedBroker(connack=[connack, 0], version=MQTT5) as broker:
         mqtt = watch.connect(make_app(broker.port, **SECRETS))
         broker.wait_connected()
         wait_until(lambda: connack or mqtt.connected)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, get_type_hints, is_typeddict
 import pytest
 
 from flask_mqtt import Client, Mqtt, Stats
-from support import codec, codec5
 from support.apps import make_app
+from support.packets import MQTT5, MQTT311
 from support.ports import closed_port
 from support.running import connected, unconfirmed
 from support.scripted import ScriptedBroker
@@ -79,7 +79,7 @@ def test_a_client_without_a_connection_has_counted_nothing() -> None:
 
 @pytest.mark.parametrize("version", [4, 5])
 def test_bytes_are_those_of_the_wire_over_all_connections(version: int) -> None:
-    with ScriptedBroker(codec=codec5 if version == 5 else codec) as broker:
+    with ScriptedBroker(version=MQTT5 if version == 5 else MQTT311) as broker:
         mqtt = Mqtt(make_app(broker.port, protocol_version=version, reconnect_delay_min=0.05))
         mqtt.on_message()(lambda _client, _userdata, _message: None)
         wait_until(lambda: mqtt.connected)
@@ -201,16 +201,16 @@ def test_qos_0_without_a_connection_and_lost_with_one_is_counted() -> None:
 
 
 def test_what_the_broker_does_not_take_is_counted() -> None:
-    connack = codec5.connack(given={"MaximumQoS": 1, "MaximumPacketSize": 100})
+    connack = MQTT5.connack(properties={"MaximumQoS": 1, "MaximumPacketSize": 100})
 
     def refuse(broker: ScriptedBroker, packet: Any) -> bool:
         if packet.kind == "PUBLISH" and packet.qos:
-            broker.send(codec5.ack("PUBACK", packet.mid, 0x87))
+            broker.send(MQTT5.ack("PUBACK", packet.mid, 0x87))
             return True
         return False
 
     with (
-        ScriptedBroker(codec=codec5, connack=connack, hook=refuse) as broker,
+        ScriptedBroker(version=MQTT5, connack=connack, hook=refuse) as broker,
         connected(make_app(broker.port, protocol_version=5)) as mqtt,
     ):
         mqtt.publish("t", b"x", 2)

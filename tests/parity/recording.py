@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from typing_extensions import Self
 
-    from support.codec import Packet
+    from support.packets import Packet
 
 MqttT = TypeVar("MqttT", bound=Mqtt)
 

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import pytest
 
-from support import codec
 from support.mosquitto import Mosquitto
 from support.original import module_of_the_original
+from support.packets import MQTT311
 
 TESTS = Path(__file__).parents[1]
 PORTS = (1883, 1885, 1886)
@@ -42,11 +42,11 @@ def unpack(directory: Path) -> list[Path]:
 
 def anonymous_broker(port: int) -> bool | None:
     """Tell whether a broker on the port takes anonymous clients, None if nobody listens there."""
-    hello = codec.frame("CONNECT", codec.text("MQTT") + b"\x04\x02\x00\x3c" + codec.text(""))
+    hello = MQTT311.connect("")
     try:
         with socket.create_connection(("localhost", port), timeout=2) as connection:
             connection.sendall(hello)
-            return connection.recv(4) == codec.connack()
+            return connection.recv(4) == MQTT311.connack()
     except ConnectionRefusedError:
         return None
     except OSError:

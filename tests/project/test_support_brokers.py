@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support import codec
 from support.amqtt_broker import AmqttBroker
 from support.mosquitto import Listener
+from support.packets import MQTT311
 from support.ports import closed_port, free_port, has_ipv6
 from support.proxy import HttpProxy, SocksProxy
 from support.server import HOST
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from support.certificates import Certificates, KeyPair
     from support.mosquitto import Mosquitto
 
-HELLO = codec.frame("CONNECT", codec.text("MQTT") + bytes([4, 2, 0, 0]) + codec.text(""))
+HELLO = MQTT311.connect("", keepalive=0)
 UPGRADE = (
     b"GET /mqtt HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
@@ -61,7 +61,7 @@ def test_mosquitto_speaks_tls_with_a_certificate_of_the_ca_and_no_other(
     tls_broker: Mosquitto, certificates: Certificates
 ) -> None:
     port = tls_broker.listeners["tls"].port
-    assert answer(dial(port, certificates.ca)) == codec.connack()
+    assert answer(dial(port, certificates.ca)) == MQTT311.connack()
     with pytest.raises(ssl.SSLCertVerificationError, match="unable to get local issuer"):
         dial(port, certificates.other_ca)
 
@@ -102,10 +102,10 @@ def test_mosquitto_listens_on_a_unix_socket_again_after_a_crash(
     broker = broker_factory(listeners={"unix": Listener("unix")})
     path = broker.listeners["unix"].path
     assert path is not None
-    assert answer(dial_unix(path)) == codec.connack()
+    assert answer(dial_unix(path)) == MQTT311.connack()
     broker.kill()
     broker.start()
-    assert answer(dial_unix(path)) == codec.connack()
+    assert answer(dial_unix(path)) == MQTT311.connack()
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
@@ -132,7 +132,7 @@ def test_amqtt_answers_on_every_listener(
     ca = certificates.ca if tls else None
     with AmqttBroker(tmp_path, certificates.chained if tls else None) as broker:
         port, ws_port = (broker.tls_port, broker.wss_port) if tls else (broker.port, broker.ws_port)
-        assert answer(dial(port, ca)) == codec.connack()
+        assert answer(dial(port, ca)) == MQTT311.connack()
         assert b"101 Switching" in answer(dial(ws_port, ca), UPGRADE)
 
 
@@ -153,7 +153,7 @@ def test_the_http_proxy_connects_who_gives_the_password_and_logs_it(
         with dial(proxy.port) as connection:
             connection.sendall(http_connect(broker.port, "user:pass-word_1.2"))
             assert b" 200 " in connection.recv(4096)
-            assert answer(connection) == codec.connack()
+            assert answer(connection) == MQTT311.connack()
         proxy.wait_until_used_for(broker.port)
 
 
@@ -183,7 +183,7 @@ def test_the_socks_proxy_connects_who_gives_the_password_and_logs_it(
         assert proxy.targets() == []
         with dial(proxy.port) as connection:
             assert socks_connect(connection, broker.port, b"p@ss:word/") == 0
-            assert answer(connection) == codec.connack()
+            assert answer(connection) == MQTT311.connack()
         proxy.wait_until_used_for(broker.port)
 
 
@@ -196,7 +196,7 @@ def test_the_tls_front_tells_what_a_client_offered(
     context.set_alpn_protocols(["x-amzn-mqtt-ca", "mqtt"])
     with TlsServer(accepting, broker.port) as front:
         client = context.wrap_socket(dial(front.port), server_hostname="localhost")
-        assert answer(client) == codec.connack()
+        assert answer(client) == MQTT311.connack()
         handshake = front.next_handshake()
         with pytest.raises(ssl.SSLCertVerificationError):
             dial(front.port, certificates.other_ca)
@@ -224,7 +224,7 @@ def test_each_certificate_of_a_server_is_wrong_in_the_one_way_that_its_name_says
 ) -> None:
     with TlsServer(server_context(getattr(certificates, name)), broker.port) as front:
         if not reason:
-            assert answer(dial(front.port, certificates.ca)) == codec.connack()
+            assert answer(dial(front.port, certificates.ca)) == MQTT311.connack()
             return
         with pytest.raises(ssl.SSLCertVerificationError) as caught:
             dial(front.port, certificates.ca)
@@ -261,7 +261,7 @@ def test_openssl_finds_the_ca_in_its_directory(
 ) -> None:
     context = ssl.create_default_context(capath=certificates.ca_directory)
     connection = dial(tls_broker.listeners["tls"].port)
-    assert answer(context.wrap_socket(connection, server_hostname="::1")) == codec.connack()
+    assert answer(context.wrap_socket(connection, server_hostname="::1")) == MQTT311.connack()
     with pytest.raises(ssl.SSLError):
         context.load_verify_locations(certificates.garbage)
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flask_mqtt import Client, Mqtt, MQTTv5, MQTTv31
-from support import codec
 from support.apps import app_for, make_app
 from support.exchange import new_topic, receive, round_trip
+from support.packets import MQTT311
 from support.peer import Peer
 from support.running import connected
 from support.scripted import ScriptedBroker
@@ -143,7 +143,7 @@ def test_a_broker_from_before_mqtt_5_is_told_from_its_refusal(
             connection, _ = listener.accept()
             with connection:
                 connection.recv(4096)
-                connection.sendall(codec.connack(1))
+                connection.sendall(MQTT311.connack(1))
             wait_until(lambda: "next attempt" in caplog.text and codes)
     assert "unacceptable protocol version (code 1); look at MQTT_PROTOCOL_VERSION" in caplog.text
     assert codes == [1]

@@ -17,8 +17,9 @@ from flask_mqtt import (
     ReasonCode,
     SubscribeOptions,
 )
-from support import codec, codec5
+from support import codec
 from support.apps import make_app
+from support.packets import MQTT5
 from support.running import closing, connected
 from support.scripted import ScriptedBroker
 from support.wait import wait_until
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.smoke
 @pytest.fixture
 def scripted5() -> Iterator[ScriptedBroker]:
     """A recording broker that speaks MQTT 5."""
-    with ScriptedBroker(codec=codec5) as broker:
+    with ScriptedBroker(version=MQTT5) as broker:
         yield broker
 
 
@@ -107,7 +108,7 @@ def test_a_disconnect_of_the_broker_reaches_on_disconnect(
             mqtt.on_disconnect()(lambda _c, _u, rc: ends.append((rc, None)))
         else:
             mqtt.on_disconnect()(lambda _c, _u, rc, properties: ends.append((rc, properties)))
-        scripted5.send(codec5.disconnect(142, {"ReasonString": "another one came"}))
+        scripted5.send(MQTT5.disconnect(142, {"ReasonString": "another one came"}))
         wait_until(lambda: ends)
     rc, properties = ends[0]
     assert rc == 142
@@ -122,7 +123,7 @@ def test_a_disconnect_of_the_broker_reaches_on_disconnect(
         (b"\xe0\x00", (0, None)),
         (b"\xe0\x01\x8e", (142, None)),
         (b"\xe0\x02\x8e\x00", (142, Properties())),
-        (codec5.disconnect(142, {"ReasonString": "no"}), (142, Properties(ReasonString="no"))),
+        (MQTT5.disconnect(142, {"ReasonString": "no"}), (142, Properties(ReasonString="no"))),
         (None, (7, None)),
     ],
 )
@@ -153,7 +154,7 @@ def test_on_disconnect_gets_the_properties_that_there_are(
 
 
 def test_the_keep_alive_is_what_the_broker_has_chosen(scripted5: ScriptedBroker) -> None:
-    scripted5.connack = codec5.connack(given={"ServerKeepAlive": 42})
+    scripted5.connack = MQTT5.connack(properties={"ServerKeepAlive": 42})
     client: Any = Client(protocol=MQTTv5)
     with closing(client):
         client.connect("127.0.0.1", scripted5.port, keepalive=7)
@@ -191,7 +192,7 @@ def test_a_packet_larger_than_what_was_announced_ends_the_connection(
     ends: list[int] = []
     with connected(_app(scripted5, connect_properties={"MaximumPacketSize": 200})) as mqtt:
         mqtt.on_disconnect()(lambda _c, _u, rc: ends.append(rc))
-        scripted5.send(codec5.publish("t", b"x" * 300))
+        scripted5.send(MQTT5.publish("t", b"x" * 300))
         packet: Any = scripted5.wait_for("DISCONNECT")
         wait_until(lambda: ends)
     assert packet.reason == 0x95
@@ -199,8 +200,8 @@ def test_a_packet_larger_than_what_was_announced_ends_the_connection(
 
 
 def test_a_refusal_shows_the_reason_and_what_the_broker_says(scripted5: ScriptedBroker) -> None:
-    scripted5.connack = codec5.connack(
-        0x87, given={"ReasonString": "no", "UserProperty": ("a", "b")}
+    scripted5.connack = MQTT5.connack(
+        0x87, properties={"ReasonString": "no", "UserProperty": ("a", "b")}
     )
     seen: list[Any] = []
     client = Client(protocol=MQTTv5)
@@ -216,7 +217,7 @@ def test_a_refusal_shows_the_reason_and_what_the_broker_says(scripted5: Scripted
 
 
 def test_a_handler_that_came_late_gets_the_properties_too(scripted5: ScriptedBroker) -> None:
-    scripted5.connack = codec5.connack(given={"AssignedClientIdentifier": "you"})
+    scripted5.connack = MQTT5.connack(properties={"AssignedClientIdentifier": "you"})
     seen: list[str] = []
     with connected(_app(scripted5)) as mqtt:
 
@@ -239,7 +240,7 @@ def test_a_refused_message_shows_its_reason_and_properties(scripted5: ScriptedBr
 
         _, mid = mqtt.publish("t", "x", 1)
         scripted5.wait_for("PUBLISH")
-        scripted5.send(codec5.ack("PUBACK", mid, 0x97, {"ReasonString": "full"}))
+        scripted5.send(MQTT5.ack("PUBACK", mid, 0x97, {"ReasonString": "full"}))
         wait_until(lambda: seen)
     assert seen == [(mid, "full", 151)]
     assert seen[0][2] == "Quota exceeded"

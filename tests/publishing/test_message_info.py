@@ -24,8 +24,8 @@ from flask_mqtt import (
     MQTTMessageInfo,
     MQTTv5,
 )
-from support import codec5
 from support.apps import make_app
+from support.packets import MQTT5
 from support.ports import closed_port
 from support.running import connected, unconfirmed
 from support.script import running
@@ -35,8 +35,8 @@ from support.wait import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from support.codec import Packet
     from support.mosquitto import Mosquitto
+    from support.packets import Packet
 
 IN_A_HANDLER = "a handler must not wait for a message of its own client"
 
@@ -221,7 +221,7 @@ def test_a_refusal_of_the_broker_is_an_error_with_its_reason() -> None:
         return packet.kind == "PUBLISH"
 
     with (
-        ScriptedBroker(codec=codec5, hook=refuse) as broker,
+        ScriptedBroker(version=MQTT5, hook=refuse) as broker,
         connected(make_app(broker.port, protocol_version=MQTTv5)) as mqtt,
     ):
         info = mqtt.publish("t", "x", 1)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flask_mqtt import MQTT_ERR_QUEUE_SIZE, MQTT_ERR_SUCCESS
-from support import codec
 from support.apps import make_app
+from support.packets import MQTT311
 from support.running import connected, unconfirmed
 from support.wait import wait_until
 
@@ -165,7 +165,7 @@ def test_a_handler_does_not_wait_where_no_confirmation_can_be_read(
         fill(mqtt)
         mqtt.client.configure(publish_timeout=60)
         scripted.withhold.clear()
-        scripted.send(codec.publish("t", b"go") * 20_000 + codec.ack("PUBACK", 1))
+        scripted.send(MQTT311.publish("t", b"go") * 20_000 + MQTT311.ack("PUBACK", 1))
         wait_until(lambda: len(codes) == 20_000, 20)
     assert codes[0] == MQTT_ERR_QUEUE_SIZE
     assert codes[-1] == MQTT_ERR_SUCCESS

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flask_mqtt import MQTT_ERR_SUCCESS, Client, MQTTv5
-from support import codec5
 from support.apps import make_app
+from support.packets import MQTT5
 from support.running import closing, connected
 from support.scripted import ScriptedBroker
 from support.wait import wait_until
@@ -263,12 +263,12 @@ def test_with_mqtt_5_every_call_has_its_own_reason_and_properties() -> None:
             return False
         place = packet.mid - 1
         given = {"ReasonString": "why"} if place % 2 else None
-        broker.send(codec5.ack("PUBACK", packet.mid, codes[place % len(codes)], given))
+        broker.send(MQTT5.ack("PUBACK", packet.mid, codes[place % len(codes)], given))
         return True
 
     seen: list[tuple[int, int, str | None]] = []
     with (
-        ScriptedBroker(codec=codec5, hook=acknowledge) as broker,
+        ScriptedBroker(version=MQTT5, hook=acknowledge) as broker,
         connected(make_app(broker.port, protocol_version=MQTTv5)) as mqtt,
     ):
 

@@ -15,8 +15,8 @@ from flask_mqtt import (
     MQTT_ERR_SUCCESS,
     Mqtt,
 )
-from support import codec5
 from support.apps import app_for, make_app
+from support.packets import MQTT5
 from support.running import connected
 from support.scripted import ScriptedBroker
 from support.wait import wait_until
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-QOS_1 = codec5.connack(given={"MaximumQoS": 1})
-SMALL = codec5.connack(given={"MaximumPacketSize": 50})
+QOS_1 = MQTT5.connack(properties={"MaximumQoS": 1})
+SMALL = MQTT5.connack(properties={"MaximumPacketSize": 50})
 KEPT = "the message is kept for a connection that does"
 
 
 @pytest.fixture
 def strict() -> Iterator[ScriptedBroker]:
     """A broker that takes no QoS 2 on its first connection."""
-    with ScriptedBroker(codec=codec5, connack=[QOS_1, 0]) as broker:
+    with ScriptedBroker(version=MQTT5, connack=[QOS_1, 0]) as broker:
         yield broker
 
 
@@ -86,8 +86,8 @@ async def settled(info: Any) -> None:
 
 def test_the_next_broker_of_the_list_gets_it() -> None:
     with (
-        ScriptedBroker(codec=codec5, connack=SMALL) as first,
-        ScriptedBroker(codec=codec5) as second,
+        ScriptedBroker(version=MQTT5, connack=SMALL) as first,
+        ScriptedBroker(version=MQTT5) as second,
     ):
         brokers = [f"mqtt://127.0.0.1:{broker.port}" for broker in (first, second)]
         mqtt = Mqtt(connect_async=True)
@@ -109,7 +109,7 @@ def test_with_a_file_it_outlives_the_process(tmp_path: Path) -> None:
         "persistence": str(tmp_path / "messages"),
         "client_id": "keeper",
     }
-    with ScriptedBroker(codec=codec5, connack=QOS_1) as broker:
+    with ScriptedBroker(version=MQTT5, connack=QOS_1) as broker:
         # Before the CONNACK, the broker's limits are not known.
         broker.connack = None
         with Mqtt(make_app(broker.port, **settings)) as mqtt:
@@ -119,7 +119,7 @@ def test_with_a_file_it_outlives_the_process(tmp_path: Path) -> None:
             wait_until(lambda: mqtt.stats()["set_aside"] == 1)
         assert not published(broker)
     with (
-        ScriptedBroker(codec=codec5) as broker,
+        ScriptedBroker(version=MQTT5) as broker,
         connected(make_app(broker.port, **settings)) as mqtt,
     ):
         broker.wait_for("PUBLISH")
@@ -128,9 +128,9 @@ def test_with_a_file_it_outlives_the_process(tmp_path: Path) -> None:
 
 
 def test_subscriptions_that_a_broker_does_not_offer_are_not_sent_to_it() -> None:
-    connack = codec5.connack(given={"SharedSubscriptionAvailable": 0})
+    connack = MQTT5.connack(properties={"SharedSubscriptionAvailable": 0})
     with (
-        ScriptedBroker(codec=codec5, connack=[connack, 0]) as broker,
+        ScriptedBroker(version=MQTT5, connack=[connack, 0]) as broker,
         connected(make_app(broker.port, protocol_version=5, reconnect_delay_min=0.05)) as mqtt,
     ):
         assert mqtt.subscribe("$share/group/a") == (MQTT_ERR_NOT_SUPPORTED, None)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flask_mqtt import MQTT_ERR_CONN_LOST, MQTT_ERR_KEEPALIVE, MQTT_ERR_PROTOCOL, Mqtt
-from support import codec
 from support.apps import make_app
 from support.exchange import round_trip
 from support.fault_proxy import FaultProxy
 from support.faults import DOWN, UP, Act, Fault, RandomFaults, Script, peek
+from support.packets import MQTT311
 from support.peer import Peer
 from support.server import HOST
 from support.wait import wait_until
@@ -197,7 +197,7 @@ def cut_at(broker: Mosquitto, way: str, byte: int) -> list[bytes]:
 
 
 def test_a_seed_brings_the_same_faults_to_the_same_packets() -> None:
-    packets = [peek(codec.publish("t", b"x", qos=1, mid=1), 1, UP, 0, 4)] * 1000
+    packets = [peek(MQTT311.publish("t", b"x", qos=1, mid=1), 1, UP, 0, 4)] * 1000
     chances = {Act.CUT_AT: 0.1, Act.DELAY: 0.1}
 
     def drawn(seed: int) -> list[Fault | None]:
@@ -212,7 +212,7 @@ def test_a_seed_brings_the_same_faults_to_the_same_packets() -> None:
 def test_a_proxy_leaves_no_thread_behind_though_its_ends_stay(broker: Mosquitto) -> None:
     with FaultProxy(broker.port, Script(Fault(Act.STALL, UP, "CONNECT"))) as proxy:
         client = socket.create_connection((HOST, proxy.port))
-        client.sendall(codec.frame("CONNECT", codec.text("MQTT") + bytes([4, 2, 0, 0, 0, 0])))
+        client.sendall(MQTT311.connect("", keepalive=0))
         wait_until(lambda: proxy.counts[Act.STALL])
     names = [thread.name for thread in threading.enumerate()]
     client.close()

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flask_mqtt import Client, Mqtt, MQTTv5, MQTTv311
-from support import codec5
 from support.apps import make_app
+from support.packets import MQTT5
 from support.peer import Peer
 from support.ports import closed_port
 from support.running import closing
@@ -68,7 +68,7 @@ HANDLERS = [reconnect, connect, connect_async, disconnect_and_connect, loop_agai
 
 def drop_after_connack(broker: ScriptedBroker, packet: Any) -> bool:
     if packet.kind == "CONNECT":
-        broker.send(broker.codec.connack())
+        broker.send(broker.version.connack())
         broker.drop()
     return bool(packet.kind == "CONNECT")
 
@@ -245,7 +245,7 @@ def test_a_broker_that_closes_each_connection_soon_is_tried_later_and_later(
         if not flapping or packet.kind != last:
             return False
         is_first = packet.kind == "CONNECT"
-        broker.send(broker.codec.connack() if is_first else broker.codec.suback(packet.mid, (0,)))
+        broker.send(broker.version.connack() if is_first else broker.version.suback(packet.mid, 0))
         broker.drop()
         return True
 
@@ -311,11 +311,11 @@ def test_a_subscribe_that_ends_each_connection_is_named(
 ) -> None:
     def refuse(broker: ScriptedBroker, packet: Any) -> bool:
         if packet.kind == "SUBSCRIBE":
-            broker.send(codec5.disconnect(0x8F))
+            broker.send(MQTT5.disconnect(0x8F))
             broker.drop()
         return bool(packet.kind == "SUBSCRIBE")
 
-    with ScriptedBroker(hook=refuse, codec=codec5) as broker:
+    with ScriptedBroker(hook=refuse, version=MQTT5) as broker:
         app = make_app(
             broker.port, protocol_version=5, reconnect_delay_min=0.1, reconnect_delay_max=0.2
         )

@@ -1,13 +1,12 @@
-"""The little of MQTT 3.1.1 on the wire that a test broker needs.
+"""MQTT on the wire, for brokers and peers of the tests: frames, fields and properties.
 
-It shares no code with the package, so a mistake there cannot hide here.
+It shares no code with the package, so a mistake there cannot hide here. `packets` has the packets.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 KINDS = (
     "RESERVED",
@@ -27,51 +26,42 @@ KINDS = (
     "DISCONNECT",
     "AUTH",
 )
-PINGRESP = b"\xd0\x00"
 
+Value = int | str | bytes | tuple[str, str]
+Properties = Mapping[str, Value] | Sequence[tuple[str, Value]]
 
-class Will(NamedTuple):
-    """The last will of a CONNECT."""
-
-    topic: str
-    payload: bytes
-    qos: int
-    retain: bool
-
-
-class Connect(NamedTuple):
-    """What a CONNECT says."""
-
-    protocol: str
-    level: int
-    clean_session: bool
-    keepalive: int
-    client_id: str
-    will: Will | None
-    username: str | None
-    password: bytes | None
-
-
-@dataclass(frozen=True)
-class Packet:
-    """One packet of a client. Fields that its kind does not have keep their defaults."""
-
-    kind: str
-    raw: bytes = field(repr=False)
-    mid: int = 0
-    topic: str = ""
-    payload: bytes = b""
-    qos: int = 0
-    retain: bool = False
-    dup: bool = False
-    filters: tuple[tuple[str, int], ...] = ()
-    connect: Connect | None = None
-    connection: int = 0
-    at: float = field(default=0.0, compare=False)
-
-    def recorded(self, connection: int, at: float) -> Packet:
-        """Return the packet with the number of its connection and the time of its arrival."""
-        return replace(self, connection=connection, at=at)
+#: Identifier and form of each property (MQTT 5.0, table 2-4).
+FORMS = {
+    "PayloadFormatIndicator": (1, "byte"),
+    "MessageExpiryInterval": (2, "four"),
+    "ContentType": (3, "text"),
+    "ResponseTopic": (8, "text"),
+    "CorrelationData": (9, "binary"),
+    "SubscriptionIdentifier": (11, "variable"),
+    "SessionExpiryInterval": (17, "four"),
+    "AssignedClientIdentifier": (18, "text"),
+    "ServerKeepAlive": (19, "two"),
+    "AuthenticationMethod": (21, "text"),
+    "AuthenticationData": (22, "binary"),
+    "RequestProblemInformation": (23, "byte"),
+    "WillDelayInterval": (24, "four"),
+    "RequestResponseInformation": (25, "byte"),
+    "ResponseInformation": (26, "text"),
+    "ServerReference": (28, "text"),
+    "ReasonString": (31, "text"),
+    "ReceiveMaximum": (33, "two"),
+    "TopicAliasMaximum": (34, "two"),
+    "TopicAlias": (35, "two"),
+    "MaximumQoS": (36, "byte"),
+    "RetainAvailable": (37, "byte"),
+    "UserProperty": (38, "pair"),
+    "MaximumPacketSize": (39, "four"),
+    "WildcardSubscriptionAvailable": (40, "byte"),
+    "SubscriptionIdentifierAvailable": (41, "byte"),
+    "SharedSubscriptionAvailable": (42, "byte"),
+}
+_NAMES = {identifier: (name, form) for name, (identifier, form) in FORMS.items()}
+_WIDTHS = {"byte": 1, "two": 2, "four": 4}
 
 
 def frame_length(buffer: bytes) -> int | None:
@@ -89,53 +79,39 @@ def frame_length(buffer: bytes) -> int | None:
 
 def frame(kind: str, body: bytes = b"", flags: int = 0) -> bytes:
     """Put a fixed header in front of `body`."""
-    header = bytearray([KINDS.index(kind) << 4 | flags])
-    length = len(body)
-    while True:
-        digit, length = length & 0x7F, length >> 7
-        header.append(digit | 0x80 if length else digit)
-        if not length:
-            return bytes(header) + body
+    return bytes([KINDS.index(kind) << 4 | flags]) + variable(len(body)) + body
 
 
-def text(value: str) -> bytes:
-    """Encode a string with its length in front."""
-    data = value.encode()
+def text(value: str | bytes) -> bytes:
+    """Encode a string, or binary data, with its length in front."""
+    data = value.encode() if isinstance(value, str) else value
     return struct.pack("!H", len(data)) + data
 
 
-def connack(rc: int = 0, *, session_present: bool = False) -> bytes:
-    """Encode a CONNACK."""
-    return frame("CONNACK", bytes([session_present, rc]))
+def variable(value: int) -> bytes:
+    """Encode a variable byte integer."""
+    out = bytearray()
+    while True:
+        digit, value = value & 0x7F, value >> 7
+        out.append(digit | 0x80 if value else digit)
+        if not value:
+            return bytes(out)
 
 
-def publish(
-    topic: str,
-    payload: bytes = b"",
-    *,
-    qos: int = 0,
-    mid: int = 0,
-    retain: bool = False,
-    dup: bool = False,
-) -> bytes:
-    """Encode a PUBLISH."""
-    mid_bytes = struct.pack("!H", mid) if qos else b""
-    return frame("PUBLISH", text(topic) + mid_bytes + payload, dup << 3 | qos << 1 | retain)
-
-
-def ack(kind: str, mid: int) -> bytes:
-    """Encode a PUBACK, PUBREC, PUBREL, PUBCOMP or UNSUBACK."""
-    return frame(kind, struct.pack("!H", mid), 2 if kind == "PUBREL" else 0)
-
-
-def unsuback(mid: int, _count: int) -> bytes:
-    """Encode an UNSUBACK."""
-    return ack("UNSUBACK", mid)
-
-
-def suback(mid: int, granted: tuple[int, ...]) -> bytes:
-    """Encode a SUBACK."""
-    return frame("SUBACK", struct.pack("!H", mid) + bytes(granted))
+def properties(given: Properties) -> bytes:
+    """Encode properties with their length."""
+    out = b""
+    for name, value in given.items() if isinstance(given, Mapping) else given:
+        identifier, form = FORMS[name]
+        out += bytes([identifier])
+        if isinstance(value, int):
+            width = _WIDTHS.get(form)
+            out += value.to_bytes(width, "big") if width else variable(value)
+        elif isinstance(value, (str, bytes)):
+            out += text(value)
+        else:
+            out += text(value[0]) + text(value[1])
+    return variable(len(out)) + out
 
 
 class Reader:
@@ -163,47 +139,29 @@ class Reader:
     def text(self) -> str:
         return self.binary().decode()
 
-
-def _decode_connect(reader: Reader) -> Connect:
-    protocol, level, flags, keepalive = reader.text(), reader.byte(), reader.byte(), reader.short()
-    client_id = reader.text()
-    will = None
-    if flags & 0x04:
-        will = Will(reader.text(), reader.binary(), flags >> 3 & 3, bool(flags & 0x20))
-    username = reader.text() if flags & 0x80 else None
-    password = reader.binary() if flags & 0x40 else None
-    return Connect(protocol, level, bool(flags & 2), keepalive, client_id, will, username, password)
-
-
-def decode(raw: bytes) -> Packet:
-    """Decode one whole packet that a client sent. Raises ValueError for a malformed one."""
-    kind, flags = KINDS[raw[0] >> 4], raw[0] & 0x0F
-    header = next(index for index in range(1, 5) if not raw[index] & 0x80) + 1
-    reader = Reader(raw[header:])
-    if kind == "CONNECT":
-        packet = Packet(kind, raw, connect=_decode_connect(reader))
-    elif kind == "PUBLISH":
-        qos = flags >> 1 & 3
-        packet = Packet(
-            kind,
-            raw,
-            topic=reader.text(),
-            mid=reader.short() if qos else 0,
-            payload=reader.take(len(reader.rest)),
-            qos=qos,
-            retain=bool(flags & 1),
-            dup=bool(flags & 8),
-        )
-    elif kind in ("SUBSCRIBE", "UNSUBSCRIBE"):
-        mid, filters = reader.short(), []
-        while reader.rest:
-            filters.append((reader.text(), reader.byte() if kind == "SUBSCRIBE" else 0))
-        packet = Packet(kind, raw, mid=mid, filters=tuple(filters), qos=flags >> 1 & 3)
-    elif kind in ("PUBACK", "PUBREC", "PUBREL", "PUBCOMP"):
-        packet = Packet(kind, raw, mid=reader.short(), qos=flags >> 1 & 3)
-    else:
-        packet = Packet(kind, raw)
-    if reader.rest:
-        msg = f"{kind} with {len(reader.rest)} bytes too many: {raw!r}"
+    def variable(self) -> int:
+        value = 0
+        for shift in (0, 7, 14, 21):
+            digit = self.byte()
+            value |= (digit & 0x7F) << shift
+            if not digit & 0x80:
+                return value
+        msg = "variable byte integer of more than four bytes"
         raise ValueError(msg)
-    return packet
+
+    def properties(self) -> tuple[tuple[str, Value], ...]:
+        reader = Reader(self.take(self.variable()))
+        found = []
+        while reader.rest:
+            name, form = _NAMES[reader.byte()]
+            found.append((name, reader.value(form)))
+        return tuple(found)
+
+    def value(self, form: str) -> Value:
+        if form in _WIDTHS:
+            return int.from_bytes(self.take(_WIDTHS[form]), "big")
+        if form == "variable":
+            return self.variable()
+        if form == "binary":
+            return self.binary()
+        return self.text() if form == "text" else (self.text(), self.text())

@@ -83,23 +83,13 @@ def peek(raw: bytes, connection: int, side: str, start: int, level: int) -> Pass
         topic = reader.text()
         mid = reader.short() if flags & 6 else 0
         if level == 5:
-            reader.take(_variable(reader))
+            reader.properties()
         payload = reader.rest
     elif kind in ACKS:
         mid = reader.short()
     qos = flags >> 1 & 3 if kind == "PUBLISH" else 0
     dup = kind == "PUBLISH" and bool(flags & 8)
     return Passing(connection, side, kind, mid, qos, dup, topic, payload, start, len(raw))
-
-
-def _variable(reader: Reader) -> int:
-    value = shift = 0
-    while True:
-        digit = reader.byte()
-        value |= (digit & 0x7F) << shift
-        shift += 7
-        if not digit & 0x80:
-            return value
 
 
 @dataclass(frozen=True)

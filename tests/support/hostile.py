@@ -21,7 +21,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import codec
+from .packets import MQTT311
 from .server import HOST, Server, end
 from .wait import wait_until
 
@@ -258,7 +258,7 @@ def accepted(connection: Any) -> Any:
     """Answer the request for a websocket, and the CONNECT in it."""
     upgraded(connection)
     connection.recv(1)
-    connection.sendall(frame(codec.connack()))
+    connection.sendall(frame(MQTT311.connack()))
     return connection
 
 

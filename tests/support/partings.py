@@ -19,7 +19,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import codec
+from .packets import MQTT311
 from .parting_process import PATIENCE, PUBLISHERS, QOS
 from .peer import HOST, Peer
 from .relay import Forwarder
@@ -227,8 +227,6 @@ def take_over(port: int, names: list[str], *, clean: bool) -> None:
     """Connect with the names of other clients, and end those connections again."""
     for name in names:
         with socket.create_connection((HOST, port)) as rival:
-            flags = 2 if clean else 0
-            hello = codec.text("MQTT") + bytes([4, flags, 0, 0]) + codec.text(name)
-            rival.sendall(codec.frame("CONNECT", hello))
+            rival.sendall(MQTT311.connect(name, clean=clean, keepalive=0))
             rival.settimeout(PATIENCE)
             assert rival.recv(4)

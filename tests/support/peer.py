@@ -11,14 +11,15 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-from . import codec
+from .codec import frame_length
+from .packets import MQTT311
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Self
 
-    from .codec import Packet
+    from .packets import Packet
 
 HOST = "127.0.0.1"
 
@@ -30,14 +31,11 @@ class Peer:
         self._socket = socket.create_connection((HOST, port), timeout=5)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
-        hello = codec.text("MQTT") + bytes([4, 2, 0, 0]) + codec.text("")
-        self._socket.sendall(codec.frame("CONNECT", hello))
-        assert self._packet(time.monotonic() + 5) == codec.connack()
+        self._socket.sendall(MQTT311.connect("", keepalive=0))
+        assert self._packet(time.monotonic() + 5) == MQTT311.connack()
         if filters:
-            wanted = b"".join(codec.text(item) + b"\0" for item in filters)
-            self._socket.sendall(codec.frame("SUBSCRIBE", b"\0\1" + wanted, 2))
-            granted = (0,) * len(filters)
-            assert self._packet(time.monotonic() + 5) == codec.suback(1, granted)
+            self._socket.sendall(MQTT311.subscribe(1, *((item, 0) for item in filters)))
+            assert self._packet(time.monotonic() + 5) == MQTT311.suback(1, *bytes(len(filters)))
 
     def __enter__(self) -> Self:
         return self
@@ -54,17 +52,17 @@ class Peer:
         self, topic: str, payload: bytes = b"", *, qos: int = 0, retain: bool = False
     ) -> None:
         """Publish a message; QoS 1 and 2 wait for answers, and need a peer without filters."""
-        self._socket.sendall(codec.publish(topic, payload, qos=qos, mid=1, retain=retain))
+        self._socket.sendall(MQTT311.publish(topic, payload, qos=qos, mid=1, retain=retain))
         if qos == 1:
             assert self.receive().kind == "PUBACK"
         elif qos == 2:
             assert self.receive().kind == "PUBREC"
-            self._socket.sendall(codec.ack("PUBREL", 1))
+            self._socket.sendall(MQTT311.ack("PUBREL", 1))
             assert self.receive().kind == "PUBCOMP"
 
     def receive(self, timeout: float = 5.0) -> Packet:
         """Wait for the next message. Raises TimeoutError."""
-        return codec.decode(self._packet(time.monotonic() + timeout))
+        return MQTT311.decode(self._packet(time.monotonic() + timeout))
 
     def nothing_came_before(self, marker: str) -> bool:
         """Publish on a topic that is subscribed to, and say whether that is what comes next.
@@ -76,7 +74,7 @@ class Peer:
 
     def _packet(self, deadline: float) -> bytes:
         while True:
-            length = codec.frame_length(self._buffer)
+            length = frame_length(self._buffer)
             if length is not None and len(self._buffer) >= length:
                 packet, self._buffer = self._buffer[:length], self._buffer[length:]
                 return packet

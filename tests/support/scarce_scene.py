@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from flask_mqtt import MQTT_ERR_INVAL, MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS, Client
 
-from . import codec
+from .packets import MQTT311
 from .peer import HOST, Peer
 from .wait import wait_until
 
@@ -179,9 +179,7 @@ class Scene:
 
     def lose(self) -> None:
         """Have the broker end the connection: another client takes its name."""
-        name = codec.text(self.name)
-        hello = codec.text("MQTT") + bytes([4, 0, 0, 0]) + name
-        self._rival.sendall(codec.frame("CONNECT", hello))
+        self._rival.sendall(MQTT311.connect(self.name, clean=False, keepalive=0))
         self._rival.settimeout(PATIENCE)
         assert self._rival.recv(16)
         self._rival.close()

@@ -19,15 +19,16 @@ import socket
 import struct
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
-from . import codec
+from .codec import frame_length
+from .packets import MQTT311, PINGRESP
 from .server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from .codec import Packet
+    from .packets import Packet, Version
 
     Hook = Callable[["ScriptedBroker", Packet], bool]
 
@@ -37,30 +38,6 @@ class Closed(NamedTuple):
 
     connection: int
     at: float
-
-
-class Codec(Protocol):
-    """The packets of a version of MQTT: `codec`, or `codec5`."""
-
-    PINGRESP: bytes
-
-    def frame_length(self, buffer: bytes, /) -> int | None: ...
-    def decode(self, raw: bytes, /) -> Packet: ...
-    def connack(self, rc: int = 0, /, *, session_present: bool = False) -> bytes: ...
-    def suback(self, mid: int, granted: tuple[int, ...], /) -> bytes: ...
-    def unsuback(self, mid: int, count: int, /) -> bytes: ...
-    def ack(self, kind: str, mid: int, /) -> bytes: ...
-    def publish(
-        self,
-        topic: str,
-        payload: bytes = b"",
-        /,
-        *,
-        qos: int = 0,
-        mid: int = 0,
-        retain: bool = False,
-        dup: bool = False,
-    ) -> bytes: ...
 
 
 class ScriptedBroker(Server):
@@ -73,7 +50,7 @@ class ScriptedBroker(Server):
     echo: sends every PUBLISH back to its sender, with the same QoS.
     reads_on: after a DISCONNECT it waits until the client closes, and records what follows.
     close_after: ends a connection after so many packets were received on it, before answering.
-    codec: the module `codec`, or `codec5` for MQTT 5.
+    version: of MQTT: its packets.
     hook: called with (broker, packet) before the answer; True means there is no other answer.
     """
 
@@ -88,10 +65,10 @@ class ScriptedBroker(Server):
         close_after: int | None = None,
         hook: Hook | None = None,
         port: int = 0,
-        codec: Codec = codec,
+        version: Version = MQTT311,
     ) -> None:
         super().__init__(port)
-        self.codec = codec
+        self.version = version
         self.connack = connack
         self.session_present = session_present
         self.withhold = set(withhold)
@@ -198,12 +175,12 @@ class ScriptedBroker(Server):
         elif mid is None:
             self._next_mid += 1
             mid = self._next_mid
-        self.send(self.codec.publish(topic, payload, qos=qos, mid=mid, retain=retain, dup=dup))
+        self.send(self.version.publish(topic, payload, qos=qos, mid=mid, retain=retain, dup=dup))
         return mid
 
     def ack(self, kind: str, mid: int) -> None:
         """Send a PUBACK, PUBREC, PUBREL, PUBCOMP or UNSUBACK on the newest connection."""
-        self.send(self.codec.ack(kind, mid))
+        self.send(self.version.ack(kind, mid))
 
     def drop(self, *, reset: bool = False) -> None:
         """End all connections; with `reset` by a RST, so that the client's socket fails."""
@@ -268,8 +245,8 @@ class ScriptedBroker(Server):
             if not data:
                 return
             buffer += data
-            while (length := self.codec.frame_length(buffer)) is not None and len(buffer) >= length:
-                packet = self.codec.decode(buffer[:length]).recorded(number, time.monotonic())
+            while (length := frame_length(buffer)) is not None and len(buffer) >= length:
+                packet = self.version.decode(buffer[:length]).recorded(number, time.monotonic())
                 buffer = buffer[length:]
                 with self._changed:
                     self._packets.append(packet)
@@ -280,17 +257,21 @@ class ScriptedBroker(Server):
         """Return what a sane broker sends, without what is withheld."""
         if packet.kind == "CONNECT":
             return b"" if "CONNACK" in self.withhold else self._connack(number)
-        granted = tuple(qos for _, qos in packet.filters)
+        granted = [options & 3 for _, options in packet.filters]
+        codes = bytes(len(packet.filters))
         answers = {
-            "SUBSCRIBE": ("SUBACK", self.codec.suback(packet.mid, granted)),
-            "UNSUBSCRIBE": ("UNSUBACK", self.codec.unsuback(packet.mid, len(packet.filters))),
-            "PUBREC": ("PUBREL", self.codec.ack("PUBREL", packet.mid)),
-            "PUBREL": ("PUBCOMP", self.codec.ack("PUBCOMP", packet.mid)),
-            "PINGREQ": ("PINGRESP", self.codec.PINGRESP),
+            "SUBSCRIBE": ("SUBACK", self.version.suback(packet.mid, *granted)),
+            "UNSUBSCRIBE": (
+                "UNSUBACK",
+                self.version.unsuback(packet.mid, *codes),
+            ),
+            "PUBREC": ("PUBREL", self.version.ack("PUBREL", packet.mid)),
+            "PUBREL": ("PUBCOMP", self.version.ack("PUBCOMP", packet.mid)),
+            "PINGREQ": ("PINGRESP", PINGRESP),
         }
         if packet.kind == "PUBLISH" and packet.qos:
             kind = "PUBACK" if packet.qos == 1 else "PUBREC"
-            answers["PUBLISH"] = (kind, self.codec.ack(kind, packet.mid))
+            answers["PUBLISH"] = (kind, self.version.ack(kind, packet.mid))
         kind, data = answers.get(packet.kind, ("", b""))
         if kind in self.withhold:
             data = b""
@@ -301,7 +282,9 @@ class ScriptedBroker(Server):
     def _copy(self, packet: Packet) -> bytes:
         if packet.qos:
             self._next_mid += 1
-        return self.codec.publish(packet.topic, packet.payload, qos=packet.qos, mid=self._next_mid)
+        return self.version.publish(
+            packet.topic, packet.payload, qos=packet.qos, mid=self._next_mid
+        )
 
     def _connack(self, number: int) -> bytes:
         script = self.connack
@@ -311,7 +294,7 @@ class ScriptedBroker(Server):
             return b""
         if isinstance(script, bytes):
             return script
-        return self.codec.connack(script, session_present=self.session_present and script == 0)
+        return self.version.connack(script, present=self.session_present and script == 0)
 
     def _report(self) -> str:
         lines = [f"  {packet}" for packet in self._packets] or ["  nothing"]

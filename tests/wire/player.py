@@ -9,7 +9,7 @@ from support.codec import frame_length
 from support.server import Server, end
 from support.wait import wait_until
 
-from .packets import show
+from .showing import show
 from .steps import Broker, Client, Closed, Cut, Tell, Wait
 
 if TYPE_CHECKING:

@@ -6,16 +6,17 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .packets import MQTT311
+from support.packets import MQTT311
+
 from .steps import CLOSED, Client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from support.packets import Version
     from support.tls_server import TlsServer
 
-    from .packets import Version
     from .run import Run
     from .steps import Step
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.packets import MQTT311, PINGREQ
 from support.server import HOST
 from support.wait import wait_until
-from wire.packets import MQTT311, PINGREQ
 from wire.player import Player
 from wire.registry import all_cases
 from wire.steps import CLOSED, Client

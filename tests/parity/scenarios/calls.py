@@ -8,7 +8,7 @@ import pickle
 from typing import TYPE_CHECKING, Any
 
 from parity.registry import Difference, scenario
-from support import codec
+from support.packets import MQTT311
 
 if TYPE_CHECKING:
     from parity.recording import Run
@@ -248,7 +248,7 @@ def calls_before_the_connack_are_accepted(run: Run) -> None:
     run.call("subscribe", mqtt.subscribe, "early", 1)
     run.fact("topics", dict(mqtt.topics))
     run.broker.connack = 0
-    run.broker.send(codec.connack())
+    run.broker.send(MQTT311.connack())
     run.wait_event("connect")
     run.broker.wait_for("SUBSCRIBE")
     run.only("CONNECT")

@@ -9,7 +9,7 @@ from flask import current_app, has_app_context
 
 from parity.recording import describe
 from parity.registry import Difference, scenario
-from support import codec
+from support.packets import MQTT311
 
 if TYPE_CHECKING:
     from parity.recording import Run
@@ -46,7 +46,7 @@ def a_refused_subscription_is_granted_128(run: Run) -> None:
     run.broker.withhold.add("SUBACK")
     run.call("subscribe", mqtt.subscribe, "forbidden", 1)
     run.broker.wait_for("SUBSCRIBE")
-    run.broker.send(codec.suback(1, (128,)))
+    run.broker.send(MQTT311.suback(1, 128))
     run.wait_event("subscribe")
     run.fact("topics", list(mqtt.topics))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wire.packets import MQTT5, MQTT31, MQTT311
+from support.packets import MQTT5, MQTT31, MQTT311
 from wire.registry import case
 from wire.steps import CLOSED, Broker, Client
 

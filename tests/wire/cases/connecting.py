@@ -5,15 +5,15 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
+from support.packets import MQTT5, MQTT31, MQTT311, Will
 from support.server import HOST
-from wire.packets import MQTT5, MQTT31, MQTT311, Will
 from wire.registry import case
 from wire.steps import CLOSED, Broker, Client
 
 from .sequences import starting
 
 if TYPE_CHECKING:
-    from wire.packets import Version
+    from support.packets import Version
     from wire.run import Run
     from wire.steps import Step
 

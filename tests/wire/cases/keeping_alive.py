@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from wire.packets import MQTT5, MQTT311, PINGREQ, PINGRESP
+from support.packets import MQTT5, MQTT311, PINGREQ, PINGRESP
 from wire.registry import case
 from wire.steps import CLOSED, Broker, Client, Tell
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
+from support.packets import MQTT5, MQTT311, Version
 from support.server import HOST
-from wire.packets import MQTT5, MQTT311, Version
 from wire.registry import case
 from wire.steps import CUT, Broker, Client, Tell, Wait
 

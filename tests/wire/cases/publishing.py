@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from wire.packets import MQTT5, MQTT31, MQTT311, PINGRESP, Version
+from support.packets import MQTT5, MQTT31, MQTT311, PINGRESP, Version
 from wire.registry import case
 from wire.steps import Broker, Client
 
 from .sequences import goodbye, login, starting
 
 if TYPE_CHECKING:
-    from support.codec5 import Properties
+    from support.codec import Properties
     from wire.run import Run
     from wire.steps import Step
 

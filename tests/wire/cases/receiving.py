@@ -6,7 +6,7 @@ import hashlib
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from wire.packets import MQTT5, MQTT31, MQTT311, Version
+from support.packets import MQTT5, MQTT31, MQTT311, Version
 from wire.registry import case
 from wire.steps import CUT, Broker, Client, Tell, Wait
 

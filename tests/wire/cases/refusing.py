@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wire.packets import MQTT5, MQTT31, MQTT311
+from support.packets import MQTT5, MQTT31, MQTT311
 from wire.registry import case
 from wire.steps import CLOSED, CUT, Broker, Client
 
 from .sequences import goodbye, login, starting
 
 if TYPE_CHECKING:
-    from wire.packets import Version
+    from support.packets import Version
     from wire.steps import Step
 
 

@@ -9,8 +9,8 @@ from wire.steps import CLOSED, Broker, Client
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from support.codec5 import Properties
-    from wire.packets import Version
+    from support.codec import Properties
+    from support.packets import Version
     from wire.run import Run
     from wire.steps import Step
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wire.packets import MQTT5, MQTT31, MQTT311, Version
+from support.packets import MQTT5, MQTT31, MQTT311, Version
 from wire.registry import case
 from wire.steps import CUT, Broker, Client
 
 from .sequences import goodbye, login
 
 if TYPE_CHECKING:
-    from support.codec5 import Properties
+    from support.codec import Properties
     from wire.run import Run
 
 

@@ -6,8 +6,8 @@ import hashlib
 import ssl
 from typing import TYPE_CHECKING, Any
 
+from support.packets import MQTT5, MQTT311, Version, Will
 from support.tls_server import TlsServer
-from wire.packets import MQTT5, MQTT311, Version, Will
 from wire.registry import case
 from wire.steps import Broker, Client
 

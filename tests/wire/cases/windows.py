@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wire.packets import MQTT5, MQTT311, Version
+from support.packets import MQTT5, MQTT311, Version
 from wire.registry import case
 from wire.steps import CUT, Broker, Client
 
