@@ -143,6 +143,21 @@ need_compiler() {
         die "the build needs what is missing: install it (Debian, Ubuntu: apt install ${missing[*]})"
 }
 
+# cargo_dev FEATURES COMMAND [OPTION...]: cargo with these features only, for lints and tests. OpenSSL is the one
+# that the build of the package has made, where there is one: another takes minutes.
+cargo_dev() {
+    local features=$1 command=$2 made
+    shift 2
+    made=$(find "$ROOT"/target/release/build/openssl-sys-*/out/openssl-build/install -maxdepth 0 -printf '%T@ %p\n' \
+        2>/dev/null | sort -n | tail -n 1 | cut -d' ' -f2-)
+    if [ -n "$made" ]; then
+        OPENSSL_DIR=$made OPENSSL_STATIC=1 OPENSSL_NO_VENDOR=1 \
+            cargo "$command" --no-default-features --features "$features" "$@"
+    else
+        cargo "$command" --no-default-features --features "${features:+$features,}vendored-openssl" "$@"
+    fi
+}
+
 # Sanitizers are for nightly compilers only, and libFuzzer is C++.
 need_cargo_fuzz() {
     local version=0.13.2

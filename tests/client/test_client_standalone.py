@@ -217,6 +217,7 @@ def test_reinitialise_leaves_the_extension_its_part(broker: Mosquitto) -> None:
     assert names == ["tests"]
 
 
+@pytest.mark.slow
 def test_nothing_warns_and_the_module_is_imported_quickly(broker: Mosquitto) -> None:
     code = (
         "import time, flask; begin = time.perf_counter(); "

@@ -223,6 +223,7 @@ def test_a_subclass_may_have_names_of_its_own(broker: Mosquitto) -> None:
     assert client.host == ""
 
 
+@pytest.mark.slow
 def test_a_client_has_few_public_names_that_pahos_has_not() -> None:
     names = {row.name for row in rows() if row.name.startswith("Client.")}
     ours = {name for name in dir(Client()) if not name.startswith("_")}

@@ -85,6 +85,7 @@ def waiting(client: Client) -> int:
     return client.stats()["waiting_incoming"]["messages"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["client", "application", "teardown"])
 def test_every_message_is_handled_once_wherever_loop_is_interrupted(
     scripted: ScriptedBroker, client: Client, kind: str

@@ -113,6 +113,7 @@ def test_loop_forever_needs_a_host(client: Client) -> None:
         client.loop_forever()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "loop", ["client.loop_forever(30)", "while True: client.loop(30)"], ids=["forever", "loop"]
 )
@@ -290,6 +291,7 @@ def test_an_application_with_a_loop_may_wait_for_it(scripted: ScriptedBroker) ->
         assert result == [MQTT_ERR_NO_CONN]
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_beside_loop_start(scripted: ScriptedBroker) -> None:
     code = """
         mqtt = Mqtt(app)
@@ -310,6 +312,7 @@ def test_ctrl_c_ends_it_beside_loop_start(scripted: ScriptedBroker) -> None:
     scripted.wait_for("DISCONNECT")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "patch",
     [
@@ -342,6 +345,7 @@ def test_other_threads_run_while_loop_forever_waits(scripted: ScriptedBroker, pa
         assert script.finish() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "patch",
     ["import eventlet; eventlet.monkey_patch()", "import gevent.monkey; gevent.monkey.patch_all()"],

@@ -57,6 +57,7 @@ def held() -> tuple[int, int, int]:
     return threading.active_count(), tasks, descriptors
 
 
+@pytest.mark.slow
 def test_a_hundred_clients_that_disconnect_leave_nothing(broker: Mosquitto) -> None:
     before = held()
     clients: list[weakref.ref[Client]] = []
@@ -217,6 +218,7 @@ def test_many_connections_in_a_row_lose_nothing(broker: Mosquitto) -> None:
     assert sorted(set(seen), key=int) == [b"%d" % number for number in range(50)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "patch",
     ["import eventlet; eventlet.monkey_patch()", "import gevent.monkey; gevent.monkey.patch_all()"],

@@ -347,6 +347,7 @@ PATCHES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", PATCHES)
 def test_green_threads_are_asked_too(scripted: ScriptedBroker, library: str) -> None:
     with running(f"    {PATCHES[library]}\n{GREEN}", scripted.port) as script:

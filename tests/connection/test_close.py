@@ -106,6 +106,7 @@ def leftovers() -> tuple[int, int, set[str]]:
     return tasks, descriptors, names
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts in Linux's /proc")
 def test_fifty_clients_leave_no_thread_and_no_descriptor_behind(broker: Mosquitto) -> None:
     app = make_app(broker.port)

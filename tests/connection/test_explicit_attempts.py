@@ -66,6 +66,7 @@ def test_automatic_attempts_go_on(
         scripted.publish("t")
 
 
+@pytest.mark.slow
 def test_fifty_rounds_make_a_connection_each(scripted: ScriptedBroker) -> None:
     with connected(make_app(scripted.port, **DELAYS)) as mqtt:
         for number in range(50):
@@ -241,6 +242,7 @@ STATES = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spare", [0, 1, 2])
 @pytest.mark.parametrize("call", ["mqtt.client.reconnect()", "mqtt._connect()"])
 def test_without_descriptors_the_connection_that_there_is_stays(
@@ -276,6 +278,7 @@ def test_without_descriptors_the_connection_that_there_is_stays(
         assert script.finish() == 0, script.errors
 
 
+@pytest.mark.slow
 def test_without_threads_the_connection_that_there_is_stays(broker: Mosquitto) -> None:
     take, give = SHORTAGES["threads"]
     code = f"""
@@ -303,6 +306,7 @@ def test_without_threads_the_connection_that_there_is_stays(broker: Mosquitto) -
         assert script.finish() == 0, script.errors
 
 
+@pytest.mark.slow
 def test_a_loop_that_cannot_start_says_so_and_starts_later(broker: Mosquitto) -> None:
     take, give = SHORTAGES["threads"]
     code = f"""

@@ -275,6 +275,7 @@ def test_a_list_of_silent_brokers_takes_a_timeout_for_each(
 SLOW = 7.0
 
 
+@pytest.mark.slow
 def test_a_broker_that_answers_the_connect_after_seven_seconds_is_reached() -> None:
     def answer_late(broker: ScriptedBroker, packet: Any) -> bool:
         if packet.kind == "CONNECT":

@@ -169,6 +169,7 @@ def test_nothing_is_lost_however_a_connection_is_ended(
             observer.expect(MESSAGES, lambda: broker.log, client_id)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loops", [True, False], ids=["loop_start", "no loop"])
 def test_nothing_is_lost_at_the_end_of_the_process(broker: Mosquitto, loops: bool) -> None:
     for count in range(ROUNDS):
@@ -230,6 +231,7 @@ def disconnect_with_handlers_running() -> list[str]:
         return [packet.kind for packet in broker.packets]
 
 
+@pytest.mark.slow
 def test_nothing_follows_a_disconnect_while_handlers_run_and_threads_publish() -> None:
     for _ in range(ROUNDS * 3):
         kinds = disconnect_with_handlers_running()
@@ -253,6 +255,7 @@ def complain_with_a_handler_running() -> list[str]:
         return [packet.kind for packet in broker.packets]
 
 
+@pytest.mark.slow
 def test_nothing_follows_a_complaint_while_handlers_run() -> None:
     for _ in range(ROUNDS * 3):
         assert complain_with_a_handler_running() == ["CONNECT", "DISCONNECT"]

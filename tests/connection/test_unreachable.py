@@ -98,6 +98,7 @@ def test_an_address_that_does_not_answer_asks_for_a_firewall() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("keys", "question"),
     [
@@ -154,6 +155,7 @@ def test_where_there_was_a_connection_nothing_is_asked(caplog: pytest.LogCapture
 ADVICE = "How many files may a process have open? Check the limit (ulimit -n)"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spare", "text"),
     [

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from support.mosquitto import Mosquitto
 
+pytestmark = pytest.mark.alone
+
 HOLD = 3.0
 
 

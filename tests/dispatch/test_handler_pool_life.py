@@ -209,6 +209,7 @@ GREEN = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", PATCHES)
 def test_green_threads_handle_messages_beside_each_other(
     scripted: ScriptedBroker, library: str

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from flask_mqtt.stats import HandlerTimes
     from support.scripted import ScriptedBroker
 
+pytestmark = pytest.mark.alone
+
 
 def measured(mqtt: Mqtt, calls: int) -> HandlerTimes:
     """Return what was measured when so many calls are."""

@@ -112,6 +112,7 @@ def test_the_bound_of_bytes_drops_too(policy: str, scripted: ScriptedBroker) -> 
         assert handlers.payloads.count(LARGE) == 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["drop-oldest", "drop-newest"])
 @pytest.mark.parametrize("qos", [1, 2])
 def test_messages_of_qos_1_and_2_are_never_dropped_whatever_the_policy(

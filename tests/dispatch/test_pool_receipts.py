@@ -65,6 +65,7 @@ BLOCKED = """
 """
 
 
+@pytest.mark.slow
 def test_of_messages_handled_behind_a_blocked_one_only_the_receipts_are_kept(
     scripted: ScriptedBroker,
 ) -> None:

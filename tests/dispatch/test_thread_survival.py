@@ -390,6 +390,7 @@ class Logger:
             raise self.error
 
 
+@pytest.mark.slow
 def test_a_logger_of_another_kind(
     scripted: ScriptedBroker, threads: int, error: BaseException
 ) -> None:
@@ -561,6 +562,7 @@ WITHOUT_DESCRIPTORS = """
 """
 
 
+@pytest.mark.slow
 def test_a_loop_starts_without_descriptors_or_says_that_there_are_none(
     scripted: ScriptedBroker,
 ) -> None:

@@ -16,6 +16,7 @@ ROW = re.compile(r"^\| `(\w+)(?:\(\))?` \| (same|better|not) \|(.*)\|$", re.MULT
 TABLE = {name: (word, remark) for name, word, remark in ROW.findall(PAGE.read_text())}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("original_python")
 def test_the_table_has_every_name_of_pahos_client() -> None:
     names = {

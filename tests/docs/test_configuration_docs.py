@@ -67,6 +67,7 @@ def test_the_page_has_every_key_and_no_other() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_page_follows_from_the_table_of_keys() -> None:
     command = [sys.executable, "scripts/keys.py", "--check"]
     subprocess.run(command, cwd=PAGE.parent.parent, timeout=60, check=True)

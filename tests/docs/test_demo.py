@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from support.certificates import Certificates
     from support.mosquitto import Mosquitto
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 HOSTILE = '<img src=x onerror="document.title = 1"><script>document.title = 2</script>'
 

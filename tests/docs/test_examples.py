@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from support.certificates import Certificates
     from support.mosquitto import Mosquitto
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MODES = ["threading", "eventlet", "gevent"]
 

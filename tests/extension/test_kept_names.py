@@ -336,6 +336,7 @@ def test_the_client_shows_the_extension_as_its_handler(unconnected: Mqtt) -> Non
     assert client.on_connect is print
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decorated", [False, True])
 def test_a_handler_may_call_the_one_that_was_there(
     scripted: ScriptedBroker, decorated: bool

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from support.mosquitto import Mosquitto
 
+pytestmark = pytest.mark.slow
+
 GREEN = Path(__file__).parent
 MESSAGES = 300
 #: eventlet is told on import that it is no longer developed; that is the application's business.

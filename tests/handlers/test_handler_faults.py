@@ -79,6 +79,7 @@ class Exchange:
         self.seen.append(number)
 
 
+@pytest.mark.slow
 def test_a_handler_that_takes_three_times_the_keepalive_costs_nothing(
     broker: Mosquitto, threads: int
 ) -> None:
@@ -132,6 +133,7 @@ def leave(error: BaseException) -> Callable[[], None]:
     return fail
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "logged"),
     [
@@ -244,6 +246,7 @@ BLOCKED = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last", ["pass", "sys.exit(0)"])
 def test_a_handler_that_blocks_for_ever_does_not_hold_up_the_end(
     scripted: ScriptedBroker, threads: int, last: str
@@ -258,6 +261,7 @@ def test_a_handler_that_blocks_for_ever_does_not_hold_up_the_end(
     assert scripted.of("PUBACK") == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_process_whose_handler_blocks(scripted: ScriptedBroker, threads: int) -> None:
     code = f"""{BLOCKED}
     try:
@@ -277,6 +281,7 @@ def test_ctrl_c_ends_a_process_whose_handler_blocks(scripted: ScriptedBroker, th
     scripted.wait_for("DISCONNECT")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last", ["return", "os._exit(0)", "sys.exit(0)"])
 def test_a_handler_may_fork_and_its_child_says_nothing_to_the_broker(
     scripted: ScriptedBroker, threads: int, last: str

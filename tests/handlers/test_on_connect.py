@@ -7,6 +7,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from flask_mqtt import Mqtt
 from support.apps import make_app
 from support.running import connected
@@ -44,6 +46,7 @@ def start_once(broker: Mosquitto, delay: float) -> int:
     return len(calls)
 
 
+@pytest.mark.slow
 def test_it_runs_once_in_200_of_200_starts_registered_0_to_4_ms_after_mqtt(
     broker: Mosquitto,
 ) -> None:
@@ -51,6 +54,7 @@ def test_it_runs_once_in_200_of_200_starts_registered_0_to_4_ms_after_mqtt(
     assert counts == [1] * STARTS
 
 
+@pytest.mark.slow
 def test_it_runs_once_in_20_of_20_processes(broker: Mosquitto) -> None:
     code = """
         mqtt = Mqtt(app)
@@ -76,6 +80,7 @@ def has_length(items: list[int], count: int) -> bool:
     return len(items) == count
 
 
+@pytest.mark.slow
 def test_it_runs_once_after_each_reconnect(scripted: ScriptedBroker) -> None:
     calls: list[int] = []
     mqtt = Mqtt()

@@ -54,6 +54,7 @@ def ours(cases: Cases) -> Outcomes:
     return play(cases, MQTTMatcher, topic_matches_sub)
 
 
+@pytest.mark.slow
 def test_a_filter_matches_as_in_paho(cases: Cases, original: Outcomes, ours: Outcomes) -> None:
     assert len(ours.pairs) == len(original.pairs) == len(cases.pairs)
     for pair, mine, theirs in zip(cases.pairs, ours.pairs, original.pairs, strict=True):
@@ -181,6 +182,7 @@ def routes_of(filters: int) -> Routes:
     return routes
 
 
+@pytest.mark.alone
 def test_ten_thousand_filters_cost_what_ten_cost() -> None:
     few, many = routes_of(10), routes_of(10_000)
     assert len(few.handlers("home/1/lamp")) == len(many.handlers("home/1/lamp")) == 2
@@ -192,6 +194,7 @@ def test_ten_thousand_filters_cost_what_ten_cost() -> None:
     assert seconds(many) < 20 * seconds(few)
 
 
+@pytest.mark.alone
 def test_a_filter_more_costs_the_same_however_many_there_are() -> None:
     def seconds(routes: Routes) -> float:
         names = iter(range(10_000))

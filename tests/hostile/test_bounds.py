@@ -19,6 +19,8 @@ from support.wait import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow
+
 CLIENT = Path(__file__).parent / "stuck_client.py"
 READ = 64 * 1024
 

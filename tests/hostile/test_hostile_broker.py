@@ -181,6 +181,7 @@ NONSENSE = {
 }
 
 
+@pytest.mark.slow
 def test_nonsense_ends_the_connection_with_a_logged_reason_and_a_new_one_works(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -280,6 +281,7 @@ def test_silence_after_connect_ends_at_the_handshake_timeout(
     assert f"no CONNACK from 127.0.0.1:{broker.port} within 0.3 s" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_broker_that_does_not_answer_pings_is_given_up(
     scripted: ScriptedBroker, caplog: pytest.LogCaptureFixture
 ) -> None:

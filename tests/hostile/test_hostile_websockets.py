@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from support.hostile import Flood
 
+pytestmark = pytest.mark.slow
+
 WEBSOCKETS = {"transport": "websockets", "max_packet_size": MEGABYTE}
 
 #: Of these floods less is sent, in MB: it takes the client some time, and more memory than it is.

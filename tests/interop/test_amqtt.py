@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from flask_mqtt import MQTTMessage
     from support.certificates import Certificates
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def amqtt(

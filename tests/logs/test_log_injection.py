@@ -178,6 +178,7 @@ def test_of_a_disconnect(text: str, code: int, seen: Seen) -> None:
     seen.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [EVIL, LONG], ids=["evil", "long"])
 def test_of_messages(text: str, seen: Seen) -> None:
     with ScriptedBroker() as broker:

@@ -188,6 +188,7 @@ def test_a_pause_is_told_with_its_bound_and_its_time(
     assert (paused.levelname, fields(paused)["bound"]) == ("WARNING", "messages")
 
 
+@pytest.mark.slow
 def test_dropping_is_told_when_it_begins_and_when_it_ends(
     records: Records, scripted: ScriptedBroker
 ) -> None:
@@ -246,6 +247,7 @@ def test_no_record_has_a_secret(records: Records) -> None:
     assert "hunter2" not in "".join(shown)
 
 
+@pytest.mark.slow
 def test_a_million_messages_make_no_record(records: Records, scripted: ScriptedBroker) -> None:
     block = MQTT311.publish("t", b"x") * 10_000
     with connected(make_app(scripted.port)) as mqtt:

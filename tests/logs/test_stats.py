@@ -263,6 +263,7 @@ def test_what_waits_for_a_handler_and_the_pause_that_follows_are_told(
         wait_until(lambda: mqtt.stats()["waiting_incoming"] == {"messages": 0, "bytes": 0})
 
 
+@pytest.mark.slow
 def test_lines_for_on_log_that_are_dropped_are_counted(scripted: ScriptedBroker) -> None:
     entered, released = threading.Event(), threading.Event()
     lines: list[str] = []
@@ -294,6 +295,7 @@ def test_a_handler_that_fails_is_counted(scripted: ScriptedBroker) -> None:
         wait_until(lambda: mqtt.stats()["handlers"]["failures"] == 3)
 
 
+@pytest.mark.slow
 def test_every_thread_may_ask_also_in_a_handler_and_the_numbers_only_grow(
     scripted: ScriptedBroker,
 ) -> None:

@@ -17,6 +17,8 @@ import flask_mqtt
 from support.original import ORIGINAL
 from support.wheels import make_wheel
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(flask_mqtt.__file__).parent
 TROUBLESHOOTING = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
 FILES_OF_ORIGINAL = """

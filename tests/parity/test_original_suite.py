@@ -24,6 +24,8 @@ from support.mosquitto import Mosquitto
 from support.original import module_of_the_original
 from support.packets import MQTT311
 
+pytestmark = pytest.mark.slow
+
 TESTS = Path(__file__).parents[1]
 PORTS = (1883, 1885, 1886)
 MODULES = ("test_integration.py", "test_multiple_servers.py")

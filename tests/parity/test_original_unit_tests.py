@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
+pytestmark = pytest.mark.slow
+
 #: What fails, and what the error is. The reason for all: where the original hands any value to
 #: paho, this package says which key cannot be right.
 FAILING = {"test_mqtt_config_values": r"MQTT_BROKER_PORT = 'broker_port'"}

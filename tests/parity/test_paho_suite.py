@@ -16,6 +16,8 @@ import pytest
 
 from support import paho_suite
 
+pytestmark = pytest.mark.slow
+
 _VERSION_1 = "CallbackAPIVersion.VERSION1"
 
 #: Why tests fail, and which. A name without [...] stands for all parameters. What a module cannot

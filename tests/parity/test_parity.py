@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from support.certificates import Certificates
     from support.mosquitto import Mosquitto
 
+pytestmark = pytest.mark.slow
+
 TESTS = Path(__file__).parents[1]
 SCENARIOS = all_scenarios()
 

@@ -17,6 +17,8 @@ from support.surface import Row, rows, undocumented
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 MISSING = "missing"
 
 #: Why, what differs, and in which names.

@@ -108,6 +108,7 @@ def test_a_closed_client_goes_on_where_it_was(file: Path) -> None:
         assert payloads(broker)[-3:] == [b"before", b"between", b"after"]
 
 
+@pytest.mark.slow
 def test_a_file_is_for_one_client_at_a_time(file: Path, scripted: ScriptedBroker) -> None:
     app = make_app(scripted.port, persistence=file)
     with connected(app):
@@ -189,6 +190,7 @@ def test_only_the_owner_can_read_the_file(file: Path, scripted: ScriptedBroker) 
         assert file.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_leaves_the_file_alone(file: Path, scripted: ScriptedBroker) -> None:
     app = make_app(scripted.port, persistence=file)
@@ -300,6 +302,7 @@ def test_what_waits_in_the_file_counts_among_the_bytes_that_may_wait(file: Path)
         assert rcs == [0] * 10 + [MQTT_ERR_QUEUE_SIZE] * 2
 
 
+@pytest.mark.slow
 def test_the_file_does_not_grow_with_what_passes_through(file: Path, broker: Mosquitto) -> None:
     with connected(make_app(broker.port, persistence=file)) as mqtt:
         for _ in range(300):
@@ -336,6 +339,7 @@ def test_waiting_for_the_file_is_not_the_time_of_handlers(
         assert mqtt.stats()["handlers"]["longest"] < 0.2
 
 
+@pytest.mark.slow
 def test_a_qos_2_message_that_was_not_handled_comes_again(file: Path) -> None:
     program = """
 import os, sys

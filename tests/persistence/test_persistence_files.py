@@ -52,6 +52,7 @@ def silent() -> ScriptedBroker:
     return ScriptedBroker(withhold={"PUBACK"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "act",
     [
@@ -74,6 +75,7 @@ def test_a_log_that_was_removed_loses_nothing(
     assert kept(file) == accepted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "act",
     [
@@ -96,6 +98,7 @@ def test_what_cannot_be_kept_is_refused(tmp_path: Path, silent: ScriptedBroker, 
     assert "messages cannot be stored, and are refused: the file" in script.errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["", "-wal"])
 def test_what_waits_is_written_anew_when_the_client_connects_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, lost: str
@@ -139,6 +142,7 @@ def test_another_file_in_its_place_is_left_alone(
         assert database.execute("SELECT number FROM theirs").fetchall() == [(7,)]
 
 
+@pytest.mark.slow
 def test_the_file_becomes_small_again_while_it_is_open(tmp_path: Path) -> None:
     file = tmp_path / "messages.db"
     log = Path(f"{file}-wal")
@@ -157,6 +161,7 @@ def test_the_file_becomes_small_again_while_it_is_open(tmp_path: Path) -> None:
             mqtt.publish("t", "as ever", 1).wait_for_publish(5)
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_has_left_gets_no_index_that_can_be_truncated(
     tmp_path: Path, silent: ScriptedBroker
 ) -> None:
@@ -174,6 +179,7 @@ def test_what_a_killed_process_has_left_gets_no_index_that_can_be_truncated(
     assert kept(file) == [*range(40), *range(40)]
 
 
+@pytest.mark.slow
 def test_a_client_that_cannot_begin_lets_go_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "messages.db"
     code = """
@@ -215,6 +221,7 @@ def test_a_client_that_cannot_begin_lets_go_of_the_file(tmp_path: Path) -> None:
         script.expect("True True")
 
 
+@pytest.mark.slow
 def test_a_new_client_waits_for_the_file_of_one_that_ends(tmp_path: Path) -> None:
     file = tmp_path / "messages.db"
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from support.mosquitto import Mosquitto
     from support.scripted import ScriptedBroker
 
+pytestmark = pytest.mark.slow
+
 EVENTLET = """
 import eventlet
 eventlet.monkey_patch()

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from support.mosquitto import Mosquitto
 
+pytestmark = pytest.mark.slow
+
 KILLS = 5
 
 

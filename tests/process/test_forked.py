@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from support.scripted import ScriptedBroker
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:Using fork:DeprecationWarning"),  # eventlet's
 ]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from support.mosquitto import Mosquitto
     from support.scripted import ScriptedBroker
 
+pytestmark = pytest.mark.slow
+
 #: How a child is made, which hangs for a few seconds at most.
 CHILD = """
 import signal

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from support.mosquitto import Mosquitto
     from support.scripted import ScriptedBroker
 
+pytestmark = pytest.mark.slow
+
 #: A fork as a program in C makes it: with the GIL, or without, which a thread may have then.
 FORKS = ["ctypes.PyDLL(None).fork", "ctypes.CDLL(None).fork"]
 

@@ -44,6 +44,7 @@ def assert_prompt(script: Script, code: int = 0) -> None:
     assert "Fatal" not in script.errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("last", "code"),
     [
@@ -84,6 +85,7 @@ def test_a_handler_that_runs_does_not_hold_up_the_end(scripted: ScriptedBroker) 
     assert scripted.of("PUBACK") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wait",
     ["info.wait_for_publish()", "asyncio.run(settled())"],
@@ -118,6 +120,7 @@ def test_daemon_threads_that_wait_for_a_message_end_without_a_word(
         assert "Exception" not in script.errors
 
 
+@pytest.mark.slow
 def test_a_broker_that_reads_nothing_does_not_hold_up_the_end(scripted: ScriptedBroker) -> None:
     code = """
         mqtt = Mqtt(app)
@@ -137,12 +140,14 @@ def test_a_broker_that_reads_nothing_does_not_hold_up_the_end(scripted: Scripted
         assert_prompt(script)
 
 
+@pytest.mark.slow
 def test_a_broker_that_answers_nothing_does_not_hold_up_the_end(scripted: ScriptedBroker) -> None:
     scripted.connack = None
     with running("mqtt = Mqtt(app)\nend()\n", scripted.port) as script:
         assert_prompt(script)
 
 
+@pytest.mark.slow
 def test_the_wait_before_the_next_attempt_does_not_hold_up_the_end(
     scripted: ScriptedBroker,
 ) -> None:
@@ -162,6 +167,7 @@ def test_the_wait_before_the_next_attempt_does_not_hold_up_the_end(
         assert_prompt(script)
 
 
+@pytest.mark.slow
 def test_an_attempt_to_connect_does_not_hold_up_the_end() -> None:
     code = "mqtt = Mqtt(app, connect_async=True)\ntime.sleep(0.1)\nend()\n"
     with unanswered_port() as port, running(code, port) as script:
@@ -187,6 +193,7 @@ def test_ctrl_c_ends_the_process_promptly_with_a_good_bye(scripted: ScriptedBrok
     scripted.wait_for("DISCONNECT")
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_publish_that_waits_ends_it(scripted: ScriptedBroker) -> None:
     code = f"""{CONNECTED}
     say("connected")
@@ -325,6 +332,7 @@ SEVERAL = """
 """
 
 
+@pytest.mark.slow
 def test_several_clients_end_at_the_same_time() -> None:
     with ScriptedBroker(reads_on=True) as broker:
         with running(SEVERAL, broker.port) as script:
@@ -336,6 +344,7 @@ def test_several_clients_end_at_the_same_time() -> None:
         assert max(said) < min(closed.at for closed in broker.closed)
 
 
+@pytest.mark.slow
 def test_a_client_whose_end_fails_does_not_keep_the_others_from_theirs() -> None:
     code = f"""{SEVERAL}
     import logging

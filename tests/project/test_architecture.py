@@ -120,6 +120,7 @@ def test_the_core_imports_from_above_only_in_the_way_that_is_looked_at() -> None
     assert [path for path in CORE.rglob("*.rs") if absolute.search(path.read_text())] == []
 
 
+@pytest.mark.slow
 def test_imports_are_found() -> None:
     assert {"_core", "handlers", "paho"} < python_imports()["dispatch"]
     assert "client" not in python_imports()["handlers"], "it is for annotations only"

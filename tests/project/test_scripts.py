@@ -87,6 +87,7 @@ def test_without_a_terminal_a_script_names_what_it_installs_and_goes_on(programs
     assert "install --no-install-recommends gcc make" in calls(programs)
 
 
+@pytest.mark.slow
 def test_a_long_step_shows_how_far_it_is(programs: Path) -> None:
     step = 'run_quietly bash -c "echo Compiling something; sleep 2.5; echo done"'
     code, output = run_lib(programs, f"{step}; say over", "")

@@ -125,6 +125,7 @@ def test_a_listener_that_cannot_be_is_reported_with_the_log(
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tls", [False, True])
 def test_amqtt_answers_on_every_listener(
     tmp_path: Path, certificates: Certificates, tls: bool

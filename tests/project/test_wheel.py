@@ -13,6 +13,8 @@ import pytest
 
 from flask_mqtt import _core
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 EXTENSION = Path(_core.__file__)
 NOTICES = "THIRD-PARTY-NOTICES.txt"

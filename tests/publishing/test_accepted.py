@@ -111,6 +111,7 @@ def test_ctrl_c_while_a_message_is_stored_takes_it_back(
     assert [packet.payload.decode() for packet in scripted.of("PUBLISH")] == [*expected, "last"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_close_that_waits_leaves_nothing_open(
     scripted: ScriptedBroker, tmp_path: Path
 ) -> None:

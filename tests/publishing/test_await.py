@@ -85,6 +85,7 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts in Linux's /proc")
 def test_a_thousand_at_a_time_cost_no_thread_and_one_pair_of_descriptors() -> None:
     async def publish(broker: ScriptedBroker, mqtt: Mqtt) -> None:
@@ -304,6 +305,7 @@ async def publish(payload):
 """
 
 
+@pytest.mark.slow
 def test_async_views_of_a_threaded_server_publish(broker: Mosquitto, tmp_path: Path) -> None:
     (tmp_path / "views.py").write_text(VIEWS)
     port = free_port()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from flask_mqtt import (
     MQTT_ERR_NO_CONN,
     MQTT_ERR_QUEUE_SIZE,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 MOST_MESSAGES = 65_535 - 255
 
 
+@pytest.mark.slow
 def test_messages_that_wait_offline_do_not_keep_a_client_from_subscribing(
     scripted: ScriptedBroker,
 ) -> None:
@@ -65,6 +68,7 @@ def test_messages_that_were_in_memory_when_a_file_was_opened_free_their_identifi
         assert client.publish("t", b"", 1)[0] == MQTT_ERR_SUCCESS
 
 
+@pytest.mark.slow
 def test_more_filters_than_there_are_identifiers_are_all_subscribed_to(broker: Mosquitto) -> None:
     count = 70_000
     mqtt = Mqtt(connect_async=True)

@@ -306,6 +306,7 @@ def test_where_no_connection_comes_about_the_wait_ends() -> None:
     asyncio.run(wait())
 
 
+@pytest.mark.slow
 def test_a_client_that_is_gone_takes_the_wait_with_it() -> None:
     client = Client()
     info = client.publish("t", "x", 1)
@@ -381,6 +382,7 @@ def test_a_handler_may_wait_for_another_client(scripted: ScriptedBroker) -> None
     assert published == [True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "patch",
     ["from gevent import monkey; monkey.patch_all()", "import eventlet; eventlet.monkey_patch()"],
@@ -423,6 +425,7 @@ def open_descriptors() -> int:
     return descriptor
 
 
+@pytest.mark.slow
 def test_an_info_of_qos_0_does_not_keep_its_client_alive(scripted: ScriptedBroker) -> None:
     client = Client()
     client.connect("127.0.0.1", scripted.port)

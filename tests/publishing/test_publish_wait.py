@@ -91,6 +91,7 @@ def test_other_threads_go_on_while_it_waits(scripted: ScriptedBroker) -> None:
     assert turns > 10
 
 
+@pytest.mark.slow
 def test_many_threads_that_wait_all_get_their_turn(broker: Mosquitto) -> None:
     # Room for about two messages, and 50 threads for it.
     app = make_app(broker.port, max_outgoing_bytes=20_000)
@@ -153,6 +154,7 @@ def test_a_handler_waits_no_longer_than_the_timeout(scripted: ScriptedBroker) ->
     assert 0.3 < seconds < 2
 
 
+@pytest.mark.slow
 def test_a_handler_does_not_wait_where_no_confirmation_can_be_read(
     scripted: ScriptedBroker,
 ) -> None:
@@ -171,6 +173,7 @@ def test_a_handler_does_not_wait_where_no_confirmation_can_be_read(
     assert codes[-1] == MQTT_ERR_SUCCESS
 
 
+@pytest.mark.slow
 def test_who_waits_for_room_hears_of_it_when_one_of_many_messages_is_confirmed() -> None:
     with unconfirmed() as (broker, mqtt):
         mqtt.client.configure(publish_timeout=10)
@@ -185,6 +188,7 @@ def test_who_waits_for_room_hears_of_it_when_one_of_many_messages_is_confirmed()
     assert seconds < 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hub", ["threads", "eventlet", "gevent"])
 def test_under_every_hub_others_run_while_a_publish_waits(
     hub: str, scripted: ScriptedBroker
@@ -213,6 +217,7 @@ def test_under_every_hub_others_run_while_a_publish_waits(
     ]
 
 
+@pytest.mark.slow
 def test_of_a_burst_of_100_000_messages_of_qos_1_none_is_refused(broker: Mosquitto) -> None:
     with connected(make_app(broker.port)) as mqtt:
         codes: dict[int, int] = {}

@@ -63,6 +63,7 @@ def client() -> Iterator[Client]:
         yield client
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("held", [False, True], ids=["at once", "held up"])
 def test_a_burst_of_qos_0_has_a_call_for_each(broker: Mosquitto, held: bool) -> None:
     reports = Reports(held=held)
@@ -78,6 +79,7 @@ def test_a_burst_of_qos_0_has_a_call_for_each(broker: Mosquitto, held: bool) -> 
         assert mqtt.stats()["dropped"]["log_lines"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("qos", [1, 2])
 def test_a_burst_of_qos_1_and_2_has_a_call_for_each(broker: Mosquitto, qos: int) -> None:
     reports = Reports(held=True)
@@ -89,6 +91,7 @@ def test_a_burst_of_qos_1_and_2_has_a_call_for_each(broker: Mosquitto, qos: int)
         reports.come(mids)
 
 
+@pytest.mark.slow
 def test_messages_of_every_qos_in_turn_have_a_call_each(broker: Mosquitto) -> None:
     reports = Reports(held=True)
     with connected(make_app(broker.port)) as mqtt:
@@ -103,6 +106,7 @@ def test_messages_of_every_qos_in_turn_have_a_call_each(broker: Mosquitto) -> No
         assert [mid for mid in reports.mids if mid in mine] == mids[qos::3]
 
 
+@pytest.mark.slow
 def test_every_request_has_its_answer_told(broker: Mosquitto) -> None:
     subscribed, unsubscribed, released = Reports(), Reports(), threading.Event()
     with connected(make_app(broker.port)) as mqtt:
@@ -118,6 +122,7 @@ def test_every_request_has_its_answer_told(broker: Mosquitto) -> None:
     assert None not in wanted + unwanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("qos", [0, 1, 2])
 def test_without_a_loop_the_calls_come_with_the_next_one(
     broker: Mosquitto, client: Client, qos: int
@@ -215,6 +220,7 @@ def test_a_handler_that_ends_a_loop_leaves_the_other_calls_for_the_next(
         assert seen == mids[:end]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("qos", [0, 1, 2])
 def test_a_handler_may_publish_in_turn(broker: Mosquitto, qos: int) -> None:
     mids: list[int] = []

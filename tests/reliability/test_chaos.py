@@ -11,6 +11,8 @@ import pytest
 
 from flask_mqtt import MQTTv5, MQTTv311
 
+pytestmark = pytest.mark.slow
+
 TESTS = Path(__file__).parents[1]
 SECONDS = 8
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from support.faults import Faults
     from support.mosquitto import Mosquitto
 
+pytestmark = pytest.mark.slow
+
 _topics = itertools.count()
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from support.certificates import Certificates
     from support.mosquitto import Mosquitto
 
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
+
 #: Bytes that a client may seem to leave behind: it takes many until an allocator has its fill.
 BYTES_EACH = 2_048
 

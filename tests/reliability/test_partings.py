@@ -24,6 +24,8 @@ from support.partings import ABRUPT, PUBLISHED, RECEIVED, Cell, Outcome, cells, 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 WRITER = "PYTHONPATH=tests python -m reliability.test_partings"
 PLACE = re.compile(r"(<!-- parting (published|received): .+? -->\n)(.*?)(<!-- end -->)", re.DOTALL)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from support.scripted import ScriptedBroker
 
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
+
 
 @pytest.fixture
 def client(scripted: ScriptedBroker) -> Iterator[Client]:

@@ -32,6 +32,8 @@ from support.scarcity import KINDS, build, loading
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow
+
 TESTS = Path(__file__).parents[1]
 SCARCE = ["descriptors", "threads"]
 LIVES = ("ordinary", "offline", "replaced", "filed", "application", "forking", "leaving")

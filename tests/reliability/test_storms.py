@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from support.mosquitto import Mosquitto
 
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
+
 #: How long connections are counted. The first two may follow each other at once.
 SECONDS = float(os.environ.get("STORM_SECONDS", "2"))
 MOST = 2 * SECONDS

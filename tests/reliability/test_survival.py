@@ -25,6 +25,8 @@ from support.survival import FLOWS, PUBLISHER, SUBSCRIBER, Cell, Outcome, cells,
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 WRITER = "PYTHONPATH=tests python -m reliability.test_survival"
 PLACE = re.compile(r"(<!-- (publisher|subscriber): .+? -->\n)(.*?)(<!-- end -->)", re.DOTALL)

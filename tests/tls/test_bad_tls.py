@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from support.bad_tls_setups import BadSetup
     from support.certificates import Certificates
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def servers(

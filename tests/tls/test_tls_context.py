@@ -120,6 +120,7 @@ def test_the_client_certificate_and_alpn_beside_a_context_come_from_their_keys(
     assert "cannot be read from MQTT_TLS_CONTEXT" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_client_takes_a_context_and_changes_its_check_of_the_host(
     tls_broker: Mosquitto, certificates: Certificates
 ) -> None:
@@ -184,6 +185,7 @@ def cloud(broker_factory: Callable[..., Mosquitto], certificates: Certificates) 
     return broker_factory(users={"me": "secret"}, listeners=listeners).listeners["tls"].port
 
 
+@pytest.mark.slow
 @pytest.mark.smoke
 def test_the_authorities_that_the_environment_names_are_the_systems(
     cloud: int, certificates: Certificates

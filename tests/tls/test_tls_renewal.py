@@ -90,6 +90,7 @@ def test_certificates_that_were_renewed_are_taken_by_the_next_connection(
         assert echoes(mqtt)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_missing_meanwhile_is_logged_and_waited_for(
     broker_factory: Callable[..., Mosquitto], files: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -121,6 +121,7 @@ def test_the_connection_is_made_again_after_the_broker_was_restarted(
 # -- the request ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_path_is_mqtt_unless_a_key_or_the_url_says_another(relay: Relay) -> None:
     url = f"ws://127.0.0.1:{relay.port}"
     asked = [
