@@ -11,6 +11,7 @@ from flask import Flask
 from flask_mqtt import Mqtt
 from flask_mqtt.config import MAX_PACKET_SIZE, Config, read
 from support.apps import make_app
+from support.packets import Will
 
 if TYPE_CHECKING:
     from support.scripted import ScriptedBroker
@@ -105,7 +106,7 @@ def test_init_app_puts_the_values_on_attributes_and_on_the_wire(scripted: Script
         "clean_session": False,
         "keepalive": 7,
         "client_id": "device",
-        "will": ("gone", b"bye", 2, True),
+        "will": Will("gone", b"bye", 2, True),
         "username": "me",
         "password": b"secret",
     }
