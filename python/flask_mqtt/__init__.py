@@ -8,8 +8,7 @@ from importlib import metadata
 
 from ._core import MQTTMatcher, Properties, topic_matches_sub
 from .client import Client
-from .extension import Mqtt
-from .handlers.types import (
+from .client.types import (
     CallbackOnConnect,
     CallbackOnConnect_v1,
     CallbackOnConnect_v1_mqtt3,
@@ -40,6 +39,7 @@ from .handlers.types import (
     CallbackOnUnsubscribe_v2,
     PayloadType,
 )
+from .extension import Mqtt
 from .paho.constants import (
     CONNACK_ACCEPTED,
     CONNACK_REFUSED_BAD_USERNAME_PASSWORD,

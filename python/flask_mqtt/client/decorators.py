@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..handlers.slots import check_decorated, with_parentheses
-from ..handlers.types import (
+from .base import Base
+from .types import (
     CallbackOnConnect,
     CallbackOnConnectFail,
     CallbackOnDisconnect,
@@ -18,7 +19,6 @@ from ..handlers.types import (
     CallbackOnSubscribe,
     CallbackOnUnsubscribe,
 )
-from .base import Base
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 ConnectT = TypeVar("ConnectT", bound="CallbackOnConnect")

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from .._core import validate_filter
 from ..handlers.slots import MESSAGE, SLOTS, Handler, check_handler
-from ..handlers.types import (
+from ..paho.enums import CallbackAPIVersion
+from .base import Base, parts_of
+from .types import (
     CallbackOnConnect,
     CallbackOnConnectFail,
     CallbackOnDisconnect,
@@ -19,8 +21,6 @@ from ..handlers.types import (
     CallbackOnSubscribe,
     CallbackOnUnsubscribe,
 )
-from ..paho.enums import CallbackAPIVersion
-from .base import Base, parts_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self

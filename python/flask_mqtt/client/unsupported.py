@@ -10,7 +10,7 @@ from .base import Base
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from ..handlers.types import CallbackOnSocket
+    from .types import CallbackOnSocket
 
 _LOOP = "a thread has the connection: call loop_start(), loop_forever() or loop()"
 _SOCKET = (

@@ -24,3 +24,22 @@ def check_app(app: Any) -> None:
     # A configuration has secrets.
     given = type(app).__name__ if isinstance(app, Mapping) and app else repr(app)
     raise TypeError(f"app {given}: it must be {instead}")
+
+
+class Registry(dict[str, Any]):
+    """``app.extensions["mqtt"]``: the extensions of an application by their prefix."""
+
+
+def register(app: Any, prefix: str, extension: object) -> None:
+    """Register an extension with its application, where nothing else stands in its place.
+
+    Args:
+        app: The application.
+        prefix: What the extension's keys begin with.
+        extension: The extension.
+    """
+    if not isinstance(getattr(app, "extensions", None), dict):
+        app.extensions = {}
+    extensions = app.extensions.setdefault("mqtt", Registry())
+    if isinstance(extensions, Registry):
+        extensions[prefix] = extension

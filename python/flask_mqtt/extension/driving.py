@@ -18,6 +18,7 @@ from ..paho.enums import CallbackAPIVersion
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .._core import Client as CoreClient
     from ..config import Config
 
 #: As it is before a test puts something else there.
@@ -42,6 +43,12 @@ def is_ours(client: Any) -> bool:
 def parts(client: Any) -> Parts | None:
     """Return the parts of a client, or None for what is none of ours."""
     return parts_of(client) if is_ours(client) else None
+
+
+def core_of(client: Any) -> CoreClient | None:
+    """Return the core of a client, for records; None for what is none of ours."""
+    own = parts(client)
+    return None if own is None else own.holder.core
 
 
 def adopt(client: Client, values: Config, *, again: bool = False) -> Config:

@@ -11,23 +11,21 @@ from typing import Any, TypeVar
 from flask import Flask
 
 from .. import config
-from .._core import Client as CoreClient
 from ..client import Client
 from ..config.tls_checks import Pem
 from ..discretion import discreet
 from ..dispatch.events import Events
 from ..handlers.registry import Hooks
 from ..handlers.slots import Handler
-from ..paho.constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
+from ..paho.constants import MQTT_ERR_SUCCESS
 from ..paho.enums import MQTTErrorCode
 from ..paho.message import TopicQos
-from ..paho.subscribeoptions import wanted
 from ..publishing.info import MQTTMessageInfo
 from ..publishing.refusals import Refusals
 from ..records import fields, write
 from ..stats import Stats
 from . import driving
-from .application import check_app, itself
+from .application import check_app, itself, register
 from .decorators import Decorators
 from .further import FurtherValue
 from .own_handlers import OwnHandlers
@@ -39,10 +37,6 @@ logger = logging.getLogger("flask_mqtt")
 _is_enabled_for = logger.isEnabledFor
 
 MqttT = TypeVar("MqttT", bound="Mqtt")
-
-
-class Registry(dict[str, "Mqtt"]):
-    """``app.extensions["mqtt"]``: the extensions of an application by their prefix."""
 
 
 class Mqtt(Decorators):
@@ -175,7 +169,7 @@ class Mqtt(Decorators):
         self.__rs_apply(values)
         if stays:
             write(logger.debug, "init_app again for the same application: the connection stays")
-            self.__rs_register(app)
+            register(app, self.config_prefix, self)
             self.client.loop_start()
             return
         self.__rs_hook(
@@ -185,7 +179,7 @@ class Mqtt(Decorators):
         parts = driving.parts(self.client)
         if parts is not None:
             parts.dispatcher.bind(app)
-        self.__rs_register(app)
+        register(app, self.config_prefix, self)
         if parts is None:
             driving.introduce(
                 self.client, self.__rs_values, self._handle_connect, self._handle_disconnect
@@ -193,13 +187,6 @@ class Mqtt(Decorators):
         driving.adopt(self.client, self.__rs_values)
         driving.set_will(self.client, self.__rs_values)
         self._connect()
-
-    def __rs_register(self, app: Flask) -> None:
-        if not isinstance(getattr(app, "extensions", None), dict):
-            app.extensions = {}
-        extensions = app.extensions.setdefault("mqtt", Registry())
-        if isinstance(extensions, Registry):
-            extensions[self.config_prefix] = self
 
     def __rs_runs_with(self, values: config.Config) -> bool:
         parts = driving.parts(self.client)
@@ -228,11 +215,6 @@ class Mqtt(Decorators):
                 self.__rs_forked,
                 shown,
             )
-
-    @property
-    def __rs_core(self) -> CoreClient | None:
-        parts = driving.parts(self.client)
-        return None if parts is None else parts.holder.core
 
     # -- the connection ---------------------------------------------------------------------------
 
@@ -264,14 +246,14 @@ class Mqtt(Decorators):
                 write(logger.error, "MQTT: connect() has returned %s", result)
             driving.start_loop(self.client)
         except OSError as error:
-            extra = fields(self.__rs_core, "connect_failed", error=str(error))
+            extra = fields(driving.core_of(self.client), "connect_failed", error=str(error))
             write(logger.error, "MQTT: %s", error, extra=extra)
             raise
         self.__rs_started = True
 
     def _disconnect(self) -> None:
         self.__rs_started = False
-        self.__rs_refusals.end(self.__rs_core, "Disconnecting")
+        self.__rs_refusals.end(driving.core_of(self.client), "Disconnecting")
         self.client.loop_stop()
         self.client.disconnect()
 
@@ -305,7 +287,7 @@ class Mqtt(Decorators):
             attempt = _call if events is None else events.guarded
             # What is the application's, and fails, keeps nobody from the rest.
             attempt(setattr, self, "connected", True)
-            self.__rs_refusals.end(self.__rs_core, "Connected")
+            self.__rs_refusals.end(driving.core_of(self.client), "Connected")
             attempt(self.__rs_subscribed.subscribe_again, self.client, events)
         if events is None:
             self.__rs_handlers.call(self.app, "on_connect", client, userdata, flags, rc)
@@ -383,18 +365,7 @@ class Mqtt(Decorators):
             ValueError: A filter, QoS or property is not allowed (MQTT 3.1.1, section 4.7), or there
                 are options or properties before MQTT 5.
         """
-        further = driving.given(options=options, properties=properties)
-        result, mid = self.client.subscribe(topic=topic, qos=qos, **further)
-        if result in (MQTT_ERR_SUCCESS, MQTT_ERR_NO_CONN):
-            for name, level, *rest in wanted(topic, qos, options):
-                self.__rs_subscribed.record(TopicQos(name, level), rest, properties)
-        if result == MQTT_ERR_SUCCESS:
-            write(logger.debug, "Subscribing to %r, mid %s", topic, mid)
-        elif result == MQTT_ERR_NO_CONN:
-            write(logger.info, "%r is subscribed to with the next connection", topic)
-        else:
-            self.__rs_log_refusal("Subscribing to %r failed: %s", topic, result)
-        return result, mid
+        return self.__rs_subscribed.subscribe(self.client, topic, qos, options, properties)
 
     def unsubscribe(
         self, topic: str, properties: Any = None
@@ -411,20 +382,7 @@ class Mqtt(Decorators):
             is told with the next connection, if it has kept the session. Where all packet
             identifiers are in use, ``(MQTT_ERR_SUCCESS, None)``: it is told when one is free.
         """
-        entry = self.topics.get(topic)
-        if entry is None:
-            return None
-        result, mid = self.client.unsubscribe(topic, **driving.given(properties=properties))
-        if result in (MQTT_ERR_SUCCESS, MQTT_ERR_NO_CONN):
-            self.topics.pop(topic, None)
-        if result == MQTT_ERR_SUCCESS:
-            write(logger.debug, "Unsubscribing from %r, mid %s", topic, mid)
-        elif result == MQTT_ERR_NO_CONN:
-            text = "Not connected: %r will not be subscribed on the next connection"
-            write(logger.info, text, topic)
-        else:
-            self.__rs_log_refusal("Unsubscribing from %r failed: %s", topic, result)
-        return result, mid
+        return self.__rs_subscribed.unsubscribe(self.client, self.topics, topic, properties)
 
     def unsubscribe_all(self) -> bool:
         """Unsubscribe from every filter.
@@ -473,14 +431,10 @@ class Mqtt(Decorators):
             result = self.client.publish(topic, payload, qos, retain, properties)
         # Only a failure has this class itself: looking into the tuple would take longer.
         if type(result) is MQTTMessageInfo:
-            self.__rs_refusals.add(self.__rs_core, topic, qos, result[0], result[1])
+            self.__rs_refusals.add(driving.core_of(self.client), topic, qos, result[0], result[1])
         elif _is_enabled_for(logging.DEBUG):
             write(logger.debug, "Publishing to %r, mid %s", topic, result[1])
         return result
-
-    def __rs_log_refusal(self, text: str, topic: Any, rc: int) -> None:
-        extra = fields(self.__rs_core, "call_refused", topic=topic, rc=int(rc))
-        write(logger.error, text, topic, MQTTErrorCode(rc).name, extra=extra)
 
     def stats(self) -> Stats:
         """Return what was counted since the object was made, and what waits now.

@@ -6,8 +6,11 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-from ..paho.subscribeoptions import SubscribeOptions
-from ..records import write
+from ..paho.constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
+from ..paho.enums import MQTTErrorCode
+from ..paho.message import TopicQos
+from ..paho.subscribeoptions import SubscribeOptions, wanted
+from ..records import fields, write
 from . import driving
 from .topics import Topics
 
@@ -16,7 +19,6 @@ if TYPE_CHECKING:
 
     from ..client import Client
     from ..dispatch.events import Events
-    from ..paho.message import TopicQos
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -40,7 +42,60 @@ class Subscribed:
         self.topics = topics
         self.look_through()
 
-    def record(self, entry: TopicQos, options: list[Any], properties: Any) -> None:
+    def subscribe(
+        self, client: Client, topic: Any, qos: int, options: Any, properties: Any
+    ) -> tuple[MQTTErrorCode, int | None]:
+        """Subscribe with a client, and remember it.
+
+        Args:
+            client: The client.
+            topic: As that of `Client.subscribe`. So with the others, and what is returned.
+            qos: The highest QoS wanted.
+            options: In place of the QoS.
+            properties: Properties of the SUBSCRIBE, or None.
+        """
+        further = driving.given(options=options, properties=properties)
+        result, mid = client.subscribe(topic=topic, qos=qos, **further)
+        if result in (MQTT_ERR_SUCCESS, MQTT_ERR_NO_CONN):
+            for name, level, *rest in wanted(topic, qos, options):
+                self._record(TopicQos(name, level), rest, properties)
+        if result == MQTT_ERR_SUCCESS:
+            write(logger.debug, "Subscribing to %r, mid %s", topic, mid)
+        elif result == MQTT_ERR_NO_CONN:
+            write(logger.info, "%r is subscribed to with the next connection", topic)
+        else:
+            _log_refusal(client, "Subscribing to %r failed: %s", topic, result)
+        return result, mid
+
+    def unsubscribe(
+        self, client: Client, topics: dict[str, TopicQos], topic: str, properties: Any
+    ) -> tuple[MQTTErrorCode, int | None] | None:
+        """Unsubscribe with a client, and forget the filter.
+
+        Args:
+            client: The client.
+            topics: What the application has as `topics`.
+            topic: The filter.
+            properties: Properties of the UNSUBSCRIBE, or None.
+
+        Returns:
+            As `Client.unsubscribe`; None for a filter that is not subscribed to.
+        """
+        if topics.get(topic) is None:
+            return None
+        result, mid = client.unsubscribe(topic, **driving.given(properties=properties))
+        if result in (MQTT_ERR_SUCCESS, MQTT_ERR_NO_CONN):
+            topics.pop(topic, None)
+        if result == MQTT_ERR_SUCCESS:
+            write(logger.debug, "Unsubscribing from %r, mid %s", topic, mid)
+        elif result == MQTT_ERR_NO_CONN:
+            text = "Not connected: %r will not be subscribed on the next connection"
+            write(logger.info, text, topic)
+        else:
+            _log_refusal(client, "Unsubscribing from %r failed: %s", topic, result)
+        return result, mid
+
+    def _record(self, entry: TopicQos, options: list[Any], properties: Any) -> None:
         """Remember what was subscribed to, and how.
 
         Args:
@@ -90,3 +145,8 @@ class Subscribed:
     def _edited(self, name: str) -> None:
         if self._made.pop(name, None) is not None:
             self._forget(name)
+
+
+def _log_refusal(client: Client, text: str, topic: Any, rc: int) -> None:
+    extra = fields(driving.core_of(client), "call_refused", topic=topic, rc=int(rc))
+    write(logger.error, text, topic, MQTTErrorCode(rc).name, extra=extra)

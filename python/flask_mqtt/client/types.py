@@ -14,7 +14,7 @@ from ..paho.message import ConnectFlags, DisconnectFlags
 from ..paho.reasoncodes import ReasonCode
 
 if TYPE_CHECKING:
-    from ..client import Client
+    from .client import Client
 else:
     # The class comes after these types. `typing.get_type_hints` looks it up where it is.
     Client = ForwardRef("Client", module="flask_mqtt.client")
