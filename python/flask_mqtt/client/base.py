@@ -10,6 +10,7 @@ from ..connection.settings import ConnectionSettings
 from ..core_holder import CoreHolder
 from ..dispatch.dispatcher import Dispatcher
 from ..dispatch.events import Events
+from ..dispatch.tap import Tap
 from ..handlers.registry import HandlerRegistry
 from ..process.forks import notice
 from ..publishing.publisher import Publisher
@@ -33,6 +34,8 @@ class Parts:
     events: Events
     #: The threads that call handlers, and the handlers of messages.
     dispatcher: Dispatcher
+    #: Who is told what happens: the dispatcher's, asked by each `publish`.
+    tap: Tap
     #: What connections are made with.
     settings: ConnectionSettings
     #: Making and ending them.
@@ -82,5 +85,12 @@ def make_parts(
     settings = ConnectionSettings(holder, registry)
     connection = Connection(holder, registry, events, settings)
     return Parts(
-        holder, registry, events, events.dispatcher, settings, connection, Publisher(holder)
+        holder,
+        registry,
+        events,
+        events.dispatcher,
+        events.dispatcher.tap,
+        settings,
+        connection,
+        Publisher(holder),
     )

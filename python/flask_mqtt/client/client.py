@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from .._core import Client as CoreClient
 from ..discretion import discreet
+from ..dispatch.tap import MessageOut
 from ..paho.constants import (
     MQTT_ERR_NOT_FOUND,
     MQTT_ERR_SUCCESS,
@@ -171,16 +172,20 @@ class Client(Connecting, Settings, Attributes, Handlers, Decorators, Loops, Kept
             ValueError: The topic, QoS, size or a property is not allowed (MQTT 3.1.1, section 3.3),
                 or there are properties before MQTT 5.
         """
+        parts = self._parts
         if properties is not None:
-            self._parts.settings.need_5("properties")
-        info = self._parts.holder.core.publish(topic, payload, qos, retain, properties)
+            parts.settings.need_5("properties")
+        info = parts.holder.core.publish(topic, payload, qos, retain, properties)
         if info is None:
-            info = self._parts.publisher.publish_when_there_is_room(
+            info = parts.publisher.publish_when_there_is_room(
                 self._publish_timeout, topic, payload, qos, retain, properties
             )
         storing = info._storing if qos else None  # noqa: SLF001 - the core has put it there
         if storing is not None:
-            return self._parts.publisher.when_stored(info, storing, self._publish_timeout)
+            info = parts.publisher.when_stored(info, storing, self._publish_timeout)
+        tap = parts.tap
+        if tap.observers:
+            tap.tell(MessageOut(topic, payload, qos, retain, info.rc, info.mid))
         return info
 
     @property

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from ..config import Config
+from ..dispatch.tap import Disconnected
 from ..paho.constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS, MQTT_LOG_DEBUG
 from ..paho.enums import MQTTErrorCode
 from ..process.ends import DISCONNECT_TIMEOUT
@@ -234,6 +235,7 @@ class Connection:
             finally:
                 self._events.gone()
                 if was_open:
+                    self._events.dispatcher.tap.tell(Disconnected(MQTT_ERR_SUCCESS, None))
                     self._events.log_change("disconnected", "Disconnected from", rc=0)
 
         return finish

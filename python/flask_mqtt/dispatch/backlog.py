@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from ..guards import pause
 from ..records import fields, write
+from .tap import Dropped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .._core import Client as CoreClient
     from .._core import MQTTMessage
+    from .tap import Tap
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -29,15 +31,19 @@ _KEPT_BYTES = 16 * 1024 * 1024
 class Backlog:
     """Keeps messages while there is no handler at all, and drops the oldest beyond its bounds."""
 
-    def __init__(self, core: CoreClient, put_back: Callable[[deque[MQTTMessage]], None]) -> None:
+    def __init__(
+        self, core: CoreClient, put_back: Callable[[deque[MQTTMessage]], None], tap: Tap
+    ) -> None:
         """Start without any.
 
         Args:
             core: Where they come from.
             put_back: Moves them to the front of those that are handled next.
+            tap: Who is told what is dropped.
         """
         self._core = core
         self._put_back = put_back
+        self._tap = tap
         #: When there is no need to wait for a further handler; None while there was none.
         self._settled_at: float | None = None
         #: Whether messages wait here, and not for their turn.
@@ -87,6 +93,8 @@ class Backlog:
             dropped = self.kept.popleft()
             self._kept_bytes -= len(dropped.payload)
             self.dropped += 1
+            if self._tap.observers:
+                self._tap.tell(Dropped("no_handler", 1))
             if self.dropped == 1:
                 write(
                     logger.warning,

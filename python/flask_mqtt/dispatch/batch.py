@@ -17,6 +17,7 @@ from ..waiting import ends_thread, wait_until_settled
 from .backlog import Backlog
 from .pool import HandlerPool
 from .receipts import Receipts
+from .tap import Acknowledged, MessageIn
 
 if TYPE_CHECKING:
     from collections import deque
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
 
     from .._core import Client as CoreClient
     from .._core import Delivery, Receipt
+    from ..handlers.caller import Caller
     from .callers import Callers
     from .pool import Job
     from .routes import MessageHandlers
+    from .tap import Tap
 
 _MOST_EVENTS = 512
 
@@ -57,6 +60,7 @@ class Batch:
         catch_up: Callable[[], bool],
         handlers: MessageHandlers,
         callers: Callers,
+        tap: Tap,
     ) -> None:
         """Start with nothing.
 
@@ -66,6 +70,7 @@ class Batch:
             catch_up: As that of the dispatcher.
             handlers: Those of messages.
             callers: What calls them, in each thread.
+            tap: Who is told what happens.
         """
         self._core = core
         self._events: Mapping[int, Callable[..., None]] = {**events, JOB: self._handle_job}
@@ -73,8 +78,9 @@ class Batch:
         self._handlers = handlers
         self._callers = callers
         self._caller = callers.fetching
+        self._tap = tap
         #: Messages that came before there was a handler.
-        self.backlog = Backlog(core, self._put_back)
+        self.backlog = Backlog(core, self._put_back, tap)
         #: What was fetched and is not handled.
         self._fetched: Iterator[Any] = iter(())
         #: What the thread that fetches events knows itself by, until it is to stop.
@@ -116,7 +122,9 @@ class Batch:
 
     def _handle(self, token: object) -> bool:  # noqa: C901, PLR0912 - each call costs each message
         caller, pool, backlog = self._caller, self.pool, self.backlog
-        handle, acknowledge = self._handlers.handle, self._acknowledge
+        tap, acknowledge = self._tap, self._acknowledge
+        # Looked at once for all messages, which cost what they cost without observers.
+        handle = self._observed if tap.observers else self._handlers.handle
         found = False
         event = None
         while True:
@@ -133,12 +141,16 @@ class Batch:
                         elif pool is None:
                             handle(event, caller, acknowledge)
                         else:
+                            if tap.observers:
+                                tap.tell(MessageIn(event))
                             pool.put(event)
                             done = event
                             pool.wait_for_room()
                     elif event[0] == EVENT_PUBLISHED:
                         self._report(token, event[1], event[2], event[3])
                     else:
+                        if tap.observers:
+                            tap.tell_event(*event)
                         self._events[event[0]](*event[1:])
                     done = event
                     if self.token is not token:
@@ -154,6 +166,14 @@ class Batch:
                 found = True
         caller.measure()
         return found or event is not None
+
+    def _observed(
+        self, message: MQTTMessage, caller: Caller, acknowledge: Callable[[MQTTMessage], None]
+    ) -> None:
+        self._tap.tell(MessageIn(message))
+        # That was no handler's time.
+        caller.begin()
+        self._handlers.handle(message, caller, acknowledge)
 
     def _attempt(self, step: Callable[[], bool]) -> bool:
         """Do what is not done with an event, and keeps nothing from being done where it fails."""
@@ -273,7 +293,7 @@ class Batch:
 
     def _report(self, token: object, mids: Iterable[int], code: int, properties: Any) -> None:
         """Tell what became of messages. What a handler leaves that stops this comes later."""
-        published = self._events[EVENT_PUBLISHED]
+        published = self._acknowledged if self._tap.observers else self._events[EVENT_PUBLISHED]
         left = iter(mids)
         mid = done = None
         try:
@@ -292,6 +312,10 @@ class Batch:
             raise
         if self.token is not token:
             self._leave_report(left, code, properties)
+
+    def _acknowledged(self, mid: int, code: int, properties: Any) -> None:
+        self._tap.tell(Acknowledged(mid, code))
+        self._events[EVENT_PUBLISHED](mid, code, properties)
 
     def _leave_report(self, left: Iterator[int], code: int, properties: Any) -> None:
         # A handler may have forked, and this be the child.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from .._core import Client as CoreClient
-    from ..handlers.caller import Handler
+    from ..handlers.caller import Handler, Tell
     from ..stats import HandlerTimes
 
 #: So many calls of quick handlers are measured at once: it costs nothing to speak of then.
@@ -37,6 +37,7 @@ class Callers:
         self.by_thread: dict[threading.Thread, Caller] = {}
         #: The thread of the application's that fetches events.
         self.borrower: threading.Thread | None = None
+        self._tell: Tell | None = None
 
     def bind(self, app: Flask) -> None:
         """Run every handler in a context of this application, and log to its logger."""
@@ -48,6 +49,16 @@ class Callers:
         """Look at the next calls one by one, since a handler may be another one."""
         for caller in list(self._all):
             caller.look_closely()
+
+    def observe(self, tell: Tell | None) -> None:
+        """Tell of each call, with its time.
+
+        Args:
+            tell: What is called after each: see `Caller.observe`. None for nothing.
+        """
+        self._tell = tell
+        for caller in list(self._all):
+            caller.observe(tell)
 
     def present(self) -> Caller | None:
         """Return what this thread calls handlers with, if it does that."""
@@ -61,7 +72,9 @@ class Callers:
             number: Which one, from 1 on. It is the last one that there was, or the next.
         """
         if len(self._all) <= number:
-            self._all.append(Caller(self._core, self.app))
+            caller = Caller(self._core, self.app)
+            caller.observe(self._tell)
+            self._all.append(caller)
         return self._all[number]
 
     def call(self, handler: Handler, *arguments: Any) -> None:
@@ -72,13 +85,13 @@ class Callers:
         """
         caller = self.present()
         if caller is None:
-            call_elsewhere(self._core, self.app, handler, *arguments)
+            self.call_elsewhere(handler, *arguments)
         else:
             caller.call_with(handler, *arguments)
 
     def call_elsewhere(self, handler: Handler, *arguments: Any) -> None:
         """Do as `call`, in a context that no other handler has."""
-        call_elsewhere(self._core, self.app, handler, *arguments)
+        call_elsewhere(self._core, self.app, self._tell, handler, *arguments)
 
     def times(self) -> HandlerTimes:
         """Return what the calls of handlers have taken: `Dispatcher.handler_times`."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .batch import Batch
 from .callers import Callers
 from .routes import MessageHandlers
+from .tap import Tap
 from .threads import Threads
 
 if TYPE_CHECKING:
@@ -44,9 +45,13 @@ class Dispatcher:
                 returns whether there was anything.
         """
         self._core = core
+        #: Who is told what happens.
+        self.tap = Tap(core, self._observers_changed)
+        #: Whether the client wants lines for `on_log`, and reports on messages for `on_publish`.
+        self._wanted = (False, False)
         self._handlers = MessageHandlers(self._message_handlers_changed)
         self._callers = Callers(core)
-        self._batch = Batch(core, events, catch_up, self._handlers, self._callers)
+        self._batch = Batch(core, events, catch_up, self._handlers, self._callers, self.tap)
         self._threads = Threads(core, self._batch, self._callers)
         #: What calls the handlers of the thread that fetches events.
         self.caller = self._callers.fetching
@@ -109,6 +114,22 @@ class Dispatcher:
         self._callers.look_closely()
         if backlog.kept:
             self._threads.resume()
+
+    # -- what is told -----------------------------------------------------------------------------
+
+    def listen(self, lines: bool, reports: bool) -> None:
+        """Have the core make the events that not every client wants.
+
+        Args:
+            lines: Those of lines for `on_log`.
+            reports: Those of what became of messages, for `on_publish`. Observers want them too.
+        """
+        self._wanted = lines, reports
+        self._core.listen(lines, reports or bool(self.tap.observers))
+
+    def _observers_changed(self) -> None:
+        self._callers.observe(self.tap.handler_done if self.tap.observers else None)
+        self.listen(*self._wanted)
 
     # -- calls ------------------------------------------------------------------------------------
 
@@ -220,6 +241,7 @@ class Dispatcher:
             core: Where events come from in this process.
         """
         self._core = core
+        self.tap.forked(core)
         self._threads.forked(core)
         self._callers.forked(core)
         self._batch.forked(core)

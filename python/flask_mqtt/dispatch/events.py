@@ -22,6 +22,7 @@ from ..paho.enums import LogLevel, MQTTErrorCode
 from ..paho.reasoncodes import PacketTypes, ReasonCode, reason_codes
 from ..records import fields, write
 from .dispatcher import Dispatcher
+from .tap import Disconnected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,7 +105,7 @@ class Events:
         """Have the core tell of what there are handlers for."""
         core, registry = self._holder.core, self._registry
         logging_wanted = registry.current("on_log") is not None or registry.logger is not None
-        core.listen(logging_wanted, registry.current("on_publish") is not None)
+        self.dispatcher.listen(logging_wanted, registry.current("on_publish") is not None)
         core.want_socket(self._has_socket_handler())
         self.dispatcher.look_closely()
         # An `on_connect` that came late has something to catch up with.
@@ -195,6 +196,7 @@ class Events:
         """
         self._unseen = None
         self.ended_with = code
+        self.dispatcher.tap.tell(Disconnected(code, reason))
         self.guarded(self._socket_closed)
         if code == MQTT_ERR_SUCCESS:
             # Of any other end the core tells, with what it does next.

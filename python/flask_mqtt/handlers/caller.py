@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .._core import Client as CoreClient
 
     Handler = Callable[..., Any]
+    #: What is told of a call: the handler's name, seconds, whether it has failed, its message.
+    Tell = Callable[[str, float, bool, MQTTMessage | None], None]
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -54,7 +56,9 @@ class Caller:
         "_left",
         "_since",
         "_stretch",
+        "_tell",
         "_together",
+        "_told_failures",
         "calls",
         "failures",
         "longest",
@@ -89,6 +93,9 @@ class Caller:
         self._since = 0.0
         #: How many are measured one by one still.
         self._closely = _FIRST
+        #: Who is told of each call, and how many of the failures.
+        self._tell: Tell | None = None
+        self._told_failures = 0
         self.bind(app)
 
     def bind(self, app: Flask | None) -> None:
@@ -103,6 +110,16 @@ class Caller:
         """Call handlers of this client from now on."""
         self._core = core
 
+    def observe(self, tell: Tell | None) -> None:
+        """Tell of each call that has ended, from the next look at the time on, or of none.
+
+        Args:
+            tell: Called in this one's thread with the handler's name, the seconds, whether it has
+                failed, and the message if it was called for one.
+        """
+        self._told_failures = self.failures
+        self._tell = tell
+
     def look_closely(self) -> None:
         """Look at the next calls one by one: a handler may be another one, and leave contexts."""
         self._closely = _FIRST
@@ -110,11 +127,17 @@ class Caller:
     def begin(self) -> None:
         """Take the time: what was before belongs to no handler."""
         self._since = perf_counter()
-        if self._closely > 0 and self._left == self._stretch:
+        each = self._closely > 0 or self._tell is not None
+        if each and self._left == self._stretch:
             self._stretch = self._left = 1
 
-    def measure(self) -> None:
-        """Take the time of the calls since it was taken the last time, if there were any."""
+    def measure(self, handler: Handler | None = None, subject: Any = None) -> None:
+        """Take the time of the calls since it was taken the last time, if there were any.
+
+        Args:
+            handler: That of the last call, where that has just ended.
+            subject: What it was called with.
+        """
         count = self._stretch - self._left
         if not count:
             return
@@ -128,11 +151,24 @@ class Caller:
         # Of several, one may have taken all of it.
         if took > self.longest:  # noqa: PLR1730 - max() takes longer
             self.longest = took
-        if self._closely > 0:
+        if self._tell is not None:
+            self._stretch = self._left = 1
+            if handler is not None and count == 1:
+                self._tell_of(handler, took, subject)
+        elif self._closely > 0:
             self._closely -= count
             self._stretch = self._left = 1
         else:
             self._stretch = self._left = self._together if took < count * _QUICK else 1
+
+    def _tell_of(self, handler: Handler, took: float, subject: Any) -> None:
+        failed, self._told_failures = self.failures != self._told_failures, self.failures
+        tell = self._tell
+        if tell is not None:
+            message = subject if isinstance(subject, MQTTMessage) else None
+            tell(name_of(handler), took, failed, message)
+        # That was no handler's time.
+        self._since = perf_counter()
 
     def call(self, handler: Handler, client: Any, userdata: Any, subject: Any) -> None:
         """Call a handler. What it raises is logged, and nothing else.
@@ -159,7 +195,7 @@ class Caller:
                 self._leave(None)
             self._left -= 1
             if not self._left:
-                self.measure()
+                self.measure(handler, subject)
         except BaseException:
             self.progress = RETURNED
             raise
@@ -272,9 +308,12 @@ class Caller:
         log.exception(*arguments, **options)  # noqa: LOG004 - called where one is handled
 
 
-def call_elsewhere(core: CoreClient, app: Flask | None, handler: Handler, *arguments: Any) -> None:
+def call_elsewhere(
+    core: CoreClient, app: Flask | None, tell: Tell | None, handler: Handler, *arguments: Any
+) -> None:
     """Call a handler in a thread that calls no others, in a context of its own."""
     caller = Caller(core, app)
+    caller.observe(tell)
     caller.passes_on = True
     with handling(threading.current_thread(), core):
         try:
