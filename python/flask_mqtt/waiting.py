@@ -93,6 +93,8 @@ class WakeUps:
         self._core = core
         # Looked up now, so that it is the patched one where the application patched before.
         self._end = _socket(core.wake_fd()) if _are_threads_green() else None
+        #: Whether it waits in the thread that handles signals: known from the first wait on.
+        self._signals: bool | None = None
 
     def wait(self, timeout: float | None) -> bool:
         """Wait for one.
@@ -104,13 +106,29 @@ class WakeUps:
             Whether it came in time.
         """
         if self._end is None:
-            return self._core.wait(timeout, _handles_signals())
+            if self._signals is None:
+                self._signals = _handles_signals()
+            return self._core.wait(timeout, self._signals)
         self._end.settimeout(timeout)
         try:
             return bool(self._end.recv(_WAKE_BYTES))
         except (TimeoutError, BlockingIOError):
             # The second one is that of no time at all.
             return False
+
+    def give_turn(self) -> bool:
+        """Let those have their turn who wait for one: other green threads, or threads for the GIL.
+
+        It is a context switch, some 10 µs. An ordinary thread needs none where it is to wait now:
+        that lets go of the GIL. A green one does: it may find its wake-up without a wait.
+
+        Returns:
+            Whether there are events already.
+        """
+        has_events = self._core.has_events()
+        if has_events or self._end is not None:
+            time.sleep(0)
+        return has_events
 
     def __enter__(self) -> Self:
         """Use it for a while."""

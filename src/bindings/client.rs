@@ -394,6 +394,12 @@ impl Client {
         events::append(into, self.core.take(most))
     }
 
+    /// Whether there are events, for who has handled those before: acknowledgements wait for no others
+    /// where there are none.
+    fn has_events(&self) -> bool {
+        self.core.has_events()
+    }
+
     /// Ends a wait for events.
     fn wake(&self) {
         self.core.wakeup().give();

@@ -273,6 +273,16 @@ impl Client {
         }
     }
 
+    /// Whether there are events, for who has handled those before. Where there are none, their
+    /// acknowledgements wait for no others.
+    pub fn has_events(&self) -> bool {
+        let has_events = !self.shared.inbox.is_empty();
+        if !has_events {
+            self.shared.all_handled();
+        }
+        has_events
+    }
+
     /// Takes up to `most` events, the oldest first.
     pub fn take(&self, most: usize) -> Vec<Event> {
         let (events, roomy) = self.shared.inbox.take(most);

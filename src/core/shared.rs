@@ -11,8 +11,9 @@ use super::refresh::SettingsRefresh;
 use super::session::{Event, Session};
 use super::socket::Socket;
 use super::stats::Stats;
+use super::sync::atomic::{AtomicBool, Ordering};
 use super::sync::{Arc, Mutex, MutexGuard, Notify, PoisonError, TryLockError};
-use super::wake::{Notifier, Signal, Waiter};
+use super::wake::{Notifier, Signal, Waiter, Wakeup};
 
 /// Bytes of messages from which on the rest of what was read waits until there is room.
 const MOST_AT_ONCE: usize = 1024 * 1024;
@@ -33,6 +34,11 @@ pub struct Shared {
     pub inbox: Inbox,
     /// Given when there is something new to write.
     pub outgoing: Notify,
+    /// Whether the I/O thread waits at `interruption` instead, until more messages have come. Written and
+    /// read with the session's lock.
+    gathering: AtomicBool,
+    /// Given when it is not to wait any longer.
+    pub interruption: Wakeup,
     /// Notified when there is something to store.
     pub storage: Notifier,
     /// Given when what waits for the broker got less.
@@ -52,6 +58,8 @@ impl Shared {
             session: Mutex::new(session),
             inbox: Inbox::default(),
             outgoing: Notify::new(),
+            gathering: AtomicBool::new(false),
+            interruption: Wakeup::default(),
             storage: Notifier::default(),
             room: Signal::default(),
             refresh: SettingsRefresh::default(),
@@ -136,15 +144,39 @@ impl Shared {
         session: MutexGuard<'_, Session>,
         call: impl FnOnce(&mut Session) -> T,
     ) -> T {
-        let (result, wake) = self.with_locked(session, |session| {
+        let (result, wake, gathering) = self.with_locked(session, |session| {
             let (had_output, was_clogged) = (session.has_output(), session.is_clogged());
+            let requested = session.requested();
             let result = call(session);
-            (result, was_clogged || !had_output && session.has_output())
+            let gathering = self.gathering.load(Ordering::Relaxed);
+            // Acknowledgements go out together.
+            let wake = if gathering {
+                session.requested() != requested
+            } else {
+                was_clogged || !had_output && session.has_output()
+            };
+            (result, wake, gathering)
         });
         if wake {
-            self.outgoing.notify_one();
+            if gathering {
+                self.interruption.give();
+            } else {
+                self.outgoing.notify_one();
+            }
         }
         result
+    }
+
+    /// The I/O thread, which has the session's lock, is to wait at [`Self::interruption`], or is not.
+    pub fn set_gathering(&self, gathering: bool) {
+        self.gathering.store(gathering, Ordering::Relaxed);
+    }
+
+    /// Everything that was received is handled: acknowledgements wait for no more of them.
+    pub fn all_handled(&self) {
+        if self.gathering.load(Ordering::Relaxed) && self.lock().has_output() {
+            self.interruption.give();
+        }
     }
 
     /// Everything in the journal up to a number is stored: what has waited for that goes on, reading too.

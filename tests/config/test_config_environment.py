@@ -234,7 +234,8 @@ def test_a_number_may_be_written_as_digits(name: str) -> None:
     default = getattr(Config(), name)
     if isinstance(default, (int, float)) and not isinstance(default, bool):
         key = f"MQTT_{name.upper()}"
-        values = [read({key: value}, "MQTT") for value in (default, str(int(default)))]
+        digits = str(default if isinstance(default, float) else int(default))
+        values = [read({key: value}, "MQTT") for value in (default, digits)]
         assert getattr(values[0], name) == getattr(values[1], name)
 
 

@@ -58,6 +58,7 @@ def test_an_empty_configuration_makes_the_options_of_the_documents() -> None:
         proxy=None,
         bind_address=None,
         tcp_nodelay=True,
+        gather_time=0.0007,
         key_prefix="MQTT",
         max_packet_size=268_435_455,
         max_inflight=20,
@@ -88,6 +89,7 @@ def test_every_key_gets_into_the_options() -> None:
         proxy="http://proxy:3128",
         bind_address="127.0.0.1",
         tcp_nodelay=False,
+        gather_time=0.002,
         max_packet_size=1000,
         reconnect_delay_min=0.5,
         reconnect_delay_max=30,
@@ -108,7 +110,7 @@ def test_every_key_gets_into_the_options() -> None:
     assert (made.connection_timeout, made.handshake_timeout) == (2.5, 3.5)
     assert made.max_packet_size == 1000
     assert (made.proxy, made.bind_address) == ("http://proxy:3128", "127.0.0.1")
-    assert made.tcp_nodelay is False
+    assert (made.tcp_nodelay, made.gather_time) == (False, 0.002)
     assert (made.reconnect_delay_min, made.reconnect_delay_max) == (0.5, 30)
     assert made.reconnect_on_failure is False
     assert (made.max_inflight, made.max_queued, made.max_outgoing_bytes) == (7, 8, 9)

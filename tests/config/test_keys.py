@@ -24,7 +24,7 @@ SHOWN_IN_ERRORS = {"username", "tls_context"}
 OTHERS: dict[str, Any] = {
     "persistence": "/tmp/messages", "proxy": "http://proxy", "bind_address": "127.0.0.1",
     "connect_properties": {"ReceiveMaximum": 3}, "incoming_overflow": "drop-newest",
-    "persistence_fsync": "always", "protocol_version": 5, "client_id": "me",
+    "persistence_fsync": "always", "protocol_version": 5, "client_id": "me", "gather_time": 0.002,
 }  # fmt: skip
 
 

@@ -443,11 +443,25 @@ def test_functions_of_the_standard_library_that_were_replaced(
 
     monkeypatch.setattr(records, "_troubles", Troubles())
     with connected(make_app(scripted.port, handler_threads=threads)) as mqtt:
-        mqtt.on_topic("a/#")(lambda *_: None)
+        # Other threads have their turn between two batches, where the second is there already.
+        entered, waiting = threading.Event(), threading.Event()
+
+        def handle(_client: Any, _userdata: Any, message: Any) -> None:
+            if message.payload == b"wait":
+                entered.set()
+                waiting.wait(10)
+
+        mqtt.on_topic("a/#")(handle)
+        scripted.publish("a/0", qos=1)
+        scripted.wait_for("PUBACK")
+        scripted.publish("a/0", b"wait", qos=1)
+        assert entered.wait(10)
         monkeypatch.setattr(time, "sleep", sleep)
         for number in range(200):
             scripted.publish(f"a/{number % 3}", qos=1)
-        scripted.wait_for("PUBACK", 200, timeout=10)
+        wait_until(lambda: threads > 1 or mqtt.stats()["waiting_incoming"]["messages"])
+        waiting.set()
+        scripted.wait_for("PUBACK", 202, timeout=10)
         goes_on(scripted, mqtt.client, threads)
         monkeypatch.undo()
     told = [each for each in caplog.records if "goes on after a failure" in each.getMessage()]

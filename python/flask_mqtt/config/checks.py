@@ -108,15 +108,20 @@ def number(allowed: range, wanted: str) -> Callable[[str, object], int]:
 
 def seconds(key: str, value: object) -> float:
     """Check a time, which may be the text of a number."""
-    return _seconds(key, value, "a number of seconds above 0, at most 3600", zero=False)
+    return _seconds(key, value, "a number of seconds above 0, at most 3600", 3600, zero=False)
 
 
 def seconds_or_none(key: str, value: object) -> float:
     """Check a time that may be none at all: 0."""
-    return _seconds(key, value, "a number of seconds from 0 to 3600", zero=True)
+    return _seconds(key, value, "a number of seconds from 0 to 3600", 3600, zero=True)
 
 
-def _seconds(key: str, value: object, wanted: str, *, zero: bool) -> float:
+def gather_time(key: str, value: object) -> float:
+    """Check the time for which messages are gathered: 0 for none."""
+    return _seconds(key, value, "a number of seconds from 0 to 0.01 (0: off)", 0.01, zero=True)
+
+
+def _seconds(key: str, value: object, wanted: str, most: float, *, zero: bool) -> float:
     if isinstance(value, str):
         try:
             value = float(value)
@@ -124,7 +129,7 @@ def _seconds(key: str, value: object, wanted: str, *, zero: bool) -> float:
             raise wrong_value(key, value, f"it must be {wanted}") from None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise wrong_type(key, value, wanted)
-    if not 0 <= value <= 3600 or (value == 0 and not zero):  # noqa: PLR2004 - said in the message
+    if not 0 <= value <= most or (value == 0 and not zero):
         raise wrong_value(key, value, f"it must be {wanted}")
     return value
 

@@ -138,6 +138,8 @@ class CoreKeys:
     proxy: str | None = key(None, checks.proxy, show=without_userinfo)
     bind_address: str | None = key(None, checks.address, told=Told.CONNECT)
     tcp_nodelay: bool = key(True, checks.boolean)
+    #: Seconds that messages of a stream may wait to be read together.
+    gather_time: float = key(0.0007, checks.gather_time)
 
 
 @dataclass

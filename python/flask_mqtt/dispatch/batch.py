@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import operator
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -115,9 +114,6 @@ class Batch:
             return found
         self._caller.begin()
         self._handle(token)
-        # The other green threads of a hub get their turn, or who waits for the GIL. It is a context
-        # switch: some 10 µs for each batch.
-        time.sleep(0)
         return True
 
     def _handle(self, token: object) -> bool:  # noqa: C901, PLR0912 - each call costs each message

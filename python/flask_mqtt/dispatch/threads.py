@@ -31,6 +31,9 @@ _NAME = "mqtt-dispatch"
 #: interrupted before it could say so.
 _LOOK_SECONDS = 1.0
 
+#: Events that come so soon after those before are a stream, in seconds.
+_SOON_SECONDS = 0.002
+
 
 class Threads:
     """Has one thread at a time fetch events and call handlers: one of its own, or the caller's.
@@ -56,6 +59,8 @@ class Threads:
         #: Whether the thread stops when it has told of the connection's end.
         self._ends = False
         self._rests = Rests()
+        #: Whether the last wait was a short one.
+        self._is_stream = False
 
     @property
     def running(self) -> bool:
@@ -308,6 +313,7 @@ class Threads:
             if left is None or not goes_on or not wake_ups.wait(left):
                 return False
             left = max(0.0, deadline - time.monotonic()) or None
+        wake_ups.give_turn()
         return True
 
     def _run(self, token: object, wake_ups: WakeUps, threads: int) -> None:
@@ -333,11 +339,11 @@ class Threads:
             # wake-up for what is there.
             may_rest = self._may_rest()
             try:
-                self._work_on(token)
+                self._work_on(token, wake_ups)
                 if may_rest and self._rest(token):
                     return
                 if self._batch.token is token:
-                    wake_ups.wait(None)
+                    self._wait(wake_ups)
             except BaseException as error:
                 if self._batch.breaks_off(None, error):
                     raise
@@ -383,7 +389,21 @@ class Threads:
         finally:
             self._batch.take_back(pool)
 
-    def _work_on(self, token: object) -> None:
-        while self._batch.token is token and self._batch.work(token):
-            pass
+    def _work_on(self, token: object, wake_ups: WakeUps) -> None:
+        batch = self._batch
+        while batch.token is token and batch.work(token):
+            if not (wake_ups.give_turn() or batch.backlog.is_due):
+                break
+
+    def _wait(self, wake_ups: WakeUps) -> None:
+        """Wait for events, as long as it takes.
+
+        Where they come one soon after the other, the context that was kept for the next handler
+        is kept a moment longer: to make one takes a fifth of what a message that comes alone does.
+        """
+        if self._is_stream and wake_ups.wait(_SOON_SECONDS):
+            return
         self._callers.fetching.rest()
+        since = time.monotonic()
+        wake_ups.wait(None)
+        self._is_stream = time.monotonic() - since < _SOON_SECONDS

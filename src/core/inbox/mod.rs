@@ -116,6 +116,11 @@ impl Inbox {
         (taken, calm)
     }
 
+    /// Whether nothing is to be taken.
+    pub fn is_empty(&self) -> bool {
+        self.lock().len() == 0
+    }
+
     /// Whether so many reports wait that nothing may happen that makes more of them.
     pub fn is_crowded(&self) -> bool {
         self.crowded.load(Ordering::Relaxed)

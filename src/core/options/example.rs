@@ -17,6 +17,7 @@ impl ConnectOptions {
             reconnect_delay_max: Duration::from_secs(60),
             reconnect_on_failure: true,
             tcp_nodelay: true,
+            gather_time: Duration::from_micros(700),
             limits: Limits::example(),
             ..Self::default()
         }

@@ -57,6 +57,8 @@ macro_rules! connect_keys {
             bind_address: Option<IpAddr> = "bind_address",
             /// Whether small packets go out at once (`TCP_NODELAY`).
             tcp_nodelay: bool = "tcp_nodelay",
+            /// How long messages of a stream may wait to be read together; zero for not at all.
+            gather_time: Duration = "gather_time",
         }
     };
 }

@@ -117,6 +117,14 @@ impl Incoming {
     pub fn brings_message(&self) -> bool {
         matches!(self, Self::Publish(_) | Self::PubRel(_))
     }
+
+    /// Whether the broker waits for an acknowledgement of it, now or when it is handled.
+    pub fn is_acknowledged(&self) -> bool {
+        match self {
+            Self::Publish(publish) => publish.qos != Qos::AtMostOnce,
+            _ => matches!(self, Self::PubRec(_) | Self::PubRel(_)),
+        }
+    }
 }
 
 /// Takes the first packet out of `buffer`, if all of it is there.

@@ -357,9 +357,21 @@ impl Session {
         self.output.effects.events.back()
     }
 
-    /// Fills `empty` with bytes to write, not all of them where many wait.
-    pub fn take_output(&mut self, empty: &mut BytesMut) {
-        self.output.swap(empty);
+    /// Fills `empty` with bytes to write, not all of them where many wait. Returns whether there is
+    /// something else among them than answers to packets of the broker's.
+    pub fn take_output(&mut self, empty: &mut BytesMut) -> bool {
+        self.output.swap(empty)
+    }
+
+    /// Bytes that were encoded on this connection, without answers to packets of the broker's.
+    pub fn requested(&self) -> u64 {
+        self.output.requested()
+    }
+
+    /// Whether the application waits for something of the broker's: a CONNACK, or the acknowledgement of
+    /// a message.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.link, Link::Connecting { .. }) || self.outgoing.in_flight() > 0
     }
 
     /// Whether there are bytes to write.

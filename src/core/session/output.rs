@@ -58,8 +58,10 @@ pub struct Output {
     /// over and may be written.
     answers: usize,
     answers_unwritten: usize,
-    /// Bytes ever encoded and ever written on this connection: positions of QoS 0 messages.
+    /// Bytes ever encoded and ever written on this connection: positions of QoS 0 messages. Those of
+    /// answers among the first.
     encoded: u64,
+    answered: u64,
     written: u64,
     /// Ends of QoS 0 messages that are not written, with their identifiers.
     marks: VecDeque<(u64, u16)>,
@@ -88,6 +90,7 @@ impl Default for Output {
             answers: 0,
             answers_unwritten: 0,
             encoded: 0,
+            answered: 0,
             written: 0,
             marks: VecDeque::new(),
             lost: HashSet::new(),
@@ -185,6 +188,7 @@ impl Output {
         if control.is_answer() {
             self.piece.answers += length;
             self.answers += length;
+            self.answered += length as u64;
         }
         result
     }
@@ -215,8 +219,8 @@ impl Output {
     }
 
     /// Hands over the first piece of what there is to write, in exchange for an empty buffer to go on
-    /// with.
-    pub fn swap(&mut self, empty: &mut BytesMut) {
+    /// with. Returns whether there is something else in it than answers to packets of the broker's.
+    pub fn swap(&mut self, empty: &mut BytesMut) -> bool {
         empty.clear();
         if empty.capacity() > KEPT_CAPACITY {
             *empty = BytesMut::new();
@@ -235,6 +239,7 @@ impl Output {
         self.unwritten += piece.bytes.len();
         self.answers_unwritten += piece.answers;
         *empty = piece.bytes;
+        empty.len() > piece.answers
     }
 
     /// The transport wrote so many bytes: reports the QoS 0 messages among them.
@@ -270,6 +275,7 @@ impl Output {
         self.answers = 0;
         self.answers_unwritten = 0;
         self.encoded = 0;
+        self.answered = 0;
         self.written = 0;
         self.effects.counters.unsent += self.marks.len() as u64;
         self.lost.extend(self.marks.drain(..).map(|(_, mid)| mid));
@@ -297,6 +303,11 @@ impl Output {
     /// Bytes ever encoded on this connection.
     pub fn encoded(&self) -> u64 {
         self.encoded
+    }
+
+    /// Bytes ever encoded on this connection, without those of answers.
+    pub fn requested(&self) -> u64 {
+        self.encoded - self.answered
     }
 
     /// Bytes ever written on this connection.

@@ -1,5 +1,6 @@
 //! An open connection: reads, decodes, writes, and ends.
 
+mod gathering;
 mod parting;
 
 use std::collections::VecDeque;
@@ -10,6 +11,7 @@ use std::time::Instant;
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
+use self::gathering::{Arrival, Gathering};
 use super::super::error::Error;
 use super::super::inbox::Bound;
 use super::super::options::ConnectOptions;
@@ -35,6 +37,7 @@ pub struct Link {
     answered: bool,
     /// While more waits for the handlers than may, nothing is read.
     pub pause: Pause,
+    gathering: Gathering,
     input: BytesMut,
     /// What was decoded, and is more than could be handed on at once.
     packets: VecDeque<Incoming>,
@@ -58,6 +61,7 @@ impl Link {
         let (reader, writer) = tokio::io::split(stream);
         let input = BytesMut::with_capacity(READ_SIZE);
         let output = BytesMut::new();
+        let gathering = Gathering::new(options.gather_time, Instant::now());
         Self {
             reader,
             writer,
@@ -66,6 +70,7 @@ impl Link {
             heard: false,
             answered: false,
             pause: Pause::default(),
+            gathering,
             input,
             packets: VecDeque::new(),
             output,
@@ -88,9 +93,10 @@ impl Link {
         // The CONNACK is waited for, however slow the handlers of earlier messages are.
         let full = full.filter(|_| self.answered);
         let (wanted, is_full) = (full.is_none(), full.is_some());
-        let (deadline, clogged) = self.shared.with_session(|session| {
-            if self.output.is_empty() {
-                session.take_output(&mut self.output);
+        let (deadline, clogged, gather) = self.shared.with_session(|session| {
+            let now = Instant::now();
+            if self.output.is_empty() && session.take_output(&mut self.output) {
+                self.gathering.sent(now);
             }
             let clogged = session.is_clogged();
             let bound = full.or_else(|| clogged.then_some(Bound::Answers));
@@ -102,8 +108,19 @@ impl Link {
                 None => bound,
             };
             self.pause.update(bound, session, &self.options);
-            (session.deadline(), clogged)
+            let gathers = self.output.is_empty()
+                && self.packets.is_empty()
+                && !(self.unflushed || self.leaving.is_some() || is_full || clogged)
+                && !session.is_waiting();
+            let gather = gathers.then(|| self.gathering.left(now)).flatten();
+            self.shared.set_gathering(gather.is_some());
+            (session.deadline(), clogged, gather)
         });
+        if let Some(time) = gather {
+            // This thread has nothing else to do, and tokio's timer knows milliseconds.
+            self.shared.interruption.wait(Some(time));
+            return Ok(());
+        }
         let leaving = self.leaving.is_some();
         let (wanted, clogged) = (wanted || leaving, clogged && !leaving);
         let told = self.pause.deadline();
@@ -156,18 +173,30 @@ impl Link {
         if count == 0 {
             return Err(Error::Closed);
         }
+        let now = Instant::now();
         if !self.heard {
             look_at(&self.input, &self.options)?;
             self.heard = true;
         }
         let decoded = self.decode();
+        self.gathering.arrived(self.arrival(count), now);
         if self.leaving.as_ref().is_some_and(|leaving| leaving.dropping) {
             // They are not acknowledged, so that those of QoS 1 and 2 come again.
             self.packets.retain(|packet| !packet.brings_message());
         }
         detach(&mut self.packets);
-        self.shared.received(count, &mut self.packets, Instant::now())?;
+        self.shared.received(count, &mut self.packets, now)?;
         decoded
+    }
+
+    /// What a read of so many bytes has brought.
+    fn arrival(&self, bytes: usize) -> Arrival {
+        let mut arrival = Arrival { bytes, ..Arrival::default() };
+        for packet in self.packets.iter().filter(|packet| packet.brings_message()) {
+            arrival.messages += 1;
+            arrival.acknowledged |= packet.is_acknowledged();
+        }
+        arrival
     }
 
     /// Decodes all whole packets that were read.
