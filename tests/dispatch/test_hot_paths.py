@@ -12,7 +12,7 @@ MOST_ATTRIBUTES = 30
 def test_attributes_that_a_message_needs_are_found_without_a_hash() -> None:
     client = Client()
     dispatcher = client._parts.dispatcher
-    for instance in (client, dispatcher, dispatcher._batch, dispatcher._handlers):
+    for instance in (client, dispatcher, dispatcher._batch, dispatcher.message_handlers):
         assert len(vars(instance)) <= MOST_ATTRIBUTES, sorted(vars(instance))
 
 

@@ -476,14 +476,14 @@ def test_a_call_that_fails_inside_acknowledges_the_message_and_keeps_the_others(
     with connected(make_app(scripted.port, handler_threads=threads)) as mqtt:
         mqtt.on_topic("a/#")(lambda _c, _u, message: seen.append(message.payload))
         dispatcher = mqtt.client._parts.dispatcher
-        find = dispatcher._handlers._of
+        find = dispatcher.message_handlers._of
 
         def find_or_fail(topic: str) -> Any:
             if topic == "a/2":
                 raise error
             return find(topic)
 
-        monkeypatch.setattr(dispatcher._handlers, "_of", find_or_fail)
+        monkeypatch.setattr(dispatcher.message_handlers, "_of", find_or_fail)
         for number in range(9):
             scripted.publish(f"a/{number % 3}", b"%d" % number, qos=1 + number % 2)
         scripted.wait_for("PUBACK", 5)

@@ -49,9 +49,10 @@ class Dispatcher:
         self.tap = Tap(core, self._observers_changed)
         #: Whether the client wants lines for `on_log`, and reports on messages for `on_publish`.
         self._wanted = (False, False)
-        self._handlers = MessageHandlers(self._message_handlers_changed)
+        #: Has what handlers get, and those of messages.
+        self.message_handlers = MessageHandlers(self._message_handlers_changed)
         self._callers = Callers(core)
-        self._batch = Batch(core, events, catch_up, self._handlers, self._callers, self.tap)
+        self._batch = Batch(core, events, catch_up, self.message_handlers, self._callers, self.tap)
         self._threads = Threads(core, self._batch, self._callers)
         #: What calls the handlers of the thread that fetches events.
         self.caller = self._callers.fetching
@@ -61,41 +62,41 @@ class Dispatcher:
     @property
     def client(self) -> Any:
         """What every handler of a message gets as the client."""
-        return self._handlers.client
+        return self.message_handlers.client
 
     @client.setter
     def client(self, client: Any) -> None:
-        self._handlers.client = client
+        self.message_handlers.client = client
 
     @property
     def userdata(self) -> Any:
         """What every handler gets as ``userdata``."""
-        return self._handlers.userdata
+        return self.message_handlers.userdata
 
     @userdata.setter
     def userdata(self, userdata: Any) -> None:
-        self._handlers.userdata = userdata
+        self.message_handlers.userdata = userdata
 
     @property
     def on_message(self) -> Handler | None:
         """The handler of messages that no topic's handler takes."""
-        return self._handlers.on_message
+        return self.message_handlers.on_message
 
     @on_message.setter
     def on_message(self, handler: Handler | None) -> None:
-        self._handlers.on_message = handler
+        self.message_handlers.on_message = handler
 
     def add_route(self, sub: str, handler: Handler) -> None:
         """Call a handler for the messages of a subscription, in the place of the one before."""
-        self._handlers.set(sub, handler)
+        self.message_handlers.set(sub, handler)
 
     def add_route_beside(self, sub: str, handler: Handler) -> int:
         """Call a handler besides those of a subscription. Returns its number."""
-        return self._handlers.add(sub, handler)
+        return self.message_handlers.add(sub, handler)
 
     def remove_route(self, sub: str, number: int | None = None) -> None:
         """Forget the handler of a number, else the one that `add_route` has set."""
-        self._handlers.remove(sub, number)
+        self.message_handlers.remove(sub, number)
 
     @property
     def manual_ack(self) -> bool:
@@ -108,7 +109,7 @@ class Dispatcher:
 
     def _message_handlers_changed(self) -> None:
         backlog = self._batch.backlog
-        if self._handlers:
+        if self.message_handlers:
             backlog.handler_registered()
         self._core.wake()
         self._callers.look_closely()
