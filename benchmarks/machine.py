@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import subprocess
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -31,8 +32,26 @@ def about() -> dict[str, str]:
         "Python": platform.python_version(),
         "Rust": output("rustc", "--version").split()[1],
         "mosquitto": first_of(r"version (\S+)", output("mosquitto", "-h")),
-        "load": f"{os.getloadavg()[0]:.1f} at the beginning",
+        "busy before": f"{100 * busy():.0f} % of the cores",
     }
+
+
+def busy() -> float:
+    """Return the share of the cores that others use, in a second without a run."""
+    before = times()
+    time.sleep(1)
+    after = times()
+    used, everything = (now - then for now, then in zip(after, before, strict=True))
+    return used / everything
+
+
+def times() -> tuple[int, int]:
+    """Return how long the cores have worked, and that with how long they have not: in ticks."""
+    user, nice, system, idle, waiting, *others = map(
+        int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    )
+    used = user + nice + system + sum(others)
+    return used, used + idle + waiting
 
 
 def versions() -> dict[str, str]:

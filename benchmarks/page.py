@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from suites import Case
     from suites.case import Metric
 
-#: Processes that run or wait for a core, from which on a machine is busy.
-BUSY = 1.0
+#: Percent of the cores that others may use before the figures mean little.
+BUSY = 20
 
 HEAD = """# Benchmarks
 
@@ -66,7 +66,7 @@ def stale(files: dict[Path, str]) -> list[Path]:
 def render(results: Results) -> dict[Path, str]:
     """Return the page and its plots, by where they belong."""
     files: dict[Path, str] = {}
-    parts = [HEAD, summary(results), machine(results)]
+    parts = [HEAD, *doubts(results), summary(results), machine(results)]
     for suite in all_suites():
         cases = [case for case in suite.cases if f"{suite.name}/{case.key}" in results.samples]
         if not cases:
@@ -79,11 +79,18 @@ def render(results: Results) -> dict[Path, str]:
     return files
 
 
+def doubts(results: Results) -> list[str]:
+    """Say so where the figures mean little."""
+    if int(results.about.get("busy before", "0").split()[0]) <= BUSY:
+        return []
+    return ["The machine was busy with other work in that run: its times and rates mean little.\n"]
+
+
 def summary(results: Results) -> str:
     """Return the rows that a quick look has: this package beside Flask-MQTT."""
     rows = [
-        f"| | {ORIGINAL} | {OURS} | of {ORIGINAL}'s | of a raw socket's |",
-        "|---|---|---|---|---|",
+        f"| | figure | {ORIGINAL} | {OURS} | of {ORIGINAL}'s | of a raw socket's |",
+        "|---|---|---|---|---|---|",
     ]
     for suite in all_suites():
         shown = (
@@ -102,7 +109,7 @@ def summary(results: Results) -> str:
                     times(results.ratio(key, metric.name, OURS, other))
                     for other in (ORIGINAL, FLOOR)
                 ]
-                title = f"{suite.title}: {case.title}: {metric.title}"
+                title = f"{suite.title}: {case.title} | {metric.title}"
                 rows.append(f"| {title} | {' | '.join([*cells, *compared])} |")
     return "## Summary\n\n" + "\n".join(rows) + "\n"
 
@@ -121,8 +128,6 @@ def machine(results: Results) -> str:
         }
     )
     more = f"\nWithout figures: {'; '.join(missing)}.\n" if missing else ""
-    if float(results.about.get("load", "0").split()[0]) > BUSY:
-        more += "\nThe machine was busy with other work: figures of times and rates mean little.\n"
     return f"## What was measured, and where\n\n{table}\n{more}"
 
 
