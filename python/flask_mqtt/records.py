@@ -81,7 +81,7 @@ def trouble(core: CoreClient, error: BaseException) -> None:
     more = f", as {untold} times before" if untold else ""
     write(
         logger.error,
-        "An MQTT thread goes on after a failure outside of handlers%s",
+        "An MQTT thread continues after a failure outside of handlers%s",
         more,
         exc_info=error,
         extra=fields(core, "thread_goes_on", count=untold + 1),

@@ -85,7 +85,7 @@ def test_a_function_for_headers_that_fails_later_is_logged(
         wait_until(lambda: len(refusing.requests) >= 2, 10)
     assert [request["x-token"] for request in refusing.requests[:2]] == ["first", "first"]
     assert "no token today" in caplog.text
-    assert "the new settings; those before stay" in caplog.text
+    assert "The new settings are invalid" in caplog.text
 
 
 def test_a_client_reaches_a_broker_by_websocket(

@@ -82,7 +82,7 @@ def test_a_password_in_a_url_may_be_any_bytes(secret: str, scripted: ScriptedBro
 
 @pytest.mark.parametrize("name", ["client_id", "username", "last_will_topic"])
 def test_a_text_of_mqtt_is_utf_8_and_the_error_does_not_show_it(name: str) -> None:
-    with pytest.raises(ValueError, match=f"MQTT_{name.upper()} is of bytes") as caught:
+    with pytest.raises(ValueError, match=f"MQTT_{name.upper()} has bytes") as caught:
         read({f"MQTT_{name.upper()}": b"hunter2\xff"}, "MQTT")
     assert "hunter2" not in str(caught.value)
     assert caught.value.__cause__ is caught.value.__context__ is None

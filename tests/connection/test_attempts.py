@@ -222,7 +222,7 @@ def test_settings_that_contradict_each_other_are_logged_and_those_before_hold(
     wait_until(client.is_connected)
     assert names(scripted) == ["ann", "ann"]
     # It is told when the attempt has its answer, so it may come after the CONNECT.
-    refused = "No connection can be made with the new settings; those before stay"
+    refused = "The new settings are invalid; keeping the previous ones"
     wait_until(lambda: refused in caplog.messages)
     assert "tls_certfile is not" in caplog.text
 

@@ -260,7 +260,7 @@ def test_of_messages_that_came_before_any_handler_the_oldest_are_dropped_with_a_
     assert seen == list(range(5, 1005))
     [begun, ended] = caplog.messages
     assert "dropped the oldest message, on 't'" in begun
-    assert ended == "A message handler is registered: no more messages are dropped; 5 were"
+    assert ended == "A message handler is registered: no longer dropping; 5 messages were discarded"
 
 
 def test_on_connect_registered_late_runs_once_for_the_present_connection(

@@ -163,7 +163,7 @@ def test_a_generator_that_a_handler_returns_is_told_of(
     with connected(make_app(scripted.port)) as mqtt:
         mqtt.on_message()(lambda *_: made(None, None, None))
         scripted.publish("t")
-        wait_until(lambda: "the handler has returned a generator, which nobody runs" in caplog.text)
+        wait_until(lambda: "the handler returned a generator, which nothing runs" in caplog.text)
 
 
 def test_a_generator_that_was_begun_is_not_told_of(
@@ -215,13 +215,13 @@ BAD: dict[str, tuple[Any, str]] = {
     "too many beside any number": (lambda a, b, c, d, *args: None, MESSAGE),
     "a keyword": (lambda client, userdata, message, *, db: None, "nothing would be 'db'"),
     "a method of no object": (Handler.method, "the method of an object, as object.method"),
-    "a class": (Handler, r"it is a class.*give an object of it, as in Handler\(\)"),
-    "a class that takes anything": (Taking, r"give an object of it, as in Taking\(\)"),
+    "a class": (Handler, r"it is a class.*give the object, as in Handler\(\)"),
+    "a class that takes anything": (Taking, r"give the object, as in Taking\(\)"),
     "a class method that is none yet": (vars(Handler)["of_class"], r"as Class\.method"),
     "a static method": (staticmethod(lambda message: None), MESSAGE),
     "a builtin function": ([].append, MESSAGE),
-    "a coroutine": (_coroutine(), "leave out the parentheses behind its name"),
-    "a generator": (generator(1, 2, 3), "leave out the parentheses behind its name"),
+    "a coroutine": (_coroutine(), "leave out the parentheses after its name"),
+    "a generator": (generator(1, 2, 3), "leave out the parentheses after its name"),
     "text": ("handler", "'handler': it must be a function"),
     "nothing": (None, "the decorator under @on_message has to return one"),
 }

@@ -90,7 +90,7 @@ def test_messages_and_requests_are_refused_with_one_warning(
                 assert not mqtt.connected
                 assert not mqtt.client.is_connected()
             [warning] = warnings
-            assert "forked" in warning
+            assert "parent process" in warning
             assert "init_app()" in warning
             assert [vars(record).get("mqtt_event") for record in caplog.records][:1] == ["forked"]
 

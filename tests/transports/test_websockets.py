@@ -151,7 +151,7 @@ def test_the_request_has_the_usual_headers_and_those_of_a_dict(relay: Relay) -> 
 
 
 #: Whose traceback shows what was wrong.
-FAILED = "No connection can be made with the new settings; those before stay"
+FAILED = "The new settings are invalid; keeping the previous ones"
 
 
 class Tokens:

@@ -322,6 +322,6 @@ def _check_session(
         )
     if clean_session is not None and not clean_session and not client_id:
         raise ValueError(
-            f"clean_session {clean_session!r}: it needs a client_id, by which the broker knows the "
-            "session again"
+            f"clean_session {clean_session!r}: it needs a client_id, by which the broker "
+            "recognises the session"
         )

@@ -183,7 +183,7 @@ class Handlers(Base):
             ValueError: The filter is None.
         """
         if sub is None:
-            raise ValueError("the handler of which filter is to be forgotten? sub is None")
+            raise ValueError("sub is None: name the filter whose handler is to be removed")
         if not isinstance(sub, str):
             raise TypeError(f"sub {sub!r}: it must be the filter that was added")
         self._parts.holder.notice_fork()

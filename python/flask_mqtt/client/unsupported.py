@@ -118,6 +118,6 @@ class Unsupported(Base):
         """Not supported: what was accepted is sent. `reinitialise` forgets all of it."""
         _not_supported(
             "drop_out_messages()",
-            "messages are sent again with topic aliases that the new connection knows; "
+            "messages are retransmitted with topic aliases that the new connection knows; "
             "reinitialise() forgets them, together with everything else",
         )

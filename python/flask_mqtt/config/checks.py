@@ -56,7 +56,7 @@ def written(key: str, value: object) -> str:
             # Not raised from here: that exception shows the value.
             value = None
         if value is None:
-            raise ValueError(f"{key} is of bytes that are no UTF-8, as MQTT wants it")
+            raise ValueError(f"{key} has bytes that are not UTF-8, which MQTT requires")
     elif isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
@@ -278,7 +278,7 @@ def _pairs(key: str, value: list[Any] | tuple[Any, ...]) -> dict[Any, Any]:
             raise wrong_type(key, value, "a dict, or a list of pairs of a name and a value")
         name, content = pair
         if isinstance(name, str) and name in found:
-            raise ValueError(f"{key} has {name!r} twice: each header may be there once")
+            raise ValueError(f"{key} has {name!r} twice: each header is allowed once")
         found[str(name)] = content
     return found
 

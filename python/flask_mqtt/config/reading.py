@@ -62,9 +62,7 @@ def _given(config: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         name = _name(key, prefix)
         if name in KEYS and name not in given:
             right = f"{prefix}_{name.upper()}"
-            logger.warning(
-                "The configuration key %s is spelled %s; it was read all the same", right, key
-            )
+            logger.warning("The configuration key %s is spelled %s; it was read anyway", right, key)
             given[name] = value
     return given
 

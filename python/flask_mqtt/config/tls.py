@@ -99,8 +99,8 @@ def tell_of_certificate(context: ssl.SSLContext, certificate: str, key: str) -> 
         return
     _told.add(context)
     logger.warning(
-        "The ssl.SSLContext has a client certificate, which cannot be read from it, so the broker "
-        "does not get it: set %s and %s too",
+        "The ssl.SSLContext has a client certificate, which cannot be read from it, so it is "
+        "not sent: set %s and %s too",
         certificate,
         key,
     )

@@ -128,7 +128,7 @@ class Attempts:
             if goes_on(error):
                 raise
             forget(error)
-            text = "No connection can be made with the new settings; those before stay"
+            text = "The new settings are invalid; keeping the previous ones"
             write(logger.exception, text, extra=fields(core, "settings_refused"))
         self._settings.announce()
         # Reading certificates may take longer than a handler.

@@ -143,7 +143,7 @@ class Connection:
         longest = DISCONNECT_TIMEOUT + brokers * (reaching + max(reaching, handshake)) + _SPARE
         if not wait_for(waiter, longest):
             self._tell_end()
-            raise TimeoutError(f"the thread of the connection has not answered in {longest} s")
+            raise TimeoutError(f"the connection's thread did not respond within {longest} s")
 
     def open_async(self) -> None:
         """Connect as `connect_async` does, with the present settings."""
@@ -258,8 +258,9 @@ class Connection:
         waiter = self._holder.core.close_file()
         if waiter is not None and not wait_for(waiter, min(max(left, 0.0), FILE_TIMEOUT)):
             extra = fields(self._holder.core, "not_stored", seconds=FILE_TIMEOUT)
-            text = "What is to be kept was not written within %s s"
-            write(logger.error, text, FILE_TIMEOUT, extra=extra)
+            text = "%s: pending messages were not written within %s s"
+            key = self._settings.config.key("persistence")
+            write(logger.error, text, key, FILE_TIMEOUT, extra=extra)
 
     def refuse_new(self) -> None:
         """Accept no more messages of QoS 1 and 2."""

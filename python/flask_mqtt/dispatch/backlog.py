@@ -98,8 +98,8 @@ class Backlog:
             if self.dropped == 1:
                 write(
                     logger.warning,
-                    "No message handler is registered: dropped the oldest message, on %.100r; the "
-                    "next oldest follow without a line",
+                    "No message handler is registered: dropped the oldest message, on %.100r; "
+                    "further ones are dropped without a line",
                     dropped.topic,
                     extra=fields(self._core, "dropping", reason="no_handler", topic=dropped.topic),
                 )
@@ -111,7 +111,7 @@ class Backlog:
         if self.dropped:
             write(
                 logger.warning,
-                "A message handler is registered: no more messages are dropped; %s were",
+                "A message handler is registered: no longer dropping; %s messages were discarded",
                 self.dropped,
                 extra=fields(self._core, "dropping_ended", reason="no_handler", count=self.dropped),
             )

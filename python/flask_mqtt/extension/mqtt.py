@@ -168,7 +168,7 @@ class Mqtt(Decorators):
         self.__rs_read = read
         self.__rs_apply(values)
         if stays:
-            write(logger.debug, "init_app again for the same application: the connection stays")
+            write(logger.debug, "init_app() again for the same application: keeping the connection")
             register(app, self.config_prefix, self)
             self.client.loop_start()
             return

@@ -62,7 +62,7 @@ class Subscribed:
         if result == MQTT_ERR_SUCCESS:
             write(logger.debug, "Subscribing to %r, mid %s", topic, mid)
         elif result == MQTT_ERR_NO_CONN:
-            write(logger.info, "%r is subscribed to with the next connection", topic)
+            write(logger.info, "Not connected: %r will be subscribed on the next connection", topic)
         else:
             _log_refusal(client, "Subscribing to %r failed: %s", topic, result)
         return result, mid

@@ -136,8 +136,8 @@ def does_nothing(handler: Any, count: int) -> str | None:
         if signature is None or not takes(signature, count):
             return None
         return (
-            "it is a class whose objects can be called so, and a call of the class only makes one: "
-            f"give an object of it, as in {handler.__name__}()"
+            "it is a class, and calling it only makes an object: give the object, as in "
+            f"{handler.__name__}()"
         )
     for function in _functions(handler):
         flags = function.__code__.co_flags
@@ -145,8 +145,8 @@ def does_nothing(handler: Any, count: int) -> str | None:
             flags & inspect.CO_GENERATOR and not flags & inspect.CO_ITERABLE_COROUTINE
         ):
             return (
-                "it is a generator function, and a call of one runs nothing of it: write it "
-                "without 'yield', or give a function that goes through what it yields"
+                "it is a generator function, and calling it runs nothing: write it without "
+                "'yield', or give a function that iterates over it"
             )
         if _iterates(function):
             # It may well run a generator function that it is around.

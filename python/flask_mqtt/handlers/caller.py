@@ -266,7 +266,7 @@ class Caller:
         except BaseException as error:
             if self._is_passed_on(error):
                 raise
-            text = "The application context of an MQTT handler did not end well"
+            text = "Ending the application context of an MQTT handler failed"
             write(self._log_exception, text, extra=fields(self._core, "context_failed"))
 
     def _go_on_with(self, result: Any) -> None:
@@ -283,8 +283,8 @@ class Caller:
             inspect.isgenerator(result) and inspect.getgeneratorstate(result) == inspect.GEN_CREATED
         ):
             raise TypeError(
-                "the handler has returned a generator, which nobody runs: "
-                "write it without 'yield', or go through what it yields"
+                "the handler returned a generator, which nothing runs: write it without "
+                "'yield', or iterate over it in the handler"
             )
 
     def _run_coroutine(self, coroutine: Any) -> None:

@@ -170,9 +170,9 @@ def check_decorated(name: str, handler: Any) -> None:
 
 def _instead(given: Any) -> str:
     if inspect.iscoroutine(given) or inspect.isgenerator(given) or inspect.isasyncgen(given):
-        return "and not what a call of it has returned: leave out the parentheses behind its name"
+        return "and not what calling it returned: leave out the parentheses after its name"
     if isinstance(given, classmethod):
-        return "and becomes one when the class is there: register it after that, as Class.method"
+        return "and becomes one when the class exists: register it after that, as Class.method"
     return "or None"
 
 

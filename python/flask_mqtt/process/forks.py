@@ -49,7 +49,7 @@ def _after_fork_in_child() -> None:
         except Exception as error:  # noqa: BLE001, PERF203 - the others are due all the same
             forget(error)
             extra = fields(None, "fork_failed", error=str(error))
-            text = "An MQTT client could not be prepared for a forked child"
+            text = "An MQTT client could not be prepared for this child process"
             write(logger.error, text, exc_info=error, extra=extra)
 
 

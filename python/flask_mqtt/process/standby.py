@@ -58,9 +58,8 @@ class Inherited:
         self._has_told = True
         write(
             logger.warning,
-            "This process was forked after the MQTT connection was made, which its parent has: "
-            "nothing is published here before this process connects too, with init_app() or "
-            "client.reconnect() and client.loop_start()",
+            "The MQTT connection belongs to the parent process: call init_app(), or "
+            "client.reconnect() and client.loop_start(), here before publishing",
             extra=fields(self.core, "forked"),
         )
 
@@ -93,8 +92,8 @@ class Unprepared(Inherited):
 
     def _text(self) -> str:
         return (
-            "This process was forked, and its MQTT client could not be prepared for that: nothing "
-            "is published here before it connects, which it can try again "
+            "This process was forked, and its MQTT client could not be prepared for that: "
+            "connect again here before publishing "
             f"({type(self.error).__name__}: {self.error})"
         )
 

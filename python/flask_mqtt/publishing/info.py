@@ -141,7 +141,7 @@ class MQTTMessageInfo(tuple[MQTTErrorCode, int]):  # noqa: SLOT001 - a tuple can
         if rc == MQTT_ERR_SUCCESS:
             return
         if rc == MQTT_ERR_QUEUE_SIZE:
-            raise ValueError(f"the message was not accepted ({rc.name}): too much waits already")
+            raise ValueError(f"the message was not accepted ({rc.name}): too much is queued")
         delivery = self._told()
         code = None if delivery is None else delivery.refusal()
         if delivery is None or code is None:
