@@ -114,7 +114,7 @@ def test_the_security_level_of_a_context_is_read() -> None:
     assert ciphers.endswith(":@SECLEVEL=0")
 
 
-def test_the_authorities_of_a_context_are_read_as_pem() -> None:
+def test_the_ca_certificates_of_a_context_are_read_as_pem() -> None:
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.load_verify_locations(cadata=AUTHORITY)
     assert tls_options(context=made).ca_certs == AUTHORITY.encode()
@@ -159,7 +159,7 @@ def test_a_context_with_a_callback_for_names_is_refused() -> None:
     assert "sni_callback" in refusal(context=made)
 
 
-def test_a_context_whose_authorities_cannot_be_read_is_refused(tmp_path: Path) -> None:
+def test_a_context_whose_ca_certificates_cannot_be_read_is_refused(tmp_path: Path) -> None:
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.load_verify_locations(capath=tmp_path)
     assert "capath" in refusal(context=made)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.smoke
-def test_close_says_good_bye_and_calls_on_disconnect_with_0(scripted: ScriptedBroker) -> None:
+def test_close_sends_disconnect_and_calls_on_disconnect_with_0(scripted: ScriptedBroker) -> None:
     ended: list[tuple[int, bool]] = []
     with connected(make_app(scripted.port)) as mqtt:
         mqtt.on_disconnect()(lambda _client, _userdata, rc: ended.append((rc, mqtt.connected)))

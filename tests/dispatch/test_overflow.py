@@ -1,4 +1,4 @@
-"""More messages than handlers can take: what waits, what is dropped, what is said about it."""
+"""More messages than handlers can take: what is queued, what is dropped, what is said about it."""
 
 from __future__ import annotations
 

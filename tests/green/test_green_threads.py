@@ -130,4 +130,4 @@ def test_300_messages_reach_a_socketio_client_in_order(
     # eventlet patched late writes a traceback of its own, from a look at Flask's proxies.
     assert "flask_mqtt/" not in application_log
     assert "MQTT handler" not in application_log
-    wait_until(lambda: f"Received DISCONNECT from {name}\n" in broker.log, what="its good-bye")
+    wait_until(lambda: f"Received DISCONNECT from {name}\n" in broker.log, what="its DISCONNECT")

@@ -97,13 +97,13 @@ def test_a_retained_message_waits_for_its_subscriber(amqtt: AmqttBroker) -> None
         mqtt.publish(topic, "", retain=True)
 
 
-def test_the_will_is_published_when_the_connection_breaks_and_not_after_a_good_bye(
+def test_the_will_is_published_when_the_connection_breaks_and_not_after_a_disconnect(
     amqtt: AmqttBroker,
 ) -> None:
     topic = new_topic()
     with connected(make_app(amqtt.port)) as watching:
         messages = receive(watching, f"{topic}/#")
-        with connected(leaving(amqtt, f"{topic}/good-bye")):
+        with connected(leaving(amqtt, f"{topic}/disconnect")):
             pass
         break_off(amqtt, f"{topic}/broken")
         message = messages.get(timeout=10)

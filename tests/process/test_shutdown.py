@@ -1,4 +1,4 @@
-"""The end of a process: prompt whatever the broker and the handlers do, and with a good-bye."""
+"""The end of a process: prompt whatever the broker and the handlers do, and with a DISCONNECT."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def assert_prompt(script: Script, code: int = 0) -> None:
         pytest.param("end(); mqtt.close()", 0, id="close"),
     ],
 )
-def test_a_process_with_a_connected_client_ends_promptly_with_a_good_bye(
+def test_a_process_with_a_connected_client_ends_promptly_with_a_disconnect(
     scripted: ScriptedBroker, last: str, code: int
 ) -> None:
     with running(f"{CONNECTED}\n    {last}\n", scripted.port) as script:
@@ -174,7 +174,7 @@ def test_an_attempt_to_connect_does_not_hold_up_the_end() -> None:
         assert_prompt(script)
 
 
-def test_ctrl_c_ends_the_process_promptly_with_a_good_bye(scripted: ScriptedBroker) -> None:
+def test_ctrl_c_ends_the_process_promptly_with_a_disconnect(scripted: ScriptedBroker) -> None:
     code = f"""{CONNECTED}
     try:
         say("connected")
@@ -423,7 +423,7 @@ def test_the_end_of_a_client_that_was_dropped_is_waited_for() -> None:
         broker.wait_for("DISCONNECT", count=3)
 
 
-def test_what_was_published_last_is_sent_before_the_good_bye(scripted: ScriptedBroker) -> None:
+def test_what_was_published_last_is_sent_before_the_disconnect(scripted: ScriptedBroker) -> None:
     code = f"""{CONNECTED}
     for number in range(1000):
         mqtt.publish("t", str(number))

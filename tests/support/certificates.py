@@ -70,11 +70,11 @@ class Certificates:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._make_authorities()
+        self._make_cas()
         self._make_servers()
         self._make_clients()
 
-    def _make_authorities(self) -> None:
+    def _make_cas(self) -> None:
         key, self._ca_key = _ec_key(), _ec_key()
         self._ca = _certificate("Test CA", self._ca_key, authority=True)
         self._other_key = key

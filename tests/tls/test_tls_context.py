@@ -42,7 +42,7 @@ TESTS = Path(__file__).parents[1]
 
 
 @pytest.mark.smoke
-def test_the_authorities_of_a_context_are_trusted(
+def test_the_ca_certificates_of_a_context_are_trusted(
     tls_broker: Mosquitto, certificates: Certificates
 ) -> None:
     by_text = ssl.create_default_context(cadata=certificates.ca.read_text())
@@ -55,9 +55,9 @@ def test_the_authorities_of_a_context_are_trusted(
 @pytest.mark.parametrize(
     "context",
     [ssl.create_default_context, lambda **_: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)],
-    ids=["the system's authorities", "none"],
+    ids=["the system's CA certificates", "none"],
 )
-def test_other_authorities_of_a_context_are_not(
+def test_other_ca_certificates_of_a_context_are_not(
     tls_broker: Mosquitto, certificates: Certificates, context: Callable[..., ssl.SSLContext]
 ) -> None:
     made = context()
@@ -137,7 +137,7 @@ def test_a_client_takes_a_context_and_changes_its_check_of_the_host(
         client.loop_stop()
 
 
-# -- the system's authorities ---------------------------------------------------------------------
+# -- the system's CA certificates -----------------------------------------------------------------
 
 CLOUD = """
     import os
@@ -187,7 +187,7 @@ def cloud(broker_factory: Callable[..., Mosquitto], certificates: Certificates) 
 
 @pytest.mark.slow
 @pytest.mark.smoke
-def test_the_authorities_that_the_environment_names_are_the_systems(
+def test_the_ca_certificates_that_the_environment_names_are_the_systems(
     cloud: int, certificates: Certificates
 ) -> None:
     assert in_a_cloud(cloud, "", SSL_CERT_FILE=certificates.ca) == "verified"

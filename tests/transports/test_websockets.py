@@ -95,11 +95,11 @@ def test_a_ping_keeps_the_connection(tls_broker: Mosquitto) -> None:
         assert mqtt.connected
 
 
-def test_the_good_bye_reaches_the_broker(tls_broker: Mosquitto) -> None:
+def test_the_disconnect_reaches_the_broker(tls_broker: Mosquitto) -> None:
     port = tls_broker.listeners["ws"].port
-    with connected(make_app(port, transport="websockets", client_id="web-good-bye")):
+    with connected(make_app(port, transport="websockets", client_id="web-disconnect")):
         pass
-    wait_until(lambda: "Received DISCONNECT from web-good-bye" in tls_broker.log)
+    wait_until(lambda: "Received DISCONNECT from web-disconnect" in tls_broker.log)
 
 
 def test_the_connection_is_made_again_after_the_broker_was_restarted(

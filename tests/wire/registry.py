@@ -45,7 +45,7 @@ class Side:
     sees: tuple[str, ...] = ()
 
     @property
-    def ends_with_goodbye(self) -> bool:
+    def ends_with_disconnect(self) -> bool:
         """Whether the last is that the client sends DISCONNECT and closes."""
         if len(self.steps) < 2 or self.steps[-1] != CLOSED:
             return False
@@ -57,7 +57,7 @@ class Side:
 class Case:
     """A script.
 
-    drive: what the application does. A good-bye at the end needs no line there.
+    drive: what the application does. A DISCONNECT at the end needs no line there.
     why: paho does otherwise, because of that; empty where both do the same.
     front: TLS between client and broker, made with a directory of certificates and a port.
     """

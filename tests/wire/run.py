@@ -101,7 +101,7 @@ class Run:
         return self.connect(self.client(client_id, clean=clean), **options)
 
     def leave(self, client: Any, *how: Any) -> None:
-        """Say good-bye; the end of the script does so for the others."""
+        """Disconnect; the end of the script does so for the others."""
         self._left.append(client)
         client.disconnect(*how)
 
@@ -168,9 +168,9 @@ class Run:
         self.player.tell(name)
 
     def play(self, case: Case, side: Side) -> None:
-        """Do what the script says; where its end is a good-bye, say it when that is due."""
+        """Do what the script says; where its end is a DISCONNECT, disconnect when that is due."""
         case.drive(self)
-        if side.ends_with_goodbye:
+        if side.ends_with_disconnect:
             self.player.wait_until_at(len(side.steps) - 2)
             self.wait_seen(len(side.sees))
             for client in self._clients:

@@ -88,7 +88,7 @@ fn a_broker_that_never_stops_sending_gets_a_disconnect() {
 }
 
 #[test]
-fn dropping_the_client_says_good_bye_and_ends_its_thread() {
+fn dropping_the_client_sends_disconnect_and_ends_its_thread() {
     let broker = Broker::new();
     let (app, mut connection) = App::connected(&broker, broker.options());
     let mut wake = UnixStream::from(app.client.wakeup().descriptor().unwrap());

@@ -1,4 +1,4 @@
-//! The window of unacknowledged messages, and the bounds on what waits.
+//! The window of unacknowledged messages, and the bounds on the queue.
 
 use super::values::connack;
 use flask_mqtt_core::core::error::ReturnCode;

@@ -234,7 +234,7 @@ fn our_disconnect_says_what_it_was_told_once() {
 }
 
 #[test]
-fn a_good_bye_of_mqtt_3_has_neither_code_nor_properties() {
+fn a_disconnect_of_mqtt_3_has_neither_code_nor_properties() {
     let mut peer = Peer::connected();
     peer.session.set_disconnect(4, numbers(&[(Property::SessionExpiryInterval, 10)]));
     peer.session.disconnect(true).unwrap();

@@ -8,7 +8,7 @@ from support.packets import MQTT5, MQTT31, MQTT311
 from wire.registry import case
 from wire.steps import CLOSED, Broker, Client
 
-from .sequences import goodbye, login
+from .sequences import disconnects, login
 
 if TYPE_CHECKING:
     from wire.run import Run
@@ -27,7 +27,7 @@ for version in (MQTT31, MQTT311, MQTT5):
     case(
         "disconnect",
         lambda run: run.leave(run.start()),
-        login(version) + goodbye(version),
+        login(version) + disconnects(version),
         version=version,
     )
 for reason in (0x04, 0x80, 0x98):
@@ -54,7 +54,7 @@ for name, value in PROPERTIES.items():
 case(
     "disconnect with reason 0",
     with_reason(0),
-    login(MQTT5) + goodbye(MQTT5),
+    login(MQTT5) + disconnects(MQTT5),
     version=MQTT5,
     paho=(*login(MQTT5), Client(b"\xe0\x01\x00"), CLOSED),
     why="a reason of 0 goes without saying (3.14.2.1)",
@@ -70,7 +70,7 @@ def unconfirmed(run: Run) -> None:
 case(
     "disconnect after a message without its PUBACK",
     unconfirmed,
-    (*login(MQTT311), Client(MQTT311.publish(qos=1, mid=1)), *goodbye(MQTT311)),
+    (*login(MQTT311), Client(MQTT311.publish(qos=1, mid=1)), *disconnects(MQTT311)),
 )
 
 
@@ -87,7 +87,7 @@ def again(run: Run) -> None:
 case(
     "disconnect and reconnect",
     again,
-    login(MQTT311) + goodbye(MQTT311) + login(MQTT311) + goodbye(MQTT311),
+    login(MQTT311) + disconnects(MQTT311) + login(MQTT311) + disconnects(MQTT311),
 )
 
 
@@ -99,6 +99,6 @@ def sent_away(run: Run) -> None:
 case(
     "the broker says DISCONNECT",
     sent_away,
-    (*login(MQTT5), Broker(MQTT5.disconnect(0x8B)), CLOSED, *login(MQTT5), *goodbye(MQTT5)),
+    (*login(MQTT5), Broker(MQTT5.disconnect(0x8B)), CLOSED, *login(MQTT5), *disconnects(MQTT5)),
     version=MQTT5,
 )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def accepted(
     version: Version, connect: bytes, hidden: tuple[int, int] = (0, 0)
 ) -> tuple[Step, ...]:
-    """Accept a CONNECT; the client says good-bye."""
+    """Accept a CONNECT; the client sends DISCONNECT."""
     return (
         Client(connect, hidden),
         Broker(version.connack()),

@@ -9,7 +9,7 @@ from support.packets import MQTT5, MQTT311, PINGREQ, PINGRESP
 from wire.registry import case
 from wire.steps import CLOSED, Broker, Client, Tell
 
-from .sequences import goodbye, login
+from .sequences import disconnects, login
 
 if TYPE_CHECKING:
     from wire.run import Run
@@ -34,7 +34,7 @@ for version in (MQTT311, MQTT5):
             Broker(PINGRESP),
             Client(PINGREQ),
             Broker(PINGRESP),
-            *goodbye(version),
+            *disconnects(version),
         ),
         ("in time",),
         version=version,
@@ -48,7 +48,7 @@ for version in (MQTT311, MQTT5):
             Tell("pinged"),
             CLOSED,
             *login(version, keepalive=1),
-            *goodbye(version),
+            *disconnects(version),
         ),
         ("in time",),
         version=version,
@@ -69,7 +69,7 @@ case(
         Client(PINGREQ),
         Tell("pinged"),
         Broker(PINGRESP),
-        *goodbye(MQTT5),
+        *disconnects(MQTT5),
     ),
     version=MQTT5,
 )

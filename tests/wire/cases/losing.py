@@ -10,7 +10,7 @@ from support.server import HOST
 from wire.registry import case
 from wire.steps import CUT, Broker, Client, Tell, Wait
 
-from .sequences import STAYS, goodbye, login
+from .sequences import STAYS, disconnects, login
 
 if TYPE_CHECKING:
     from wire.run import Run
@@ -61,7 +61,7 @@ for version, present in itertools.product((MQTT311, MQTT5), (True, False)):
             *then,
             Client(again),
             Broker(version.puback(1)),
-            *goodbye(version),
+            *disconnects(version),
         ),
         version=version,
     )
@@ -71,7 +71,7 @@ for version, present in itertools.product((MQTT311, MQTT5), (True, False)):
         Broker(version.pubrec(1)),
         Client(version.pubrel(1)),
         Broker(version.pubcomp(1)),
-        *goodbye(version),
+        *disconnects(version),
     )
     case(
         f"cut after PUBLISH of QoS 2, session {kept(present)}",
@@ -80,7 +80,7 @@ for version, present in itertools.product((MQTT311, MQTT5), (True, False)):
         version=version,
     )
     anew = (Client(again), *rest)
-    release = (Client(version.pubrel(1)), Broker(version.pubcomp(1)), *goodbye(version))
+    release = (Client(version.pubrel(1)), Broker(version.pubcomp(1)), *disconnects(version))
     released = (*begin, Client(first), Broker(version.pubrec(1)), Client(version.pubrel(1)), CUT)
     for name, before in {
         "cut after PUBREL": released,
@@ -109,7 +109,7 @@ for version in (MQTT311, MQTT5):
             *back(version, True),
             Client(version.pubrel(1)),
             Broker(version.pubcomp(1)),
-            *goodbye(version),
+            *disconnects(version),
         ),
         version=version,
     )
@@ -126,7 +126,7 @@ case(
         *back(MQTT5, True),
         Client(MQTT5.pubrel(1)),
         Broker(MQTT5.pubcomp(1, 0x92)),
-        *goodbye(MQTT5),
+        *disconnects(MQTT5),
     ),
     version=MQTT5,
 )
@@ -157,7 +157,7 @@ case(
         Client(MQTT311.pubrel(4)),
         Broker(MQTT311.pubcomp(4)),
         Broker(MQTT311.puback(5)),
-        *goodbye(MQTT311),
+        *disconnects(MQTT311),
     ),
 )
 
@@ -176,7 +176,7 @@ case(
         *login(MQTT311),
         numbered(1, 1, dup=True),
         Broker(MQTT311.puback(1)),
-        *goodbye(MQTT311),
+        *disconnects(MQTT311),
     ),
 )
 
@@ -194,7 +194,7 @@ case(
         CUT,
         Client(MQTT5.connect(clean=False)),
         Broker(MQTT5.connack()),
-        *goodbye(MQTT5),
+        *disconnects(MQTT5),
     ),
     version=MQTT5,
 )
@@ -215,7 +215,7 @@ confirmed = (
     Broker(MQTT311.pubrec(3)),
     Client(MQTT311.pubrel(3)),
     Broker(MQTT311.pubcomp(3)),
-    *goodbye(MQTT311),
+    *disconnects(MQTT311),
 )
 case(
     "published before there is a connection",
@@ -284,13 +284,13 @@ for version in (MQTT311, MQTT5):
             *back(version, True),
             Broker(again),
             Client(version.puback(7)),
-            *goodbye(version),
+            *disconnects(version),
         ),
         ("t b'x' qos 1", "t b'x' qos 1 dup"),
         version=version,
     )
     received = (*begin, Broker(version.publish(qos=2, mid=7)), Client(version.pubrec(7)))
-    released = (Broker(version.pubrel(7)), Client(version.pubcomp(7)), *goodbye(version))
+    released = (Broker(version.pubrel(7)), Client(version.pubcomp(7)), *disconnects(version))
     case(
         "cut after PUBREC, and PUBREL comes",
         simply,
@@ -350,7 +350,7 @@ def later(run: Run) -> None:
 case(
     "connect in the background",
     later,
-    (*login(MQTT311), numbered(1, 1), Broker(MQTT311.puback(1)), *goodbye(MQTT311)),
+    (*login(MQTT311), numbered(1, 1), Broker(MQTT311.puback(1)), *disconnects(MQTT311)),
 )
 
 
@@ -367,8 +367,8 @@ named = (
 case(
     "cut, and the broker had chosen the client id",
     named_by_the_broker,
-    (*named, Client(MQTT5.connect("yours")), Broker(MQTT5.connack()), *goodbye(MQTT5)),
+    (*named, Client(MQTT5.connect("yours")), Broker(MQTT5.connack()), *disconnects(MQTT5)),
     version=MQTT5,
-    paho=(*named, Client(MQTT5.connect("")), Broker(MQTT5.connack()), *goodbye(MQTT5)),
+    paho=(*named, Client(MQTT5.connect("")), Broker(MQTT5.connack()), *disconnects(MQTT5)),
     why="the session is found by the identifier that was assigned (3.2.2.3.7)",
 )

@@ -9,7 +9,7 @@ from support.packets import MQTT5, MQTT31, MQTT311, PINGRESP, Version
 from wire.registry import case
 from wire.steps import Broker, Client
 
-from .sequences import goodbye, login, starting
+from .sequences import disconnects, login, starting
 
 if TYPE_CHECKING:
     from support.codec import Properties
@@ -44,7 +44,7 @@ def published(
 ) -> None:
     """Add a script with one message; `message` are the arguments of `publish`."""
     packet = version.publish(topic, payload, qos=qos, mid=1, retain=retain)
-    steps = login(version) + flow(version, packet, qos) + goodbye(version)
+    steps = login(version) + flow(version, packet, qos) + disconnects(version)
     case(f"publish {name}", publishing(*message), steps, version=version)
 
 
@@ -96,7 +96,7 @@ case(
         Client(MQTT311.pubrel(3)),
         Broker(MQTT311.puback(2)),
         Broker(MQTT311.pubcomp(3)),
-        *goodbye(MQTT311),
+        *disconnects(MQTT311),
     ),
 )
 
@@ -117,7 +117,7 @@ for version in (MQTT311, MQTT5):
             Broker(version.pubrec(1)),
             Client(version.pubrel(1)),
             Broker(version.pubcomp(1)),
-            *goodbye(version),
+            *disconnects(version),
         ),
         version=version,
     )
@@ -147,7 +147,7 @@ for name, value in PROPERTIES.items():
     case(
         f"publish with {name}",
         with_properties({name: value}),
-        login(MQTT5) + flow(MQTT5, packet, 1) + goodbye(MQTT5),
+        login(MQTT5) + flow(MQTT5, packet, 1) + disconnects(MQTT5),
         version=MQTT5,
     )
 case(
@@ -157,7 +157,7 @@ case(
         *login(MQTT5),
         Client(MQTT5.publish(qos=1, mid=1)),
         Broker(MQTT5.puback(1, 0x10)),
-        *goodbye(MQTT5),
+        *disconnects(MQTT5),
     ),
     version=MQTT5,
 )
@@ -168,7 +168,7 @@ case(
         *login(MQTT5),
         Client(MQTT5.publish(qos=2, mid=1)),
         Broker(MQTT5.pubrec(1, 0x97)),
-        *goodbye(MQTT5),
+        *disconnects(MQTT5),
     ),
     version=MQTT5,
     paho=(
@@ -176,7 +176,7 @@ case(
         Client(MQTT5.publish(qos=2, mid=1)),
         Broker(MQTT5.pubrec(1, 0x97)),
         Client(MQTT5.pubrel(1)),
-        *goodbye(MQTT5),
+        *disconnects(MQTT5),
     ),
     why="a refusal ends the exchange (4.3.3); paho goes on",
 )
@@ -193,10 +193,10 @@ for version in (MQTT311, MQTT5):
             Broker(version.pubrec(9)),
             Client(version.pubrel(9)),
             Broker(version.pubcomp(9)),
-            *goodbye(version),
+            *disconnects(version),
         ),
         version=version,
-        paho=(*login(version), Broker(version.pubrec(9)), *goodbye(version)),
+        paho=(*login(version), Broker(version.pubrec(9)), *disconnects(version)),
         why="a broker that has a message left can complete it (4.3.3); paho does not answer",
     )
 case(
@@ -210,7 +210,7 @@ case(
         Broker(MQTT311.pubrec(1)),
         Client(MQTT311.pubrel(1)),
         Broker(MQTT311.pubcomp(1)),
-        *goodbye(MQTT311),
+        *disconnects(MQTT311),
     ),
 )
 answered = (
@@ -226,9 +226,9 @@ case(
         *answered,
         Client(MQTT311.pubrel(1)),
         Broker(MQTT311.pubcomp(1)),
-        *goodbye(MQTT311),
+        *disconnects(MQTT311),
     ),
-    paho=(*answered, *goodbye(MQTT311)),
+    paho=(*answered, *disconnects(MQTT311)),
     why="a PUBACK completes QoS 1 only (3.4); paho forgets the message",
 )
 
@@ -263,7 +263,7 @@ for name, value, first, packet in (
         MQTT5.publish(payload=b"x" * 20),
     ),
 ):
-    second = (Client(MQTT5.publish(payload=b"y")), *goodbye(MQTT5))
+    second = (Client(MQTT5.publish(payload=b"y")), *disconnects(MQTT5))
     case(
         f"publish to {name}",
         two_messages(*first),
@@ -287,14 +287,14 @@ case(
         *allowed({"TopicAliasMaximum": 5}),
         Client(MQTT5.publish("topic", b"1", properties={"TopicAlias": 1})),
         Client(MQTT5.publish("", b"2", properties={"TopicAlias": 1})),
-        *goodbye(MQTT5),
+        *disconnects(MQTT5),
     ),
     version=MQTT5,
     paho=(
         *allowed({"TopicAliasMaximum": 5}),
         Client(MQTT5.publish("topic", b"1")),
         Client(MQTT5.publish("topic", b"2")),
-        *goodbye(MQTT5),
+        *disconnects(MQTT5),
     ),
     why="an alias saves the topic (3.3.2.3.4); paho leaves it to the application",
 )

@@ -10,7 +10,7 @@ from support.packets import MQTT5, MQTT31, MQTT311, Version
 from wire.registry import case
 from wire.steps import CUT, Broker, Client, Tell, Wait
 
-from .sequences import goodbye, login, starting
+from .sequences import disconnects, login, starting
 
 if TYPE_CHECKING:
     from wire.run import Run
@@ -32,7 +32,7 @@ def answers(version: Version, qos: int, mid: int) -> tuple[Step, ...]:
 
 def received(name: str, packet: bytes, qos: int, seen: str, version: Version = MQTT311) -> None:
     """Add a script with one message, whose identifier is 7."""
-    steps = (*login(version), Broker(packet), *answers(version, qos, 7), *goodbye(version))
+    steps = (*login(version), Broker(packet), *answers(version, qos, 7), *disconnects(version))
     case(f"receive {name}", starting(), steps, (seen,), version=version)
 
 
@@ -60,7 +60,7 @@ case(
         *login(MQTT311),
         Broker(MQTT311.publish(qos=1, mid=65535)),
         Client(MQTT311.puback(65535)),
-        *goodbye(MQTT311),
+        *disconnects(MQTT311),
     ),
     ("t b'x' qos 1",),
 )
@@ -79,7 +79,7 @@ for version in (MQTT311, MQTT5):
             Client(version.pubrec(7)),
             Broker(version.pubrel(7)),
             Client(version.pubcomp(7)),
-            *goodbye(version),
+            *disconnects(version),
         ),
         ("t b'x' qos 2",),
         version=version,
@@ -97,7 +97,7 @@ for version in (MQTT311, MQTT5):
             Client(version.pubcomp(7)),
             Broker(version.pubrel(7)),
             Client(version.pubcomp(7)),
-            *goodbye(version),
+            *disconnects(version),
         ),
         ("t b'x' qos 2",),
         version=version,
@@ -105,7 +105,12 @@ for version in (MQTT311, MQTT5):
     case(
         "receive a PUBREL for nothing",
         starting(),
-        (*login(version), Broker(version.pubrel(9)), Client(version.pubcomp(9)), *goodbye(version)),
+        (
+            *login(version),
+            Broker(version.pubrel(9)),
+            Client(version.pubcomp(9)),
+            *disconnects(version),
+        ),
         version=version,
     )
 case(
@@ -123,7 +128,7 @@ case(
                 Client(MQTT311.pubcomp(7)),
             )
         ),
-        *goodbye(MQTT311),
+        *disconnects(MQTT311),
     ),
     ("t b'1' qos 2", "t b'2' qos 2"),
 )
@@ -141,7 +146,7 @@ case(
         Client(MQTT311.puback(1)),
         Client(MQTT311.puback(3)),
         Client(MQTT311.puback(2)),
-        *goodbye(MQTT311),
+        *disconnects(MQTT311),
     ),
     ("t b'1' qos 1", "t b'2' qos 0", "t b'3' qos 1", "t b'4' qos 1"),
 )
@@ -161,7 +166,7 @@ case(
         Broker(MQTT311.publish(qos=1, mid=7)),
         Client(MQTT311.publish("first")),
         Client(MQTT311.puback(7)),
-        *goodbye(MQTT311),
+        *disconnects(MQTT311),
     ),
 )
 
@@ -192,7 +197,7 @@ case(
         Client(MQTT311.publish("first", b"")),
         Client(MQTT311.pubcomp(8)),
         Client(MQTT311.puback(7)),
-        *goodbye(MQTT311),
+        *disconnects(MQTT311),
     ),
 )
 
@@ -228,7 +233,7 @@ def acknowledged(*, blindly: bool) -> tuple[Step, ...]:
         Client(MQTT311.puback(7)),
         *stray,
         Client(MQTT311.publish("once", b"")),
-        *goodbye(MQTT311),
+        *disconnects(MQTT311),
     )
 
 
@@ -272,7 +277,7 @@ case(
         Broker(MQTT5.connack()),
         Broker(MQTT5.publish("topic", b"1", properties={"TopicAlias": 3})),
         Broker(MQTT5.publish("", b"2", properties={"TopicAlias": 3})),
-        *goodbye(MQTT5),
+        *disconnects(MQTT5),
     ),
     ("topic b'1' qos 0", "topic b'2' qos 0"),
     version=MQTT5,

@@ -8,7 +8,7 @@ from support.packets import MQTT5, MQTT31, MQTT311
 from wire.registry import case
 from wire.steps import CLOSED, CUT, Broker, Client
 
-from .sequences import goodbye, login, starting
+from .sequences import disconnects, login, starting
 
 if TYPE_CHECKING:
     from support.packets import Version
@@ -22,7 +22,7 @@ def ended_by(version: Version, answer: bytes) -> tuple[Step, ...]:
         Broker(answer),
         CLOSED,
         *login(version),
-        *goodbye(version),
+        *disconnects(version),
     )
 
 
@@ -32,7 +32,7 @@ def taken(version: Version, answer: bytes) -> tuple[Step, ...]:
         Client(version.connect()),
         Broker(answer),
         Broker(version.connack()),
-        *goodbye(version),
+        *disconnects(version),
     )
 
 
@@ -53,7 +53,7 @@ case(
         Broker(MQTT311.connack(1)),
         CLOSED,
         *login(MQTT31),
-        *goodbye(MQTT31),
+        *disconnects(MQTT31),
     ),
     paho_sees=(),
     why="the refusal is reported, and the version is the application's choice; paho tries MQTT 3.1",
@@ -148,7 +148,7 @@ case(
         Client(MQTT5.disconnect(0x82)),
         CLOSED,
         *login(MQTT5),
-        *goodbye(MQTT5),
+        *disconnects(MQTT5),
     ),
     version=MQTT5,
     paho=taken(MQTT5, MQTT5.connack()),

@@ -34,6 +34,6 @@ def starting(*arguments: Any, **options: Any) -> Callable[[Run], object]:
     return lambda run: run.start(*arguments, **options)
 
 
-def goodbye(version: Version) -> tuple[Step, ...]:
+def disconnects(version: Version) -> tuple[Step, ...]:
     """DISCONNECT, and the end of the connection."""
     return (Client(version.disconnect()), CLOSED)

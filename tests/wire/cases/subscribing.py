@@ -8,7 +8,7 @@ from support.packets import MQTT5, MQTT31, MQTT311, Version
 from wire.registry import case
 from wire.steps import CUT, Broker, Client
 
-from .sequences import goodbye, login
+from .sequences import disconnects, login
 
 if TYPE_CHECKING:
     from support.codec import Properties
@@ -35,7 +35,7 @@ def subscribed(
             *login(version),
             Client(version.subscribe(1, *filters)),
             Broker(version.suback(1, *granted)),
-            *goodbye(version),
+            *disconnects(version),
         ),
         version=version,
     )
@@ -87,7 +87,7 @@ for name, (drive, filters, properties) in WITH.items():
             *login(MQTT5),
             Client(MQTT5.subscribe(1, *filters, properties=properties)),
             Broker(MQTT5.suback(1, *(0 for _ in filters))),
-            *goodbye(MQTT5),
+            *disconnects(MQTT5),
         ),
         version=MQTT5,
     )
@@ -109,7 +109,7 @@ for version in (MQTT31, MQTT311, MQTT5):
                 *login(version),
                 Client(version.unsubscribe(1, *what)),
                 Broker(version.unsuback(1, *((0,) * len(what) if version.level == 5 else ()))),
-                *goodbye(version),
+                *disconnects(version),
             ),
             version=version,
         )
@@ -127,7 +127,7 @@ case(
         *login(MQTT5),
         Client(MQTT5.unsubscribe(1, "a", properties={"UserProperty": ("a", "b")})),
         Broker(MQTT5.unsuback(1, 0x11)),
-        *goodbye(MQTT5),
+        *disconnects(MQTT5),
     ),
     version=MQTT5,
 )
@@ -151,9 +151,9 @@ for name, answer in {"": (Broker(MQTT311.suback(1, 1)),), " without an answer": 
             *after,
             Client(MQTT311.subscribe(2, ("a", 1))),
             Broker(MQTT311.suback(2, 1)),
-            *goodbye(MQTT311),
+            *disconnects(MQTT311),
         ),
-        paho=(*before, *after, *goodbye(MQTT311)),
+        paho=(*before, *after, *disconnects(MQTT311)),
         why="subscriptions are made again with every connection, as Flask-MQTT does",
     )
 
@@ -173,8 +173,8 @@ case(
         *after,
         Client(MQTT311.unsubscribe(1, "a")),
         Broker(MQTT311.unsuback(1)),
-        *goodbye(MQTT311),
+        *disconnects(MQTT311),
     ),
-    paho=(*before, *after, *goodbye(MQTT311)),
+    paho=(*before, *after, *disconnects(MQTT311)),
     why="the broker may have kept the session and not got the UNSUBSCRIBE (4.1)",
 )

@@ -11,7 +11,7 @@ from support.tls_server import TlsServer
 from wire.registry import case
 from wire.steps import Broker, Client
 
-from .sequences import goodbye
+from .sequences import disconnects
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ def exchange(version: Version) -> tuple[Step, ...]:
         Broker(version.pubcomp(2)),
         Broker(version.publish("a/b", LARGE, qos=1, mid=9)),
         Client(version.puback(9)),
-        *goodbye(version),
+        *disconnects(version),
     )
 
 

@@ -8,7 +8,7 @@ from support.packets import MQTT5, MQTT311, Version
 from wire.registry import case
 from wire.steps import CUT, Broker, Client
 
-from .sequences import goodbye, login
+from .sequences import disconnects, login
 
 if TYPE_CHECKING:
     from wire.run import Run
@@ -65,7 +65,7 @@ for version in (MQTT311, MQTT5):
             *messages(version, 1, range(1, 21)),
             *marker(version, 26),
             *one_by_one(version, 20, 25),
-            *goodbye(version),
+            *disconnects(version),
         ),
         asked(5),
         version=version,
@@ -96,7 +96,7 @@ case(
         Broker(MQTT311.pubrec(22)),
         Client(MQTT311.pubrel(22)),
         *(Broker(MQTT311.pubcomp(mid)) for mid in (1, *range(3, 21), 22)),
-        *goodbye(MQTT311),
+        *disconnects(MQTT311),
     ),
     asked(1),
 )
@@ -111,7 +111,7 @@ case(
         *login(MQTT311, clean=False, present=True),
         *messages(MQTT311, 1, range(1, 21), dup=True),
         *one_by_one(MQTT311, 20, 22),
-        *goodbye(MQTT311),
+        *disconnects(MQTT311),
     ),
     asked(2),
     paho=(
@@ -127,7 +127,7 @@ case(
         Broker(MQTT311.puback(2) + MQTT311.publish("question", qos=1, mid=2)),
         Client(MQTT311.puback(2)),
         *(Broker(MQTT311.puback(mid)) for mid in range(3, 23)),
-        *goodbye(MQTT311),
+        *disconnects(MQTT311),
     ),
     why="20 is the limit of paho's too, but it counts wrongly after a lost connection",
 )
@@ -146,7 +146,7 @@ for window in (1, 3):
             *messages(MQTT311, 1, range(1, window + 1)),
             *marker(MQTT311, 7),
             *one_by_one(MQTT311, window, 6),
-            *goodbye(MQTT311),
+            *disconnects(MQTT311),
         ),
         asked(6 - window),
     )
@@ -158,7 +158,7 @@ case(
         *messages(MQTT311, 1, range(1, 41)),
         *marker(MQTT311, 41),
         *(Broker(MQTT311.puback(mid)) for mid in range(1, 41)),
-        *goodbye(MQTT311),
+        *disconnects(MQTT311),
     ),
 )
 case(
@@ -170,7 +170,7 @@ case(
         *messages(MQTT5, 1, range(1, 3)),
         *marker(MQTT5, 7),
         *one_by_one(MQTT5, 2, 6),
-        *goodbye(MQTT5),
+        *disconnects(MQTT5),
     ),
     asked(4),
     version=MQTT5,
@@ -189,7 +189,7 @@ case(
         ),
         Broker(MQTT5.puback(5)),
         Broker(MQTT5.puback(6)),
-        *goodbye(MQTT5),
+        *disconnects(MQTT5),
     ),
     why="a client must not exceed the Receive Maximum (3.3.4); paho does not know it",
 )
@@ -210,7 +210,7 @@ def queued(last: int, following: int) -> tuple[Step, ...]:
     steps = [*login(MQTT311), *messages(MQTT311, 1, [1]), *marker(MQTT311, following)]
     for mid in range(2, last + 1):
         steps += [Broker(MQTT311.puback(mid - 1)), *messages(MQTT311, 1, [mid])]
-    return (*steps, Broker(MQTT311.puback(last)), *goodbye(MQTT311))
+    return (*steps, Broker(MQTT311.puback(last)), *disconnects(MQTT311))
 
 
 case(

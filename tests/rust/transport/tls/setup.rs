@@ -65,7 +65,7 @@ fn a_directory_is_no_certificate_and_a_device_is_no_file() {
 }
 
 #[test]
-fn authorities_without_a_usable_certificate_are_refused() {
+fn ca_certificates_without_a_usable_certificate_are_refused() {
     let folder = Folder::new();
     let empty = Pem::Path(folder.path().to_owned());
     for nothing in [text(vec![]), text(b"hello".to_vec()), empty] {

@@ -86,7 +86,7 @@ fn an_authority_that_the_broker_sends_itself_is_not_trusted() {
 }
 
 #[test]
-fn without_authorities_of_ones_own_the_systems_are_asked() {
+fn without_ca_certificates_of_ones_own_the_systems_are_asked() {
     let server = Server::new(&authority("theirs").localhost());
     let mut options = options(server.port(), &authority("ours"));
     options.tls.ca = None;
@@ -203,7 +203,7 @@ fn an_intermediate_authority_has_to_be_sent_by_the_broker() {
 }
 
 #[test]
-fn authorities_are_read_anew_for_every_connection() {
+fn ca_certificates_are_read_anew_for_every_connection() {
     let (old, new) = (authority("old"), authority("new"));
     let folder = Folder::new();
     let file = folder.write("ca.pem", old.text());
