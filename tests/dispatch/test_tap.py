@@ -56,7 +56,7 @@ class Notes:
 
 
 def tap_of(mqtt: Mqtt) -> Tap:
-    return mqtt.client._parts.tap
+    return mqtt.client._parts.dispatcher.tap
 
 
 def test_a_life_of_a_connection_is_told_in_its_order(broker: Mosquitto) -> None:
@@ -107,7 +107,7 @@ def qualname(function: Callable[..., Any]) -> str:
 def test_what_publish_returns_where_it_fails_and_what_disconnect_does(broker: Mosquitto) -> None:
     notes = Notes()
     with closing(Client()) as client:
-        client._parts.tap.add(notes)
+        client._parts.dispatcher.tap.add(notes)
         info = client.publish("tap/none", b"x", 0, retain=True)
         assert info.rc == MQTT_ERR_NO_CONN
         expected = MessageOut("tap/none", b"x", 0, True, MQTT_ERR_NO_CONN, info.mid)
@@ -130,7 +130,7 @@ def test_attempts_that_fail(broker: Mosquitto) -> None:
     for port, expected in [(closed_port(), AttemptFailed(None)), (0, AttemptFailed(5))]:
         notes = Notes()
         with ScriptedBroker(connack=[5]) as refusing, closing(Client()) as client:
-            client._parts.tap.add(notes)
+            client._parts.dispatcher.tap.add(notes)
             client.connect_async("127.0.0.1", port or refusing.port)
             client.loop_start()
             notes.wait_for(AttemptFailed)
@@ -339,7 +339,7 @@ def test_a_handler_that_connect_calls_in_the_callers_thread_is_told(broker: Mosq
     notes = Notes()
     with closing(Client()) as client:
         client.on_pre_connect = lambda *_: None
-        client._parts.tap.add(notes)
+        client._parts.dispatcher.tap.add(notes)
         client.connect("127.0.0.1", broker.port)
         [done] = notes.of(HandlerDone)
         assert (done.failed, done.message) == (False, None)
@@ -357,12 +357,12 @@ def test_what_is_meant_for_the_applications_thread_gets_there(scripted: Scripted
         client.connect("127.0.0.1", scripted.port)
         while not client.is_connected():
             client.loop(0.1)
-        client._parts.tap.add(interrupt)
+        client._parts.dispatcher.tap.add(interrupt)
         scripted.publish("a", b"x", qos=1)
         with pytest.raises(KeyboardInterrupt):
             client.loop_forever()
         assert seen == []
-        client._parts.tap.remove(interrupt)
+        client._parts.dispatcher.tap.remove(interrupt)
         while not seen:
             client.loop(0.1)
         scripted.wait_for("PUBACK")

@@ -10,7 +10,7 @@ from ..connection.settings import ConnectionSettings
 from ..core_holder import CoreHolder
 from ..dispatch.dispatcher import Dispatcher
 from ..dispatch.events import Events
-from ..dispatch.tap import Tap
+from ..dispatch.tap import Observer
 from ..handlers.registry import HandlerRegistry
 from ..process.forks import notice
 from ..publishing.publisher import Publisher
@@ -34,8 +34,8 @@ class Parts:
     events: Events
     #: The threads that call handlers, and the handlers of messages.
     dispatcher: Dispatcher
-    #: Who is told what happens: the dispatcher's, asked by each `publish`.
-    tap: Tap
+    #: Who is told what happens, by the dispatcher's tap: looked at by each `publish`.
+    observers: list[Observer]
     #: What connections are made with.
     settings: ConnectionSettings
     #: Making and ending them.
@@ -89,7 +89,7 @@ def make_parts(
         registry,
         events,
         events.dispatcher,
-        events.dispatcher.tap,
+        events.dispatcher.tap.observers,
         settings,
         connection,
         Publisher(holder),

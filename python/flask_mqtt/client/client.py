@@ -183,9 +183,9 @@ class Client(Connecting, Settings, Attributes, Handlers, Decorators, Loops, Kept
         storing = info._storing if qos else None  # noqa: SLF001 - the core has put it there
         if storing is not None:
             info = parts.publisher.when_stored(info, storing, self._publish_timeout)
-        tap = parts.tap
-        if tap.observers:
-            tap.tell(MessageOut(topic, payload, qos, retain, info.rc, info.mid))
+        if parts.observers:
+            told = MessageOut(topic, payload, qos, retain, info.rc, info.mid)
+            parts.dispatcher.tap.tell(told)
         return info
 
     @property
