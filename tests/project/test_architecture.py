@@ -1,4 +1,4 @@
-"""The order of modules in docs/architecture.md, which their imports keep to."""
+"""The order of modules in docs/modules.md, which their imports keep to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "architecture.md").read_text()
+PAGE = (ROOT / "docs" / "modules.md").read_text()
 ROWS = [
     name.rstrip("/")
     for row in re.findall(r"^\| (`[\w/]+`[^|]*)", PAGE, re.MULTILINE)
