@@ -137,7 +137,9 @@ def section(suite: Suite, cases: list[Case], results: Results) -> str:
     peers = measured(suite, cases, results)
     if suite.plot is not None:
         parts.append(f"![{heading(suite, suite.plot)}](_static/benchmarks/{suite.name}.svg)\n")
-    for metric in suite.metrics:
+    if len(suite.cases) == 1:
+        parts.append(by_metric(suite, cases[0], peers, results))
+    for metric in suite.metrics if len(suite.cases) > 1 else ():
         parts.append(f"### {heading(suite, metric)}\n" if len(suite.metrics) > 1 else "")
         turned = len(peers) > len(cases) and len(peers) > 3
         table = by_peer if turned else by_case
@@ -165,7 +167,18 @@ def by_case(
         ratios = [times(results.ratio(key, metric.name, OURS, other)) for other in others]
         spreads = [spread(results.of(key, peer, metric.name)) for peer in peers]
         rows.append([case.title, *spreads, *ratios, f"`./scripts/bench {key}`"])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+    return markdown(rows)
+
+
+def by_metric(suite: Suite, case: Case, peers: list[str], results: Results) -> str:
+    """Return a table with a row for each client and a column for each figure of the one case."""
+    head = ["", *[metric.title for metric in suite.metrics], "command"]
+    rows = [head, ["---"] * len(head)]
+    for peer in peers:
+        key = f"{suite.name}/{case.key}"
+        cells = [spread(results.of(key, peer, metric.name)) for metric in suite.metrics]
+        rows.append([peer, *cells, f"`./scripts/bench {suite.name} --only '{peer}'`"])
+    return markdown(rows)
 
 
 def by_peer(
@@ -179,6 +192,11 @@ def by_peer(
             spread(results.of(f"{suite.name}/{case.key}", peer, metric.name)) for case in cases
         ]
         rows.append([peer, *cells, f"`./scripts/bench {suite.name} --only '{peer}'`"])
+    return markdown(rows)
+
+
+def markdown(rows: list[list[str]]) -> str:
+    """Return a table, whose second row separates the first from the others."""
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
 
