@@ -1,8 +1,6 @@
 //! Packet identifiers (MQTT 3.1.1, section 2.3.1).
 
-use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hasher};
 
 /// So many are kept aside for SUBSCRIBE and UNSUBSCRIBE, which messages of ours would have wait.
 const ASIDE: u16 = 255;
@@ -68,31 +66,6 @@ impl Ids {
         if self.in_use.remove(mid) {
             self.count -= 1;
         }
-    }
-}
-
-/// A table by packet identifiers of ours.
-pub type ByMid<T> = HashMap<u16, T, BuildHasherDefault<MidHasher>>;
-
-/// Takes identifiers for their own hashes, so that consecutive ones are neighbours in memory. It is for
-/// identifiers that no peer chooses: others could be chosen so that all have the same place.
-#[derive(Debug, Default)]
-pub struct MidHasher(u64);
-
-impl Hasher for MidHasher {
-    fn write_u16(&mut self, mid: u16) {
-        // The table looks at both ends of a hash.
-        self.0 = u64::from(mid) | u64::from(mid) << 57;
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod aliases;
 mod backoff;
+mod by_mid;
 mod calls;
 mod effects;
 mod event;

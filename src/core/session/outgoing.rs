@@ -11,7 +11,8 @@ use super::super::options::Limits;
 use super::super::packet::{Ack, Control, Publish, PublishRef};
 use super::super::qos::Qos;
 use super::super::reason::{FAILURE, PACKET_IDENTIFIER_NOT_FOUND};
-use super::ids::{ByMid, Ids};
+use super::by_mid::ByMid;
+use super::ids::Ids;
 use super::journal::{Journal, Operation, Then};
 use super::output::Output;
 use super::server_limits::ServerLimits;
@@ -162,7 +163,7 @@ impl Outgoing {
 
     /// Notes a message. One that was not sent yet waits until it is stored.
     fn store(&mut self, mid: u16, journal: &mut Journal) {
-        let Some(entry) = self.entries.get_mut(&mid) else { return };
+        let Some(entry) = self.entries.get_mut(mid) else { return };
         let order = entry.order;
         entry.kept = true;
         journal.note(|| Operation::Put { order, publish: entry.publish.clone() });
@@ -189,14 +190,14 @@ impl Outgoing {
 
     /// The message that waits to be stored, if it still does.
     fn waiting(&mut self, mid: u16, order: u64) -> Option<&mut Entry> {
-        let entry = self.entries.get_mut(&mid)?;
+        let entry = self.entries.get_mut(mid)?;
         (entry.state == State::Storing && entry.order == order).then_some(entry)
     }
 
     /// Gives up a message that could not be stored. Returns whether it waited for that: one that was
     /// accepted before there was a file goes on without.
     pub fn not_stored(&mut self, mid: u16, order: u64, ids: &mut Ids) -> bool {
-        match self.entries.get_mut(&mid) {
+        match self.entries.get_mut(mid) {
             Some(entry) if entry.order == order => entry.kept = false,
             _ => return false,
         }
@@ -208,7 +209,7 @@ impl Outgoing {
             }
             Some(_) => {}
         }
-        if let Some(entry) = self.entries.remove(&mid) {
+        if let Some(entry) = self.entries.remove(mid) {
             self.storing -= 1;
             self.later -= usize::from(self.is_later(order));
             self.bytes -= entry.publish.size();
@@ -225,7 +226,7 @@ impl Outgoing {
         ids: &mut Ids,
         journal: &mut Journal,
     ) -> bool {
-        let order = match self.entries.get(&mid) {
+        let order = match self.entries.get(mid) {
             Some(entry) if entry.progress.is_of(delivery) => entry.order,
             _ => return false,
         };
@@ -254,7 +255,7 @@ impl Outgoing {
         while self.inflight < window {
             let Some(&mid) = self.queued.front() else { break };
             let last = self.last;
-            let entry = self.entries.get_mut(&mid);
+            let entry = self.entries.get_mut(mid);
             if entry.as_ref().is_some_and(|entry| last.is_some_and(|last| entry.order > last)) {
                 break;
             }
@@ -339,7 +340,7 @@ impl Outgoing {
             }
             return Ok(());
         }
-        if let Some(entry) = self.entries.get_mut(&mid) {
+        if let Some(entry) = self.entries.get_mut(mid) {
             if entry.publish.qos != Qos::ExactlyOnce || !entry.is_on_its_way() {
                 return Ok(());
             }
@@ -361,7 +362,7 @@ impl Outgoing {
         connected: bool,
         output: &mut Output,
     ) -> Result<(), Error> {
-        match self.entries.get_mut(&mid) {
+        match self.entries.get_mut(mid) {
             Some(entry) if entry.state == State::Releasing && entry.order == order => {
                 entry.state = State::Released;
                 if connected { output.control(&Control::PubRel(mid)) } else { Ok(()) }
@@ -379,7 +380,7 @@ impl Outgoing {
     }
 
     fn awaits(&self, mid: u16, qos: Qos, state: State) -> bool {
-        self.entries.get(&mid).is_some_and(|entry| entry.publish.qos == qos && entry.state == state)
+        self.entries.get(mid).is_some_and(|entry| entry.publish.qos == qos && entry.state == state)
     }
 
     fn acknowledge(&mut self, ack: Ack, ids: &mut Ids, output: &mut Output) {
@@ -389,7 +390,7 @@ impl Outgoing {
 
     fn complete(&mut self, ack: Ack, ids: &mut Ids, output: &mut Output) {
         let Ack { mid, code, properties } = ack;
-        if let Some(entry) = self.entries.remove(&mid) {
+        if let Some(entry) = self.entries.remove(mid) {
             self.bytes -= entry.publish.size();
             self.inflight -= 1;
             ids.release(mid);

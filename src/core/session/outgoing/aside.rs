@@ -78,7 +78,7 @@ impl Outgoing {
         }
         let mut told = Told::default();
         for mid in std::mem::take(&mut self.queued) {
-            let Some(entry) = self.entries.get_mut(&mid) else { continue };
+            let Some(entry) = self.entries.get_mut(mid) else { continue };
             let refusal = server_limits.refusal(&PublishRef::from(&entry.publish));
             let is_later = self.last.is_some_and(|last| entry.order > last);
             let Some(code) = refusal.filter(|_| !is_later) else {

@@ -55,8 +55,7 @@ impl Outgoing {
         let mut own: Vec<_> = self
             .entries
             .drain()
-            .inspect(|(mid, _)| ids.release(*mid))
-            .map(|(_, entry)| entry)
+            .inspect(|entry| ids.release(entry.publish.mid))
             .filter(|entry| !entry.kept)
             .collect();
         own.sort_by_key(|entry| entry.order);
