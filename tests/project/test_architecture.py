@@ -121,6 +121,13 @@ def test_the_core_imports_from_above_only_in_the_way_that_is_looked_at() -> None
 
 
 @pytest.mark.slow
+def test_the_bindings_have_no_tests_in_rust() -> None:
+    """`./scripts/test` runs Rust's tests without them."""
+    outside = [path for path in (ROOT / "src").rglob("*.rs") if CORE not in path.parents]
+    assert outside
+    assert not [path for path in outside if "#[test]" in path.read_text()]
+
+
 def test_imports_are_found() -> None:
     assert {"_core", "handlers", "paho"} < python_imports()["dispatch"]
     assert "client" not in python_imports("client")["types"], "it is for annotations only"
