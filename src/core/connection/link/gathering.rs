@@ -17,8 +17,8 @@ const STREAM: f64 = 2.0;
 const BATCH: u16 = 64;
 const BATCH_BYTES: u16 = 16 * 1024;
 
-/// So many are that the broker waits to have acknowledged. mosquitto sends 20 before it waits: with half
-/// of them messages come as fast as without, with 16 a tenth fewer.
+/// The same for messages that are acknowledged. mosquitto sends 20 and waits: with half of them 0 to 4 % fewer
+/// come than without gathering, with 16 it is 8 %.
 const ACKNOWLEDGED_BATCH: u16 = 10;
 
 /// After the application has sent something, what comes may be what it waits for.
