@@ -20,6 +20,8 @@ from support.matching import Cases, Outcomes, play, random_cases
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.alone
+
 #: More levels than a filter can have, which is 65,535 bytes long at most.
 DEEP = 100_000
 
@@ -182,7 +184,6 @@ def routes_of(filters: int) -> Routes:
     return routes
 
 
-@pytest.mark.alone
 def test_ten_thousand_filters_cost_what_ten_cost() -> None:
     few, many = routes_of(10), routes_of(10_000)
     assert len(few.handlers("home/1/lamp")) == len(many.handlers("home/1/lamp")) == 2
@@ -194,7 +195,6 @@ def test_ten_thousand_filters_cost_what_ten_cost() -> None:
     assert seconds(many) < 20 * seconds(few)
 
 
-@pytest.mark.alone
 def test_a_filter_more_costs_the_same_however_many_there_are() -> None:
     def seconds(routes: Routes) -> float:
         names = iter(range(10_000))

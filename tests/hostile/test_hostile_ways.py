@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from support.certificates import Certificates
     from support.hostile import Flood, Watched
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 SENT = 60 * MEGABYTE
 
@@ -206,7 +206,6 @@ SLOW: dict[str, tuple[dict[str, Any], bytes]] = {
 }
 
 
-@pytest.mark.alone
 def test_what_comes_byte_by_byte_or_not_at_all_has_the_time_of_the_handshake() -> None:
     with contextlib.ExitStack() as stack:
         clients = {}

@@ -17,7 +17,7 @@ import flask_mqtt
 from support.original import ORIGINAL
 from support.wheels import make_wheel
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 PACKAGE = Path(flask_mqtt.__file__).parent
 TROUBLESHOOTING = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
