@@ -27,13 +27,11 @@ impl<V> Routes<V> {
     /// Sets the value of a subscription, and returns the one that was set before.
     pub fn set(&mut self, subscription: &str, value: V) -> Option<V> {
         let routes = self.routes(subscription);
-        match routes.iter_mut().find(|route| route.is(subscription, None)) {
-            Some(known) => Some(mem::replace(&mut known.value, value)),
-            None => {
-                routes.push(Route { subscription: subscription.into(), number: None, value });
-                None
-            }
+        if let Some(known) = routes.iter_mut().find(|route| route.is(subscription, None)) {
+            return Some(mem::replace(&mut known.value, value));
         }
+        routes.push(Route { subscription: subscription.into(), number: None, value });
+        None
     }
 
     /// Adds a value beside those that a subscription has. Returns its number, which no other one gets.
