@@ -23,6 +23,7 @@ from flask_mqtt import (
     MQTTv5,
     MQTTv311,
 )
+from flask_mqtt.process.members import living
 from support.apps import make_app
 from support.running import closing
 from support.wait import wait_until
@@ -184,6 +185,33 @@ def test_reinitialise_makes_a_new_client_of_it(broker: Mosquitto) -> None:
         client.publish(topic, "new", 1)
         wait_until(lambda: calls)
     assert calls == [b"new"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"client_id": "x" * 70_000}, ValueError),
+        ({"client_id": ["no", "text"]}, TypeError),
+        ({"clean_session": False}, ValueError),
+    ],
+)
+def test_reinitialise_with_a_refused_argument_changes_nothing(
+    broker: Mosquitto, arguments: dict[str, Any], error: type[Exception]
+) -> None:
+    topic = new_topic()
+    got: list[bytes] = []
+    with looping(broker, client_id=topic) as client:
+        client.on_message = lambda _client, _userdata, message: got.append(message.payload)
+        client.subscribe(topic, 1)
+        wait_until(client.is_connected)
+        with pytest.raises(error):
+            client.reinitialise(**arguments)
+        assert client.is_connected()
+        client.publish(topic, "still there", 1)
+        wait_until(lambda: got)
+        # Forks and the end of the process know of it.
+        assert client._parts.connection in living()
+    assert got == [b"still there"]
 
 
 def test_reinitialise_is_not_for_handlers(broker: Mosquitto) -> None:

@@ -20,7 +20,7 @@ from ..process.members import join, leave
 from ..publishing.info import MQTTMessageInfo
 from ..stats import Stats, collect
 from .attributes import Attributes
-from .base import Parts, make_parts
+from .base import make_parts
 from .connecting import Connecting
 from .decorators import Decorators
 from .handlers import ATTRIBUTES, Handlers
@@ -78,23 +78,22 @@ class Client(Connecting, Settings, Attributes, Handlers, Decorators, Loops, Kept
         """
         version = _checked_version(callback_api_version)
         _check_session(clean_session, client_id, protocol)
-        self._begin(
-            make_parts(self, CoreClient(), version, userdata, ATTRIBUTES),
+        # A property of a subclass may look at them.
+        self._parts = make_parts(self, CoreClient(), version, userdata, ATTRIBUTES)
+        self._parts.settings.change(
             client_id=client_id,
             clean_session=clean_session is None or clean_session,
             protocol_version=protocol,
             transport=transport,
             reconnect_on_failure=reconnect_on_failure,
         )
+        self._begin()
         self.manual_ack_set(manual_ack)
 
-    def _begin(self, parts: Parts, **settings: Any) -> None:
-        """Be a client of these parts, with settings by the names of the configuration keys."""
-        # A property of a subclass may look at them.
-        self._parts = parts
-        parts.settings.change(**settings)
-        parts.events.handlers_changed()
-        join(parts.connection)
+    def _begin(self) -> None:
+        """Be a client of its parts."""
+        self._parts.connection.handlers_changed()
+        join(self._parts.connection)
 
     @discreet
     def reinitialise(
@@ -103,7 +102,8 @@ class Client(Connecting, Settings, Attributes, Handlers, Decorators, Loops, Kept
         """End the connection, and be as a new client with these arguments.
 
         Handlers, settings, subscriptions and messages are forgotten, also those that `publish` has
-        accepted. The version of the callback API stays, and the application of `Mqtt`.
+        accepted. The version of the callback API stays, and the application of `Mqtt`. Where an
+        argument is refused, everything is as before.
 
         Args:
             client_id: As that of the constructor.
@@ -122,6 +122,10 @@ class Client(Connecting, Settings, Attributes, Handlers, Decorators, Loops, Kept
         _check_session(clean_session, client_id, MQTTv311)
         before = self._parts
         before.holder.notice_fork()
+        # What may be refused comes before the end of what there is.
+        version, hooks = before.registry.version, before.registry.hooks
+        parts = make_parts(self, CoreClient(), version, userdata, ATTRIBUTES)
+        parts.settings.change(client_id=client_id, clean_session=clean_session)
         was_open = before.holder.core.is_open()
         self.loop_stop()
         before.connection.end()
@@ -129,14 +133,13 @@ class Client(Connecting, Settings, Attributes, Handlers, Decorators, Loops, Kept
         if was_open:
             # Nobody but the extension hears of it.
             before.events.disconnected(MQTT_ERR_SUCCESS)
-        leave(before.connection)
-        version, hooks = before.registry.version, before.registry.hooks
-        parts = make_parts(self, CoreClient(), version, userdata, ATTRIBUTES)
         if hooks is not None:
             parts.registry.hooks = replace(hooks, shown={})
         if before.dispatcher.app is not None:
             parts.dispatcher.bind(before.dispatcher.app)
-        self._begin(parts, client_id=client_id, clean_session=clean_session)
+        self._parts = parts
+        self._begin()
+        leave(before.connection)
 
     def publish(
         self,
