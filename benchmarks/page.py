@@ -23,7 +23,8 @@ HEAD = """# Benchmarks
 
 This page is written by `./scripts/bench`, from the results of its last full run. It compares
 flask-mqtt-rs with Flask-MQTT 1.3.0 on paho-mqtt 2.2.0, with other Python clients, and with a raw
-socket, which does nothing but read and write: the floor.
+socket, which only reads and writes: the floor. It reads as soon as there is something, so a client
+that gathers what comes can take less CPU.
 
 ```console
 $ ./scripts/bench                     # everything, some ten minutes; writes this page
