@@ -13,10 +13,10 @@ AttributesT = TypeVar("AttributesT", bound="Attributes")
 
 
 class Attributes(Base):
-    """What can be read at any time, and assigned where there is no connection.
+    """Attributes that can be read at any time, and assigned only without a connection.
 
-    Assigning raises ``RuntimeError`` while there is one, or one is being made, and ``TypeError`` or
-    ``ValueError`` for what is not allowed.
+    Assigning raises ``RuntimeError`` while the client is connected or connecting, and ``TypeError``
+    or ``ValueError`` for a value that is not allowed.
     """
 
     @property
@@ -94,7 +94,7 @@ class Attributes(Base):
 
     @property
     def password(self) -> str | bytes | None:
-        """Password, or None; bytes where it is no text."""
+        """Password, or None. It is bytes if it is not text."""
         return self._parts.settings.first_broker.password
 
     @password.setter
@@ -114,7 +114,7 @@ class Attributes(Base):
 
     @property
     def max_queued_messages(self) -> int:
-        """How many messages with QoS 1 and 2 may wait beside those on the way; 0 for no limit."""
+        """How many QoS 1 and 2 messages may be queued beyond those in flight; 0 for no limit."""
         return self._parts.settings.config.max_queued
 
     @max_queued_messages.setter

@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 class Parts:
     """The parts, each of which has a state of its own."""
 
-    #: Has the core.
+    #: Holds the core, which a forked child replaces.
     holder: CoreHolder
-    #: Which handlers there are, but those of messages.
+    #: All handlers except those for messages.
     registry: HandlerRegistry
-    #: What each event leads to.
+    #: Reacts to each event.
     events: Events
     #: The threads that call handlers, and the handlers of messages.
     dispatcher: Dispatcher
-    #: Who is told what happens, by the dispatcher's tap: looked at by each `publish`.
+    #: The tap's observers. `publish` looks at this list itself, because that is faster.
     observers: list[Observer]
-    #: What connections are made with.
+    #: The settings of the next connection.
     settings: ConnectionSettings
-    #: Making and ending them.
+    #: Makes and ends connections.
     connection: Connection
-    #: Messages that cannot go at once.
+    #: Waits with messages that cannot be sent at once.
     publisher: Publisher
 
     def has_other_threads(self) -> bool:

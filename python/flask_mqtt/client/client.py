@@ -122,7 +122,7 @@ class Client(Connecting, Settings, Attributes, Handlers, Decorators, Loops, Kept
         _check_session(clean_session, client_id, MQTTv311)
         before = self._parts
         before.holder.notice_fork()
-        # What may be refused comes before the end of what there is.
+        # Refuse arguments first, so that a refusal leaves the client as it is.
         version, hooks = before.registry.version, before.registry.hooks
         parts = make_parts(self, CoreClient(), version, userdata, ATTRIBUTES)
         parts.settings.change(client_id=client_id, clean_session=clean_session)
@@ -131,7 +131,7 @@ class Client(Connecting, Settings, Attributes, Handlers, Decorators, Loops, Kept
         before.connection.end()
         before.registry.forget()
         if was_open:
-            # Nobody but the extension hears of it.
+            # The handlers are forgotten, so only the extension is told.
             before.events.disconnected(MQTT_ERR_SUCCESS)
         if hooks is not None:
             parts.registry.hooks = replace(hooks, shown={})
@@ -196,7 +196,7 @@ class Client(Connecting, Settings, Attributes, Handlers, Decorators, Loops, Kept
         return self._parts.settings.config.publish_timeout
 
     def stats(self) -> Stats:
-        """Return what was counted since the client was made, and what waits now.
+        """Return the counters since the client was made, and what is queued now.
 
         It can be asked in every thread, in handlers, and with or without a connection. The numbers
         are of one moment, and go on when a connection is made again.

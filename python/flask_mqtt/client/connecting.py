@@ -12,7 +12,7 @@ from .base import Base
 
 
 class Connecting(Base):
-    """The methods that make a connection, end it, and tell whether there is one."""
+    """The methods that connect, disconnect, and tell whether the client is connected."""
 
     @discreet
     def connect(

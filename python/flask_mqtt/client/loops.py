@@ -67,7 +67,7 @@ class Loops(Base):
 
     @discreet
     def loop(self, timeout: float = 1.0) -> MQTTErrorCode:
-        """Call the handlers of what has happened in this thread, and wait where nothing has.
+        """Call the handlers of pending events in this thread, or wait for an event.
 
         What a handler raises is logged, but for ``KeyboardInterrupt`` and ``SystemExit``, which go
         on to the caller. The message is not acknowledged then, so one with QoS 1 or 2 comes again
@@ -78,9 +78,9 @@ class Loops(Base):
             timeout: Seconds to wait at most.
 
         Returns:
-            ``MQTT_ERR_SUCCESS``; ``MQTT_ERR_NO_CONN`` where there is no connection, also while the
-            next attempt is waited for; why the connection ended, where that was now;
-            ``MQTT_ERR_INVAL`` where `loop_start` was called, or in a handler.
+            ``MQTT_ERR_SUCCESS``; ``MQTT_ERR_NO_CONN`` without a connection, also before the next
+            attempt; if the connection has ended just now, the reason for that;
+            ``MQTT_ERR_INVAL`` after `loop_start`, or in a handler.
 
         Raises:
             TypeError: The timeout is no number.
@@ -156,7 +156,7 @@ def _checked_timeout(timeout: float) -> float:
     wanted = "it must be a number of seconds from 0 on"
     if not isinstance(timeout, (int, float)):
         raise TypeError(f"timeout {timeout!r}: {wanted}")
-    # Not so is also what is no number.
+    # Not `timeout < 0`, which is false for NaN.
     if not timeout >= 0:
         raise ValueError(f"timeout {timeout!r}: {wanted}")
     return min(timeout, threading.TIMEOUT_MAX)

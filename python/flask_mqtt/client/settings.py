@@ -149,7 +149,7 @@ class Settings(Base):
         )
 
     def _set_tls(self, **values: Any) -> None:
-        """Change settings of TLS, where the files can be read."""
+        """Change settings of TLS, unless a file cannot be read."""
         settings = self._parts.settings.config.updated(values)
         if settings.tls_context is None:
             check_tls(settings.tls_options(), settings.prefix)

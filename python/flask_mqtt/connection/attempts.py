@@ -1,4 +1,4 @@
-"""What an attempt to connect is made with, and who is asked before it."""
+"""Supplies each attempt to connect with settings, after calling `on_pre_connect`."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ logger = logging.getLogger("flask_mqtt")
 
 
 class Attempts:
-    """The way of the settings to the connection.
+    """Passes settings to the core.
 
-    `connect` takes them along. Before every other attempt the core asks for them, where they may be
-    others: they were changed, a function makes headers, or there is an `on_pre_connect`.
+    `connect` passes them along. Before a later attempt the core asks for them if they may differ:
+    they were changed, a function makes headers, or `on_pre_connect` is set.
     """
 
     def __init__(self, holder: CoreHolder, settings: ConnectionSettings, events: Events) -> None:
@@ -43,7 +43,7 @@ class Attempts:
         self._holder = holder
         self._settings = settings
         self._events = events
-        #: What the log has been told of that the application has done in vain.
+        #: What `passed_by` has found so far, so that each line is logged only once.
         self._passed_by: frozenset[str] = frozenset()
         events.refresh_settings = self._refresh
 
@@ -74,7 +74,7 @@ class Attempts:
             with dispatcher.connecting():
                 attempt = self._connect(options, report_first, dispatcher.running, by_handler)
         except BaseException:
-            # A connection that there is goes on, and its next attempt is made with these.
+            # An earlier connection goes on, and its next attempt needs the earlier settings.
             self._events.speaks_5 = spoke_5
             self._settings.give_back()
             raise

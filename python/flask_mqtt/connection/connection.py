@@ -78,18 +78,18 @@ class Connection:
         return self._settings.config.keepalive if chosen is None else chosen
 
     def handlers_changed(self) -> None:
-        """Look what there are handlers for, since one may be another."""
+        """Tell the core which events have handlers, after a handler was set or removed."""
         self._holder.notice_fork()
         self._events.handlers_changed()
         self._settings.announce()
 
     @property
     def is_wanted(self) -> bool:
-        """Whether there is a connection, or one is made, also by the loop that is to begin."""
+        """Whether the client is connected, connecting, or will connect when the loop starts."""
         return self._waits_for_loop or self._holder.core.is_wanted()
 
     def runs_with(self, values: Config) -> bool:
-        """Whether there is a connection, or one is tried, that these values would not change.
+        """Whether the client is connected or connecting with these values already.
 
         Args:
             values: Those of the extension.
@@ -222,11 +222,11 @@ class Connection:
         return MQTT_ERR_SUCCESS if was_open else MQTT_ERR_NO_CONN
 
     def begin_end(self) -> Callable[[], None]:
-        """Have the connection end. Returns what waits for that and does the rest of `close`."""
+        """Begin to disconnect. Returns a function that waits for the end and finishes `close`."""
         self._holder.notice_fork()
         was_open = self._holder.core.is_open()
         waiter = self._tell_end()
-        # From now on, also where others are waited for before this one.
+        # All clients end at the same time, so the time counts from here for each of them.
         until = time.monotonic() + DISCONNECT_TIMEOUT
 
         def finish() -> None:

@@ -1,4 +1,4 @@
-"""What an application does to Python's sockets, which a connection of the core's does not use."""
+"""Finds what the application has done to Python's sockets, which the core does not use."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _BESIDE = "a connection to an MQTT broker is made by the Rust core, which does n
 
 
 def passed_by(proxy_key: str) -> list[str]:
-    """Look for what would be passed by in silence where no proxy is set.
+    """Find replacements of sockets that the core would silently bypass, as no proxy is set.
 
     Args:
-        proxy_key: What is to be set for one.
+        proxy_key: The key or method that sets a proxy, for the text.
 
     Returns:
         A line for each thing.

@@ -52,7 +52,7 @@ class ConnectionSettings:
         self._changed = True
         core = self._holder.core
         if not core.is_running():
-            # What is published before there is a connection waits too.
+            # The bounds also hold for messages that are published before the first connection.
             core.limit(self.config)
         self.announce()
 

@@ -44,11 +44,12 @@ class Backlog:
         self._core = core
         self._put_back = put_back
         self._tap = tap
-        #: When there is no need to wait for a further handler; None while there was none.
+        #: When to stop waiting for further handlers; None before the first one.
         self._settled_at: float | None = None
-        #: Whether messages wait here, and not for their turn.
+        #: Whether new messages are kept here instead of being handled.
         self.is_open = True
-        #: Who has taken a message from the batch adds it here, and calls `look` then.
+        #: The batch adds messages here itself and then calls `look`: a call in between could be
+        #: interrupted, and would lose the message.
         self.kept: deque[MQTTMessage] = deque()
         self._kept_bytes = 0
         #: Messages that were dropped, because there was no handler for them.
@@ -65,7 +66,7 @@ class Backlog:
             self._settled_at = time.monotonic() + _SETTLE_SECONDS
 
     def settle(self) -> None:
-        """Let what was registered until now be all that there is."""
+        """Wait for no further handlers."""
         if self._settled_at is not None:
             self._settled_at = time.monotonic()
 

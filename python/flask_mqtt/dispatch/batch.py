@@ -1,4 +1,4 @@
-"""What was fetched: it is handled event by event, and keeps its owner where that is interrupted."""
+"""Handles fetched events one by one, and loses none if it is interrupted."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ PAUSE_SECONDS = 0.1
 class Batch:
     """Calls the handlers of what was fetched, in the thread that fetches or with those of a pool.
 
-    In a thread of the package's, whatever comes that no handler has raised is told, and the next
-    event has its turn. One of the application's gets it, and what was fetched keeps its owner.
+    An exception that no handler has raised is logged in a thread of the package's, which goes on
+    with the next event. In a thread of the application's it is raised, and no event is lost.
 
     Each message needs attributes of this one: an instance has at most 30. CPython looks up those of
     one with more by a hash, which costs some 4 % of a message's instructions (callgrind, with 31).
@@ -103,11 +103,11 @@ class Batch:
         self._caller.begin()
         found = self._attempt(self._catch_up)
         found = self._attempt(self.backlog.catch_up) or found
-        # What was left behind by who stopped comes first.
+        # The thread that fetched before may have left some events, which come first.
         found = self._handle(token) or found
         if self.token is not token:
             return found
-        # What is fetched belongs to this object before it is there: no interruption can lose it.
+        # This object owns the list before it is filled, so that no interruption loses an event.
         events: list[Any] = []
         self._fetched = iter(events)
         if not self._core.take(events, _MOST_EVENTS):
@@ -119,7 +119,7 @@ class Batch:
     def _handle(self, token: object) -> bool:  # noqa: C901, PLR0912 - each call costs each message
         caller, pool, backlog = self._caller, self.pool, self.backlog
         tap, acknowledge = self._tap, self._acknowledge
-        # Looked at once for all messages, which cost what they cost without observers.
+        # Chosen once for the batch, so that messages cost no more without observers.
         handle = self._observed if tap.observers else self._handlers.handle
         found = False
         event = None
@@ -130,7 +130,7 @@ class Batch:
                 for event in batch:
                     if type(event) is MQTTMessage:
                         if backlog.is_open:
-                            # From one owner to the other without a call in between.
+                            # Not `append`: an interruption at a call could lose the message.
                             backlog.kept += (event,)
                             done, found = event, True
                             backlog.look(event)
@@ -167,12 +167,12 @@ class Batch:
         self, message: MQTTMessage, caller: Caller, acknowledge: Callable[[MQTTMessage], None]
     ) -> None:
         self._tap.tell(MessageIn(message))
-        # That was no handler's time.
+        # The observers' time must not count as the handler's.
         caller.begin()
         self._handlers.handle(message, caller, acknowledge)
 
     def _attempt(self, step: Callable[[], bool]) -> bool:
-        """Do what is not done with an event, and keeps nothing from being done where it fails."""
+        """Do a step that has no event. If it fails, the thread goes on."""
         try:
             return step()
         except BaseException as error:

@@ -31,9 +31,9 @@ class Callers:
         self.app: Flask | None = None
         #: What calls the handlers of the thread that fetches events.
         self.fetching = Caller(core, None, together=_TOGETHER)
-        #: That, and one for each of the other threads, whichever these are.
+        #: `fetching`, and one for each thread of a pool.
         self._all = [self.fetching]
-        #: Those of the threads that there are, also of one that is to stop and has not yet.
+        #: The callers of running threads, including those that were told to stop.
         self.by_thread: dict[threading.Thread, Caller] = {}
         #: The thread of the application's that fetches events.
         self.borrower: threading.Thread | None = None

@@ -45,11 +45,11 @@ class Dispatcher:
                 returns whether there was anything.
         """
         self._core = core
-        #: Who is told what happens.
+        #: Tells observers what happens.
         self.tap = Tap(core, self._observers_changed)
         #: Whether the client wants lines for `on_log`, and reports on messages for `on_publish`.
         self._wanted = (False, False)
-        #: Has what handlers get, and those of messages.
+        #: The handlers of messages, and the arguments that every handler gets.
         self.message_handlers = MessageHandlers(self._message_handlers_changed)
         self._callers = Callers(core)
         self._batch = Batch(core, events, catch_up, self.message_handlers, self._callers, self.tap)

@@ -36,7 +36,7 @@ logger = logging.getLogger("flask_mqtt")
 
 
 class Events:
-    """Calls what there is for each event of a connection but its messages.
+    """Calls the handlers of all events except messages.
 
     The events arrive on the dispatcher's thread, one at a time; with several threads for handlers,
     all but the messages do.
@@ -105,7 +105,7 @@ class Events:
         self._pre_connecting = 0
 
     def handlers_changed(self) -> None:
-        """Have the core tell of what there are handlers for."""
+        """Have the core report the events that have handlers."""
         core, registry = self._holder.core, self._registry
         logging_wanted = registry.current("on_log") is not None or registry.logger is not None
         self.dispatcher.listen(logging_wanted, registry.current("on_publish") is not None)
@@ -202,7 +202,7 @@ class Events:
         self.dispatcher.tap.tell(Disconnected(code, reason))
         self.guarded(self._socket_closed)
         if code == MQTT_ERR_SUCCESS:
-            # Of any other end the core tells, with what it does next.
+            # The core logs any other end itself, because it knows what it does next.
             self.log_change("disconnected", "Disconnected from", rc=reason or 0)
         # None also where the broker's DISCONNECT has none, or there was no such packet.
         self._last_properties = properties
@@ -344,7 +344,7 @@ class Events:
             self._sockets.opened(self._holder.core, self._socket_handler("on_socket_open"))
 
     def _socket_closed(self) -> None:
-        """Call `on_socket_close`, if the connection is over whose socket there is."""
+        """Call `on_socket_close` if the connection of the open socket is over."""
         self._sockets.closed(self._holder.core, self._socket_handler("on_socket_close"))
 
     def _socket_handler(self, name: str) -> Handler:
@@ -367,7 +367,7 @@ class Events:
         write(log, text, extra=fields(self._holder.core, **values))
 
     def log_change(self, event: str, text: str, **values: Any) -> None:
-        """Log that there is a connection, or is none any more.
+        """Log that the client has connected or disconnected.
 
         Args:
             event: Its name in the record.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Turn:
-    """Tells who waits that a thread has begun or ended."""
+    """Wakes threads that wait for another thread to begin or end."""
 
     __slots__ = ("lock", "told")
 
@@ -105,7 +105,7 @@ class OwnThreads:
                 self.notify()
 
     def notify(self) -> None:
-        """Have those look who wait for the end of a thread, or for its beginning."""
+        """Wake the threads that wait for another one to begin or end."""
         # Read once: the next start may make another one.
         self.turn.tell()
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Entry:
-    """A message of QoS 1 whose turn to be acknowledged has not come: what is left of it."""
+    """What is kept of a QoS 1 message until all earlier ones are acknowledged."""
 
     __slots__ = ("is_over", "receipt")
 
@@ -24,7 +24,7 @@ class Entry:
 
 
 class Receipts:
-    """Has messages of QoS 1 acknowledged when all of those before are (MQTT 3.1.1, section 4.6).
+    """Acknowledges QoS 1 messages in the order of arrival (MQTT 3.1.1, section 4.6).
 
     It outlives the threads that handle them. No two may use it at once.
     """

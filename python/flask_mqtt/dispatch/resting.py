@@ -1,4 +1,7 @@
-"""Between connections the thread that calls handlers has ended, and is started for the next one."""
+"""The state of the dispatcher between connections, when its thread has ended.
+
+The next connection starts the thread again.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import threading
 
 
 class Rests:
-    """What a dispatcher knows about that."""
+    """What the dispatcher has to know to start its thread again."""
 
     __slots__ = ("beginning", "had_connection", "holds", "threads", "tokens")
 
@@ -16,7 +19,7 @@ class Rests:
         Args:
             threads: How many threads handle messages, where the dispatcher has started them.
         """
-        #: Held for a look whether a thread calls handlers, and for having another one do so.
+        #: Guards the choice of the one thread that calls handlers.
         self.beginning = threading.Lock()
         self.threads = threads
         #: Whether there was a connection's thread, with whose end the dispatcher's own ends.

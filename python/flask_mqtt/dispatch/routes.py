@@ -21,7 +21,7 @@ _REMEMBERED_LENGTH = 256
 
 
 class MessageHandlers:
-    """The handlers of topics, and the one of messages that none of those takes."""
+    """The handlers of topics, and `on_message` for all other messages."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         """Start without any.
@@ -126,7 +126,8 @@ class MessageHandlers:
         self._changed()
 
     def _of(self, topic: str) -> tuple[Handler, ...]:
-        # Taken first: what is found before a change goes to the cache that the change throws away.
+        # Read once: a change of handlers replaces the cache, and an old result must not go into
+        # the new one.
         cache = self._cache
         handlers = cache.get(topic)
         if handlers is None:

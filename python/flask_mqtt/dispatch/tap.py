@@ -116,8 +116,8 @@ Observer = Callable[[Occurrence], object]
 class Tap:
     """Calls observers with what happens, in the thread in which it does: more than one at a time.
 
-    As long as there is none, what would tell them asks no more than once for a batch or a stretch
-    of calls. What is told may be told again where the application's own thread was interrupted.
+    Callers check for observers only once for a batch or a run of calls. If the application's own
+    thread is interrupted, observers may be told the same twice.
     """
 
     def __init__(self, core: CoreClient, changed: Callable[[], None]) -> None:
@@ -129,7 +129,7 @@ class Tap:
         """
         self._core = core
         self._changed = changed
-        #: Always the same list: who asks often whether there is one, keeps it.
+        #: Never replaced, because callers that check it often keep a reference.
         self.observers: list[Observer] = []
         #: Those that have failed.
         self._failed: list[Observer] = []
@@ -234,7 +234,7 @@ def _notice(_level: int, _text: str, values: dict[str, Any]) -> Occurrence | Non
     return Dropped(values["reason"], values.get("count", 0))
 
 
-#: What the end of a connection is, those know who tell the application of it.
+#: The end of a connection is not among them: the code that calls `on_disconnect` reports it.
 _MEANINGS: dict[int, Callable[..., Occurrence | None]] = {
     _core.EVENT_CONNACK: _connack,
     _core.EVENT_REPLACED: _replaced,

@@ -27,8 +27,8 @@ logger = logging.getLogger("flask_mqtt")
 
 _NAME = "mqtt-dispatch"
 
-#: After how long who waits for other threads looks again, in seconds: who ended one may have been
-#: interrupted before it could say so.
+#: A thread that waits for others looks again after this many seconds: a thread that was interrupted
+#: as it ended may not have woken it.
 _LOOK_SECONDS = 1.0
 
 #: Events that come so soon after those before are a stream, in seconds.
@@ -127,7 +127,7 @@ class Threads:
     def _begin(
         self, token: object, borrower: threading.Thread | None
     ) -> tuple[object | None, bool] | None:
-        """Have a thread be the one that calls handlers, unless there is one.
+        """Make a thread the one that calls handlers, unless another one is.
 
         Args:
             token: What that thread knows itself by.
@@ -375,7 +375,7 @@ class Threads:
                 self._own.start(f"mqtt-handler-{number}", caller, pool.work, caller)
                 self._batch.pool = pool
         except Exception as error:  # noqa: BLE001 - green threads have others than RuntimeError
-            # There is a limit on threads. Those that there are do it all, if need be this one.
+            # The system limits threads. Those that started do all the work, or else this one does.
             write(
                 logger.warning,
                 "Only %s of %s handler threads: %s",

@@ -1,4 +1,4 @@
-"""How the extension drives its client: with the calls of Flask-MQTT, and what it has beyond them.
+"""How the extension calls its client: as Flask-MQTT does, and with a few calls beyond.
 
 So an application's tests may put something else in the place of `flask_mqtt.Client`, or of one of
 its methods, and see these calls. A client that is none of ours sees no others, but for `configure`.

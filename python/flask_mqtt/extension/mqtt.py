@@ -262,7 +262,7 @@ class Mqtt(Decorators):
         try:
             self._disconnect()
         finally:
-            # Also where a handler, or Ctrl-C, ends the program.
+            # Also if a handler or Ctrl-C raises an exception that ends the program.
             if hasattr(self.client, "close"):
                 self.client.close()
 
@@ -305,7 +305,7 @@ class Mqtt(Decorators):
             events.call_on_disconnect(userdata, rc)
 
     def __rs_telling(self, name: str) -> Events | None:
-        """Return the events of the client, where it is that which tells of one.
+        """Return the client's `Events`, if these call the hook just now, and not the application.
 
         An application may call the methods too, in a test for example.
         """
@@ -437,7 +437,7 @@ class Mqtt(Decorators):
         return result
 
     def stats(self) -> Stats:
-        """Return what was counted since the object was made, and what waits now.
+        """Return the counters since the object was made, and what is queued now.
 
         It can be asked in every thread, in handlers, before `init_app`, and with or without a
         connection. The numbers are of one moment, and go on when a connection is made again.

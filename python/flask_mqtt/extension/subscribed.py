@@ -112,7 +112,7 @@ class Subscribed:
         put(entry.topic, entry)
 
     def look_through(self) -> list[str]:
-        """Find what was changed in a dict of the application's own; return what was taken out."""
+        """Find changes in a dict that the application has assigned; return removed topics."""
         topics = self.topics
         made = list(self._made.items())
         changed = [name for name, (entry, _) in made if topics.get(name) != entry]
@@ -128,7 +128,7 @@ class Subscribed:
             events: Those of the client where it has just said that it is connected.
         """
         for name in self.look_through():
-            # Taken out of a dict of the application's own since the connection before ended.
+            # The application removed it from a dict of its own since the last connection ended.
             client.unsubscribe(name)
         made_again = events is not None and driving.subscribes_itself(client)
         for name, entry in list(self.topics.items()):

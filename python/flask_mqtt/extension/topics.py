@@ -31,7 +31,7 @@ class Topics(dict[str, TopicQos]):
         self._edited = edited
 
     def record(self, name: str, entry: TopicQos) -> None:
-        """Put in what was subscribed to: that is no edit."""
+        """Enter a subscription of the extension's, which does not count as an edit."""
         super().__setitem__(name, entry)
 
     def __setitem__(self, name: str, entry: TopicQos) -> None:

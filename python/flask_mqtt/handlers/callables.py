@@ -197,7 +197,7 @@ def _iterates(function: FunctionType) -> bool:
 
 
 def _as_written(function: FunctionType) -> FunctionType:
-    """Copy a function without what was attached to it: annotations may name what is not there."""
+    """Copy a function without its attributes: annotations may name what does not exist."""
     if _partial_method(function) is not None:
         return function
     name, closure = function.__name__, function.__closure__
@@ -207,7 +207,7 @@ def _as_written(function: FunctionType) -> FunctionType:
 
 
 def _without_first(signature: inspect.Signature | None) -> inspect.Signature | None:
-    """Return what is left for others where the first argument is the object."""
+    """Return the signature without the first argument, which is the object."""
     if signature is None or not positional(signature):
         return signature
     _, *others = signature.parameters.values()
@@ -217,7 +217,7 @@ def _without_first(signature: inspect.Signature | None) -> inspect.Signature | N
 def _partial_signature(
     handler: functools.partial[Any], signature: inspect.Signature | None
 ) -> inspect.Signature | None:
-    """Return what is left for others where some arguments are given already."""
+    """Return the signature without the arguments that a partial gives."""
     if signature is None:
         return None
 

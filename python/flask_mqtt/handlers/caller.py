@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .._core import Client as CoreClient
 
     Handler = Callable[..., Any]
-    #: What is told of a call: the handler's name, seconds, whether it has failed, its message.
+    #: Gets the handler's name, seconds, whether it has failed, and its message.
     Tell = Callable[[str, float, bool, MQTTMessage | None], None]
 
 logger = logging.getLogger("flask_mqtt")
@@ -32,7 +32,8 @@ logger = logging.getLogger("flask_mqtt")
 #: Seconds up to which a call is a quick one.
 _QUICK = 20e-6
 
-#: So many calls of a handler that may be a new one are looked at one by one.
+#: How many calls are measured one by one after a change of handlers, because a new handler may be
+#: slow or leave contexts.
 _FIRST = 256
 
 #: How far the last call has come where an exception went through it.
@@ -40,13 +41,13 @@ NOT_CALLED, CALLED, RETURNED = range(3)
 
 
 class Caller:
-    """Calls the handlers that one thread is to call, in contexts of its own, and measures them.
+    """Calls handlers for one thread, in that thread's contexts, and measures them.
 
-    Reading the clock takes a quarter of the time of an empty handler. So quick calls are measured
-    several together, and each one by itself where they take longer.
+    Reading the clock takes a quarter of the time of an empty handler. So several quick calls are
+    measured together, and slower ones one by one.
     """
 
-    #: What is read and written at each call is reached in a third of the time this way.
+    #: Slots take a third of the time of a dict, at each call.
     __slots__ = (
         "_app",
         "_closely",
@@ -125,7 +126,7 @@ class Caller:
         self._closely = _FIRST
 
     def begin(self) -> None:
-        """Take the time: what was before belongs to no handler."""
+        """Read the clock: the time until now belongs to no handler."""
         self._since = perf_counter()
         each = self._closely > 0 or self._tell is not None
         if each and self._left == self._stretch:

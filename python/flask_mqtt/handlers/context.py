@@ -23,7 +23,7 @@ _HOOKS = {
 #: For `HandlerContext` to look into: it never is empty.
 _UNKNOWN = ("unknown",)
 
-#: So many contexts that a handler has left pushed are popped after it.
+#: How many contexts that a handler has left pushed are popped at most: the loop needs a bound.
 _MOST_LEFT = 1_000
 
 
@@ -62,7 +62,7 @@ class HandlerContext:
         self._tearing_down: Sized = getattr(signals.appcontext_tearing_down, "receivers", ())
 
     def enter(self) -> None:
-        """Begin a handler where no context was kept."""
+        """Push a context for a handler, as none was kept."""
         self._outer = _pushed()
         self._context = context = self._app.app_context()
         context.push()

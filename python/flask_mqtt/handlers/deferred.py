@@ -1,4 +1,4 @@
-"""Registrations of handlers that come before there is anything to register them with."""
+"""Keeps registrations of handlers that are made before the extension exists."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _child_cores: dict[int, list[tuple[Member, ChildCore]]] = {}
 
 
 def notice() -> None:
-    """Do in a forked child what is to be done, where Python was not told of the fork."""
+    """Do the work of the hooks in a child whose fork did not call them."""
     _after_fork_in_child()
 
 
@@ -29,7 +29,7 @@ def _before_fork() -> None:
     cores: list[tuple[Member, ChildCore]] = []
     _child_cores[threading.get_ident()] = cores
     for member in living():
-        # What has none finds out by itself, in the child, what it can.
+        # A member without a core for the child makes one there, as far as that is possible.
         with suppress(Exception):
             cores.append((member, member.child_core()))
 

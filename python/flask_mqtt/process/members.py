@@ -1,4 +1,4 @@
-"""What takes part in the forks of the process and in its end."""
+"""The objects that take part in forks and in the end of the process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ChildCore = tuple["CoreClient", bool]
 
 
 class Member(Protocol):
-    """What belongs to one process, and is to end before it."""
+    """An object that belongs to one process, and has to end before it."""
 
     def child_core(self) -> ChildCore:
         """Make a core for a child that is about to be forked. What it needs may be locked there."""

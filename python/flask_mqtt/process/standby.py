@@ -142,7 +142,7 @@ class Standby:
         if was_connected:
             self._put(Inherited(core))
         else:
-            # It is no news that there is no connection.
+            # Without a connection before the fork, a warning would say nothing new.
             self._holder.core, self._in_place = core, None
 
     def try_again(self) -> None:

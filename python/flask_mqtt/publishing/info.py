@@ -36,7 +36,7 @@ class MQTTMessageInfo(tuple[MQTTErrorCode, int]):  # noqa: SLOT001 - a tuple can
     #: What became of the message. For QoS 0 it is looked for when somebody asks: `publish` would be
     #: much slower with it.
     _delivery: Delivery | None = None
-    #: What becomes of storing it, where it is sent only when that is done.
+    #: Whether the file has the message, which is sent only after that.
     _storing: Delivery | None = None
     #: Where to look: the same for all messages of a client, so it is an attribute of their class.
     #: Messages that were not accepted for sending have this class itself.
@@ -118,7 +118,7 @@ class MQTTMessageInfo(tuple[MQTTErrorCode, int]):  # noqa: SLOT001 - a tuple can
         return self._delivery
 
     def _waited_for(self) -> Delivery:
-        """Return what to wait for, where that is allowed."""
+        """Return what to wait for, or raise RuntimeError if this thread must not wait."""
         delivery = self._told()
         if delivery is None:
             raise RuntimeError(f"message {self.mid} has no client, or none any more")

@@ -1,4 +1,4 @@
-"""Messages that cannot go at once: there is no room, or a file is to have them first."""
+"""Waits with messages that cannot be sent at once: until there is room, or a file has them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MORE_ROOM_SECONDS = 0.001
 
 
 class Publisher:
-    """Waits in the place of `publish`."""
+    """Does the waiting for `publish`."""
 
     def __init__(self, holder: CoreHolder) -> None:
         """Publish with the core that is held."""
