@@ -21,23 +21,23 @@ BUSY = 20
 
 HEAD = """# Benchmarks
 
-This page is written by `./scripts/bench`, from the results of its last full run. It compares
-flask-mqtt-rs with Flask-MQTT 1.3.0 on paho-mqtt 2.2.0, with other Python clients, and with a raw
-socket, which only reads and writes: the floor. It reads as soon as there is something, so a client
-that gathers what comes can take less CPU.
+`./scripts/bench` writes this page from its stored results. It compares flask-mqtt-rs with
+Flask-MQTT 1.3.0 on paho-mqtt 2.2.0, with other Python clients, and with a raw socket, which only
+reads and writes. The raw socket reads as soon as there is data, so a client that gathers messages
+can need less CPU.
 
 ```console
 $ ./scripts/bench                     # everything, some ten minutes; writes this page
-$ ./scripts/bench --quick             # a look at the summary, one minute; writes nothing
-$ ./scripts/bench paced               # a suite; writes nothing
-$ ./scripts/bench paced/5000          # a row of a suite
-$ ./scripts/bench --page              # this page and its plots again, from the results as they are
+$ ./scripts/bench --quick             # only the summary, one minute; writes nothing
+$ ./scripts/bench paced               # one suite; writes nothing
+$ ./scripts/bench paced/5000          # one row of a suite
+$ ./scripts/bench --page              # this page and its plots, from the stored results
 ```
 
 Each run of a client is a process of its own, in an environment of its own, for some tenths of a
-second; the clients take turns. A figure is the median of the runs, with the lowest and the
-highest in brackets. Everything is on one machine, on the loopback; the system
-decides which core runs what.
+second. The clients take turns. A figure is the median of the runs, followed by the lowest and the
+highest in brackets. Everything runs on one machine, over the loopback interface; the operating
+system assigns the cores.
 """
 
 
@@ -84,7 +84,7 @@ def doubts(results: Results) -> list[str]:
     """Say so where the figures mean little."""
     if int(results.about.get("busy before", "0").split()[0]) <= BUSY:
         return []
-    return ["The machine was busy with other work in that run: its times and rates mean little.\n"]
+    return ["The machine was busy with other work in that run, so times and rates mean little.\n"]
 
 
 def summary(results: Results) -> str:

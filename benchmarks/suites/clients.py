@@ -12,10 +12,10 @@ SUITE = Suite(
     name="clients",
     title="Other Python clients",
     text="""
-Against the costless broker, 64 bytes. Each client receives as its documentation shows it: a
-function that is called, or an iteration over messages, which is empty otherwise. Those for
-asyncio publish inside their event loop; where their `publish` waits for the acknowledgement, 500
-of QoS 1 and 2 wait at once.
+With the costless broker and 64 bytes. Each client receives as its documentation shows it: a
+function is called, or a loop iterates over messages; function and loop body are empty. Clients for
+asyncio publish inside their event loop. If their `publish` waits for the acknowledgement, 500
+calls with QoS 1 or 2 wait at the same time.
 """,
     cases=(
         *[

@@ -9,9 +9,9 @@ SUITE = Suite(
     name="connections",
     title="Many connections in one process",
     text="""
-So many clients, each with its own connection to the costless broker. The CPU is that of 5,000
-messages a second to all of them together. paho waits with `select`, which takes no descriptor
-above 1,023: a process with three for each of 1,000 clients has more than those.
+Each client has its own connection to the costless broker. The CPU is for 5,000 messages a second
+in total. paho waits with `select`, which accepts no descriptor above 1,023. It needs three
+descriptors for each client, so it cannot have 1,000 clients in one process.
 """,
     cases=tuple(
         Case(

@@ -11,10 +11,10 @@ SUITE = Suite(
     name="handlers",
     title="Handlers, filters and topics",
     text="""
-Messages of QoS 0 with 64 bytes, as many as are taken, from the costless broker. With handlers,
-there is one for each of so many filters (`on_topic`), a third of which is exact, a third has a
-`+` and a third a `#`; the messages go to all of them in turn. With topics, there is one handler
-(`on_message`) and so many topics in turn.
+The costless broker sends QoS 0 messages of 64 bytes as fast as the client takes them. *Handlers*:
+each of so many filters has a handler (`on_topic`). A third of the filters is exact, a third has a
+`+`, and a third a `#`. The messages go to all of them in turn. *Topics*: one handler
+(`on_message`) gets messages on so many topics in turn.
 """,
     cases=(
         *[

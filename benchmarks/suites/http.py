@@ -12,11 +12,11 @@ SUITE = Suite(
     name="http",
     title="HTTP beside MQTT",
     text="""
-The application answers requests, by waitress with eight threads, over eight connections on which
-a small program sends one request after the other. First nothing else happens; then messages of
-QoS 0 with 64 bytes arrive too, at the rate that is given. Kept is the rate of requests beside
-messages, of that without. The empty view is the worst case: a real one needs more of the time
-itself. The messages, the requests and the application share the machine's cores.
+The application serves HTTP with waitress and eight threads. A small program sends requests one
+after the other on each of eight connections. At first there are no messages; then QoS 0 messages
+of 64 bytes arrive at the given rate. *Requests kept* is the rate of requests with messages as a
+percentage of the rate without. The view is empty, which is the worst case: a real view needs more
+of the time itself. Messages, requests and the application share the machine's cores.
 """,
     cases=tuple(
         Case(

@@ -10,9 +10,9 @@ SUITE = Suite(
     name="latency",
     title="Messages at a steady rate: latency",
     text="""
-The same stream, with the time at which it is written in each message. The handler compares that
-with its own time, so the figures have the sender's call and the kernel's part in them, as those
-of the raw socket have.
+The same stream; each message contains the time at which it was written. The handler subtracts that
+from its own time. So the figures include the sender's system call and the kernel's work, as those
+of the raw socket do.
 """,
     cases=tuple(
         Case(

@@ -14,7 +14,7 @@ KINDS = {
 SUITE = Suite(
     name="matching",
     title="Topic filters alone",
-    text="Look-ups in an `MQTTMatcher`, and `on_topic` calls, without a connection.",
+    text="Look-ups in an `MQTTMatcher`, and calls of `on_topic`, without a connection.",
     cases=tuple(
         Case(
             key=f"{kind}-{count}",

@@ -9,10 +9,10 @@ SUITE = Suite(
     name="mosquitto",
     title="Full speed, through mosquitto",
     text="""
-mosquitto on the same machine, with 1,000 messages on the way at a time (`max_inflight_messages`).
-The messages that are received come from a small publisher that sends as many as mosquitto takes.
-64 bytes of payload, an empty handler. mosquitto is the narrow place here, so the CPU of the
-client says more than the rate.
+mosquitto on the same machine, with up to 1,000 messages in flight (`max_inflight_messages`). A
+small publisher sends the messages to receive, as many as mosquitto accepts. The payload has 64
+bytes, the handler is empty. mosquitto is the bottleneck here, so the client's CPU says more than
+the rate.
 """,
     cases=(
         *[

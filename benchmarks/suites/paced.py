@@ -11,10 +11,9 @@ SUITE = Suite(
     name="paced",
     title="Messages at a steady rate: CPU and context switches",
     text="""
-The sender, on another core, writes one PUBLISH of QoS 0 with 64 bytes in each write, at the rate
-that is given. The handler is empty. CPU and context switches are those of the client's process
-(`getrusage`), from one moment of the stream to another, for each message that was handled between
-them.
+The sender, on another core, writes QoS 0 messages of 64 bytes one by one at the given rate. The
+handler is empty. CPU and context switches are those of the client's process (`getrusage`) during a
+part of the stream, divided by the number of messages that were handled in that part.
 """,
     cases=tuple(
         Case(

@@ -15,9 +15,9 @@ SUITE = Suite(
     name="roundtrips",
     title="Round trips",
     text="""
-From `publish` to the handler, QoS 0, 64 bytes. One at a time: the main thread waits for each
-before it publishes the next one. From the handler: the handler of one publishes the next. 1,000 a
-second: the main thread publishes one each millisecond.
+From `publish` to the handler, with QoS 0 and 64 bytes. *One at a time*: the main thread waits for
+each message before it publishes the next one. *From the handler*: the handler of each message
+publishes the next one. *1,000 a second*: the main thread publishes one each millisecond.
 """,
     cases=tuple(
         Case(

@@ -10,7 +10,7 @@ SIZES = {16: "16 B", 1_024: "1 KiB", 65_536: "64 KiB", 1_048_576: "1 MiB"}
 SUITE = Suite(
     name="sizes",
     title="Sizes of messages",
-    text="Against the costless broker, QoS 0.",
+    text="With the costless broker and QoS 0.",
     cases=(
         *[
             Case(

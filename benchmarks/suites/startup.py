@@ -9,9 +9,9 @@ SUITE = Suite(
     name="startup",
     title="Import, connection, memory, size",
     text="""
-The import of the client and of what it needs (Flask, for the two extensions), the first
-connection to the costless broker, the memory (RSS) that both add, and the installed files of the
-client's own package, deflated as in a wheel.
+The time to import the client and what it needs (Flask, for the two extensions), the time of the
+first connection to the costless broker, the memory (RSS) that both add, and the size of the
+installed files of the client's own package, compressed as in a wheel.
 """,
     cases=(Case(key="startup", title="", task="startup", peers=EVERY),),
     metrics=(

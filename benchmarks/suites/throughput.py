@@ -51,9 +51,10 @@ SUITE = Suite(
     title="Full speed, without a broker's cost",
     text="""
 The broker is a program that sends packets that were encoded beforehand, and acknowledges what it
-gets. 64 bytes of payload, an empty handler. Of QoS 1, at most 10,000 messages are on the way to
-the client at a time, of QoS 2 1,000; what the client has on the way is its default. With
-`on_publish`, the time ends when the handler was called for the last message.
+receives (below, the *costless broker*). The payload has 64 bytes, the handler is empty. The broker
+has at most 10,000 QoS 1 or 1,000 QoS 2 messages in flight; the client has as many as it does by
+default. With `on_publish`, the measured time ends when the handler has been called for the last
+message.
 """,
     cases=(
         *[receive(qos) for qos in (0, 1, 2)],
