@@ -7,13 +7,14 @@ import contextlib
 import os
 import signal
 import textwrap
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flask_mqtt import MQTT_ERR_NO_CONN, MQTTMessageInfo
+from flask_mqtt import MQTT_ERR_NO_CONN, Client, MQTTMessageInfo
 from support.apps import make_app
-from support.running import connected, unconfirmed
+from support.running import closing, connected, unconfirmed
 from support.script import running
 from support.wait import wait_until
 
@@ -283,3 +284,40 @@ def test_children_of_a_process_that_publishes_hard_do_not_hang(broker: Mosquitto
     """
     with running(textwrap.dedent(code), broker.port) as script:
         script.expect("{0}")
+
+
+def test_a_child_that_another_thread_forks_while_a_client_is_made_anew(broker: Mosquitto) -> None:
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        assert client.publish("t", "child", 1)[0] == MQTT_ERR_NO_CONN
+        client.connect(broker.host, broker.port)
+        client.loop_start()
+        client.publish("t", "child", 1).wait_for_publish(PATIENCE)
+
+    def fork() -> None:
+        try:
+            in_child(work)
+        except BaseException as error:
+            failures.append(error)
+
+    class Watched(Client):
+        forks = False
+
+        @property
+        def on_publish(self) -> Any:  # type: ignore[override]
+            if self.forks:
+                self.forks = False
+                thread = threading.Thread(target=fork)
+                thread.start()
+                thread.join()
+            return None
+
+    client = Watched()
+    with closing(client):
+        client.connect(broker.host, broker.port)
+        client.loop_start()
+        client.forks = True
+        client.reinitialise()
+        assert not client.forks
+    assert failures == []

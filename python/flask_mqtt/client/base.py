@@ -13,6 +13,7 @@ from ..dispatch.events import Events
 from ..dispatch.tap import Observer
 from ..handlers.registry import HandlerRegistry
 from ..process.forks import notice
+from ..process.members import join
 from ..publishing.publisher import Publisher
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def make_parts(
     userdata: Any,
     attributes: Mapping[str, Any],
 ) -> Parts:
-    """Make the parts of a client without a connection.
+    """Make the parts of a client without a connection. They take part in forks from now on.
 
     Args:
         client: The client, which does not have them yet.
@@ -84,6 +85,8 @@ def make_parts(
     events = Events(client, holder, registry, userdata)
     settings = ConnectionSettings(holder, registry)
     connection = Connection(holder, registry, events, settings)
+    # Before the client has them: another thread may fork as soon as it does.
+    join(connection)
     return Parts(
         holder,
         registry,

@@ -16,7 +16,7 @@ from ..paho.constants import (
 )
 from ..paho.enums import CallbackAPIVersion, MQTTErrorCode
 from ..paho.subscribeoptions import uses_options, wanted
-from ..process.members import join, leave
+from ..process.members import leave
 from ..publishing.info import MQTTMessageInfo
 from ..stats import Stats, collect
 from .attributes import Attributes
@@ -87,13 +87,8 @@ class Client(Connecting, Settings, Attributes, Handlers, Decorators, Loops, Kept
             transport=transport,
             reconnect_on_failure=reconnect_on_failure,
         )
-        self._begin()
-        self.manual_ack_set(manual_ack)
-
-    def _begin(self) -> None:
-        """Be a client of its parts."""
         self._parts.connection.handlers_changed()
-        join(self._parts.connection)
+        self.manual_ack_set(manual_ack)
 
     @discreet
     def reinitialise(
@@ -138,7 +133,7 @@ class Client(Connecting, Settings, Attributes, Handlers, Decorators, Loops, Kept
         if before.dispatcher.app is not None:
             parts.dispatcher.bind(before.dispatcher.app)
         self._parts = parts
-        self._begin()
+        parts.connection.handlers_changed()
         leave(before.connection)
 
     def publish(
