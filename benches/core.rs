@@ -2,7 +2,7 @@
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use exchange::{Exchange, MESSAGES, acknowledgements, messages};
+use exchange::{Exchange, MESSAGES, acknowledgements, after, messages};
 use flask_mqtt_core::core::options::Protocol;
 use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::topic::Routes;
@@ -39,14 +39,9 @@ fn publish(bencher: Bencher, (protocol, qos): (Protocol, Qos)) {
         if qos == Qos::AtLeastOnce {
             exchange.receive(&acknowledgements(first));
         }
-        first = following(first);
+        first = after(first, MESSAGES);
         written
     });
-}
-
-/// The identifier that follows so many: 65,535 is the last one.
-fn following(first: u16) -> u16 {
-    first.checked_add(MESSAGES).unwrap_or_else(|| first.wrapping_add(MESSAGES) + 1)
 }
 
 /// Topics that are looked up among so many filters.

@@ -143,7 +143,7 @@ impl Exchange {
 #[must_use]
 pub fn messages(protocol: Protocol, qos: Qos, first: u16) -> Vec<u8> {
     let mut packets = Vec::new();
-    for mid in first..first + MESSAGES {
+    for mid in (0..MESSAGES).map(|number| after(first, number)) {
         let mut body = vec![0, 11];
         body.extend_from_slice(TOPIC.as_bytes());
         if qos != Qos::AtMostOnce {
@@ -163,5 +163,11 @@ pub fn messages(protocol: Protocol, qos: Qos, first: u16) -> Vec<u8> {
 #[must_use]
 pub fn acknowledgements(first: u16) -> Vec<u8> {
     let packet = |mid: u16| [0x40, 2, mid.to_be_bytes()[0], mid.to_be_bytes()[1]];
-    (first..first + MESSAGES).flat_map(packet).collect()
+    (0..MESSAGES).flat_map(|number| packet(after(first, number))).collect()
+}
+
+/// The identifier so many after another one: 65,535 is the last, and 1 follows.
+#[must_use]
+pub fn after(mid: u16, count: u16) -> u16 {
+    mid.checked_add(count).unwrap_or_else(|| mid.wrapping_add(count) + 1)
 }
