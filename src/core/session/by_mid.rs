@@ -139,7 +139,9 @@ mod tests {
                 prop_assert_eq!(format!("{table:?}"), format!("{map:?}"));
             }
             let mut other = ByMid::default();
-            map.iter().for_each(|(mid, value)| other.insert(*mid, *value));
+            for (mid, value) in &map {
+                other.insert(*mid, *value);
+            }
             prop_assert!(other.drain().eq(map.values().copied()));
             prop_assert_eq!(other.len(), 0);
             for mid in map.keys() {
