@@ -174,7 +174,7 @@ class Handlers(Base):
         self._parts.dispatcher.add_route(sub, callback)
 
     def message_callback_remove(self, sub: str) -> None:
-        """Forget the handler of a filter; nothing happens where there is none.
+        """Forget the handler of a filter, if it has one.
 
         Args:
             sub: The filter, as it was added.

@@ -154,12 +154,12 @@ class Connection:
             self._connect_now()
 
     def connect_with_loop(self) -> None:
-        """Connect where that was left to the loop: after `connect_async` or a failed `connect`."""
+        """Connect when the loop starts, after `connect_async` or a failed `connect`."""
         if self._waits_for_loop or self._retries_with_loop:
             self._connect_now()
 
     def connect_first(self, *, retry: bool) -> None:
-        """Do as `connect_with_loop` does, and go on trying where that is wanted.
+        """Connect as `connect_with_loop` does, and retry if that is wanted.
 
         Args:
             retry: Whether what `connect_async` has left is tried again where it cannot be made.

@@ -90,7 +90,7 @@ class ConnectionSettings:
         self.announce()
 
     def adopt(self, values: Config, *, again: bool = False) -> Config:
-        """Take over the values of the extension, which win over what was set on the client.
+        """Take over the extension's values, which override what was set on the client.
 
         Args:
             values: The values.
@@ -129,7 +129,7 @@ class ConnectionSettings:
             )
 
     def check_properties(self, properties: Any) -> None:
-        """Raise ValueError where there are properties before MQTT 5."""
+        """Raise ValueError for properties with an MQTT version before 5."""
         if properties is not None:
             self.need_5("properties")
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("flask_mqtt")
 
-#: How long messages still wait after the first handler was registered: a module that registers
-#: several, one after the other, loses none of what came before the last of them.
+#: How long messages still wait after the first handler is registered, because a module usually
+#: registers several handlers, and a message may be for the last one.
 _SETTLE_SECONDS = 0.1
 
 _KEPT_MESSAGES = 1_000
@@ -71,7 +71,7 @@ class Backlog:
             self._settled_at = time.monotonic()
 
     def catch_up(self) -> bool:
-        """Deliver what was kept, if there is a handler by now. Returns whether there was any."""
+        """Deliver kept messages once a handler is registered. Returns whether it delivered any."""
         if not self.kept or self._settled_at is None:
             return False
         pause(max(0.0, self._settled_at - time.monotonic()))

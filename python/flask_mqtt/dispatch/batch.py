@@ -43,7 +43,7 @@ PAUSE_SECONDS = 0.1
 
 
 class Batch:
-    """Calls the handlers of what was fetched, in the thread that fetches or with those of a pool.
+    """Calls the handlers of fetched events, in the thread that fetches or in a pool.
 
     An exception that no handler has raised is logged in a thread of the package's, which goes on
     with the next event. In a thread of the application's it is raised, and no event is lost.
@@ -86,7 +86,7 @@ class Batch:
         self.token: object | None = None
         #: Whether this is a forked child's, and its events are the parent's.
         self.is_copy = False
-        #: What handles messages in the place of the thread that fetches them, where there is one.
+        #: Handles messages instead of the thread that fetches them, if there are several threads.
         self.pool: HandlerPool | None = None
         #: What came before the last message of a pool that is not acknowledged.
         self._receipts = Receipts(self._settle_receipt)

@@ -1,4 +1,4 @@
-"""Threads that handle messages beside each other, where one is not enough."""
+"""Several threads that handle messages at the same time, for handlers that wait."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MOST_BYTES = 4 * 1024 * 1024
 #: as many as a connection has identifiers. Of each that is handled some 100 bytes are left.
 _MOST_UNACKNOWLEDGED = 65_535
 
-#: After how many messages a thread lets others have their turn: a green one has to.
+#: After how many messages a thread yields: green threads are never preempted.
 _TURN = 64
 
 
@@ -147,7 +147,8 @@ class HandlerPool:
         while not self._is_closed:
             try:
                 if not self._handle_next(caller):
-                    # What teardown functions do takes its time, and nobody shall wait for it.
+                    # Pop the context now, so that its teardown functions do not run as late as
+                    # the next message.
                     caller.rest()
                     self._wait_for_work()
                     continue
@@ -172,7 +173,7 @@ class HandlerPool:
                 self._handled(job, job.message)
             raise
         finally:
-            # Whatever happens, the next message of the topic has its turn.
+            # Even after an exception: otherwise the topic would never be ready again.
             for job in taken:
                 self._release(job.topic)
         return bool(taken)
@@ -183,7 +184,7 @@ class HandlerPool:
             if not self._ready:
                 return
             queue = self._queues[self._ready[0]]
-            # Without a call in between, at which a thread can be interrupted.
+            # Not `popleft`: an interruption at a call could lose the job.
             taken += (queue[0],)
             del queue[0], self._ready[0]
             self._waiting -= 1

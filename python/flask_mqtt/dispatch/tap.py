@@ -39,7 +39,7 @@ class Disconnected(NamedTuple):
 class AttemptFailed(NamedTuple):
     """The broker was not reached, or has refused the connection."""
 
-    #: The code of its CONNACK, or None where there was none.
+    #: The code of the CONNACK, or None without one.
     code: int | None
 
 
@@ -95,7 +95,7 @@ class Dropped(NamedTuple):
 
     #: As in `stats`: `incoming_overflow`, `log_lines` or `no_handler`.
     reason: str
-    #: How many. 0 where it has only begun; the number comes when it is over.
+    #: How many. 0 when dropping begins; the number follows when it ends.
     number: int
 
 

@@ -31,7 +31,7 @@ _NAME = "mqtt-dispatch"
 #: as it ended may not have woken it.
 _LOOK_SECONDS = 1.0
 
-#: Events that come so soon after those before are a stream, in seconds.
+#: Events that follow the last ones within this time are a stream, in seconds.
 _SOON_SECONDS = 0.002
 
 
@@ -213,7 +213,7 @@ class Threads:
         )
 
     def _rest(self, token: object) -> bool:
-        """End the thread until there is another connection; return False where there is one."""
+        """End the thread until the next connection. Returns False if there is a connection."""
         self._rests.tokens.append(token)
         if self._batch.token is token and self._may_rest():
             return True

@@ -41,18 +41,18 @@ def is_ours(client: Any) -> bool:
 
 
 def parts(client: Any) -> Parts | None:
-    """Return the parts of a client, or None for what is none of ours."""
+    """Return the parts of a client, or None for a stand-in."""
     return parts_of(client) if is_ours(client) else None
 
 
 def core_of(client: Any) -> CoreClient | None:
-    """Return the core of a client, for records; None for what is none of ours."""
+    """Return the core of a client, for records; None for a stand-in."""
     own = parts(client)
     return None if own is None else own.holder.core
 
 
 def adopt(client: Client, values: Config, *, again: bool = False) -> Config:
-    """Give a client all values of the configuration, and return what it is to connect with."""
+    """Give a client all values of the configuration. Returns those to connect with."""
     own = parts(client)
     return values if own is None else own.settings.adopt(values, again=again)
 
@@ -75,7 +75,7 @@ def introduce(
 
 
 def set_will(client: Client, values: Config) -> None:
-    """Set the will, where there is one."""
+    """Set the will, if the configuration has one."""
     if values.last_will_topic is None:
         return
     client.will_set(

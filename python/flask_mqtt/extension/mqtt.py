@@ -108,7 +108,7 @@ class Mqtt(Decorators):
             # A subclass has the name in its class.
             self.topics = self.__rs_subscribed.topics
         self.config_prefix = config_prefix
-        #: The configuration as it was read, without what was assigned.
+        #: The configuration as it was read, without later assignments to attributes.
         self.__rs_read = config.Config()
         self.__rs_apply(self.__rs_read)
         #: Whether it has connected.

@@ -68,7 +68,7 @@ class Topics(dict[str, TopicQos]):
             self._edited(name)
 
     def setdefault(self, name: str, default: Any = None) -> Any:
-        """Return an entry, and put it in before where there is none."""
+        """Return an entry, after adding it if it is missing."""
         if name not in self:
             self[name] = default
         return self[name]

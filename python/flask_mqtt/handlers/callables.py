@@ -176,7 +176,7 @@ def _functions(handler: Any) -> Iterator[FunctionType]:
 
 
 def _call_of(kind: type) -> FunctionType | None:
-    """Return what a class has for calls of its objects, where that is written in Python."""
+    """Return the `__call__` of a class if it is written in Python."""
     found = (vars(base)["__call__"] for base in kind.__mro__ if "__call__" in vars(base))
     call = next(found, None)
     return call if isinstance(call, FunctionType) else None

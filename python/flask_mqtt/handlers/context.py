@@ -48,7 +48,7 @@ class HandlerContext:
         #: Whether a context is there, so that `enter` is not needed.
         self.kept = False
         self._context: AppContext | None = None
-        #: What was pushed before: by the application, where it called a handler in its own thread.
+        #: The contexts that the application had pushed, if it calls handlers in its own thread.
         self._outer: tuple[Any, Any] = (None, None)
         #: Whether a handler has ever pushed something and left it.
         self._is_careful = False
@@ -143,7 +143,7 @@ class HandlerContext:
 
 
 def _pushed() -> tuple[Any, Any]:
-    """Return the present application context and request context, None where there is none."""
+    """Return the current application context and request context, or None for each."""
     return _current_app_context(None), _current_request_context(None)
 
 
@@ -195,7 +195,7 @@ def _has_hooks(app: Flask, context: AppContext) -> bool:
 
 
 class NoContext:
-    """In place of contexts where there is no application."""
+    """Stands in for contexts without an application."""
 
     #: As if there always were one, so that none is made.
     kept = True

@@ -54,7 +54,7 @@ def _inside(handler: Any) -> Any:
 
 
 def _stated(handler: Any, name: str) -> str:
-    """Return what an object says about itself where that is a value, and not made by its code."""
+    """Return an attribute of an object if it is plain data: getting it must not run its code."""
     value = inspect.getattr_static(handler, name, None)
     if type(value) in _OF_C:
         value = value.__get__(handler)

@@ -27,7 +27,7 @@ class Hooks:
     gone: Callable[[], None]
     #: In a forked child.
     forked: Callable[[], None]
-    #: What is read as a handler, by its name, where the handler is the second of the two.
+    #: By name: what the attribute shows instead of a handler, and that handler.
     shown: dict[str, tuple[Handler, Handler | None]] = field(default_factory=dict)
 
 
@@ -95,7 +95,7 @@ class HandlerRegistry:
         self.fitted[name] = fitted
 
     def shown(self, name: str) -> Handler | None:
-        """Return what is read as a handler: the extension's hook where it has set this one."""
+        """Return a handler as the attribute shows it, which may be the extension's hook."""
         fitted = self.fitted[name]
         handler = None if fitted is None else fitted.handler
         shown = {} if self.hooks is None else self.hooks.shown

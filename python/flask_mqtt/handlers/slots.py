@@ -23,7 +23,7 @@ OwnerT = TypeVar("OwnerT")
 ReturnT = TypeVar("ReturnT")
 P = ParamSpec("P")
 
-#: What is shown as it is where it was given for a handler; of others only what they are.
+#: If one of these is given as a handler, the error shows its value; otherwise only a name.
 _PLAIN = (str, int, float, bool, type(None))
 
 #: What handlers of messages are called with.

@@ -34,7 +34,7 @@ class Member(Protocol):
         """Accept no more messages of QoS 1 and 2."""
 
     def begin_end(self) -> Callable[[], None]:
-        """Have the connection end. Returns what waits for that."""
+        """Begin to disconnect. Returns a function that waits for the end."""
 
     def report_lost(self) -> None:
         """Log how many messages end with the process."""

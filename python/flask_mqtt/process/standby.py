@@ -1,4 +1,4 @@
-"""What a client has in a forked child, where its connection is the parent's."""
+"""A client in a forked child, while its connection still belongs to the parent."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class Standby:
             self._holder.core, self._in_place = core, None
 
     def try_again(self) -> None:
-        """Prepare the client where that has failed: what was in the way may be gone."""
+        """Try again to prepare the client, as the cause of the failure may be gone."""
         if isinstance(self._in_place, Unprepared):
             self.forked((self._in_place.core, self._in_place.was_connected))
 
