@@ -1,5 +1,5 @@
-//! A session and what surrounds it, without a socket, a thread or a clock, so that what it does is the same each
-//! time: for the benchmarks of the core, and for the count of its instructions.
+//! A session and its surroundings, without a socket, a thread or a clock, so that every run does
+//! the same work. The benchmarks of the core and the count of its instructions use it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

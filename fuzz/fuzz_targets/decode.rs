@@ -1,8 +1,8 @@
-//! The decoder of what a broker sends: it never panics, takes exactly the packet whose length is
+//! The decoder of a broker's packets: it never panics, takes exactly the packet whose length is
 //! announced, and finds the same packets whether their bytes come at once or in pieces.
 //!
-//! The first byte of the input is the version of MQTT, the second how long pieces are, the rest comes
-//! from the broker.
+//! The first byte of the input is the version of MQTT, the second is the length of the pieces, and
+//! the rest comes from the broker.
 #![no_main]
 
 use bytes::BytesMut;

@@ -1,6 +1,8 @@
-//! Topics and filters: the index finds what matches, in the order of calls, and forgets what is removed.
+//! Topics and filters: the index finds the matching filters in the order of insertion, and forgets
+//! removed ones.
 //!
-//! The input is a text of lines: a topic, then a filter in each; one after a `!` is removed again.
+//! The input is lines of text: a topic, then one filter per line. A filter after a `!` is removed
+//! again.
 #![no_main]
 
 use std::collections::{BTreeMap, BTreeSet};

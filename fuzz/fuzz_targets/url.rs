@@ -1,6 +1,6 @@
-//! URLs of brokers and proxies: any text is parsed or refused, and a refusal shows no secret.
+//! URLs of brokers and proxies: any text is parsed or refused, and an error shows no secret.
 //!
-//! The input is a text. As it is it is parsed; its lines are also put around a secret.
+//! The input is a text. It is parsed as it is, and its lines are also placed around a secret.
 #![no_main]
 
 use flask_mqtt_core::core::url::{parse_broker, parse_proxy};

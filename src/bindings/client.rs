@@ -1,4 +1,4 @@
-//! `_core.Client`: the handle of a client.
+//! `_core.Client`: the Python class around the core's client.
 
 use std::convert::Infallible;
 use std::os::fd::{IntoRawFd, RawFd};

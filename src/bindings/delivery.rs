@@ -1,4 +1,4 @@
-//! What became of published messages, and waiting for that.
+//! The outcome of published messages, and waiting for it.
 
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The one place where an error of the core becomes a Python exception.
+//! Converts errors of the core to Python exceptions, in this one place.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! Events as Python sees them: a message as itself, everything else as a tuple that begins with its
+//! Events as Python sees them: a message is itself; any other event is a tuple that begins with its
 //! kind.
 
 use pyo3::prelude::*;

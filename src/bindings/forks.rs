@@ -1,7 +1,7 @@
-//! What is to be done for forks: before them, after them, and at the import.
+//! Fork hooks: before a fork, after it, and at import.
 //!
-//! Python calls the hooks as they are. With a function of its own around them, it could raise what a
-//! signal's handler raises, and leave half of it undone.
+//! Python calls these hooks directly. A Python function around them could raise an exception of a
+//! signal handler, and leave a hook half done.
 
 use pyo3::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The values of the keys that are options of the core as they are. Python has checked them.
+//! The values of the keys that are passed to the core unchanged. Python has checked them.
 
 use std::net::IpAddr;
 use std::time::Duration;

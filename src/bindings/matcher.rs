@@ -1,6 +1,6 @@
 //! `MQTTMatcher`, in paho's shape, and `Routes`, the dispatcher's table of handlers.
 //!
-//! No code of Python runs under a lock: what a call takes out is dropped after it.
+//! No Python code runs under a lock: a removed value is dropped after the lock is released.
 
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};

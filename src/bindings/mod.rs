@@ -1,8 +1,8 @@
-//! The module `flask_mqtt._core`: signatures, conversions and calls. Nothing is decided here.
+//! The module `flask_mqtt._core`: signatures, conversions and calls. It makes no decisions.
 //!
-//! The GIL is released by what waits: `wait` of a client and of a waiter, what opens a file, what waits before a fork,
-//! and calls of the session while another thread has that for more than a moment. The core's locks are held for
-//! bounded work, in which no thread needs the GIL.
+//! Every call that can block releases the GIL: `wait` of a client and of a waiter, opening a file,
+//! waiting before a fork, and a call of the session while another thread holds it for more than a
+//! moment. The core holds its locks only for bounded work, during which no thread needs the GIL.
 
 mod client;
 mod codes;

@@ -1,4 +1,4 @@
-//! What is made of Python's objects when it is asked for first.
+//! Python objects that are made on first use.
 
 use std::sync::OnceLock;
 

@@ -1,4 +1,4 @@
-//! The dataclasses of `flask_mqtt.config.options`, as the core takes them.
+//! Converts the dataclasses of `flask_mqtt.config.options` to the core's options.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `Properties`, in paho's shape, and what else may be given in its place.
+//! `Properties`, in paho's shape, and the other types accepted in its place.
 
 use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;

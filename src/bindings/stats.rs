@@ -1,4 +1,4 @@
-//! What is counted, as a dict in the shape of `flask_mqtt.Stats`.
+//! The counters, as a dict in the shape of `flask_mqtt.Stats`.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 

@@ -1,6 +1,7 @@
-//! The handle that the bindings hold. A call does bounded work, and may wait for the session's lock while
-//! another thread does such work under it; [`Client::try_session`] does not. [`Client::connect`] may open a
-//! file, and [`Client::wakeup`] is waited at; everything else that is waited for is a [`Waiter`].
+//! The handle that the bindings hold. A call does bounded work, and may wait for the session's lock
+//! while another thread does bounded work under it; [`Client::try_session`] never waits.
+//! [`Client::connect`] may open a file. To wait for events, use [`Client::wakeup`]; for anything
+//! else, a [`Waiter`].
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;

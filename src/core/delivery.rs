@@ -1,8 +1,8 @@
-//! What became of the messages that were published, for those who want to know.
+//! The outcome of published messages, for callers that wait for it.
 //!
-//! The session has a [`Progress`], the application a [`Delivery`] that looks at it. A message of QoS 1 or 2
-//! has one of its own. Those of QoS 0 share one for each connection: how many bytes are written. Where
-//! each of them ends is known until then.
+//! The session updates a [`Progress`]; the application reads it through a [`Delivery`]. Each QoS 1
+//! or 2 message has its own. All QoS 0 messages of a connection share one, which counts the bytes
+//! written: a message is written once the count reaches its last byte.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! One error type for the core, and the return code that each error has in paho's numbering.
+//! The core's error type, and the return code of each error in paho's numbering.
 
 use std::io;
 use std::net::IpAddr;

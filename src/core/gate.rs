@@ -1,11 +1,13 @@
-//! Keeps a fork from coming while threads of ours hold the locks of a library.
+//! Delays a fork while our threads hold the locks of a library.
 //!
-//! OpenSSL has locks of the whole process: for its beginning, for looking up algorithms, for the objects
-//! that many share. A child has a copy of them, and no thread that could let go of one that was held. So
-//! threads say that they are inside, and a fork waits, for a bounded time, until none is. Where one still
-//! was, the child knows, and refuses instead of waiting for ever.
+//! OpenSSL has process-wide locks: for its initialisation, for looking up algorithms, and for
+//! shared objects. A forked child has a copy of them, but not the thread that would release a held
+//! one. So threads announce that they enter OpenSSL, and a fork waits, for a bounded time, until
+//! none is inside. If one still is, the child knows, and returns an error instead of blocking
+//! forever.
 //!
-//! Everything is in one number, as a lock of the gate's own would be one more that a child may find held.
+//! The whole state is one atomic number: a lock in the gate would be one more lock that a child may
+//! find held.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! The MQTT client without Python.
 //!
-//! Imports run one way: `docs/modules.md` has the order, and a test compares.
+//! Imports run one way: `docs/modules.md` lists the order, and a test checks it.
 #![forbid(unsafe_code)]
 
 pub mod client;

@@ -1,4 +1,4 @@
-//! What a connection needs to know. Validated here, so that nothing later has to doubt it.
+//! The options of a connection. They are validated here, so that later code can rely on them.
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! How fast connections follow each other, and what they may fail of. It outlives the I/O threads, of
-//! which each explicit attempt has a new one.
+//! How fast connections may follow each other, and the likely reasons for their failure. It
+//! outlives the I/O threads: each explicit attempt starts a new one.
 
 use std::time::{Duration, Instant};
 

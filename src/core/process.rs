@@ -1,8 +1,8 @@
-//! Which process something belongs to: a forked child has a copy of everything, and may use what is its
+//! The process that owns a value: a forked child has a copy of everything, and may use only its
 //! own.
 //!
-//! Python's hooks tell of forks, unless a program forks in C without calling them. The C library's hook
-//! is called all the same, and counts; so asking costs a look at a number, where `getpid` is a system call.
+//! Python's fork hooks miss programs that fork in C without calling them. The C library's hook
+//! always runs, and counts forks, so the check reads a number; `getpid` would be a system call.
 
 use forkguard::atfork::Guard;
 

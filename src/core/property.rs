@@ -1,5 +1,5 @@
-//! The properties of MQTT 5 (MQTT 5.0, section 2.2.2): which there are, what each may hold, where it
-//! may stand. `wire` has their bytes.
+//! The properties of MQTT 5 (MQTT 5.0, section 2.2.2): their names, their values and the packets
+//! that may have them. `wire` encodes them.
 
 mod wire;
 

@@ -1,5 +1,6 @@
-//! The settings refresh before an attempt to connect: the I/O thread asks the application for the options to
-//! do it with. A user name may have changed since the last attempt, or a token have to be renewed.
+//! The settings refresh before an attempt to connect: the I/O thread asks the application for the
+//! options of this attempt. The user name may have changed since the last attempt, or a token may
+//! need renewal.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,4 +1,4 @@
-//! What the application's threads and the I/O thread share.
+//! The state that the application's threads and the I/O thread share.
 
 use std::collections::VecDeque;
 use std::time::{Instant, SystemTime};

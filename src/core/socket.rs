@@ -1,4 +1,4 @@
-//! The socket of the present connection, for an application that wants to set options of it.
+//! The socket of the present connection, for an application that sets socket options.
 
 use std::io;
 use std::net::{Shutdown, TcpStream};

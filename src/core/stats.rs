@@ -1,5 +1,5 @@
-//! What is counted over a client's life. The counters are plain integers that belong to what a lock
-//! guards already: a message costs an addition.
+//! The counters of a client's lifetime. They are plain integers inside data that a lock already
+//! guards, so a message costs one addition.
 
 use std::time::{Duration, Instant, SystemTime};
 

@@ -1,4 +1,4 @@
-//! What others have written, as a line of the log shows it.
+//! Text from peers, made fit for one line of the log.
 
 /// Most characters that are shown of a name, and of a sentence.
 const MOST: usize = 100;

@@ -1,7 +1,9 @@
-//! Does what `./scripts/bench instructions` counts the instructions of, each in a function of its own.
+//! Runs each operation whose instructions `./scripts/bench instructions` counts, each in a function
+//! of its own.
 //!
-//! The first argument is the version of MQTT (4 or 5), the second one the QoS. Every function is called once before,
-//! with the collection of instructions off or on as callgrind was told; see `benchmarks/instructions.py`.
+//! The first argument is the version of MQTT (4 or 5), the second one the QoS. Every function first
+//! runs once as a warm-up. Callgrind's own options decide whether it collects the instructions of
+//! that run; see `benchmarks/instructions.py`.
 
 use exchange::{Exchange, MESSAGES, acknowledgements, messages};
 use flask_mqtt_core::core::options::Protocol;

@@ -1,4 +1,4 @@
-//! What may happen to a session, as made of any bytes.
+//! Actions on a session, made from arbitrary bytes.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use bytes::Bytes;

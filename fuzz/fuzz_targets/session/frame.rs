@@ -1,4 +1,4 @@
-//! What a session puts out, packet by packet, as a broker reads it.
+//! A session's output, decoded packet by packet as a broker reads it.
 
 use bytes::{Buf, Bytes, BytesMut};
 use flask_mqtt_core::core::options::Protocol;

@@ -1,4 +1,4 @@
-//! What a broker sees of one connection.
+//! The broker's view of one connection.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 

@@ -1,4 +1,4 @@
-//! A session whatever happens to it: see `World` for what has to hold.
+//! A session under arbitrary actions: see `World` for the invariants.
 #![no_main]
 
 mod action;

@@ -1,4 +1,4 @@
-//! Those who wait for messages of a session.
+//! Callers that wait for messages of a session.
 
 use std::collections::HashMap;
 use std::sync::Arc;

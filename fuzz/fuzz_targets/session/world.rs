@@ -1,4 +1,4 @@
-//! A session, what it is known to have accepted, and what has to hold whatever happens to it.
+//! A session, the messages that it accepted, and the invariants that hold after every action.
 
 mod acting;
 

@@ -1,4 +1,4 @@
-//! What no program can be made to do at will.
+//! Cases that no program can produce at will.
 #![allow(clippy::unwrap_used)] // a test that fails is to panic
 
 use std::sync::mpsc;

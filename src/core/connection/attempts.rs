@@ -1,4 +1,5 @@
-//! What the I/O thread does: one attempt to connect after the other, and each connection until its end.
+//! The I/O thread's work: one attempt to connect after the other, and each connection until it
+//! ends.
 
 use std::time::{Duration, Instant};
 

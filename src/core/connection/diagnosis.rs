@@ -1,4 +1,4 @@
-//! What to tell people where no broker has answered the CONNECT.
+//! Hints for the log when no broker answered the CONNECT.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! What the log is told about a connection, or an attempt to have one, that failed.
+//! Log texts for a failed connection or attempt to connect.
 
 use super::super::error::Error;
 use super::super::options::ConnectOptions;

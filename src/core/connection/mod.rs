@@ -1,4 +1,5 @@
-//! The connection to a broker, and the thread that makes it, keeps it and ends it. It never touches Python.
+//! The connection to a broker, and the thread that opens, maintains and closes it. It never touches
+//! Python.
 
 mod attempts;
 mod diagnosis;

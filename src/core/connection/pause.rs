@@ -1,4 +1,4 @@
-//! Pauses in reading: counted, and told to the log where they last.
+//! Pauses in reading: counts them, and logs the long ones.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What the I/O thread is to do: connect where and how, and what changes about that over time.
+//! The I/O thread's task: where and how to connect, and the changes to that over time.
 
 use std::sync::Arc;
 

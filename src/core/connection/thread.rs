@@ -1,4 +1,4 @@
-//! The I/O thread: how it is started, told to end, and has another one take its place.
+//! The I/O thread: starts it, tells it to end, and replaces it.
 
 use std::fmt;
 use std::ops::Deref;

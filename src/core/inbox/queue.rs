@@ -1,4 +1,4 @@
-//! What waits for the dispatcher, and what is dropped instead.
+//! The queue of events for the dispatcher, and the rules for what it drops.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -1,6 +1,8 @@
-//! The configuration keys that are options as they are. Another one is a line here, and its use.
+//! The configuration keys that are passed to the core unchanged. A new one needs a line here, and
+//! the code that uses it.
 //!
-//! `python/flask_mqtt/config/keys.py` has their checks and their defaults; the bindings read all of these.
+//! `python/flask_mqtt/config/keys.py` has their checks and their defaults; the bindings read all of
+//! these.
 
 /// Hands bounds to a macro: `documentation, field: type = "name of its key"`.
 macro_rules! limit_keys {

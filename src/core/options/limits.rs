@@ -1,4 +1,4 @@
-//! Bounds of everything that could grow.
+//! The upper bounds of everything that could grow.
 
 use super::limit_keys;
 

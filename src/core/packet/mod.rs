@@ -1,8 +1,8 @@
-//! MQTT packets, of every version.
+//! MQTT packets of every version.
 //!
-//! * `v3` has those of MQTT 3.1 and 3.1.1: rumqttc's codec, with a guard before it and an encoder of
+//! * `v3`: MQTT 3.1 and 3.1.1, with rumqttc's codec, a guard before it and our own encoder of
 //!   PUBLISH.
-//! * `v5` has those of MQTT 5.0, with a codec of our own: see there.
+//! * `v5`: MQTT 5.0, with our own codec; the module says why.
 
 mod v3;
 mod v5;

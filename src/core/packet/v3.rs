@@ -1,7 +1,7 @@
 //! MQTT 3.1 and 3.1.1: rumqttc's codec, with a guard before it.
 //!
-//! PUBLISH is written here, because the codec wants an owned topic and payload for what is copied into
-//! the outgoing bytes anyway.
+//! PUBLISH has an encoder of its own: rumqttc's wants an owned topic and payload, although both are
+//! copied into the outgoing bytes anyway.
 
 use bytes::{Buf, BufMut, BytesMut};
 use rumqttc::mqttbytes::v4;

@@ -1,9 +1,10 @@
-//! MQTT 5.0, with a codec of our own.
+//! MQTT 5.0, with our own codec.
 //!
-//! rumqttc's misreads what a broker may send: it refuses a DISCONNECT of length 0, reads a list of
-//! properties beyond its length, takes a property twice, and asks for more bytes where a complete
-//! packet is malformed. Its own list of fields for every packet would have to be translated, too,
-//! while a table of properties says it once. It is the oracle in the tests.
+//! rumqttc's decoder is wrong about packets that a broker may send: it refuses a DISCONNECT of
+//! length 0, reads a list of properties beyond its length, accepts a property twice, and asks for
+//! more bytes when a complete packet is malformed. It also has separate property fields for every
+//! packet, each of which would need a translation; one table of properties replaces them. rumqttc's
+//! codec is the oracle in the tests.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 

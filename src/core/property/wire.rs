@@ -1,4 +1,4 @@
-//! How values are written: the data types of MQTT 5 (MQTT 5.0, section 1.5).
+//! The wire format of values: the data types of MQTT 5 (MQTT 5.0, section 1.5).
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 

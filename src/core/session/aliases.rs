@@ -1,4 +1,4 @@
-//! Topic aliases (MQTT 5.0, section 3.3.2.3.4): numbers that stand for topics while a connection lasts.
+//! Topic aliases (MQTT 5.0, section 3.3.2.3.4): numbers that replace topics during one connection.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! A table by packet identifiers.
+//! A table indexed by packet identifier.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What the application asks of the session.
+//! The application's calls of the session.
 
 use super::super::delivery::{Delivery, Progress};
 use super::super::error::{Error, ReturnCode};

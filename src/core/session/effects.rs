@@ -1,4 +1,5 @@
-//! What a session has to tell and to keep: the owner of the session takes it after each call.
+//! A session's side effects: events and journal entries, which the owner of the session takes after
+//! each call.
 
 use std::collections::VecDeque;
 use std::time::Instant;

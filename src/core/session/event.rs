@@ -1,4 +1,4 @@
-//! What the session tells the application.
+//! The events that the session reports to the application.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,6 @@
-//! A session that is kept in a file. The owner writes what [`Session::take_journal`] gives, in order, and
-//! says how far it is stored; until then nothing is sent that relies on it.
+//! A session that is kept in a file. The owner writes the operations of [`Session::take_journal`]
+//! in order, and reports how far they are stored. Nothing that depends on an operation is sent
+//! before that.
 
 use super::super::delivery::Delivery;
 use super::super::error::Error;

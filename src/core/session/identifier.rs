@@ -1,7 +1,8 @@
-//! What there is of one packet identifier of the broker's at QoS 2.
+//! The QoS 2 messages of one of the broker's packet identifiers.
 //!
-//! A broker may use an identifier again after its PUBCOMP (MQTT 3.1.1, section 2.3.1). Some do so after
-//! their PUBREL, while the message before is being handled: then there are several.
+//! A broker may reuse an identifier after the PUBCOMP (MQTT 3.1.1, section 2.3.1). Some reuse it
+//! right after their PUBREL, while the previous message is being handled: then one identifier has
+//! several messages.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,5 @@
-//! What is to be kept beyond the end of the process, in order, and what waits until it is.
+//! The journal: operations to store beyond the end of the process, in order, and the output that is
+//! held until they are stored.
 
 use std::collections::VecDeque;
 

@@ -1,5 +1,5 @@
-//! Keep alive (MQTT 3.1.1, section 3.1.2.10): when to ask whether the broker is there, and when to
-//! give it up.
+//! Keep alive (MQTT 3.1.1, section 3.1.2.10): when to send a PINGREQ, and when to close the
+//! connection because the broker is silent.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The texts of `on_log`, which are paho's: people search for them.
+//! The texts of `on_log`. They are paho's, because people search for them.
 
 use super::super::options::ConnectOptions;
 use super::super::packet::{

@@ -1,7 +1,7 @@
 //! The MQTT session as a state machine: packets and the time in, packets and events out.
 //!
-//! No socket, no clock, no thread, no Python. The owner feeds it what the transport reads
-//! ([`Session::receive`]), writes what it puts out ([`Session::take_output`]) and hands on what happened
+//! It has no socket, no clock, no thread and no Python. The owner passes in the bytes read
+//! ([`Session::receive`]), writes the output ([`Session::take_output`]) and delivers the events
 //! ([`Session::take_events`]).
 
 mod aliases;

@@ -1,4 +1,5 @@
-//! QoS 1 and 2 messages to the broker: kept until they are acknowledged, a window of them on the way.
+//! QoS 1 and 2 messages to the broker: kept until they are acknowledged, with a window of them in
+//! flight.
 
 mod aside;
 mod kept;

@@ -1,5 +1,5 @@
-//! Packet identifiers of messages that are written or acknowledged, kept compactly: however many wait
-//! for `on_publish`, consecutive ones take no room.
+//! Packet identifiers of written or acknowledged messages, stored as ranges: consecutive ones take
+//! no more room, however many of them are pending for `on_publish`.
 
 use std::collections::VecDeque;
 

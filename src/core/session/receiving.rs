@@ -1,4 +1,4 @@
-//! What the broker sends to the session.
+//! Handles the packets of the broker.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! What the broker allows on the present connection (MQTT 5.0, section 3.2.2.3). Before MQTT 5 it has
-//! no way to say, so everything is allowed.
+//! The server limits of the present connection (MQTT 5.0, section 3.2.2.3). A broker before MQTT 5
+//! cannot announce any, so everything is allowed.
 
 use super::super::error::ReturnCode;
 use super::super::options::{Limits, MAX_REMAINING_LENGTH};

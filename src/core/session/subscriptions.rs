@@ -1,4 +1,4 @@
-//! What the application wants to receive, and the SUBSCRIBE and UNSUBSCRIBE packets on the way.
+//! The application's subscriptions, and the SUBSCRIBE and UNSUBSCRIBE packets in flight.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 

@@ -1,4 +1,4 @@
-//! What a broker may have ended a connection for.
+//! The packets that a broker may have ended a connection for.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! Files of this process that are being closed, by clients that ended or that nobody has any more: who
-//! opens one of them again waits for that, instead of finding it in use.
+//! Files that this process is still closing, for clients that ended or were dropped. Opening such a
+//! file again waits for that, instead of failing because it is in use.
 
 use std::fs;
 use std::io;

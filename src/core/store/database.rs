@@ -1,7 +1,7 @@
 //! The file: `SQLite` with a write-ahead log, held by one connection alone.
 //!
-//! What is committed is with the operating system, so the end of the process, however sudden, costs
-//! nothing. With `Fsync::Always` it is on the disk, too.
+//! A committed transaction is with the operating system, so it survives a crash of the process.
+//! With `Fsync::Always` it is also on the disk.
 
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind};

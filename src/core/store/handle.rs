@@ -1,4 +1,4 @@
-//! The file of a client, where it has one: opened for a connection, closed after it.
+//! A client's file, if it has one: opened for a connection, closed after it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! The thread that writes what a session wants kept.
+//! The thread that writes a session's journal.
 //!
-//! It takes what there is and makes it one transaction, so that what many threads publish at the same
-//! time costs as much as what one does. Nobody else touches the file, and nobody waits for it under a
+//! It writes all pending operations in one transaction, so many threads that publish at the same
+//! time cost as much as one. No other thread touches the file, and nobody waits for it under a
 //! lock.
 
 mod closing;

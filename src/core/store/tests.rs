@@ -1,4 +1,4 @@
-//! Files: what comes back from them, and which ones are refused.
+//! Files: what is restored from them, and which ones are refused.
 #![allow(clippy::unwrap_used)] // a test that fails is to panic
 
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! Whether the files are those that were opened: somebody may remove, replace or truncate them, which
-//! `SQLite` does not notice before it reads what is not there. What is written then is lost with the process.
+//! Detects that a file was removed, replaced or truncated while it is open. `SQLite` notices only
+//! when it reads the missing data, and later writes would be lost when the process ends.
 
 use std::fs;
 use std::io;

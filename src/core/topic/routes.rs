@@ -1,4 +1,4 @@
-//! What is to be called for a message.
+//! The handlers to call for a message.
 
 use std::mem;
 

@@ -1,5 +1,5 @@
-//! Ways to reach a broker. All end as one stream of bytes: TCP or a unix socket, a proxy on the way, TLS
-//! around it, a websocket inside.
+//! The transports. Each ends as one stream of bytes: TCP or a unix socket, perhaps through a proxy,
+//! in TLS, or inside a websocket.
 
 mod proxy;
 mod resolve;

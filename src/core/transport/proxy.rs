@@ -1,4 +1,4 @@
-//! A proxy on the way to a broker. It gets the broker's name, and looks it up itself.
+//! A proxy between client and broker. It receives the broker's host name, and resolves it itself.
 
 use hyper::header::{HOST, HeaderValue, PROXY_AUTHORIZATION};
 use hyper::{Method, Request, StatusCode};

@@ -1,4 +1,4 @@
-//! Looking up the name of a host.
+//! Resolves host names.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};

@@ -1,7 +1,8 @@
-//! What somebody waits for in many places at once, as a list of what is over.
+//! Collects the ends of many waits, so that one caller can watch them all.
 //!
-//! Who waits reads from a socket, as an event loop can watch nothing else. One pair of sockets serves any
-//! number of waits, so that a thousand of them cost no thread and no more descriptors.
+//! The caller reads from a socket, because an event loop can watch nothing else. One pair of
+//! sockets serves any number of waits: a thousand of them need no thread and no further
+//! descriptors.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};

@@ -1,4 +1,4 @@
-//! Ways to wait, and to wake those who do: callers of the application, and threads of ours.
+//! Waiting and waking: for callers of the application, and for our own threads.
 
 mod completions;
 mod notifier;

@@ -1,4 +1,4 @@
-//! Wakes a thread of ours that waits for work.
+//! Wakes one of our threads that waits for work.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A moment that any number of callers wait for, each with a [`Waiter`].
+//! An event that occurs once, for which any number of callers wait, each with a [`Waiter`].
 
 use super::super::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use super::waiter::Waiter;

@@ -1,7 +1,7 @@
 //! One caller's wait for something that happens once.
 //!
-//! An ordinary thread waits at a condition variable, which takes no descriptor. A green thread has to
-//! wait at a socket, as its hub watches those and nothing else: it gets one when it asks for it.
+//! An ordinary thread waits on a condition variable, which needs no descriptor. A green thread has
+//! to wait on a socket, because its hub watches only those; it gets one on request.
 
 use std::io;
 use std::os::fd::OwnedFd;

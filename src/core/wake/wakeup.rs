@@ -1,7 +1,7 @@
-//! What wakes the thread that calls handlers, again and again.
+//! Wakes the thread that calls handlers, any number of times.
 //!
-//! As with a [`Waiter`](super::Waiter), an ordinary thread needs no descriptor, and a green thread asks for
-//! one.
+//! As with a [`Waiter`](super::Waiter), an ordinary thread needs no descriptor, and a green thread
+//! asks for one.
 
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;

@@ -1,4 +1,4 @@
-//! What the application is asked before an attempt to connect, and what its answer changes.
+//! The settings refresh before an attempt to connect, and its effects.
 
 use std::time::Duration;
 

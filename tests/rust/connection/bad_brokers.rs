@@ -1,4 +1,4 @@
-//! Brokers that send what they should not.
+//! Brokers that break the protocol.
 
 use rumqttc::mqttbytes::v4::Packet;
 

@@ -1,4 +1,4 @@
-//! The ends of a connection that the application wants.
+//! Disconnects that the application asks for.
 
 use super::values::ended;
 use flask_mqtt_core::core::property::Properties;

@@ -1,4 +1,4 @@
-//! When the I/O thread ends by itself, and what is heard of attempts that failed.
+//! When the I/O thread ends by itself, and what it reports about failed attempts.
 
 use std::time::Duration;
 

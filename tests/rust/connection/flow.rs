@@ -1,4 +1,4 @@
-//! Bounds and order: what happens when one side is slower than the other.
+//! Bounds and order when one side is slower than the other.
 
 use super::values::{published, subscriptions};
 use std::io::{ErrorKind, Write};

@@ -1,4 +1,4 @@
-//! Brokers that mean harm: what they can make the client keep, and for how long.
+//! Malicious brokers: how much they can make the client keep, and for how long.
 
 use std::io::ErrorKind;
 use std::io::Write;

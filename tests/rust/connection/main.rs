@@ -1,4 +1,4 @@
-//! The client against a broker that does what the test says, over TCP.
+//! The client over TCP, against a broker that the test scripts.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that fails is to panic
 
 mod attempts;

@@ -1,4 +1,4 @@
-//! What happens when a connection ends that should not.
+//! Unexpected ends of a connection.
 
 use super::values::{published, subscriptions};
 use flask_mqtt_core::core::property::Properties;

@@ -1,4 +1,4 @@
-//! Alone in its process, so that it can count descriptors.
+//! Runs alone in its process, so that it can count descriptors.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that fails is to panic
 
 #[path = "../support/mod.rs"]

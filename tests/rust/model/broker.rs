@@ -1,4 +1,5 @@
-//! A broker that does what MQTT asks of it, and no more: what it may do in any order it does in every order.
+//! A broker that does exactly what MQTT requires. Where MQTT allows several orders, the model tries
+//! each.
 
 use std::collections::{BTreeMap, BTreeSet};
 

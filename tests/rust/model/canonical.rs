@@ -1,7 +1,7 @@
-//! What tells two states apart: the hash of a value's `Debug` text, in which the order of a map does not count.
+//! The identity of a state: a hash of its `Debug` text that ignores the order of a map.
 //!
-//! So everything that a session has counts, also fields that come later, but for those that are named
-//! here; and the session needs nothing for it.
+//! So every field of a session counts, including future ones, except those listed here. The session
+//! needs no code for it.
 
 use std::fmt::{Debug, Write};
 use std::ops::Range;

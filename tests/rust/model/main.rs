@@ -1,7 +1,7 @@
-//! A model of the session that is explored in full: every order in which things can happen, to a bound.
+//! An exhaustive model of the session: every order in which things can happen, up to a bound.
 //!
-//! It prints how many states there were. An argument names scenarios. With `MODEL_SECONDS` the larger ones are
-//! explored too, each for so long at most.
+//! It prints how many states it visited. An argument selects scenarios by name. With
+//! `MODEL_SECONDS` it also explores the larger ones, each for at most so many seconds.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a model that fails is to panic
 #![allow(clippy::struct_excessive_bools)] // they are independent, and each is a part of a state
 

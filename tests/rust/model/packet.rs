@@ -1,4 +1,4 @@
-//! The client's packets as the broker of the model reads them.
+//! The client's packets, as the model's broker reads them.
 
 use bytes::{Buf, BytesMut};
 use flask_mqtt_core::core::qos::Qos;

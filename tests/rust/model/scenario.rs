@@ -1,4 +1,4 @@
-//! What can happen in a world: how often, so that there is an end of it.
+//! The actions of a scenario, each with a bound on how often it happens, so that the search ends.
 
 use flask_mqtt_core::core::options::Protocol;
 use flask_mqtt_core::core::qos::Qos::{

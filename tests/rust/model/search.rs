@@ -1,5 +1,5 @@
-//! Breadth first through all states that can be reached. A session cannot be copied, so each state is made
-//! anew from the actions that lead to it.
+//! A breadth-first search through all reachable states. A session cannot be copied, so each state
+//! is rebuilt by replaying the actions that lead to it.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Several brokers, one tried after the other.
+//! Several brokers, tried one after the other.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The application's own headers in the request for a websocket.
+//! The application's own headers in the websocket request.
 
 use flask_mqtt_core::core::error::Error;
 use flask_mqtt_core::core::options::{ConnectOptions, Secret};

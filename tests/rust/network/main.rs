@@ -1,4 +1,4 @@
-//! Every way to reach a broker, against servers in the test that do what it says.
+//! Every transport, against servers that the tests script.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that fails is to panic
 
 mod brokers;

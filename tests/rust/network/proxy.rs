@@ -1,5 +1,5 @@
-//! Proxies: what they are asked, and what they may answer. These are stand-ins that follow RFC 1928, RFC
-//! 1929 and RFC 9110; the real programs are in `proxy_programs`.
+//! Proxies: the requests to them, and their responses. These stand-ins follow RFC 1928, RFC 1929
+//! and RFC 9110; `proxy_programs` tests against real programs.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! The real proxies of Debian, where they are installed: tinyproxy and microsocks.
+//! Debian's proxies tinyproxy and microsocks, if they are installed.
 
 use std::net::TcpStream;
 use std::path::PathBuf;

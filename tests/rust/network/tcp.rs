@@ -1,4 +1,5 @@
-//! Where a TCP connection comes from and goes to. The race of a name's addresses is tested beside it.
+//! The local and remote address of a TCP connection. The unit tests of the module cover the race
+//! between the addresses of a name.
 
 use std::io::ErrorKind;
 use std::net::TcpListener;

@@ -1,4 +1,4 @@
-//! Layers on layers: a websocket inside TLS, and that behind a proxy.
+//! Combined transports: a websocket inside TLS, and both behind a proxy.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! Acknowledgements by packet identifier, in place of the receipt of a message.
+//! Acknowledgement by packet identifier, instead of the receipt of a message.
 
 use super::values::connack;
 use flask_mqtt_core::core::error::ReturnCode;

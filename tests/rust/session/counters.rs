@@ -1,4 +1,4 @@
-//! What the session counts, over all connections.
+//! The session's counters, over all connections.
 
 use flask_mqtt_core::core::options::Limits;
 use flask_mqtt_core::core::packet::Incoming;

@@ -1,4 +1,4 @@
-//! What the application is told of a message that it published, and how waiting for that ends.
+//! The delivery reports of a published message, and how waiting for it ends.
 
 use std::sync::Arc;
 

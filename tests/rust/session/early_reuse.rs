@@ -1,5 +1,5 @@
-//! A broker that uses a packet identifier again when it has sent the PUBREL, and not only when the PUBCOMP
-//! came: each message is delivered once, and each PUBREL gets its PUBCOMP.
+//! A broker that reuses a packet identifier right after its PUBREL, without waiting for the
+//! PUBCOMP: each message is delivered once, and each PUBREL gets its PUBCOMP.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! A broker that wants more answers than it takes, or gives more than was asked for.
+//! A broker that requests more responses than it reads, or sends more than was asked for.
 
 use bytes::BytesMut;
 use flask_mqtt_core::core::error::ReturnCode;

@@ -1,5 +1,5 @@
-//! Requests and messages where packet identifiers run out: each request goes out when one is free, in the
-//! order of the calls, and is answered.
+//! Requests and messages when packet identifiers run out: each request goes out as soon as one is
+//! free, in the order of the calls, and is acknowledged.
 
 use bytes::Bytes;
 use flask_mqtt_core::core::error::ReturnCode::{self, NoConnection, QueueSize, Success};

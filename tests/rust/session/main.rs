@@ -1,4 +1,4 @@
-//! The session without a socket and without a clock: every rule of MQTT that it keeps.
+//! The session without a socket and without a clock: every rule of MQTT that it follows.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that fails is to panic
 
 mod acknowledge;

@@ -1,4 +1,4 @@
-//! Random interleavings of everything that can happen to a session, against a broker that is right.
+//! Random interleavings of everything that can happen to a session, with a correct broker.
 
 use super::values::{connack, unsuback};
 use std::collections::{BTreeMap, HashSet, VecDeque};

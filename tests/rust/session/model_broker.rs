@@ -1,4 +1,4 @@
-//! A broker that does what MQTT asks of it, in as few lines as will do.
+//! A minimal broker that follows MQTT.
 
 use super::values::unsuback;
 use std::collections::{BTreeMap, HashSet};

@@ -1,4 +1,4 @@
-//! As the model, with a file, and processes that are killed at any moment: also between two operations
+//! The model with a file, and processes that are killed at any moment, even between two operations
 //! of the journal.
 
 use std::collections::HashSet;

@@ -1,4 +1,4 @@
-//! QoS 0, 1 and 2 to the broker, and what is sent again on the next connection.
+//! QoS 0, 1 and 2 to the broker, and retransmission on the next connection.
 
 use super::values::{connack, published, unsuback};
 use flask_mqtt_core::core::error::ReturnCode;

@@ -1,4 +1,5 @@
-//! The end of a connection that is wanted: what is for it, and that nothing follows its DISCONNECT.
+//! An intended disconnect: which messages are sent before it, and that no packet follows
+//! DISCONNECT.
 
 use flask_mqtt_core::core::error::ReturnCode;
 use flask_mqtt_core::core::packet::Incoming;

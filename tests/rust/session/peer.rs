@@ -1,4 +1,4 @@
-//! A broker's view of a session: feeds it packets and shows what it puts out, one line per packet.
+//! A broker's view of a session: feeds it packets and shows its output, one line per packet.
 
 use super::peer_v5::{as_v4, read_v5};
 use super::values::{connack, each, subscriptions};

@@ -1,4 +1,4 @@
-//! What the peer needs for MQTT 5.
+//! The peer's additions for MQTT 5.
 
 use bytes::{Bytes, BytesMut};
 use flask_mqtt_core::core::options::{ConnectOptions, Protocol};

@@ -1,4 +1,4 @@
-//! What a session has kept beyond the end of the process, and what is sent once it is stored.
+//! What a session keeps beyond the end of the process, and what it sends only once that is stored.
 
 use super::peer::{Peer, message};
 use super::values::{connack, published};

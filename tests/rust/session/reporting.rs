@@ -1,4 +1,4 @@
-//! What is said about packets: `on_publish` for QoS 0, `on_log`, and errors of the caller's.
+//! Reports about packets: `on_publish` for QoS 0, `on_log`, and errors of the caller.
 
 use super::values::{connack, published, subscriptions, unsuback};
 use bytes::BytesMut;

@@ -1,4 +1,4 @@
-//! Topic aliases, both ways.
+//! Topic aliases, in both directions.
 
 use flask_mqtt_core::core::error::{Error, ReturnCode};
 use flask_mqtt_core::core::packet::Incoming;

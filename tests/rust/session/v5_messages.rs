@@ -1,4 +1,4 @@
-//! Reason codes and properties of messages, of their answers and of the end of a connection.
+//! Reason codes and properties of messages, of acknowledgements and of DISCONNECT.
 
 use flask_mqtt_core::core::error::{Error, ReturnCode};
 use flask_mqtt_core::core::packet::{Ack, Incoming, Publish};

@@ -1,4 +1,4 @@
-//! What a broker of MQTT 5 may say about a connection with its CONNACK.
+//! The server limits in an MQTT 5 CONNACK.
 
 use flask_mqtt_core::core::error::ReturnCode;
 use flask_mqtt_core::core::packet::Incoming;

@@ -1,5 +1,5 @@
-//! Messages that were accepted, and that the broker of the next connection does not take: they wait for one
-//! that does, and hold up nothing.
+//! Accepted messages that exceed the limits of the next broker: they are kept for another broker,
+//! and block no other message.
 
 use flask_mqtt_core::core::delivery::{Delivery, State};
 use flask_mqtt_core::core::error::ReturnCode;

@@ -1,4 +1,4 @@
-//! Options, identifiers and answers of subscriptions in MQTT 5.
+//! Options, identifiers and acknowledgements of subscriptions in MQTT 5.
 
 use flask_mqtt_core::core::error::{Error, ReturnCode};
 use flask_mqtt_core::core::packet::{Incoming, SubscribeOptions, Subscription};

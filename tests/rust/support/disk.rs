@@ -1,4 +1,4 @@
-//! A file that takes a session's journal, in memory.
+//! An in-memory file for a session's journal.
 
 use std::collections::BTreeMap;
 

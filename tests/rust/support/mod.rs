@@ -1,5 +1,5 @@
-//! A broker that does what the test says, and an application that waits for what it expects. Every
-//! wait is for a condition and has an end.
+//! A scripted broker, and an application that waits for expected events. Every wait is for a
+//! condition and has a timeout.
 #![allow(dead_code)] // each test program uses a part of it
 
 use flask_mqtt_core::core::property::Properties;

@@ -1,4 +1,4 @@
-//! Values that tests compare with, for MQTT 3.1.1: without properties.
+//! Values for comparisons in tests of MQTT 3.1.1: without properties.
 
 #![allow(dead_code)] // each test program uses some
 

@@ -1,10 +1,10 @@
-//! The parts of the core that threads meet in, with locks that try one order of threads after the other:
-//! nobody waits for ever, and nothing is lost.
+//! The parts of the core where threads meet, with locks that try one order of threads after the
+//! other: no thread waits forever, and nothing is lost.
 //!
-//! The sources of these parts are compiled once more here, with shuttle's locks in place of the standard
-//! library's. A time that a thread waits for does not end here, so a wait has to be ended by what it waits for.
-//! Two threads are run in all orders, more of them in many that are drawn at random; `MODEL_SECONDS` lets each
-//! of those models run so long.
+//! The sources of these parts are compiled a second time here, with shuttle's locks in place of the
+//! standard library's. Timeouts never expire here, so each wait must end by its condition. Models
+//! of two threads run in all orders, larger ones in many random orders; `MODEL_SECONDS` sets how
+//! long each of the latter runs.
 #![allow(dead_code, unused_imports, missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use flask_mqtt_core::core::{error, options, packet, property, qos, reason, session, stats};

@@ -1,4 +1,4 @@
-//! What has to hold, whichever thread runs when.
+//! The invariants, in any order of the threads.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read};

@@ -1,4 +1,4 @@
-//! Two threads each, so few that every order is tried.
+//! Models of two threads each, small enough to try every order.
 
 use std::collections::VecDeque;
 use std::os::unix::net::UnixStream;

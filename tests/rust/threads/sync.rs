@@ -1,4 +1,4 @@
-//! Locks that let another thread run at any time, and the same for what is no lock: sockets and tokio's wake-ups.
+//! Locks that can switch threads at any time, and the same for sockets and tokio's wake-ups.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

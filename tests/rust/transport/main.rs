@@ -1,4 +1,4 @@
-//! The ways to reach a broker.
+//! The transports.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that fails is to panic
 
 #[path = "../support/mod.rs"]

@@ -1,4 +1,4 @@
-//! What happens to a session, as a scenario says it.
+//! Applies the actions of a scenario to a session.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,8 @@
-//! When reading waits a moment for more messages, so that many cost one wake-up of each thread.
+//! Delays reading for a moment so that many messages cost one wake-up of each thread.
 //!
-//! It works as moderated interrupts do: a message that comes alone is read at once, and those of a
-//! stream are gathered for a bounded time after each read. Only the arrivals and the time go in, so each
-//! rule is a test of a few lines.
+//! This works like interrupt moderation: a message that comes alone is read at once; those of a
+//! stream are gathered for a bounded time after each read. The inputs are only the arrivals and the
+//! time, so each rule can be tested in a few lines.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! The end of a connection that we want: what was accepted goes out, a DISCONNECT is the last packet, and
-//! the broker closes.
+//! The intended end of a connection: it sends all accepted messages, then DISCONNECT as the last
+//! packet, and waits for the broker to close.
 
 use std::io;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! rumqttc's codec reads what ours writes, and ours reads what rumqttc's writes.
+//! Cross-checks: rumqttc's codec reads what ours writes, and ours reads what rumqttc's writes.
 #![allow(clippy::unwrap_used)]
 
 use proptest::collection::vec;

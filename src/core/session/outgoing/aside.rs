@@ -1,5 +1,5 @@
-//! Messages that were accepted, and that the present broker has said that it does not take (MQTT 5): they
-//! are kept for one that does, and hold up nothing.
+//! Messages set aside (MQTT 5): they were accepted for sending, but exceed the limits of the
+//! present broker. They are kept for a broker that takes them, and block no other message.
 
 use super::super::super::options::Limits;
 use super::super::super::packet::{Ack, PublishRef};

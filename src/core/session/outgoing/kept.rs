@@ -1,4 +1,4 @@
-//! What a file has of the messages, when it is opened.
+//! Restores the messages of a file when it is opened.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! What to tell people when TLS fails: what was wrong, and which key to look at.
+//! Hints for TLS errors: what was wrong, and which key to check.
 
 use std::io;
 

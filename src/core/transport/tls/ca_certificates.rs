@@ -1,4 +1,4 @@
-//! The CA certificates that a broker's certificate may come from.
+//! The CA certificates that a broker's certificate is verified against.
 
 use std::ffi::OsStr;
 use std::io;

@@ -1,4 +1,4 @@
-//! Certificates and keys as PEM: from a file or as they are.
+//! Certificates and keys as PEM, from a file or from a value.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};

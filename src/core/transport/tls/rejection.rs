@@ -1,4 +1,4 @@
-//! Why the broker's certificate was not accepted.
+//! Why the broker's certificate was rejected.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};

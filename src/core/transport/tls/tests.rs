@@ -1,4 +1,4 @@
-//! What no peer can see.
+//! Cases that no peer can observe.
 #![allow(clippy::unwrap_used)]
 
 use openssl::x509::X509;

@@ -1,4 +1,4 @@
-//! The handshake of a websocket: the request, its answer, and what was wrong with that.
+//! The websocket handshake: the request, the response, and its errors.
 
 use std::io;
 use std::pin::Pin;

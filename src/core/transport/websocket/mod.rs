@@ -1,8 +1,8 @@
-//! A websocket as a stream of bytes (MQTT 5.0, section 6): one binary message for each write; packets may
-//! begin and end anywhere in what is read.
+//! A websocket as a stream of bytes (MQTT 5.0, section 6). Each write is one binary message;
+//! packets may begin and end anywhere in the data read.
 //!
-//! What a frame brings is handed on as it comes, and no frame or message is kept until it is complete:
-//! however much a server announces or sends, what is kept for it are two buffers.
+//! A frame's payload is passed on as it arrives, before the frame or the message is complete. So
+//! however much a server announces or sends, the client keeps two buffers.
 
 mod handshake;
 #[cfg(test)]

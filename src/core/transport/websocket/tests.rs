@@ -1,4 +1,4 @@
-//! Frames in, bytes out, however they are cut; and what is no frame.
+//! Decodes frames, cut at every point, and refuses what is no frame.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use proptest::prelude::*;

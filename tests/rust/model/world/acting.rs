@@ -1,4 +1,4 @@
-//! What each action does.
+//! Performs each action.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What has to hold in each state.
+//! The invariants of every state.
 
 use bytes::BytesMut;
 use flask_mqtt_core::core::delivery::State;

@@ -1,5 +1,5 @@
-//! A session, a broker, a file, what is on the wire between them, and what the application saw: what can
-//! happen next, and what has to hold.
+//! The model's state: a session, a broker, a file, the packets on the wire, and what the
+//! application saw; with the possible next actions and the invariants.
 
 mod acting;
 mod looking;

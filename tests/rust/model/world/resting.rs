@@ -1,4 +1,4 @@
-//! What has to come of each state when nothing fails any more.
+//! What every state must lead to once nothing fails any more.
 
 use flask_mqtt_core::core::delivery::State;
 use flask_mqtt_core::core::qos::Qos;

@@ -1,4 +1,4 @@
-//! Versions, ciphers and protocols that both sides have to agree on, and peers that do not speak TLS.
+//! Versions, ciphers and protocols that both sides must agree on, and peers that do not speak TLS.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! Brokers that want to see the client's certificate.
+//! Brokers that require a client certificate.
 
 use std::net::TcpListener;
 

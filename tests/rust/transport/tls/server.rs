@@ -1,4 +1,4 @@
-//! A broker inside TLS that says what it saw of a connection.
+//! A broker inside TLS that reports what it saw of a connection.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! Mistakes that are found before anything is connected, and what is said of them.
+//! Mistakes that are detected before connecting, and their messages.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;

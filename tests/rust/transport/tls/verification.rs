@@ -1,4 +1,4 @@
-//! Which certificates of brokers are trusted, and what is said of the others.
+//! Which broker certificates are trusted, and the messages about the others.
 
 use flask_mqtt_core::core::error::Error;
 use flask_mqtt_core::core::options::{ConnectOptions, Pem};
