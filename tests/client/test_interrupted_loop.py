@@ -143,6 +143,41 @@ def test_every_message_is_handled_once_wherever_loop_is_interrupted(
     assert max(published.values()) == 1
 
 
+@pytest.mark.slow
+def test_a_handler_of_two_filters_is_called_once_for_each_wherever_loop_is_interrupted(
+    scripted: ScriptedBroker, client: Client
+) -> None:
+    begun: Counter[int] = Counter()
+
+    def take_message(_client: Any, _userdata: Any, message: Any) -> None:
+        begun[int(message.payload)] += 1
+
+    client.message_callback_add("a/#", take_message)
+    client.message_callback_add("a/b", take_message)
+    client.loop(0)
+    #: Messages of which an interruption has left a call out.
+    partly: set[int] = set()
+    for number in range(1, MOST_MOMENTS):
+        scripted.publish("a/b", b"%d" % number, qos=1, mid=number)
+        wait_until(lambda: waiting(client) == 1)
+        place, _ = interrupted(lambda: client.loop(0), number)
+        while waiting(client) or client.loop(0.01) != MQTT_ERR_SUCCESS:
+            client.loop(0)
+        client.loop(0)
+        assert begun[number] <= 2, place
+        if begun[number] < 2:
+            partly.add(number)
+        if not place:
+            break
+    else:
+        pytest.fail("there is no end of moments")
+    assert number > 30
+    assert partly
+    scripted.wait_for(lambda packet: packet.kind == "PUBACK" and packet.mid == number)
+    acknowledged = {packet.mid for packet in scripted.of("PUBACK")}
+    assert not partly & acknowledged
+
+
 # In some callbacks of its own, CPython takes note of an exception and goes on.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_of_what_signals_interrupt_nothing_is_lost_but_the_call_that_ran(

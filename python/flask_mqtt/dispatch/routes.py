@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 from .._core import Routes
@@ -104,8 +105,11 @@ class MessageHandlers:
         step: Any = None
         try:
             if self._routed:
-                handlers = self._of(message.topic)
-                for step in handlers:
+                found = self._of(message.topic)
+                # It tells how far this came: the same handler may be there twice.
+                left = iter(found)
+                handlers = found
+                for step in left:
                     caller.call(step, self.client, self.userdata, message)
             elif self._on_message is not None:
                 caller.call(self._on_message, self.client, self.userdata, message)
@@ -117,8 +121,9 @@ class MessageHandlers:
             if step is acknowledge:
                 caller.progress = RETURNED
             elif handlers:
+                begun = len(handlers) - operator.length_hint(left)
                 between = came_up_here(error)
-                caller.progress = _progress(caller.progress, handlers, step, between)
+                caller.progress = _progress(caller.progress, begun, len(handlers), between)
             raise
 
     def _forget(self) -> None:
@@ -141,19 +146,17 @@ class MessageHandlers:
         return handlers
 
 
-def _progress(
-    progress: int, handlers: tuple[Handler, ...], step: Handler | None, between: bool
-) -> int:
+def _progress(progress: int, begun: int, count: int, between: bool) -> int:
     """Return how far a message has come, of one of whose handlers it is known how far that is.
 
     Args:
         progress: How far that is.
-        handlers: All of them.
-        step: The one, or None before the first.
+        begun: How many had their turn, with that one.
+        count: How many there are.
         between: Whether the interruption came after it.
     """
-    if step is None:
+    if begun == 0:
         return NOT_CALLED
     if between or progress == RETURNED:
-        return RETURNED if step is handlers[-1] else CALLED
-    return progress if step is handlers[0] else CALLED
+        return RETURNED if begun == count else CALLED
+    return progress if begun == 1 else CALLED
