@@ -33,11 +33,11 @@ use crate::core::wake::Waiter as CoreWaiter;
 
 static CLIENTS: AtomicU64 = AtomicU64::new(0);
 
-/// Waits for the ends of clients that were dropped, each with its process. The lock is held for a push or a
-/// look, by threads that have the GIL, so nobody has it at a fork.
+/// Waits for the ends of dropped clients, each with its process. The lock is held for a push or a
+/// look, by threads that hold the GIL, so no thread holds it during a fork.
 static DEPARTING: Mutex<Vec<(Process, Arc<CoreWaiter>)>> = Mutex::new(Vec::new());
 
-/// Waits for what clients that nobody has any more still have to say to their brokers, and to store.
+/// Waits until dropped clients have sent and stored their last messages.
 #[pyfunction]
 pub fn departing() -> Vec<Waiter> {
     let mut departing = DEPARTING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -45,7 +45,7 @@ pub fn departing() -> Vec<Waiter> {
     departing.iter().map(|(_, waiter)| Waiter::new(waiter.clone())).collect()
 }
 
-/// Forgets those that are over. In a forked child, those of the parent's are left alone.
+/// Removes the waits that are over. In a forked child, the parent's clients are not waited for.
 fn keep_present(departing: &mut Vec<(Process, Arc<CoreWaiter>)>) {
     departing
         .retain(|(process, waiter)| process.is_current() && !waiter.wait(Some(Duration::ZERO)));
@@ -61,31 +61,33 @@ impl Drop for Client {
     }
 }
 
-/// The first attempt of a `connect`: of that call, whatever others do meanwhile.
+/// The first attempt of one `connect` call, whatever other calls do meanwhile.
 #[pyclass(module = "flask_mqtt._core", frozen)]
 pub struct Attempt(CoreAttempt);
 
 #[pymethods]
 impl Attempt {
-    /// A wait that is over when the attempt is.
+    /// Returns a wait that is over when the attempt is.
     fn waiter(&self) -> Waiter {
         Waiter::new(self.0.clone())
     }
 
-    /// Raises what it failed with. Returns whether it has succeeded: it may have been ended before.
+    /// Raises the error of a failed attempt. Returns whether the attempt succeeded: false if it was
+    /// ended before.
     fn outcome(&self) -> PyResult<bool> {
         let failed = |error| with_advice(self.0.advice(&error), error);
         self.0.outcome().transpose().map(|outcome| outcome.is_some()).map_err(failed)
     }
 }
 
-/// An MQTT client. `wait` waits, and `connect` while a file is opened; every other call does bounded work.
+/// An MQTT client. Only `wait`, and `connect` while it opens a file, may block; every other call
+/// does bounded work.
 #[pyclass(module = "flask_mqtt._core", frozen, weakref)]
 pub struct Client {
     core: CoreClient,
-    /// Tells clients apart.
+    /// Distinguishes clients.
     number: u64,
-    /// The class of what `publish` returns for messages that were accepted for sending.
+    /// The class of the infos that `publish` returns for accepted messages.
     infos: Once<Py<PyType>>,
 }
 
@@ -94,7 +96,7 @@ fn qos_number(value: &Bound<'_, PyAny>) -> PyResult<Qos> {
         return Qos::try_from(number).map_err(to_python);
     }
     let message = format!("invalid QoS {}: it must be 0, 1 or 2", value.repr()?);
-    // Whole, it is too large a number.
+    // The whole value does not fit.
     if value.is_instance_of::<PyInt>() {
         Err(PyValueError::new_err(message))
     } else {
@@ -102,7 +104,7 @@ fn qos_number(value: &Bound<'_, PyAny>) -> PyResult<Qos> {
     }
 }
 
-/// Whether Python takes a value for true: applications say 1 and 0 too, and None.
+/// Whether Python considers a value true: applications also pass 1, 0 and None.
 fn truth(value: &Bound<'_, PyAny>) -> PyResult<bool> {
     value.is_truthy()
 }
@@ -120,45 +122,45 @@ impl Client {
         Self::of(CoreClient::new())
     }
 
-    /// A client for a process that is about to be forked: with the same subscriptions, and without a
-    /// connection or messages.
+    /// A client for a process that is about to be forked: with the same subscriptions, but no
+    /// connection and no messages.
     fn for_child(&self) -> Self {
         Self::of(self.core.for_child())
     }
 
-    /// A client for this process, which was forked before `for_child`, and whether the parent had a
-    /// connection. No lock is waited for.
+    /// A client for this process, which was forked before `for_child` was called, and whether the
+    /// parent had a connection. Waits for no lock.
     fn in_child(&self) -> (Self, bool) {
         let (core, had_connection) = self.core.in_child();
         (Self::of(core), had_connection)
     }
 
-    /// Has a client that was made for a child process belong to this one.
+    /// Assigns a client that was made for a child process to this process.
     fn claim(&self) {
         self.core.claim();
     }
 
-    /// Whether it is another process's, of which this is a forked child: nothing else may be called
-    /// then, but for `in_child`, and `publish`, which tells nothing.
+    /// Whether the client belongs to the parent of this forked child. Then only `in_child` may be
+    /// called, and `publish`, which returns nothing.
     fn is_foreign(&self) -> bool {
         self.core.is_foreign()
     }
 
-    /// Waits for events as a thread, for so many seconds at most where there is a number. Returns
-    /// whether there may be some. `signals` is that of `Waiter.wait`.
+    /// Waits for events as a thread, for at most `timeout` seconds if given. Returns whether there
+    /// may be some. `signals` is as for `Waiter.wait`.
     fn wait(&self, py: Python<'_>, timeout: Option<f64>, signals: bool) -> PyResult<bool> {
         wait(py, timeout, signals, |timeout| self.core.wakeup().wait(timeout))
     }
 
-    /// A descriptor from which a byte can be read when there may be events. It belongs to the caller;
-    /// one that was given out before reads as closed.
+    /// A descriptor that becomes readable when there may be events. The caller owns it; a
+    /// descriptor from an earlier call then reads as closed.
     fn wake_fd(&self) -> PyResult<RawFd> {
         Ok(self.core.wakeup().descriptor().map_err(system)?.into_raw_fd())
     }
 
-    /// Starts connecting, and returns the first attempt, whose outcome is there to be asked for if
-    /// `report_first`. With `for_good` others follow that one if it fails; without, they do where there
-    /// was a connection, or one was tried. For a handler the attempt may be made later.
+    /// Starts connecting, and returns the first attempt; with `report_first`, its outcome can be
+    /// read. With `for_good`, a failed first attempt is followed by others; without, only if there
+    /// already was a connection or an attempt. If a handler calls this, the attempt may be delayed.
     fn connect(
         &self,
         py: Python<'_>,
@@ -168,7 +170,7 @@ impl Client {
         by_handler: bool,
     ) -> PyResult<Attempt> {
         let options = options.into_core()?;
-        // Opening the file that messages are kept in may take a moment.
+        // Opening the file of persistent messages may take a moment.
         let connect = || {
             if for_good || by_handler {
                 self.core.connect_for_good(options, report_first, by_handler)
@@ -179,24 +181,24 @@ impl Client {
         py.detach(connect).map(Attempt).map_err(to_python)
     }
 
-    /// Has the file that messages are kept in written and closed. Returns a wait that is over
-    /// when that is done, or `None` where there is no file.
+    /// Writes and closes the file of persistent messages. Returns a wait that is over then, or
+    /// `None` if there is no file.
     fn close_file(&self) -> Option<Waiter> {
         self.core.close_file().map(Waiter::new)
     }
 
-    /// Whether messages are kept in a file.
+    /// Whether messages are stored in a file.
     fn is_keeping(&self, py: Python<'_>) -> bool {
         self.session(py, |session| session.is_kept())
     }
 
-    /// Gives up a message that is not stored yet. Returns whether it was so.
+    /// Withdraws a message that is not stored yet. Returns whether it was withdrawn.
     fn withdraw(&self, py: Python<'_>, mid: u16, delivery: &Delivery) -> bool {
         py.detach(|| self.core.withdraw(mid, delivery.core()))
     }
 
-    /// Ends the connection with a DISCONNECT. Returns a wait that is over when that is done, or `None`
-    /// where there was nothing to end.
+    /// Ends the connection with a DISCONNECT. Returns a wait that is over then, or `None` if there
+    /// was nothing to end.
     fn disconnect(
         &self,
         report: bool,
@@ -207,50 +209,51 @@ impl Client {
         Ok(self.core.disconnect(report, reason, properties).map(Waiter::new))
     }
 
-    /// Chooses whether `EVENT_ATTEMPT` comes before each attempt to connect, except the one that
-    /// `connect` reports, and `answer` is waited for.
+    /// Chooses whether the client sends `EVENT_ATTEMPT` before an attempt to connect and waits for
+    /// `answer`. It never does so for the attempt that `connect` reports.
     fn ask(&self, wanted: bool) {
         self.core.ask(wanted);
     }
 
-    /// Chooses whether there is a descriptor of the socket of each later connection, and
-    /// `EVENT_SOCKET_OPENED` comes, except for the one that `connect` reports.
+    /// Chooses whether each later connection provides a descriptor of its socket and sends
+    /// `EVENT_SOCKET_OPENED`. The attempt that `connect` reports does not send it.
     fn want_socket(&self, wanted: bool) {
         self.core.socket().want(wanted);
     }
 
-    /// A descriptor of the connection's socket, and a number that no other connection has; `None` where
-    /// there is none. The caller owns the descriptor.
+    /// A descriptor of the connection's socket, and a number unique to this connection; `None` if
+    /// there is no socket. The caller owns the descriptor.
     fn socket(&self) -> PyResult<Option<(RawFd, u64)>> {
         let socket = self.core.socket().give().map_err(system)?;
         Ok(socket.map(|(descriptor, number)| (descriptor.into_raw_fd(), number)))
     }
 
-    /// That number, 0 where there is no connection or no descriptor of it.
+    /// The number that `socket` returns; 0 without a connection or a descriptor of it.
     fn socket_number(&self) -> u64 {
         self.core.socket().number()
     }
 
-    /// Sets the bounds that hold until there is a connection, from the values of their keys.
+    /// Sets the limits that hold until the first connection, from the values of their keys.
     fn limit(&self, settings: &Bound<'_, PyAny>) -> PyResult<()> {
         let limits = keys::limits(settings)?;
         self.session(settings.py(), |session| session.limit(limits));
         Ok(())
     }
 
-    /// Whether `answer` is waited for.
+    /// Whether an attempt is waiting for `answer`.
     fn is_asking(&self) -> bool {
         self.core.is_asking()
     }
 
-    /// Says with what the next attempt and later ones are made; `None` for the same as before.
+    /// Sets the options of the next attempt and later ones; `None` keeps the previous ones.
     fn answer(&self, options: Option<ConnectOptions<'_>>) -> PyResult<()> {
         let options = options.map(ConnectOptions::into_core).transpose()?;
         self.core.answer(options).map_err(to_python)
     }
 
-    /// Publishes a message. Returns its `MQTTMessageInfo`, whose `_storing` tells when a file has it where it
-    /// is sent only then; or `None` where there will be room later, or `is_foreign` has more to say.
+    /// Publishes a message. Returns its `MQTTMessageInfo`, or `None` if there will be room later or
+    /// the client `is_foreign`. If the message is sent only after a file has it, the info's
+    /// `_storing` reports that.
     fn publish<'py>(
         slf: &Bound<'py, Self>,
         topic: &Bound<'py, PyAny>,
@@ -266,7 +269,7 @@ impl Client {
         let topic = topic_text(topic)?;
         let properties =
             properties.map(|given| from_python(Some(given), Place::Publish)).transpose()?;
-        // Nothing that may fail comes after the message is accepted.
+        // After the message is accepted, nothing may fail.
         let class = client.infos.get_or_try_init(|| class_of_infos(slf.as_any()))?.bind(slf.py());
         let publish = |payload: &[u8]| {
             let call = client.core.publishing(topic, payload, qos, retain, properties);
@@ -292,32 +295,32 @@ impl Client {
         Ok(Some(info))
     }
 
-    /// Accepts no more messages of QoS 1 and 2: the process ends.
+    /// Accepts no more QoS 1 and 2 messages, because the process ends.
     fn refuse_new(&self, py: Python<'_>) {
         self.session(py, Session::refuse_new);
     }
 
-    /// How many messages of QoS 1 and 2 are not acknowledged, and are in no file.
+    /// How many QoS 1 and 2 messages are neither acknowledged nor in a file.
     fn only_in_memory(&self, py: Python<'_>) -> usize {
         self.session(py, |session| session.only_in_memory())
     }
 
-    /// Counts a message that is given up, because there was no room for it in time.
+    /// Counts a message that was dropped because no room became free in time.
     fn turn_away(&self, py: Python<'_>) {
         self.session(py, Session::turn_away);
     }
 
-    /// What is counted: see `flask_mqtt.Stats`.
+    /// The counters: see `flask_mqtt.Stats`.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         stats::to_dict(py, &py.detach(|| self.core.stats()))
     }
 
-    /// The broker that is connected to, or is tried next, and the client identifier.
+    /// The broker that is connected, or is tried next, and the client identifier.
     fn identity(&self, py: Python<'_>) -> (Option<String>, String) {
         self.session(py, |session| session.identity())
     }
 
-    /// What becomes of a message of QoS 0; `None` in a forked child of the process that published it.
+    /// The delivery of a QoS 0 message; `None` in a forked child of the process that published it.
     fn delivery(&self, py: Python<'_>, mid: u16) -> Option<Delivery> {
         if self.core.is_foreign() {
             None
@@ -326,7 +329,7 @@ impl Client {
         }
     }
 
-    /// Whether a message was published by this client.
+    /// Whether this client published a message.
     fn published(&self, delivery: &Delivery) -> bool {
         delivery.is_of(self.number)
     }
@@ -349,7 +352,7 @@ impl Client {
         Ok((member(py, code)?, mid))
     }
 
-    /// Does not subscribe to filters on later connections.
+    /// Stops subscribing to filters on later connections.
     fn forget(&self, py: Python<'_>, filters: Vec<String>) {
         self.session(py, move |session| session.forget(&filters));
     }
@@ -367,20 +370,21 @@ impl Client {
         Ok((member(py, code)?, mid))
     }
 
-    /// Says that a message is handled. Returns what tells when that is stored, where it is to be.
+    /// Marks a message as handled. Returns a delivery that reports when that is stored, if it has
+    /// to be.
     fn handled(&self, py: Python<'_>, message: &MQTTMessage) -> PyResult<Option<Delivery>> {
         let handled = |receipt| self.session(py, move |session| session.handled(receipt));
         let storing = message.receipt.map_or(Ok(None), handled).map_err(to_python)?;
         Ok(storing.and_then(|core| self.told(core)))
     }
 
-    /// Says the same of a message of which only the receipt was kept. What QoS 1 says is not stored.
+    /// The same for a message of which only the receipt was kept. For QoS 1, nothing is stored.
     fn settle(&self, py: Python<'_>, receipt: &Receipt) -> PyResult<()> {
         let receipt = receipt.0;
         self.session(py, move |session| session.handled(receipt)).map(drop).map_err(to_python)
     }
 
-    /// Acknowledges a message that waits for it, and returns `rc`.
+    /// Acknowledges a pending message by its packet identifier, and returns `rc`.
     fn acknowledge<'py>(&self, py: Python<'py>, mid: i64, qos: i64) -> PyResult<Bound<'py, PyAny>> {
         let qos = Qos::try_from(qos).map_err(to_python)?;
         let Ok(mid) = u16::try_from(mid) else { return member(py, ReturnCode::NotFound) };
@@ -388,14 +392,14 @@ impl Client {
         member(py, acknowledged.map_err(to_python)?)
     }
 
-    /// Puts up to `most` events into a list that is the caller's, the oldest first, and returns whether there
-    /// are any in it.
+    /// Appends up to `most` events to the caller's list, oldest first, and returns whether the list
+    /// has any.
     fn take(&self, into: &Bound<'_, PyList>, most: usize) -> PyResult<bool> {
         events::append(into, self.core.take(most))
     }
 
-    /// Whether there are events, for who has handled those before: acknowledgements wait for no others
-    /// where there are none.
+    /// Whether there are more events. To be asked after the previous ones are handled: if there are
+    /// none, pending acknowledgements are sent at once.
     fn has_events(&self) -> bool {
         self.core.has_events()
     }
@@ -405,17 +409,17 @@ impl Client {
         self.core.wakeup().give();
     }
 
-    /// A wait that is over when what waits for the broker got less.
+    /// A wait that is over when less data is pending for the broker.
     fn room(&self) -> Waiter {
         Waiter::new(self.core.room())
     }
 
-    /// Whether nothing can come of waiting for room before handlers go on.
+    /// Whether waiting for room is useless until handlers make progress.
     fn is_stuck(&self, py: Python<'_>) -> bool {
         py.detach(|| self.core.is_stuck())
     }
 
-    /// Chooses what is reported.
+    /// Chooses which events are reported.
     fn listen(&self, py: Python<'_>, logging: bool, publishing: bool) {
         py.detach(|| self.core.listen(logging, publishing));
     }
@@ -425,7 +429,7 @@ impl Client {
         self.core.is_running()
     }
 
-    /// Whether the connection's thread runs, and was not told to end.
+    /// Whether the connection's thread runs and was not told to end.
     fn is_wanted(&self) -> bool {
         self.core.is_wanted()
     }
@@ -447,13 +451,14 @@ impl Client {
         Self { core, number, infos: Once::new() }
     }
 
-    /// Calls the session. Where another thread has it for more than a moment, the GIL is released.
+    /// Calls the session. Releases the GIL if another thread holds the session for more than a
+    /// moment.
     fn session<T: Send>(&self, py: Python<'_>, call: impl FnOnce(&mut Session) -> T + Send) -> T {
         let result = self.core.try_session(call);
         result.unwrap_or_else(|call| py.detach(|| self.core.session(call)))
     }
 
-    /// An info of the class for messages that were accepted for sending, or of the one for others.
+    /// An info of the client's class for accepted messages, or of the plain class for others.
     fn info<'py>(
         class: &Bound<'py, PyType>,
         code: ReturnCode,
@@ -499,7 +504,7 @@ fn topic_text<'a>(topic: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
     }
 }
 
-/// A payload other than `bytes` and `str`, as paho converts it.
+/// Converts a payload other than `bytes` and `str` as paho does.
 fn payload_bytes(payload: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     if payload.is_none() {
         Ok(Vec::new())

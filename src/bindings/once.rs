@@ -2,8 +2,9 @@
 
 use std::sync::OnceLock;
 
-/// A place for that. Making it may run Python, and so let another thread fork: nothing is locked meanwhile,
-/// since a child would find it locked for ever. Where two threads make it at the same time, one is kept.
+/// A cell for such an object. Making it may run Python, and so let another thread fork. No lock is
+/// held meanwhile, since a child would find it locked forever. If two threads make it at the same
+/// time, one object is kept.
 pub struct Once<T>(OnceLock<T>);
 
 impl<T> Once<T> {

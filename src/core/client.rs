@@ -23,12 +23,12 @@ use super::wake::{Waiter, Wakeup};
 
 pub use super::connection::Attempt;
 
-/// Has libraries begin that keep something for the whole process. It is for the beginning of a program.
+/// Initialises libraries with process-wide state. To be called when a program starts.
 pub fn prepare() {
     transport::prepare();
 }
 
-/// Reads the certificates and keys, as a connection does, and says what that would fail with.
+/// Reads the certificates and keys as a connection would, to report errors early.
 ///
 /// # Errors
 /// [`Error::File`], [`Error::Tls`] and the like.
@@ -36,7 +36,8 @@ pub fn check_files(options: &ConnectOptions) -> Result<(), Error> {
     check(options)
 }
 
-/// What becomes of a message: the return code, the packet identifier, how it fares, and when it is stored.
+/// An accepted message: the return code, the packet identifier, its delivery, and the delivery that
+/// reports when it is stored.
 pub type Accepted = (ReturnCode, u16, Option<Delivery>, Option<Delivery>);
 
 /// An MQTT client.
@@ -54,25 +55,25 @@ impl Default for Client {
 }
 
 impl Client {
-    /// A client without a connection.
+    /// Creates a client without a connection.
     #[must_use]
     pub fn new() -> Self {
         let session = Session::new(Self::no_options(), Instant::now());
         Self::with_session(session, OnceLock::from(Process::current()))
     }
 
-    /// A client for a process that is about to be forked, made before: in the child, what this one
-    /// shares with its I/O thread may be locked for ever. It has what is subscribed to; the connection
-    /// and the messages stay here.
+    /// A client for a process that is about to be forked, made before the fork: in the child, the
+    /// state that this client shares with its I/O thread may be locked forever. The new client has
+    /// the same subscriptions; the connection and the messages stay here.
     #[must_use]
     pub fn for_child(&self) -> Self {
         let session = self.shared.lock().for_child(Instant::now());
         Self::with_session(session, OnceLock::new())
     }
 
-    /// A client for this process, which was forked before anybody could make one for it: with what is
-    /// subscribed to, unless a thread of the parent's was changing that. It waits for no lock. Also
-    /// returned is whether the parent had a connection, or tried to.
+    /// A client for this process, if it was forked before one could be made for it. It has the same
+    /// subscriptions, unless a thread of the parent was changing them. Waits for no lock. Also
+    /// returns whether the parent had a connection, or tried to connect.
     #[must_use]
     pub fn in_child(&self) -> (Self, bool) {
         let now = Instant::now();
@@ -93,42 +94,42 @@ impl Client {
         Self { shared, connection, file, process }
     }
 
-    /// Has a client that was made for a child process belong to this one.
+    /// Assigns a client that was made for a child process to this process.
     pub fn claim(&self) {
         let _ = self.process.set(Process::current());
     }
 
-    /// The process that may use it; none for a child process's that nobody has claimed.
+    /// The process that may use the client; `None` for a child's client before [`Self::claim`].
     pub fn process(&self) -> Option<&Process> {
         self.process.get()
     }
 
-    /// Whether it is another process's: its connection is there, and its locks may be held for ever.
+    /// Whether the client belongs to another process: its connection is there, and its locks may be
+    /// held forever.
     pub fn is_foreign(&self) -> bool {
         !self.process().is_some_and(Process::is_current)
     }
 
-    /// Starts the I/O thread, which connects and stays connected until [`Self::disconnect`]. A
-    /// connection that there is ends first.
+    /// Starts the I/O thread, which connects and stays connected until [`Self::disconnect`]. An
+    /// existing connection ends first.
     ///
-    /// With `report_first`, the returned wait is over when the transport is open or the
-    /// attempt failed; [`Attempt::outcome`] says which. There is no second attempt then, unless a connection
-    /// was wanted already: an attempt that fails does not end what makes that again. Without, the thread
-    /// goes on trying.
+    /// With `report_first`, the returned wait is over when the transport is open or the attempt
+    /// failed; [`Attempt::outcome`] says which. If it failed, no further attempt follows, unless a
+    /// connection was wanted before this call. Without `report_first`, the thread keeps trying.
     ///
     /// # Errors
-    /// [`Error::Option`] and the like for options that cannot be used, [`Error::File`] and
-    /// [`Error::Tls`] for certificates and keys, [`Error::Persistence`] for the file that messages are kept
-    /// in, which is opened here, [`Error::Begin`] when no thread or descriptor can be had. A connection that
-    /// there is goes on then.
+    /// [`Error::Option`] and the like for unusable options, [`Error::File`] and [`Error::Tls`] for
+    /// certificates and keys, [`Error::Persistence`] for the file of persistent messages, which is
+    /// opened here, [`Error::Begin`] when no thread or descriptor is available. An existing
+    /// connection then continues.
     pub fn connect(&self, options: ConnectOptions, report_first: bool) -> Result<Attempt, Error> {
         let first = if report_first { First::Reported } else { First::Automatic };
         self.start(options, first, false)
     }
 
-    /// Does as [`Self::connect`], and goes on trying where a first attempt fails that is reported. For a
-    /// handler the attempt may be made later: what handlers do on the end of a connection, or on a failed
-    /// attempt, is as slow as automatic attempts. The wait is over at once then.
+    /// Like [`Self::connect`], but keeps trying after a reported first attempt failed. If a handler
+    /// calls it, the attempt may be delayed and the wait is over at once: a handler that reconnects
+    /// whenever a connection or an attempt fails must be no faster than automatic attempts.
     ///
     /// # Errors
     /// Those of [`Self::connect`].
@@ -153,20 +154,20 @@ impl Client {
         let has_opened = self.file.open(&options)?;
         let started = self.connection.start(options, first, by_handler);
         if started.is_err() && has_opened {
-            // Another client may be given it.
+            // Another client may now open it.
             self.file.close();
         }
         started
     }
 
-    /// Has the file written and closed that messages are kept in, when the connection has ended. It is
-    /// opened again by [`Self::connect`]. Returns a wait that is over then, or `None` where there is no
+    /// Writes and closes the file of persistent messages when the connection has ended.
+    /// [`Self::connect`] opens it again. Returns a wait that is over then, or `None` without a
     /// file.
     pub fn close_file(&self) -> Option<Arc<Waiter>> {
         self.file.close()
     }
 
-    /// Gives up a message that is not stored yet; see [`Session::withdraw`].
+    /// Withdraws a message that is not stored yet; see [`Session::withdraw`].
     pub fn withdraw(&self, mid: u16, delivery: &Delivery) -> bool {
         let withdrawn = self.shared.call(|session| session.withdraw(mid, delivery));
         if withdrawn {
@@ -175,11 +176,11 @@ impl Client {
         withdrawn
     }
 
-    /// Sends DISCONNECT, closes the connection and stops trying.
+    /// Sends DISCONNECT, closes the connection and stops trying to connect.
     ///
-    /// Returns a wait that is over when the I/O thread has ended, or `None` where there is no I/O
-    /// thread. With `report`, [`Event::Disconnected`] follows if there was a connection. The
-    /// reason code and the properties are for MQTT 5.
+    /// Returns a wait that is over when the I/O thread has ended, or `None` if there is no I/O
+    /// thread. With `report`, [`Event::Disconnected`] follows if there was a connection. The reason
+    /// code and the properties are for MQTT 5.
     pub fn disconnect(
         &self,
         report: bool,
@@ -189,23 +190,22 @@ impl Client {
         self.connection.end(report, code, properties)
     }
 
-    /// Chooses whether the application is asked before each attempt to connect: [`Event::Attempt`] says
-    /// so, and [`Self::answer`] is waited for, at most as long as connecting may take. It is not asked
-    /// for the attempt that [`Self::connect`] reports.
+    /// Chooses whether the settings are refreshed before each attempt: [`Event::Attempt`] asks for
+    /// it, and the I/O thread waits for [`Self::answer`], at most for the connection timeout. The
+    /// attempt that [`Self::connect`] reports needs no refresh.
     pub fn ask(&self, wanted: bool) {
         self.shared.refresh.want(wanted);
     }
 
-    /// Whether [`Self::answer`] is waited for.
+    /// Whether an attempt is waiting for [`Self::answer`].
     pub fn is_asking(&self) -> bool {
         self.shared.refresh.is_pending()
     }
 
-    /// Says with what options the next attempt is made, and all later ones; `None` for the same as
-    /// before.
+    /// Sets the options of the next attempt and all later ones; `None` keeps the previous ones.
     ///
     /// # Errors
-    /// Those of [`Self::connect`]; the question stays open.
+    /// Those of [`Self::connect`]; the attempt then keeps waiting.
     pub fn answer(&self, options: Option<ConnectOptions>) -> Result<(), Error> {
         if let Some(options) = &options {
             options.validate()?;
@@ -215,29 +215,29 @@ impl Client {
         Ok(())
     }
 
-    /// Calls the session for the application: what there is to write then is written. The session's lock
-    /// is held, so no Python is called in there.
+    /// Calls the session for the application, and writes the resulting output. The session's lock
+    /// is held, so the call must not run Python.
     pub fn session<T>(&self, call: impl FnOnce(&mut Session) -> T) -> T {
         self.shared.call(call)
     }
 
-    /// As [`Self::session`], unless another thread has the session for more than a moment: the call comes
-    /// back then, for who lets go of something before a wait.
+    /// Like [`Self::session`], but returns the call if another thread holds the session for more
+    /// than a moment, so that the caller can release something before it waits.
     pub fn try_session<T, F: FnOnce(&mut Session) -> T>(&self, call: F) -> Result<T, F> {
         self.shared.try_call(call)
     }
 
-    /// Looks at the session.
+    /// Reads the session.
     pub fn look<T>(&self, look: impl FnOnce(&Session) -> T) -> T {
         look(&self.shared.lock())
     }
 
-    /// What wakes the dispatcher when there may be events.
+    /// The wake-up for the dispatcher, given when there may be events.
     pub fn wakeup(&self) -> &Wakeup {
         &self.shared.inbox.wakeup
     }
 
-    /// The socket of the connection. [`Event::SocketOpened`] says that there is one, but for the attempt
+    /// The socket of the connection. [`Event::SocketOpened`] announces it, except for the attempt
     /// that [`Self::connect`] reports.
     pub fn socket(&self) -> &Socket {
         &self.shared.socket
@@ -255,8 +255,9 @@ impl Client {
         self.session(self.publishing(topic, payload, qos, retain, properties))
     }
 
-    /// The call of the session that publishes a message, for [`Self::try_session`]. Beside what
-    /// [`Session::publish`] returns it says when a file has the message, where it is sent only then.
+    /// The session call that publishes a message, for [`Self::try_session`]. Besides the result of
+    /// [`Session::publish`], it returns a delivery that reports when a file has the message, if the
+    /// message is sent only then.
     pub fn publishing<'a>(
         &'a self,
         topic: &'a str,
@@ -274,8 +275,8 @@ impl Client {
         }
     }
 
-    /// Whether there are events, for who has handled those before. Where there are none, their
-    /// acknowledgements wait for no others.
+    /// Whether there are more events. To be asked after the previous ones are handled: if there are
+    /// none, pending acknowledgements are sent at once.
     pub fn has_events(&self) -> bool {
         let has_events = !self.shared.inbox.is_empty();
         if !has_events {
@@ -293,24 +294,25 @@ impl Client {
         events
     }
 
-    /// A wait that is over when what waits for the broker got less.
+    /// A wait that is over when less data is pending for the broker.
     pub fn room(&self) -> Arc<Waiter> {
         self.shared.room.waiter()
     }
 
-    /// Everything that is counted, at one moment.
+    /// All counters, read at one moment.
     pub fn stats(&self) -> Stats {
         self.shared.stats()
     }
 
-    /// Whether there will be no room before handlers go on: acknowledgements are not read while the inbox
-    /// is full, and everything is written. [`Self::room`] is given when it comes to that.
+    /// Whether there will be no room until handlers make progress: acknowledgements are not read
+    /// while the inbox is full, and all output is written. [`Self::room`] is given when this
+    /// begins.
     pub fn is_stuck(&self) -> bool {
         self.shared.inbox.is_full() && self.shared.lock().is_written()
     }
 
-    /// Whether there is an I/O thread, which has a connection or tries to. The dispatcher is woken when
-    /// it ends.
+    /// Whether there is an I/O thread, which has a connection or tries to. The dispatcher is woken
+    /// when it ends.
     pub fn is_running(&self) -> bool {
         self.connection.is_running()
     }

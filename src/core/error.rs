@@ -12,23 +12,23 @@ use super::text::told;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum ReturnCode {
-    /// `MQTT_ERR_AGAIN`: there will be room later.
+    /// `MQTT_ERR_AGAIN`: no room now, but later.
     Again = -1,
     /// `MQTT_ERR_SUCCESS`: done, or accepted for sending.
     Success = 0,
-    /// `MQTT_ERR_PROTOCOL`: the broker broke the protocol.
+    /// `MQTT_ERR_PROTOCOL`: the broker violated the protocol.
     Protocol = 2,
     /// `MQTT_ERR_NO_CONN`: there is no connection.
     NoConnection = 4,
     /// `MQTT_ERR_CONN_REFUSED`: the broker answered CONNECT with a code other than 0.
     ConnectionRefused = 5,
-    /// `MQTT_ERR_NOT_FOUND`: no such message waits for its acknowledgement.
+    /// `MQTT_ERR_NOT_FOUND`: no pending message has this identifier.
     NotFound = 6,
     /// `MQTT_ERR_CONN_LOST`: the connection ended without a DISCONNECT of ours.
     ConnectionLost = 7,
-    /// `MQTT_ERR_PAYLOAD_SIZE`: the broker takes no packet as large as this one.
+    /// `MQTT_ERR_PAYLOAD_SIZE`: the packet is larger than the broker accepts.
     PayloadSize = 9,
-    /// `MQTT_ERR_NOT_SUPPORTED`: the broker has said that it does not support it.
+    /// `MQTT_ERR_NOT_SUPPORTED`: the broker does not support it.
     NotSupported = 10,
     /// `MQTT_ERR_ACL_DENIED`: the broker does not allow it.
     AclDenied = 12,
@@ -36,13 +36,13 @@ pub enum ReturnCode {
     Unknown = 13,
     /// `MQTT_ERR_ERRNO`: it can no longer be sent or stored.
     Errno = 14,
-    /// `MQTT_ERR_QUEUE_SIZE`: nothing more can be queued.
+    /// `MQTT_ERR_QUEUE_SIZE`: the queue is full.
     QueueSize = 15,
     /// `MQTT_ERR_KEEPALIVE`: the broker did not answer a PINGREQ in time.
     KeepAlive = 16,
 }
 
-/// Everything that can go wrong in the core.
+/// Every error of the core.
 #[derive(Debug, Error)]
 pub enum Error {
     /// A topic name to publish to that MQTT 3.1.1 section 4.7 does not allow.
@@ -107,7 +107,7 @@ pub enum Error {
         /// What the operating system said.
         source: io::Error,
     },
-    /// The file that messages are kept in cannot be used.
+    /// The file of persistent messages cannot be used.
     #[error("{key}: {reason}: {path:?}")]
     Persistence {
         /// The configuration key or argument.
@@ -116,7 +116,7 @@ pub enum Error {
         path: String,
         /// What is wrong and what to do.
         reason: String,
-        /// The operating system's number for it; none for what no other try can mend.
+        /// The operating system's error number; `None` if a retry cannot help.
         errno: Option<i32>,
     },
     /// TLS cannot be set up or agreed on.
@@ -125,7 +125,7 @@ pub enum Error {
     /// The broker's certificate is not trusted.
     #[error("TLS: certificate verify failed: {reason}")]
     Certificate {
-        /// What is wrong, and which key to look at.
+        /// The reason, and which key to check.
         reason: String,
         /// OpenSSL's number for it (`X509_V_ERR_*`).
         code: i32,
@@ -137,7 +137,7 @@ pub enum Error {
     Websocket {
         /// `host:port`.
         address: String,
-        /// What the server answered, and which key to look at.
+        /// The server's response, and which key to check.
         reason: String,
     },
     /// The proxy did not connect to the broker.
@@ -145,7 +145,7 @@ pub enum Error {
     Proxy {
         /// `host:port` of the proxy.
         proxy: String,
-        /// What it answered.
+        /// The proxy's response.
         reason: String,
     },
     /// None of several brokers could be reached.
@@ -164,10 +164,11 @@ pub enum Error {
     Connect {
         /// `host:port`.
         address: String,
-        /// What the operating system said for the first address that answered, or else for the first.
+        /// The operating system's error for the first address that responded, or else for the first
+        /// address.
         source: io::Error,
     },
-    /// A connection cannot come from the local address that is asked for.
+    /// No connection can be made from the configured local address.
     #[error("{key}: cannot connect from {address}: {}", said(.source))]
     Bind {
         /// The configuration key or argument.
@@ -177,26 +178,26 @@ pub enum Error {
         /// What the operating system said.
         source: io::Error,
     },
-    /// A step of connecting took longer than it may.
+    /// A step of connecting timed out.
     #[error("no {step} from {address} within {seconds} s ({key})")]
     ConnectTimeout {
         /// `host:port`.
         address: String,
-        /// The step that was waited for: `TCP connection`, `proxy connection`, `TLS handshake`, `websocket
-        /// handshake` or `CONNACK`.
+        /// The step: `TCP connection`, `proxy connection`, `TLS handshake`, `websocket handshake`
+        /// or `CONNACK`.
         step: &'static str,
         /// The timeout in seconds.
         seconds: f64,
-        /// Which key or argument that is.
+        /// The key or argument that sets the timeout.
         key: String,
     },
     /// The broker sent something that MQTT does not allow.
     #[error("protocol error: {0}")]
     Protocol(String),
-    /// The broker used a topic alias that it may not (MQTT 5.0, section 3.3.2.3.4).
+    /// The broker used an invalid topic alias (MQTT 5.0, section 3.3.2.3.4).
     #[error("protocol error: {0}")]
     TopicAlias(String),
-    /// The broker announced a packet over the limit.
+    /// The broker announced a packet larger than the limit.
     #[error("protocol error: packet of {size} bytes is over the limit of {limit} bytes")]
     PacketTooLarge {
         /// Announced size in bytes.
@@ -204,10 +205,10 @@ pub enum Error {
         /// The limit in bytes.
         limit: usize,
     },
-    /// Nothing came back within the keep alive time after a PINGREQ.
+    /// The broker did not respond to a PINGREQ within the keep alive.
     #[error("the broker did not answer PINGREQ within {0} s (keep alive)")]
     KeepAlive(u64),
-    /// Nothing was taken for as long as the keep alive, though it waited.
+    /// The broker accepted none of the pending data within the keep alive.
     #[error("the broker accepted no data for {0} s (keep alive)")]
     Stalled(u64),
     /// The broker refused the CONNECT, with a code of MQTT 3.1.1 or, above 127, of MQTT 5.
@@ -218,13 +219,14 @@ pub enum Error {
     Disconnected {
         /// Reason code.
         code: u8,
-        /// The broker's own words.
+        /// The reason string of the broker.
         text: Option<String>,
     },
     /// The broker closed the connection.
     #[error("connection closed by the broker")]
     Closed,
-    /// The broker closed the connection before its CONNACK; with what it may have against the client.
+    /// The broker closed the connection before its CONNACK. The text says what it may have objected
+    /// to.
     #[error("the broker closed the connection before CONNACK; possibly it {0}")]
     Unanswered(String),
     /// The system has no descriptors or no thread for a connection.
@@ -236,14 +238,15 @@ pub enum Error {
 }
 
 impl From<io::Error> for Error {
-    /// A stream may carry an error of ours through an interface that knows only the system's.
+    /// An [`io::Error`] may wrap an error of ours, to pass through an interface that knows only
+    /// that type.
     fn from(error: io::Error) -> Self {
         error.downcast().unwrap_or_else(Self::Io)
     }
 }
 
 impl Error {
-    /// The code that `on_disconnect` gets when this error ended the connection.
+    /// The code for `on_disconnect` when this error ended the connection.
     pub fn return_code(&self) -> ReturnCode {
         match self {
             Self::Protocol(_) | Self::TopicAlias(_) | Self::PacketTooLarge { .. } => {
@@ -255,8 +258,8 @@ impl Error {
         }
     }
 
-    /// What a DISCONNECT of MQTT 5 tells the broker when this error ends the connection (section 4.13);
-    /// `None` where the broker is not at fault or not there.
+    /// The reason code of the MQTT 5 DISCONNECT when this error ends the connection (section 4.13);
+    /// `None` if the broker is not at fault or cannot be reached.
     pub fn reason_code(&self) -> Option<u8> {
         match self {
             Self::Protocol(_) => Some(PROTOCOL_ERROR),
@@ -267,7 +270,7 @@ impl Error {
     }
 }
 
-/// What the system said, without its number, which an exception and the fields of the log have.
+/// The operating system's text, without the number: exceptions and log fields have that separately.
 pub fn said(error: &io::Error) -> String {
     let mut text = error.to_string();
     if let Some(end) = text.find(" (os error") {
@@ -276,7 +279,7 @@ pub fn said(error: &io::Error) -> String {
     text
 }
 
-/// Whether the peer hung up.
+/// Whether the peer closed or reset the connection.
 pub fn is_reset(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)

@@ -51,7 +51,7 @@ pub enum Protocol {
     V5 = 5,
 }
 
-/// How a broker is reached.
+/// The way to reach a broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// TCP.
@@ -65,9 +65,9 @@ pub enum Transport {
 /// One broker.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
-    /// How it is reached.
+    /// The transport.
     pub transport: Transport,
-    /// Whether inside TLS.
+    /// Whether to use TLS.
     pub tls: bool,
     /// Host name or address; the path of the socket for [`Transport::Unix`].
     pub host: String,
@@ -80,7 +80,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// A broker on plain TCP.
+    /// Creates an endpoint on plain TCP.
     pub fn tcp(host: impl Into<String>, port: u16) -> Self {
         Self {
             transport: Transport::Tcp,
@@ -92,7 +92,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether the other one is the same broker, reached in the same way.
+    /// Whether the other endpoint is the same broker, reached in the same way.
     pub fn is_same_place(&self, other: &Self) -> bool {
         let place = |broker: &Self| (broker.transport, broker.tls, broker.port);
         place(self) == place(other) && self.host == other.host && self.path == other.path
@@ -108,12 +108,12 @@ impl Endpoint {
     }
 }
 
-/// Where certificates or a key come from. `Debug` shows no content.
+/// A source of certificates or of a key. `Debug` shows no content.
 #[derive(Clone)]
 pub enum Pem {
-    /// A file (for CA certificates also a directory), read for every connection.
+    /// A file (or a directory of CA certificates), read for every connection.
     Path(PathBuf),
-    /// The PEM text itself.
+    /// The PEM text.
     Text(Bytes),
 }
 
@@ -126,7 +126,7 @@ impl std::fmt::Debug for Pem {
     }
 }
 
-/// A text that is shown nowhere.
+/// A text that is never shown.
 #[derive(Clone)]
 pub struct Secret(pub String);
 
@@ -139,7 +139,7 @@ impl std::fmt::Debug for Secret {
 /// A version of TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TlsVersion {
-    /// SSL 3.0, which a build of OpenSSL may not have.
+    /// SSL 3.0, which not every build of OpenSSL supports.
     Ssl3,
     /// TLS 1.0.
     V10,
@@ -151,26 +151,26 @@ pub enum TlsVersion {
     V13,
 }
 
-/// What is asked of TLS.
+/// The TLS options.
 #[derive(Debug, Clone)]
 pub struct TlsOptions {
-    /// The CA certificates that a broker's certificate may come from; the system's without.
+    /// The CA certificates for verifying the broker; `None` for the system's.
     pub ca: Option<Pem>,
     /// The client's certificate, with its chain.
     pub certificate: Option<Pem>,
-    /// The client's private key; without, it is looked for beside the certificate.
+    /// The client's private key; `None` if the certificate file contains it.
     pub key: Option<Pem>,
     /// The password of an encrypted key.
     pub key_password: Option<Secret>,
-    /// Whether the broker's certificate is verified at all.
+    /// Whether to verify the broker's certificate at all.
     pub verify: bool,
-    /// Whether it has to be for the host that was asked for.
+    /// Whether the certificate has to match the host name.
     pub verify_host: bool,
-    /// The lowest version that is spoken.
+    /// The lowest TLS version allowed.
     pub lowest: Option<TlsVersion>,
-    /// The highest version that is spoken.
+    /// The highest TLS version allowed.
     pub highest: Option<TlsVersion>,
-    /// Ciphers, as an OpenSSL list; names of TLS 1.3's suites among them.
+    /// Ciphers, as an OpenSSL list, which may include TLS 1.3 suites.
     pub ciphers: Option<String>,
     /// Protocols to offer (ALPN).
     pub alpn: Vec<String>,
@@ -202,7 +202,7 @@ pub enum ProxyKind {
     Socks5,
 }
 
-/// A proxy on the way.
+/// A proxy between client and broker.
 #[derive(Debug, Clone)]
 pub struct Proxy {
     /// Its protocol.
@@ -220,7 +220,7 @@ pub struct Proxy {
 pub struct Credentials {
     /// The user name, possibly empty.
     pub username: String,
-    /// The password, if there is one: any bytes (MQTT 3.1.1, section 3.1.3.5).
+    /// The password, if any: arbitrary bytes (MQTT 3.1.1, section 3.1.3.5).
     pub password: Option<Vec<u8>>,
 }
 
@@ -230,35 +230,36 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// When what is kept in a file is on the disk, and not with the operating system only.
+/// When stored messages must be on the disk, and not only with the operating system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fsync {
-    /// From time to time: the end of the process costs nothing, that of the machine the last messages.
+    /// At intervals: a crash of the process loses nothing, a crash of the machine may lose the last
+    /// messages.
     Normal,
     /// Before a message counts as accepted.
     Always,
 }
 
-/// Where messages are kept beyond the end of the process.
+/// The storage of messages beyond the end of the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Persistence {
     /// The file.
     pub path: PathBuf,
-    /// When it is on the disk.
+    /// When it is synced to the disk.
     pub fsync: Fsync,
 }
 
-/// How long something may take, and what says so.
+/// A timeout, and the key that sets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeout {
-    /// How long.
+    /// The time.
     pub time: Duration,
     /// The configuration key, or the argument.
     pub key: String,
 }
 
 impl Timeout {
-    /// The error for a step that has taken longer.
+    /// The error for a step that timed out.
     pub fn error(self, step: &'static str, address: String) -> Error {
         let Self { time, key } = self;
         Error::ConnectTimeout { address, step, seconds: time.as_secs_f64(), key }
@@ -267,25 +268,27 @@ impl Timeout {
 
 macro_rules! define_options {
     ($($(#[$documentation:meta])* $field:ident: $type:ty = $key:literal,)*) => {
-        /// Everything about a connection that the application chooses. By default it has said nothing yet.
+        /// All options of a connection. The default is what an application has before it configures
+        /// anything.
         #[derive(Debug, Clone, Default)]
         pub struct ConnectOptions {
-            /// The brokers, at least one; the first is the one that is connected to next.
+            /// The brokers, at least one; the first is tried next.
             pub brokers: Vec<Endpoint>,
-            /// For MQTT 5: `clean_session` holds until the broker has accepted a connection with this number;
-            /// the session goes on then (MQTT 5.0, section 3.1.2.4). 0: it always holds.
+            /// For MQTT 5: `clean_session` holds until the broker has accepted a connection with
+            /// this number; later ones resume the session (MQTT 5.0, section 3.1.2.4). With 0 it
+            /// always holds.
             pub clean_start_once: u32,
             /// The will.
             pub will: Option<Will>,
-            /// What TLS is asked for where an endpoint wants it.
+            /// The TLS options of endpoints that use TLS.
             pub tls: TlsOptions,
-            /// Headers of the request for a websocket, beside those that it needs.
+            /// Additional headers of the websocket request.
             pub websocket_headers: Vec<(String, Secret)>,
-            /// What the configuration keys begin with, for messages; none without a configuration.
+            /// The prefix of the configuration keys, for messages; `None` without a configuration.
             pub key_prefix: Option<String>,
-            /// Bounds.
+            /// The limits.
             pub limits: Limits,
-            /// Where QoS 1 and 2 messages are kept; in memory only without.
+            /// Where QoS 1 and 2 messages are stored; `None` for memory only.
             pub persistence: Option<Persistence>,
             $($(#[$documentation])* pub $field: $type,)*
         }
@@ -295,24 +298,24 @@ macro_rules! define_options {
 connect_keys!(define_options);
 
 impl ConnectOptions {
-    /// The broker that is connected to next.
+    /// The broker to connect to next.
     pub fn broker(&self) -> &Endpoint {
         &self.brokers[0]
     }
 
-    /// Bytes after the fixed header of the largest packet that is read: what MQTT 5 announces counts,
-    /// too (MQTT 5.0, section 3.1.2.11.4).
+    /// The largest packet to read, in bytes after the fixed header. The Maximum Packet Size of MQTT
+    /// 5 counts that header too (MQTT 5.0, section 3.1.2.11.4).
     pub fn packet_size(&self) -> usize {
         let announced = self.properties.number(Property::MaximumPacketSize).unwrap_or(u32::MAX);
         self.limits.packet_size.min(announced as usize)
     }
 
-    /// How long reaching a broker may take, and the key that says so.
+    /// The timeout for reaching a broker, with its key.
     pub fn reaching(&self) -> Timeout {
         Timeout { time: self.connect_timeout, key: self.key("CONNECTION_TIMEOUT") }
     }
 
-    /// How long everything after that may take, and the key that says so.
+    /// The timeout for all later steps, with its key.
     pub fn handshake(&self) -> Timeout {
         if self.handshake_timeout < self.connect_timeout {
             return self.reaching();
@@ -320,8 +323,8 @@ impl ConnectOptions {
         Timeout { time: self.handshake_timeout, key: self.key("HANDSHAKE_TIMEOUT") }
     }
 
-    /// The configuration key or the argument that a message tells people to look at: `key("TLS_VERSION")`
-    /// is `MQTT_TLS_VERSION` with a prefix of `MQTT`, `tls_version` without one.
+    /// The configuration key or argument to name in a message: `key("TLS_VERSION")` is
+    /// `MQTT_TLS_VERSION` with the prefix `MQTT`, and `tls_version` without one.
     pub fn key(&self, name: &str) -> String {
         match &self.key_prefix {
             Some(prefix) => format!("{prefix}_{name}"),
@@ -329,7 +332,7 @@ impl ConnectOptions {
         }
     }
 
-    /// Checks what a CONNECT packet cannot carry.
+    /// Checks what a CONNECT packet cannot express.
     pub fn validate(&self) -> Result<(), Error> {
         fits("client_id", self.client_id.len())?;
         if self.brokers.is_empty() {

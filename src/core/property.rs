@@ -152,12 +152,12 @@ properties! {
 }
 
 impl Property {
-    /// The property of a name as the specification (and paho) writes it, without spaces.
+    /// The property with a name as the specification (and paho) writes it, without spaces.
     pub fn from_name(name: &str) -> Option<Self> {
         ROWS.iter().find(|row| row.name == name).map(|row| row.property)
     }
 
-    /// Every property, in the order of the identifiers.
+    /// All properties, ordered by identifier.
     pub fn all() -> impl Iterator<Item = Self> {
         ROWS.iter().map(|row| row.property)
     }
@@ -167,17 +167,17 @@ impl Property {
         self.row().name
     }
 
-    /// How the value is written.
+    /// The wire type of the value.
     pub fn kind(self) -> Kind {
         self.row().kind
     }
 
-    /// The smallest and the largest value of one that is a number.
+    /// The minimum and maximum of a numeric property.
     pub fn range(self) -> (u32, u32) {
         (self.row().low, self.row().high)
     }
 
-    /// Whether it may stand there.
+    /// Whether the property may appear there.
     pub fn allowed_in(self, place: Place) -> bool {
         self.row().places & place as u16 != 0
     }
@@ -193,7 +193,7 @@ impl Property {
     }
 
     fn row(self) -> &'static Row {
-        // The table is made of the same lines as the enum, so that there is always one.
+        // The table and the enum come from the same lines, so every property has a row.
         ROWS.iter().find(|row| row.property == self).unwrap_or(&ROWS[0])
     }
 
@@ -232,7 +232,7 @@ fn fits(length: usize) -> Result<(), String> {
     u16::try_from(length).map(drop).map_err(too_long)
 }
 
-/// The properties of a packet, in their order. `Debug` shows nothing that authenticates.
+/// The properties of a packet, in order. `Debug` hides authentication data.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Properties(Vec<(Property, Value)>);
 
@@ -244,13 +244,14 @@ impl fmt::Debug for Properties {
 }
 
 impl Properties {
-    /// Sets a property; one that repeats is added to those that there are.
+    /// Sets a property. A repeatable one is added to the existing ones.
     ///
     /// # Errors
-    /// [`Error::Property`] for a value that the property cannot have.
+    /// [`Error::Property`] for an invalid value.
     pub fn set(&mut self, property: Property, value: Value) -> Result<(), Error> {
         let mut checked = property.check(&value);
-        // Section 3.3.2.3.5. What a broker lets through is not worth a connection: not asked on reading.
+        // Section 3.3.2.3.5. Reading skips this check: what a broker lets through is not worth
+        // losing the connection.
         if property == Property::ResponseTopic
             && matches!(&value, Value::Text(topic) if topic.contains(['+', '#']))
         {
@@ -264,7 +265,7 @@ impl Properties {
         Ok(())
     }
 
-    /// Removes a property, every one where it repeats.
+    /// Removes a property, with all its repetitions.
     pub fn remove(&mut self, property: Property) {
         self.0.retain(|(present, _)| *present != property);
     }
@@ -274,7 +275,7 @@ impl Properties {
         self.0.iter().map(|(property, value)| (*property, value))
     }
 
-    /// The value of a property that is a number.
+    /// The value of a numeric property.
     pub fn number(&self, property: Property) -> Option<u32> {
         self.iter().find_map(|(present, value)| match value {
             Value::Number(number) if present == property => Some(*number),
@@ -282,7 +283,7 @@ impl Properties {
         })
     }
 
-    /// The value of a property that is text.
+    /// The value of a text property.
     pub fn text(&self, property: Property) -> Option<&str> {
         self.iter().find_map(|(present, value)| match value {
             Value::Text(text) if present == property => Some(text.as_str()),
@@ -290,7 +291,7 @@ impl Properties {
         })
     }
 
-    /// Whether there is none.
+    /// Whether there are no properties.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -298,7 +299,7 @@ impl Properties {
     /// Checks that a client may send every property there.
     ///
     /// # Errors
-    /// [`Error::Property`] names the first that may not be sent.
+    /// [`Error::Property`] for the first one that it may not send.
     pub fn validate(&self, place: Place) -> Result<(), Error> {
         let mut identified = false;
         for (property, value) in self.iter() {
@@ -325,12 +326,12 @@ impl Properties {
         Ok(())
     }
 
-    /// Bytes on the wire, without the length before them.
+    /// The size on the wire in bytes, without the length field.
     pub fn len(&self) -> usize {
         self.iter().map(|(property, value)| 1 + value_len(property.kind(), value)).sum()
     }
 
-    /// Bytes that they keep: a short one takes more than on the wire.
+    /// Bytes of memory held; a short property takes more than on the wire.
     pub fn size(&self) -> usize {
         self.len() + self.0.len() * size_of::<(Property, Value)>()
     }
@@ -349,10 +350,10 @@ impl Properties {
         }
     }
 
-    /// Takes a length and the properties from the beginning of `bytes`.
+    /// Reads a length and the properties from the beginning of `bytes`.
     ///
     /// # Errors
-    /// [`Error::Protocol`] where they are malformed, not allowed there, or too many.
+    /// [`Error::Protocol`] if they are malformed, not allowed there, or too many.
     pub fn read(bytes: &mut Bytes, place: Place) -> Result<Self, Error> {
         let length = take_variable(bytes)? as usize;
         if length > bytes.len() {
@@ -394,7 +395,7 @@ fn refused(property: Property, value: &Value, expected: String) -> Error {
     Error::Property { name: property.name(), value: shown(property, value), expected }
 }
 
-/// A value for a message. What authenticates is a secret, and text may be long.
+/// A value for a message. Authentication data is hidden, and long text shortened.
 fn shown(property: Property, value: &Value) -> String {
     match value {
         _ if property == Property::AuthenticationData => "(not shown)".to_owned(),

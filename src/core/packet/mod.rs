@@ -17,7 +17,7 @@ use super::options::{ConnectOptions, Protocol};
 use super::property::{Properties, put_binary, put_variable, variable_len};
 use super::qos::Qos;
 
-/// An application message on its way in or out.
+/// An application message, received or to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publish {
     /// The topic name.
@@ -26,25 +26,25 @@ pub struct Publish {
     pub payload: Bytes,
     /// Quality of service.
     pub qos: Qos,
-    /// Whether the broker retains it, or had retained it.
+    /// Whether the broker should retain it, or had retained it.
     pub retain: bool,
-    /// Whether this may be a repeated delivery.
+    /// The DUP flag: this may be a redelivery.
     pub dup: bool,
     /// Packet identifier; 0 for QoS 0.
     pub mid: u16,
-    /// Properties; a message that MQTT 5 brought has some, if only an empty list.
+    /// Properties. Every message received with MQTT 5 has some, possibly an empty list.
     pub properties: Option<Properties>,
 }
 
 impl Publish {
-    /// Bytes that it keeps.
+    /// Bytes of memory that the message holds.
     pub fn size(&self) -> usize {
         let properties = self.properties.as_ref().map_or(0, Properties::size);
         self.topic.len() + self.payload.len() + properties
     }
 }
 
-/// What a PUBACK, PUBREC, PUBREL or PUBCOMP says.
+/// The content of a PUBACK, PUBREC, PUBREL or PUBCOMP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ack {
     /// Packet identifier.
@@ -61,10 +61,10 @@ impl From<u16> for Ack {
     }
 }
 
-/// A packet from the broker. Properties are there with MQTT 5, if only an empty list.
+/// A packet from the broker. With MQTT 5 the properties are always `Some`, possibly an empty list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
-    /// The answer to CONNECT.
+    /// CONNACK.
     ConnAck {
         /// Whether the broker kept the session of the last connection.
         session_present: bool,
@@ -75,15 +75,15 @@ pub enum Incoming {
     },
     /// A message.
     Publish(Publish),
-    /// A QoS 1 message of ours arrived.
+    /// PUBACK: the broker has a QoS 1 message.
     PubAck(Ack),
-    /// A QoS 2 message of ours arrived.
+    /// PUBREC: the broker has received a QoS 2 message.
     PubRec(Ack),
-    /// A QoS 2 message of the broker's is released.
+    /// PUBREL: the broker releases a QoS 2 message to the application.
     PubRel(Ack),
-    /// A QoS 2 message of ours is complete.
+    /// PUBCOMP: a QoS 2 message is complete.
     PubComp(Ack),
-    /// The answer to SUBSCRIBE.
+    /// SUBACK.
     SubAck {
         /// Packet identifier of the SUBSCRIBE.
         mid: u16,
@@ -92,7 +92,7 @@ pub enum Incoming {
         /// Properties.
         properties: Option<Properties>,
     },
-    /// The answer to UNSUBSCRIBE.
+    /// UNSUBACK.
     UnsubAck {
         /// Packet identifier of the UNSUBSCRIBE.
         mid: u16,
@@ -101,13 +101,13 @@ pub enum Incoming {
         /// Properties.
         properties: Option<Properties>,
     },
-    /// The answer to PINGREQ.
+    /// PINGRESP.
     PingResp,
-    /// The broker ends the connection.
+    /// DISCONNECT: the broker ends the connection.
     Disconnect {
-        /// Why.
+        /// Reason code.
         code: u8,
-        /// Properties, where there is a list of them.
+        /// Properties, if the packet has a list of them.
         properties: Option<Properties>,
     },
 }
@@ -118,7 +118,7 @@ impl Incoming {
         matches!(self, Self::Publish(_) | Self::PubRel(_))
     }
 
-    /// Whether the broker waits for an acknowledgement of it, now or when it is handled.
+    /// Whether the broker expects an acknowledgement of it, now or once it is handled.
     pub fn is_acknowledged(&self) -> bool {
         match self {
             Self::Publish(publish) => publish.qos != Qos::AtMostOnce,
@@ -127,11 +127,11 @@ impl Incoming {
     }
 }
 
-/// Takes the first packet out of `buffer`, if all of it is there.
+/// Takes the first packet out of `buffer`, if it is complete.
 ///
 /// # Errors
-/// [`Error::Protocol`] or [`Error::PacketTooLarge`] when no such packet may come from a broker; the
-/// connection has to end then, since the start of the next packet is not known.
+/// [`Error::Protocol`] or [`Error::PacketTooLarge`] for a packet that a broker must not send. The
+/// connection has to end then, because the start of the next packet is unknown.
 pub fn decode(
     protocol: Protocol,
     buffer: &mut BytesMut,
@@ -143,12 +143,12 @@ pub fn decode(
     }
 }
 
-/// A payload of this size, or the payloads of one read together, may keep what was read with them: at
-/// most a few times as much.
+/// Payloads of at least this size, or so many bytes of payloads read together, keep their read
+/// buffer alive: that is at most a few times their size.
 const LARGE: usize = 16 * 1024;
 
-/// Gives few small payloads that were read together memory of just their size, so that as long as they
-/// wait they do not keep everything that was read.
+/// Copies small payloads out of their shared read buffer, so that a pending message does not keep
+/// the whole buffer alive.
 pub fn detach(packets: &mut VecDeque<Incoming>) {
     let size = packets.iter_mut().filter_map(small_payload).map(|payload| payload.len()).sum();
     if size >= LARGE {
@@ -182,8 +182,8 @@ pub fn connect_flags(options: &ConnectOptions) -> u8 {
 
 /// Writes a CONNECT (section 3.1). The options must be validated.
 ///
-/// It is written here for every version: rumqttc's codec leaves out a user name or password that is
-/// empty, while MQTT (3.1.1, section 3.1.2.8) and brokers tell an empty one from none.
+/// This encoder serves every version: rumqttc's omits an empty user name or password, but MQTT
+/// (3.1.1, section 3.1.2.8) and brokers distinguish an empty one from none.
 pub fn encode_connect(options: &ConnectOptions, out: &mut BytesMut) {
     let name: &[u8] = if options.protocol == Protocol::V31 { b"MQIsdp" } else { b"MQTT" };
     let properties = (options.protocol == Protocol::V5).then(|| v5::connect_properties(options));
@@ -214,7 +214,7 @@ pub fn encode_connect(options: &ConnectOptions, out: &mut BytesMut) {
     out.extend_from_slice(&body);
 }
 
-/// What goes into a PUBLISH, borrowed. The topic must be validated.
+/// The fields of a PUBLISH, borrowed. The topic must be validated.
 #[derive(Clone, Copy)]
 pub struct PublishRef<'a> {
     /// The topic name.
@@ -223,9 +223,9 @@ pub struct PublishRef<'a> {
     pub payload: &'a [u8],
     /// Quality of service.
     pub qos: Qos,
-    /// Whether the broker retains it.
+    /// Whether the broker should retain it.
     pub retain: bool,
-    /// Whether it was sent before.
+    /// The DUP flag: whether it was sent before.
     pub dup: bool,
     /// Packet identifier; not sent with QoS 0.
     pub mid: u16,
@@ -239,7 +239,7 @@ impl PublishRef<'_> {
         0x30 | (u8::from(self.dup) << 3) | ((self.qos as u8) << 1) | u8::from(self.retain)
     }
 
-    /// Bytes of the PUBLISH of MQTT 5, without a topic alias.
+    /// The size in bytes of the MQTT 5 PUBLISH, without a topic alias.
     pub fn v5_size(&self) -> usize {
         let length = v5::publish_len(self, Alias::None);
         1 + variable_len(length) + length
@@ -268,18 +268,18 @@ impl From<&PublishRef<'_>> for Publish {
     }
 }
 
-/// How a topic is written (MQTT 5.0, section 3.3.2.3.4).
+/// The form in which a topic is sent (MQTT 5.0, section 3.3.2.3.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Alias {
-    /// As it is.
+    /// The topic alone.
     None,
-    /// As it is, with a number that stands for it from now on.
+    /// The topic with an alias, which replaces it in later packets.
     Define(u16),
-    /// By its number.
+    /// The alias alone.
     Use(u16),
 }
 
-/// Writes a PUBLISH (section 3.3). Only MQTT 5 knows aliases.
+/// Writes a PUBLISH (section 3.3). Aliases are for MQTT 5 only.
 pub fn encode_publish(
     protocol: Protocol,
     publish: &PublishRef<'_>,
@@ -292,14 +292,14 @@ pub fn encode_publish(
     }
 }
 
-/// How a filter is subscribed to. Before MQTT 5 there is only the QoS.
+/// The options of a subscription. Before MQTT 5, only the QoS exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SubscribeOptions {
-    /// The highest QoS wanted.
+    /// The maximum QoS.
     pub qos: Qos,
-    /// Whether messages that this client published stay away.
+    /// Whether messages that this client published are not sent to it.
     pub no_local: bool,
-    /// Whether messages keep the retain flag with which they were published.
+    /// Whether forwarded messages keep their retain flag.
     pub retain_as_published: bool,
     /// 0: send retained messages; 1: only for a new subscription; 2: none.
     pub retain_handling: u8,
@@ -311,28 +311,28 @@ impl From<Qos> for SubscribeOptions {
     }
 }
 
-/// A filter and how it is subscribed to.
+/// A filter and its subscription options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
     /// The filter.
     pub filter: String,
-    /// How.
+    /// The options.
     pub options: SubscribeOptions,
 }
 
 /// A packet to the broker other than CONNECT and PUBLISH.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Control {
-    /// Asks for messages.
+    /// SUBSCRIBE.
     Subscribe {
         /// Packet identifier.
         mid: u16,
-        /// What for.
+        /// The filters and their options.
         filters: Vec<Subscription>,
         /// Properties, for MQTT 5.
         properties: Properties,
     },
-    /// Asks for no more messages.
+    /// UNSUBSCRIBE.
     Unsubscribe {
         /// Packet identifier.
         mid: u16,
@@ -341,19 +341,19 @@ pub enum Control {
         /// Properties, for MQTT 5.
         properties: Properties,
     },
-    /// A QoS 1 message was handled.
+    /// PUBACK: a QoS 1 message was handled.
     PubAck(u16),
-    /// A QoS 2 message was received.
+    /// PUBREC: a QoS 2 message was received.
     PubRec(u16),
-    /// A QoS 2 message of ours may be handed on.
+    /// PUBREL: the broker may forward a QoS 2 message of ours.
     PubRel(u16),
-    /// A QoS 2 message was handled.
+    /// PUBCOMP: a QoS 2 message was handled.
     PubComp(u16),
-    /// Are you there?
+    /// PINGREQ.
     PingReq,
-    /// A DISCONNECT: no will, unless the reason code says otherwise.
+    /// DISCONNECT. The broker discards the will, unless the reason code says otherwise.
     Disconnect {
-        /// Why, for MQTT 5.
+        /// Reason code, for MQTT 5.
         code: u8,
         /// Properties, for MQTT 5.
         properties: Properties,
@@ -361,14 +361,14 @@ pub enum Control {
 }
 
 impl Control {
-    /// Gives a request its packet identifier.
+    /// Sets the packet identifier of a request.
     pub fn set_mid(&mut self, number: u16) {
         if let Self::Subscribe { mid, .. } | Self::Unsubscribe { mid, .. } = self {
             *mid = number;
         }
     }
 
-    /// Whether it answers a packet of the broker's, now or when the message is handled.
+    /// Whether it responds to a packet of the broker, now or once the message is handled.
     pub fn is_answer(&self) -> bool {
         matches!(self, Self::PubAck(_) | Self::PubRec(_) | Self::PubRel(_) | Self::PubComp(_))
     }
@@ -376,7 +376,7 @@ impl Control {
     /// Writes the packet.
     ///
     /// # Errors
-    /// [`Error::Protocol`] for what no packet can carry.
+    /// [`Error::Protocol`] for values that no packet can carry.
     pub fn encode(&self, protocol: Protocol, out: &mut BytesMut) -> Result<(), Error> {
         if protocol == Protocol::V5 && v5::encode(self, out)? {
             return Ok(());

@@ -15,25 +15,27 @@ use super::published::Mids;
 pub enum LogLevel {
     /// A normal event.
     Info = 0x01,
-    /// Something to look at.
+    /// A warning.
     Warning = 0x04,
-    /// Something failed.
+    /// An error.
     Error = 0x08,
-    /// One packet.
+    /// A single packet.
     Debug = 0x10,
 }
 
-/// Says which message the application has handled. The connection's number keeps an acknowledgement
-/// from reaching a later connection, where the packet identifier may mean another message.
+/// Identifies a message that the application has handled. The connection's number keeps an
+/// acknowledgement from reaching a later connection, where the same packet identifier may belong to
+/// another message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
     /// Packet identifier.
     pub mid: u16,
     /// Quality of service: 1 or 2.
     pub qos: Qos,
-    /// Number of the connection that brought the message.
+    /// Number of the connection on which the message arrived.
     pub connection: u32,
-    /// Tells messages of QoS 2 apart that a broker gave the same identifier, one after the other.
+    /// Distinguishes QoS 2 messages for which a broker used the same identifier, one after the
+    /// other.
     pub number: u32,
 }
 
@@ -55,7 +57,7 @@ pub enum Field {
     Text(String),
     /// A number.
     Number(u64),
-    /// A time, told in seconds.
+    /// A duration, logged in seconds.
     Time(Duration),
 }
 
@@ -83,13 +85,13 @@ impl From<Duration> for Field {
     }
 }
 
-/// What a notice says, for programs that read logs.
+/// The fields of a notice, for programs that read logs.
 pub type Fields = Vec<(&'static str, Field)>;
 
-/// Something that happened, in the order in which it happened.
+/// An event. Events are in the order in which they occurred.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The broker answered CONNECT, with 0 or with why it refuses.
+    /// The broker sent CONNACK.
     ConnAck {
         /// Whether the broker kept the session.
         session_present: bool,
@@ -100,13 +102,13 @@ pub enum Event {
     },
     /// The connection ended.
     Disconnected(End),
-    /// The connection ended, because another one takes its place: `on_disconnect` does not hear of it.
+    /// The connection ended because a new one replaces it: `on_disconnect` is not called.
     Replaced,
-    /// An attempt to connect comes next, for which the application wants to be asked.
+    /// An attempt to connect follows, for which the application wants a settings refresh.
     Attempt,
-    /// An attempt to connect failed before the broker could be sent anything.
+    /// An attempt to connect failed before anything could be sent to the broker.
     ConnectFailed,
-    /// There is a connection, of which the application wants the socket.
+    /// The connection's socket is open, and the application wants it.
     SocketOpened,
     /// A message arrived.
     Message {
@@ -114,19 +116,19 @@ pub enum Event {
         publish: Publish,
         /// When it was read.
         received: Instant,
-        /// To be given back when the message is handled; none for what needs no acknowledgement.
+        /// To be returned when the message is handled; `None` if it needs no acknowledgement.
         receipt: Option<Receipt>,
     },
-    /// Messages of ours are written (QoS 0) or acknowledged (QoS 1 and 2).
+    /// Published messages were written (QoS 0) or acknowledged (QoS 1 and 2).
     Published {
         /// Packet identifiers.
         mids: Mids,
-        /// Reason code; from 128 on the messages were refused.
+        /// Reason code; 128 and above is a refusal.
         code: u8,
         /// Properties, with MQTT 5.
         properties: Option<Properties>,
     },
-    /// The broker answered a SUBSCRIBE.
+    /// The broker sent SUBACK.
     Subscribed {
         /// Packet identifier of the SUBSCRIBE.
         mid: u16,
@@ -135,7 +137,7 @@ pub enum Event {
         /// Properties, with MQTT 5.
         properties: Option<Properties>,
     },
-    /// The broker answered an UNSUBSCRIBE.
+    /// The broker sent UNSUBACK.
     Unsubscribed {
         /// Packet identifier of the UNSUBSCRIBE.
         mid: u16,
@@ -151,18 +153,18 @@ pub enum Event {
         /// The text.
         text: String,
     },
-    /// Something for the extension's own logger: one line per change of state, none per packet.
+    /// A record for the extension's own logger: one line per change of state, none per packet.
     Notice {
         /// Severity.
         level: LogLevel,
         /// The text.
         text: String,
-        /// The same in pieces; `event` comes first.
+        /// The same as fields; the first is `event`.
         fields: Fields,
     },
 }
 
-/// What an event takes by itself.
+/// The size of an event itself.
 const ENTRY: usize = size_of::<Event>();
 
 fn size(properties: Option<&Properties>) -> usize {
@@ -170,17 +172,17 @@ fn size(properties: Option<&Properties>) -> usize {
 }
 
 impl Event {
-    /// A notice of a kind of event, such as `connection_lost`.
+    /// Creates a notice of a kind of event, such as `connection_lost`.
     pub fn notice(level: LogLevel, event: &'static str, text: impl Into<String>) -> Self {
         Self::Notice { level, text: line(&text.into()), fields: vec![("event", event.into())] }
     }
 
-    /// A report of one message.
+    /// Creates a report of one message.
     pub fn published(mid: u16, code: u8, properties: Option<Properties>) -> Self {
         Self::Published { mids: mid.into(), code, properties }
     }
 
-    /// Adds the messages of the next report, where it says the same of them. Returns whether it does.
+    /// Adds the messages of the next report, if both say the same. Returns whether they do.
     pub fn merge(&mut self, next: &Self) -> bool {
         let Self::Published { mids, code, properties } = self else { return false };
         match next {
@@ -194,20 +196,20 @@ impl Event {
         }
     }
 
-    /// Leaves the first `most` messages in a report, and returns a report of the others.
+    /// Keeps the first `most` messages in a report, and returns the others as a new report.
     pub fn split_off(&mut self, most: usize) -> Option<Self> {
         let Self::Published { mids, code, properties } = self else { return None };
         let mids = mids.split_off(most)?;
         Some(Self::Published { mids, code: *code, properties: properties.clone() })
     }
 
-    /// How many calls of handlers it is at most: one, but for a report of several messages.
+    /// The maximum number of handler calls: one, except for a report of several messages.
     pub fn count(&self) -> usize {
         if let Self::Published { mids, .. } = self { mids.count() } else { 1 }
     }
 
-    /// Bytes that a report takes by itself. What has a bound of its own counts nothing: messages, and
-    /// lines for the log.
+    /// Bytes that a report itself takes. Messages and log lines count 0 here, because they have
+    /// bounds of their own.
     pub fn overhead(&self) -> usize {
         match self {
             Self::Message { .. } | Self::Log { .. } => 0,
@@ -225,7 +227,7 @@ impl Event {
         self
     }
 
-    /// Bytes that the event keeps alive while it waits.
+    /// Bytes that the event keeps alive while it is queued.
     pub fn size(&self) -> usize {
         match self {
             Self::Message { publish, .. } => publish.size(),

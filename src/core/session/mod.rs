@@ -52,19 +52,19 @@ use super::packet::{Control, Publish};
 use super::property::{Properties, Property};
 use super::stats::{Counters, Stats, Waiting};
 
-/// What a message that waits for the CONNACK takes beside its bytes.
+/// Bytes that a message held for the CONNACK takes in addition to its content.
 const HELD: usize = size_of::<(Publish, Progress)>();
 
-/// How far the connection is.
+/// The state of the connection.
 #[derive(Debug)]
 enum Link {
     /// No transport.
     Offline,
-    /// CONNECT is sent; the CONNACK has to come until then.
+    /// CONNECT is sent; `until` is the deadline for the CONNACK.
     Connecting { until: Instant, held: Vec<(Publish, Progress)> },
     /// The broker accepted.
     Connected,
-    /// A DISCONNECT of ours is encoded: nothing may follow it (MQTT 3.1.1, section 3.14.4).
+    /// Our DISCONNECT is encoded: no packet may follow it (MQTT 3.1.1, section 3.14.4).
     Ending,
 }
 
@@ -72,22 +72,22 @@ enum Link {
 #[derive(Debug)]
 pub struct Session {
     options: Arc<ConnectOptions>,
-    /// Whether the options are those of a connection, or of an attempt.
+    /// Whether the options were used for a connection or an attempt.
     configured: bool,
-    /// The identifier that a broker chose where the application left it to it.
+    /// The client identifier that a broker assigned, if the application left the choice to it.
     assigned_client_id: Option<String>,
     link: Link,
     /// When the broker accepted the present connection.
     accepted_at: Option<Instant>,
-    /// Whether the connection is to end, and takes nothing new.
+    /// Whether the connection is ending, and accepts nothing new.
     finishing: bool,
     server_limits: ServerLimits,
     aliases: IncomingAliases,
-    /// Topics of aliases that the application named itself; they do not go over the wire.
+    /// Topics of aliases that the application defined; these aliases are not sent.
     named_aliases: HashMap<u32, String>,
-    /// What the broker said with its DISCONNECT.
+    /// The reason code and properties of the broker's DISCONNECT.
     broker_disconnect: Option<(u8, Option<Properties>)>,
-    /// What to say with ours.
+    /// The reason code and properties of our next DISCONNECT.
     next_disconnect: (u8, Properties),
     connection: u32,
     /// The `clean_start_once` of the last connection that the broker accepted.
@@ -99,17 +99,17 @@ pub struct Session {
     keep_alive: KeepAlive,
     output: Output,
     held_bytes: usize,
-    /// Whether so many reports wait for `on_publish` that nothing is to make more of them.
+    /// Whether so many reports are pending for `on_publish` that no more may be created.
     crowded: bool,
-    /// The file that has what is kept, by its number and how often it was opened. It stays here when
-    /// the file is closed.
+    /// The file of the stored messages: its number, and how often it was opened. The value survives
+    /// the closing of the file.
     file: Option<(u64, u64)>,
-    /// The client identifier by which the broker knows what the file has.
+    /// The client identifier for which the broker has the session in the file.
     kept_client_id: String,
 }
 
 impl Session {
-    /// A session without a connection.
+    /// Creates a session without a connection.
     pub fn new(options: Arc<ConnectOptions>, now: Instant) -> Self {
         Self {
             options,
@@ -138,37 +138,37 @@ impl Session {
         }
     }
 
-    /// A session for another process of the same application: with what is subscribed to, and without
-    /// messages. Receipts of this one are stale there.
+    /// A session for another process of the same application: with the same subscriptions, and
+    /// without messages. Receipts of this session are stale there.
     #[must_use]
     pub fn for_child(&self, now: Instant) -> Self {
         let (connection, subscriptions) = (self.connection, self.subscriptions.anew());
         Self { connection, subscriptions, ..Self::new(self.options.clone(), now) }
     }
 
-    /// Options for the next connection.
+    /// Sets the options of the next connection.
     pub fn configure(&mut self, options: Arc<ConnectOptions>) {
         self.options = options;
         self.configured = true;
     }
 
-    /// Changes the bounds, until there are other options.
+    /// Changes the limits, until new options are set.
     pub fn limit(&mut self, limits: Limits) {
         Arc::make_mut(&mut self.options).limits = limits;
     }
 
-    /// Whether `on_log` texts are wanted.
+    /// Sets whether to report `on_log` texts.
     pub fn set_logging(&mut self, logging: bool) {
         self.output.effects.logging = logging;
     }
 
-    /// Whether the application wants to hear when a QoS 0 message is written.
+    /// Sets whether to report written QoS 0 messages.
     pub fn set_reporting(&mut self, reporting: bool) {
         self.output.effects.reporting = reporting;
     }
 
-    /// Whether so many reports wait for the application that a message of QoS 0, which makes another
-    /// one as soon as it is written, has to wait.
+    /// Sets whether so many reports are pending that a QoS 0 message has to wait: each makes
+    /// another report as soon as it is written.
     pub fn set_crowded(&mut self, crowded: bool) {
         self.crowded = crowded;
     }
@@ -183,7 +183,7 @@ impl Session {
         !matches!(self.link, Link::Offline)
     }
 
-    /// The transport is open: sends CONNECT. The CONNACK has to come until then.
+    /// The transport is open: sends CONNECT. `until` is the deadline for the CONNACK.
     pub fn opened(&mut self, now: Instant, until: Instant) {
         self.connection = self.connection.wrapping_add(1);
         let keep_alive = Duration::from_secs(self.options.keep_alive.into());
@@ -212,12 +212,12 @@ impl Session {
         self.output.connect(&options);
     }
 
-    /// Whether what the application wants sent is for the present connection.
+    /// Whether new messages and requests are for the present connection.
     fn takes_new(&self) -> bool {
         self.is_open() && !self.finishing
     }
 
-    /// The connection is to end: what is accepted from now on is for the next one.
+    /// Begins to end the connection: everything accepted from now on is for the next one.
     pub fn finish(&mut self) {
         if self.is_open() && !self.finishing {
             self.finishing = true;
@@ -225,13 +225,13 @@ impl Session {
         }
     }
 
-    /// The transport is gone. QoS 0 messages that were not written are gone with it.
+    /// The transport is closed. Unwritten QoS 0 messages are lost with it.
     pub fn lost(&mut self) {
         self.leave(Link::Offline);
         self.finishing = false;
         self.outgoing.lost();
         self.output.effects.counters.connected_since = None;
-        // The next broker may be another one.
+        // The next broker may be a different one.
         self.server_limits = ServerLimits::default();
         self.held_bytes = 0;
         self.named_aliases.clear();
@@ -239,27 +239,28 @@ impl Session {
         self.output.clear();
     }
 
-    /// Changes to a state in which nothing waits for the CONNACK.
+    /// Changes to a state that holds no messages for the CONNACK.
     fn leave(&mut self, state: Link) {
         if let Link::Connecting { held, .. } = std::mem::replace(&mut self.link, state) {
             self.output.effects.counters.unsent += held.len() as u64;
         }
     }
 
-    /// Says that the connection has ended, for `on_disconnect`.
+    /// Reports the end of the connection, for `on_disconnect`.
     pub fn report_end(&mut self, code: ReturnCode) {
         let (reason, properties) = self.broker_disconnect.take().unzip();
         let properties = properties.flatten();
         self.report(Event::Disconnected(End { code, reason, properties }));
     }
 
-    /// Ends the waiting for messages that are not acknowledged: there will be no connection for now. They
-    /// are kept for the next one.
+    /// Ends all waits for unacknowledged messages, because no connection follows for now. The
+    /// messages are kept for the next one.
     pub fn release(&self) {
         self.outgoing.release();
     }
 
-    /// How many messages wait for the CONNACK or for their acknowledgement, of those for this connection.
+    /// How many messages of this connection still wait for the CONNACK or for their
+    /// acknowledgement.
     pub fn leaving(&self) -> usize {
         match &self.link {
             Link::Offline | Link::Ending => 0,
@@ -268,27 +269,27 @@ impl Session {
         }
     }
 
-    /// Bytes that were written on this connection.
+    /// Bytes written on this connection.
     pub fn written(&self) -> u64 {
         self.output.written()
     }
 
     fn pump(&mut self) {
         if self.is_connected() {
-            // What waits could be written when it was taken.
+            // A pending request was checked when it was accepted, so it can be encoded.
             let _ = self.subscriptions.go_on(&mut self.ids, &mut self.output);
             let Self { outgoing, options, server_limits, ids, output, .. } = self;
             outgoing.pump(&options.limits, server_limits, ids, output);
         }
     }
 
-    /// So many bytes came in at `now`.
+    /// `count` bytes were read at `now`.
     pub fn read(&mut self, count: usize, now: Instant) {
         self.output.effects.counters.received.bytes += count as u64;
         self.keep_alive.received(now);
     }
 
-    /// So many bytes of the output were written at `now`.
+    /// `count` bytes of the output were written at `now`.
     pub fn wrote(&mut self, count: usize, now: Instant) {
         self.output.wrote(count);
         self.keep_alive.wrote(self.output.written(), now);
@@ -303,15 +304,15 @@ impl Session {
         }
     }
 
-    /// Whether nothing more is to be read until answers have gone out: so many wait, for the broker or
-    /// the file, that it would be without end; or so many bytes of messages wait for the file; or the
-    /// application has so many messages of QoS 2 that it does not acknowledge.
+    /// Whether to pause reading until responses are sent. True if too many responses are pending
+    /// for the broker or the file, if too many bytes of messages wait for the file, or if the
+    /// application leaves too many QoS 2 messages unacknowledged.
     pub fn is_clogged(&self) -> bool {
         self.incoming.is_full() || self.output.is_clogged(self.options.limits.incoming_bytes.max(1))
     }
 
-    /// Does what is due at `now`: `reading` is false while the owner reads nothing because nobody
-    /// handles it.
+    /// Does what is due at `now`. `reading` says whether the owner reads; it pauses while the
+    /// handlers are behind.
     ///
     /// # Errors
     /// The connection has to end: the broker was silent for too long.
@@ -343,34 +344,34 @@ impl Session {
         }
     }
 
-    /// Adds an event of the owner's, in its place in the order.
+    /// Adds an event of the owner, in order.
     pub fn report(&mut self, event: Event) {
         self.output.effects.events.push_back(event);
     }
 
-    /// What happened since the last call.
+    /// The events since the last call.
     pub fn take_events(&mut self) -> &mut VecDeque<Event> {
         &mut self.output.effects.events
     }
 
-    /// What happened last, of what was not taken.
+    /// The latest event that was not taken.
     pub fn last_event(&self) -> Option<&Event> {
         self.output.effects.events.back()
     }
 
-    /// Fills `empty` with bytes to write, not all of them where many wait. Returns whether there is
-    /// something else among them than answers to packets of the broker's.
+    /// Fills `empty` with bytes to write, perhaps not all that are pending. Returns whether it
+    /// contains anything other than responses to packets of the broker.
     pub fn take_output(&mut self, empty: &mut BytesMut) -> bool {
         self.output.swap(empty)
     }
 
-    /// Bytes that were encoded on this connection, without answers to packets of the broker's.
+    /// Bytes encoded on this connection, without responses to packets of the broker.
     pub fn requested(&self) -> u64 {
         self.output.requested()
     }
 
-    /// Whether the application waits for something of the broker's: a CONNACK, or the acknowledgement of
-    /// a message.
+    /// Whether the application waits for the broker: for a CONNACK, or for the acknowledgement of a
+    /// message.
     pub fn is_waiting(&self) -> bool {
         matches!(self.link, Link::Connecting { .. }) || self.outgoing.in_flight() > 0
     }
@@ -380,12 +381,12 @@ impl Session {
         !self.output.is_empty()
     }
 
-    /// What is counted.
+    /// The counters.
     pub fn counters(&mut self) -> &mut Counters {
         &mut self.output.effects.counters
     }
 
-    /// The session at this moment, with what waits for the handlers.
+    /// The session's statistics at this moment, together with the events pending for the handlers.
     pub fn stats(&self, waiting: Waiting) -> Stats {
         let held = match &self.link {
             Link::Connecting { held, .. } => held.len(),
@@ -406,8 +407,8 @@ impl Session {
         }
     }
 
-    /// The broker that is connected to, or is tried next, where there was an attempt; and the client
-    /// identifier, also one that a broker chose.
+    /// The broker that is connected, or is tried next, if there was an attempt; and the client
+    /// identifier, even if a broker assigned it.
     pub fn identity(&self) -> (Option<String>, String) {
         let broker = self.configured.then(|| self.options.broker().address());
         let assigned =
@@ -415,7 +416,7 @@ impl Session {
         (broker, assigned.unwrap_or(&self.options.client_id).clone())
     }
 
-    /// Whether everything that was encoded is written.
+    /// Whether all encoded bytes are written.
     pub fn is_written(&self) -> bool {
         self.output.encoded() == self.output.written()
     }
@@ -425,7 +426,7 @@ impl Session {
         self.ids.in_use()
     }
 
-    /// Bytes that wait for the broker.
+    /// Bytes pending for the broker.
     pub fn outgoing_bytes(&self) -> usize {
         self.output.len() + self.outgoing.bytes() + self.held_bytes
     }
