@@ -16,7 +16,7 @@ use crate::core::error::ReturnCode;
 use crate::core::process::Process;
 use crate::core::wake::Completions as CoreCompletions;
 
-/// The waits of an event loop.
+/// Collects the ends of waits for an event loop.
 #[pyclass(module = "flask_mqtt._core", frozen)]
 pub struct Completions(Arc<CoreCompletions>);
 
@@ -27,48 +27,48 @@ impl Completions {
         Ok(Self(Arc::new(CoreCompletions::new().map_err(system)?)))
     }
 
-    /// A descriptor that is readable while waits are over. It belongs to this object.
+    /// A descriptor that is readable while it holds ended waits. It belongs to this object.
     fn fileno(&self) -> RawFd {
         self.0.descriptor().as_raw_fd()
     }
 
-    /// The numbers of the waits that are over, once.
+    /// Removes and returns the numbers of the ended waits.
     fn take(&self) -> Vec<u64> {
         self.0.take()
     }
 }
 
-/// What became of a message.
+/// The outcome of a message.
 #[pyclass(module = "flask_mqtt._core", frozen)]
 pub struct Delivery {
     core: CoreDelivery,
     /// The number of the client.
     client: u64,
-    /// The process that published it: in a forked child, what it is told with may be locked for ever, so
-    /// it is not looked at.
+    /// The process that published it. A forked child does not read the outcome, since its lock may
+    /// be held forever.
     process: Process,
 }
 
 #[pymethods]
 impl Delivery {
-    /// The return code as it is now; `None` where nothing happened since `publish` returned.
+    /// The return code as it is now; `None` if nothing has changed since `publish` returned.
     fn rc<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let known = self.is_ours() && self.core.has_begun();
         known.then(|| member(py, self.core.state().return_code())).transpose()
     }
 
-    /// Whether it may still come about.
+    /// Whether the outcome is still open.
     fn is_pending(&self) -> bool {
         !self.is_ours() || self.core.state() == State::Pending
     }
 
-    /// Whether it is written or acknowledged.
+    /// Whether the message is written or acknowledged.
     fn is_published(&self) -> PyResult<bool> {
         self.check_process()?;
         Ok(self.core.state() == State::Published)
     }
 
-    /// The reason code of a broker that refused it.
+    /// The reason code with which a broker refused it.
     fn refusal(&self) -> Option<u8> {
         let state = self.is_ours().then(|| self.core.state())?;
         if let State::Refused(code) | State::SetAside(code) = state { Some(code) } else { None }
@@ -79,14 +79,14 @@ impl Delivery {
         self.is_ours() && matches!(self.core.state(), State::SetAside(_))
     }
 
-    /// Has `completions` filled with a number when waiting is over. Returns whether there is anything
-    /// to wait for.
+    /// Adds `number` to `completions` once the wait is over. Returns whether there is anything to
+    /// wait for.
     fn listen(&self, completions: &Completions, number: u64) -> PyResult<bool> {
         self.check_process()?;
         Ok(self.core.listen(&completions.0, number))
     }
 
-    /// A thread's wait for the same.
+    /// The same wait for a thread.
     fn waiter(&self) -> PyResult<Waiter> {
         self.check_process()?;
         Ok(Waiter::new(self.core.waiter()))
@@ -101,7 +101,7 @@ impl Delivery {
 }
 
 impl Delivery {
-    /// What became of a message of a client's.
+    /// Creates the outcome of a client's message.
     pub fn new(core: CoreDelivery, client: u64, process: Process) -> Self {
         Self { core, client, process }
     }
@@ -119,18 +119,18 @@ impl Delivery {
         Err(PyRuntimeError::new_err(text))
     }
 
-    /// The same without Python.
+    /// The core's delivery.
     pub fn core(&self) -> &CoreDelivery {
         &self.core
     }
 
-    /// Whether the message is a client's.
+    /// Whether the message was published by a client.
     pub fn is_of(&self, client: u64) -> bool {
         self.client == client
     }
 }
 
-/// An `MQTTMessageInfo` that nothing becomes of.
+/// An `MQTTMessageInfo` without a delivery.
 pub fn message_info(py: Python<'_>, rc: ReturnCode, mid: u16) -> PyResult<Bound<'_, PyAny>> {
     class_of_info(py)?.call1(((member(py, rc)?, mid),))
 }
@@ -145,7 +145,7 @@ pub fn class_of_info(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     CLASS.get_or_try_init(import).map(|class| class.bind(py))
 }
 
-/// The class of the infos of a client, which say what becomes of QoS 0 too.
+/// The class of a client's infos, which report the outcome of QoS 0 messages too.
 pub fn class_of_infos(client: &Bound<'_, PyAny>) -> PyResult<Py<PyType>> {
     let module = client.py().import("flask_mqtt.publishing.info")?;
     Ok(module.getattr("infos_of")?.call1((client,))?.cast_into::<PyType>()?.unbind())

@@ -15,10 +15,10 @@ use crate::core::packet::Publish;
 use crate::core::qos::Qos;
 use crate::core::session::Receipt as CoreReceipt;
 
-/// A moment of Rust's clock and Python's `time.monotonic()` of the same moment.
+/// One moment on Rust's clock, and the same moment on Python's `time.monotonic()`.
 static CLOCK: OnceLock<(Instant, f64)> = OnceLock::new();
 
-/// Relates Rust's clock to `time.monotonic()`.
+/// Matches Rust's clock to `time.monotonic()`.
 pub fn start_clock(py: Python<'_>) -> PyResult<()> {
     let now = py.import("time")?.call_method0("monotonic")?.extract()?;
     CLOCK.get_or_init(|| (Instant::now(), now));
@@ -56,24 +56,26 @@ pub struct MQTTMessage {
     /// Properties; `None` before MQTT 5.
     #[pyo3(get, set)]
     properties: Option<Py<PyAny>>,
-    /// What was assigned to `state` and `info`: hardly anybody reads them, so they are made late.
+    /// Values assigned to `state` and `info`. They are created on demand, because hardly any code
+    /// reads them.
     state: Option<Py<PyAny>>,
     info: Option<Py<PyAny>>,
     pub receipt: Option<CoreReceipt>,
 }
 
-/// What acknowledges a message: all that is kept of one that is handled, where others come first.
+/// The receipt that acknowledges a message. If other messages must be acknowledged first, this is
+/// all that is kept of a handled one.
 #[pyclass(module = "flask_mqtt._core", frozen)]
 pub struct Receipt(pub CoreReceipt);
 
-/// `MessageState.MQTT_MS_INVALID`, and `MQTT_MS_WAIT_FOR_PUBREL`, which paho leaves on a message of
-/// QoS 2 that it hands over.
+/// `MessageState.MQTT_MS_INVALID`, and `MQTT_MS_WAIT_FOR_PUBREL`, which paho leaves on a QoS 2
+/// message that it delivers.
 const INVALID: u8 = 0;
 const WAIT_FOR_PUBREL: u8 = 5;
 
 #[pymethods]
 impl MQTTMessage {
-    /// An empty message; paho's way to make one by hand, in tests for example.
+    /// An empty message; with paho, too, this is how to make one by hand, for example in tests.
     #[new]
     #[pyo3(signature = (mid=0, topic=None))]
     fn new(py: Python<'_>, mid: u16, topic: Option<&[u8]>) -> PyResult<Self> {
@@ -107,7 +109,7 @@ impl MQTTMessage {
         Ok(())
     }
 
-    /// Where it was on its way when it was handed over, a `MessageState`: of use with QoS 2 only.
+    /// A `MessageState`: the state in which the message was delivered. Useful with QoS 2 only.
     #[getter]
     fn state(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         static CLASS: Once<Py<PyAny>> = Once::new();
@@ -126,7 +128,7 @@ impl MQTTMessage {
         self.state = Some(state);
     }
 
-    /// What `publish` would return for it; of no use with a message that was received.
+    /// The value that `publish` would return; not useful for a received message.
     #[getter]
     fn info(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         if let Some(info) = &self.info {
@@ -137,7 +139,7 @@ impl MQTTMessage {
         Ok(info)
     }
 
-    /// A plain pair becomes what `publish` returns: copies and pickles have one.
+    /// Copies and pickles contain a plain pair, which becomes the object that `publish` returns.
     #[setter]
     fn set_info(&mut self, info: &Bound<'_, PyAny>) -> PyResult<()> {
         self.info = Some(if info.is_exact_instance_of::<PyTuple>() {
@@ -148,12 +150,13 @@ impl MQTTMessage {
         Ok(())
     }
 
-    /// The message as a dict that `json.dumps` takes.
+    /// The message as a dict that `json.dumps` accepts.
     ///
-    /// `topic`, `payload`, `encoding`, `qos`, `retain`, `dup`, `mid`, `timestamp` and `properties`. A
-    /// payload that is UTF-8 is its text, and `encoding` is "utf-8"; any other is in base64, and
-    /// `encoding` is "base64". What else was assigned as the payload is there as it is, with None.
-    /// Properties are a dict too, with bytes as hexadecimal digits, and None before MQTT 5.
+    /// The keys are `topic`, `payload`, `encoding`, `qos`, `retain`, `dup`, `mid`, `timestamp` and
+    /// `properties`. A UTF-8 payload becomes its text, and `encoding` is "utf-8"; any other payload
+    /// is in base64, and `encoding` is "base64". An assigned payload of another type is unchanged,
+    /// and `encoding` is None. Properties are a dict, with bytes as hexadecimal digits; they are
+    /// None before MQTT 5.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
         let (payload, encoding) = self.payload_for_json(py)?;
@@ -175,12 +178,14 @@ impl MQTTMessage {
         Ok(dict)
     }
 
-    /// What acknowledges it; `None` for QoS 0, and for a message that was not received.
+    /// The receipt that acknowledges the message; `None` for QoS 0 and for a message that was not
+    /// received.
     fn _receipt(&self) -> Option<Receipt> {
         self.receipt.map(Receipt)
     }
 
-    /// What copies and pickles are made of: all but the receipt, so that none acknowledges the message.
+    /// Supports copying and pickling. The receipt is left out, so that a copy cannot acknowledge
+    /// the message.
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py>> {
         let (py, this) = (slf.py(), slf.borrow());
         let values = PyDict::new(py);
@@ -203,7 +208,7 @@ impl MQTTMessage {
         drop(this);
         let new = py.import("copyreg")?.getattr("__newobj__")?;
         let arguments = (slf.get_type(),).into_pyobject(py)?;
-        // A subclass has one.
+        // A subclass instance has a `__dict__`.
         let attributes = slf.getattr_opt("__dict__")?;
         Ok((new, arguments, (attributes, values)))
     }
@@ -235,8 +240,8 @@ impl MQTTMessage {
         Ok((encoded.call_method0("decode")?, Some("base64")))
     }
 
-    /// A message of the core's as Python sees it. `topics` has the last topic, since messages on the
-    /// same topic tend to come one after the other.
+    /// Converts a message of the core. `topics` caches the last topic, since consecutive messages
+    /// often have the same one.
     pub fn from_core(
         py: Python<'_>,
         publish: Publish,

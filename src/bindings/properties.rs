@@ -7,17 +7,17 @@ use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyList, PyMemoryView, PyS
 use super::error::to_python;
 use crate::core::property::{Kind, Place, Properties as Core, Property, Value};
 
-/// What Python makes a copy of an object with: what is called, its arguments, and the state: the
-/// `__dict__`, and further attributes (`object.__reduce__`).
+/// The result of `object.__reduce__`: the callable, its arguments, and the state, which is the
+/// `__dict__` and the other attributes.
 pub type Reduced<'py> =
     (Bound<'py, PyAny>, Bound<'py, PyTuple>, (Option<Bound<'py, PyAny>>, Bound<'py, PyDict>));
 
-/// The properties of a packet of MQTT 5.
+/// The properties of an MQTT 5 packet.
 ///
-/// The attributes have the specification's names without spaces, as paho's: `ContentType`,
+/// The attributes have the specification's names without spaces, as in paho: `ContentType`,
 /// `ResponseTopic`, `CorrelationData` (bytes), `UserProperty` (a list of pairs of strings),
 /// `MessageExpiryInterval` (seconds) and so on. Values are checked when they are set. Setting
-/// `UserProperty` or `SubscriptionIdentifier` again adds to what there is; `del` removes.
+/// `UserProperty` or `SubscriptionIdentifier` again adds a value; `del` removes all of them.
 #[pyclass(module = "flask_mqtt._core")]
 #[derive(Clone, Default)]
 pub struct Properties {
@@ -39,7 +39,7 @@ impl Properties {
         Ok(properties)
     }
 
-    /// The packet that the properties are for, a number of `PacketTypes`; None for any.
+    /// The packet type of the properties, a number of `PacketTypes`; None for any.
     #[getter(packetType)]
     fn packet_type(&self) -> Option<i32> {
         self.packet_type.map(|(number, _)| number)
@@ -86,12 +86,12 @@ impl Properties {
         self.core.is_empty()
     }
 
-    /// Removes all.
+    /// Removes all properties.
     fn clear(&mut self) {
         self.core = Core::default();
     }
 
-    /// The properties as a dict that `json.dumps` takes: bytes as hexadecimal digits.
+    /// The properties as a dict that `json.dumps` accepts: bytes as hexadecimal digits.
     fn json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
         for property in self.present() {
@@ -104,7 +104,7 @@ impl Properties {
         Ok(dict)
     }
 
-    /// What copies and pickles are made of: the values are set one by one.
+    /// Supports copying and pickling: the values are set one by one.
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py>> {
         let (py, this) = (slf.py(), slf.borrow());
         let values = PyDict::new(py);
@@ -131,7 +131,7 @@ impl Properties {
     }
 
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
-        // The order of different properties means nothing.
+        // The order of different properties has no meaning.
         let sorted = |core: &Core| {
             let mut list: Vec<_> = core.iter().map(|(name, value)| (name, value.clone())).collect();
             list.sort_by_key(|(property, _)| *property);
@@ -142,7 +142,7 @@ impl Properties {
 }
 
 impl Properties {
-    /// Properties of the core's as Python sees them.
+    /// Converts properties of the core.
     pub fn from_core(core: Core) -> Self {
         Self { core, packet_type: None }
     }
@@ -165,7 +165,7 @@ impl Properties {
         values.next().transpose()
     }
 
-    /// Sets a property, or adds to one that repeats.
+    /// Sets a property, or adds a value to a repeatable one.
     fn put(&mut self, property: Property, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let mut core = self.core.clone();
         for value in to_values(property, value)? {
@@ -196,8 +196,8 @@ impl Properties {
     }
 }
 
-/// What an application gave as the properties of a packet: `Properties`, a dict, or an object with
-/// paho's attributes. `None` stands for none.
+/// The properties that an application passed: `Properties`, a dict, or an object with paho's
+/// attributes. `None` means no properties.
 pub fn from_python(given: Option<&Bound<'_, PyAny>>, place: Place) -> PyResult<Core> {
     let Some(given) = given.filter(|given| !given.is_none()) else {
         return Ok(Core::default());
@@ -240,7 +240,7 @@ fn known(name: &Bound<'_, PyAny>) -> PyResult<Property> {
         .ok_or_else(|| PyValueError::new_err(unknown(name.py(), text)))
 }
 
-/// Says what a name may have meant.
+/// An error text for an unknown name, with suggestions.
 fn unknown(py: Python<'_>, name: &str) -> String {
     let plain = name.replace(['_', '-', ' '], "").to_lowercase();
     let exact = Property::all().find(|property| property.name().to_lowercase() == plain);
@@ -259,7 +259,7 @@ fn unknown(py: Python<'_>, name: &str) -> String {
     format!("MQTT 5 has no property {name:?}; {rest}")
 }
 
-/// The place that a packet type of paho's `PacketTypes` stands for.
+/// The place of a packet type in paho's `PacketTypes`.
 fn place(packet_type: i32) -> PyResult<Place> {
     Ok(match packet_type {
         1 => Place::Connect,
@@ -289,7 +289,7 @@ fn to_object<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>>
     })
 }
 
-/// The values that an object stands for: more than one only where the property repeats.
+/// Converts an object to values of a property: more than one only if the property repeats.
 fn to_values(property: Property, given: &Bound<'_, PyAny>) -> PyResult<Vec<Value>> {
     if property.repeats() {
         // A pair from JSON is a list of two strings.

@@ -11,28 +11,28 @@ use super::reason::{NOT_AUTHORIZED, PACKET_TOO_LARGE, QOS_NOT_SUPPORTED, RETAIN_
 use super::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use super::wake::{Completions, Waiter};
 
-/// The steps of a message with a progress of its own.
+/// The steps of a message with its own progress.
 const STORED: u64 = 1;
 const SENT: u64 = 2;
 const PUBLISHED: u64 = 3;
 
-/// What became of a message.
+/// The state of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Nothing yet.
+    /// Not decided.
     Pending,
     /// Written (QoS 0) or acknowledged (QoS 1 and 2).
     Published,
-    /// It was not, and nobody will try again.
+    /// Not published, and nothing will send it.
     Lost,
-    /// The broker does not take it, with a reason code of MQTT 5 (section 2.4).
+    /// The broker refused it with a reason code of MQTT 5 (section 2.4).
     Refused(u8),
-    /// The same, and the message is kept for a broker that takes it.
+    /// Refused as well, but kept for a broker that accepts it.
     SetAside(u8),
 }
 
 impl State {
-    /// The return code that says the same.
+    /// The corresponding return code.
     pub fn return_code(self) -> ReturnCode {
         match self {
             Self::Pending | Self::Published => ReturnCode::Success,
@@ -47,21 +47,21 @@ impl State {
     }
 }
 
-/// The lock is held for looking or for moving those who wait in or out, by every thread, also under the
-/// session's.
+/// Every thread holds the lock only to look, or to add or remove a waiter. It may be taken under
+/// the session's lock.
 #[derive(Debug, Default)]
 struct Record(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
     reached: u64,
-    /// What became of everything that was not reached.
+    /// The final state of everything that was not reached.
     end: Option<State>,
-    /// Who waits, by the position that is waited for.
+    /// Waiters, by the position that they wait for.
     waiting: BTreeMap<u64, Vec<Waiting>>,
 }
 
-/// Who waits: one of the waits of an event loop, or a thread that may have given up.
+/// A waiter: one of an event loop, or a thread, which may have stopped waiting.
 #[derive(Debug)]
 enum Waiting {
     Loop { completions: Arc<Completions>, number: u64 },
@@ -96,7 +96,7 @@ impl Record {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes it, and wakes those who have nothing more to wait for.
+    /// Changes the state, and wakes the waiters that it satisfies.
     fn change(&self, change: impl FnOnce(&mut Inner)) {
         let mut inner = self.lock();
         change(&mut inner);
@@ -119,37 +119,38 @@ fn wake(waiting: BTreeMap<u64, Vec<Waiting>>) {
     waiting.into_values().flatten().for_each(|waiting| waiting.wake());
 }
 
-/// How far messages have come, told by the session. What is not reached when it is dropped is lost.
+/// The progress of messages, updated by the session. Positions not reached when it is dropped are
+/// lost.
 #[derive(Debug, Default)]
 pub struct Progress(Arc<Record>);
 
 impl Progress {
-    /// So many bytes of a connection are written.
+    /// The connection has written this many bytes.
     pub fn reach(&self, position: u64) {
         self.0.change(|inner| inner.reached = inner.reached.max(position));
     }
 
-    /// The message is kept beyond the end of the process.
+    /// The message is stored in the file.
     pub fn stored(&self) {
         self.reach(STORED);
     }
 
-    /// The message has gone out for the first time.
+    /// The message was sent for the first time.
     pub fn sent(&self) {
         self.reach(SENT);
     }
 
-    /// The present broker does not take the message, which is kept for one that does.
+    /// The present broker does not accept the message, which is kept for another one.
     pub fn set_aside(&self, code: u8) {
         self.0.change(|inner| inner.end = Some(State::SetAside(code)));
     }
 
-    /// A broker takes the message that was set aside.
+    /// A broker accepts the message that was set aside.
     pub fn resume(&self) {
         self.0.change(|inner| inner.end = None);
     }
 
-    /// The message is written or acknowledged, or refused with a reason code.
+    /// The message is written or acknowledged, or was refused with a reason code.
     pub fn finish(&self, refusal: Option<u8>) {
         match refusal {
             None => self.reach(PUBLISHED),
@@ -157,23 +158,23 @@ impl Progress {
         }
     }
 
-    /// Ends the waiting, though nothing became of the message yet: nobody works at it for now.
+    /// Ends all waits without an outcome, because nothing is being done for the message at present.
     pub fn release(&self) {
         let waiting = std::mem::take(&mut self.0.lock().waiting);
         wake(waiting);
     }
 
-    /// Whether it is the progress of that message.
+    /// Whether a delivery belongs to this progress.
     pub fn is_of(&self, delivery: &Delivery) -> bool {
         Arc::ptr_eq(&self.0, &delivery.record)
     }
 
-    /// For the application: the message that this is of.
+    /// The delivery of this message, for the application.
     pub fn delivery(&self) -> Delivery {
         self.delivery_at(PUBLISHED)
     }
 
-    /// For the application: the message that ends at a position.
+    /// The delivery of the message that ends at a position.
     pub fn delivery_at(&self, position: u64) -> Delivery {
         Delivery { record: self.0.clone(), position }
     }
@@ -187,7 +188,7 @@ impl Drop for Progress {
     }
 }
 
-/// What became of one message.
+/// The outcome of one message.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     record: Arc<Record>,
@@ -195,27 +196,29 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// What became of it so far.
+    /// The present state.
     pub fn state(&self) -> State {
         self.record.lock().state(self.position)
     }
 
-    /// Whether anything happened since the message was accepted: that it is stored is not counted.
+    /// Whether anything other than storing has happened since the message was accepted.
     pub fn has_begun(&self) -> bool {
         let inner = self.record.lock();
         inner.reached >= SENT || inner.end.is_some()
     }
 
-    /// What became of storing it, where messages of QoS 1 and 2 are: published means stored.
+    /// A delivery that reports storing, if QoS 1 and 2 messages are stored: published then means
+    /// stored.
     #[must_use]
     pub fn storing(&self) -> Self {
         Self { record: self.record.clone(), position: STORED }
     }
 
-    /// Has a number put into a list when there is nothing more to wait for. Returns whether there is
-    /// anything to wait for; where there is nothing, the list stays as it is.
+    /// Adds a number to a list when the wait is over. Returns whether there is anything to wait
+    /// for; if not, the list is unchanged.
     ///
-    /// Waiting also ends, with the state still [`State::Pending`], when the application ends the connection.
+    /// The wait also ends, with the state still [`State::Pending`], when the application ends the
+    /// connection.
     pub fn listen(&self, completions: &Arc<Completions>, number: u64) -> bool {
         let mut inner = self.record.lock();
         if inner.state(self.position) != State::Pending {
@@ -226,7 +229,7 @@ impl Delivery {
         true
     }
 
-    /// Undoes [`Self::listen`], for who gave up.
+    /// Undoes [`Self::listen`], for a caller that stops waiting.
     pub fn forget(&self, completions: &Arc<Completions>, number: u64) {
         let mut inner = self.record.lock();
         if let Some(waiting) = inner.waiting.get_mut(&self.position) {
@@ -242,8 +245,7 @@ impl Delivery {
         }
     }
 
-    /// A wait that is over when there is nothing more to wait for, as with [`Self::listen`]. Who drops
-    /// it has given up.
+    /// A wait that ends as [`Self::listen`] describes. Dropping it stops waiting.
     pub fn waiter(&self) -> Arc<Waiter> {
         let waiter = Arc::new(Waiter::default());
         let mut inner = self.record.lock();

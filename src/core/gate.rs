@@ -12,34 +12,34 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a fork waits for threads that are inside, and they for a fork that does not come: what holds
-/// them up is a slow disk, or an application whose own hooks of forks wait.
+/// How long a fork waits for threads inside the gate, and threads outside for a fork. The cause of
+/// such a delay is a slow disk, or an application's own slow fork hooks.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long they wait between two looks. Nothing that they could sleep at would survive the fork.
+/// The polling interval. Nothing that a thread could sleep on survives the fork.
 const LOOK: Duration = Duration::from_micros(100);
 
-/// One fork under way; below it is the number of threads inside.
+/// One pending fork; the bits below count the threads inside.
 const FORK: u64 = 1 << 32;
 
-/// OpenSSL's.
+/// The gate of OpenSSL.
 pub static OPENSSL: Gate = Gate::new();
 
-/// A library whose locks a fork must not find held.
+/// A gate to a library whose locks must not be held during a fork.
 #[derive(Debug)]
 pub struct Gate {
     state: AtomicU64,
-    /// The process that the threads inside are of.
+    /// The process of the threads inside.
     process: AtomicU32,
-    /// Whether a thread was inside at the fork that made this process.
+    /// Whether a thread was inside during the fork that created this process.
     broken: AtomicBool,
 }
 
-/// A thread is inside as long as it has this.
+/// Keeps a thread inside until it is dropped.
 #[derive(Debug)]
 pub struct Inside<'a>(&'a Gate);
 
-/// The library cannot be used in this process.
+/// The library is unusable in this process.
 #[derive(Debug)]
 pub struct Broken;
 
@@ -49,8 +49,8 @@ impl Gate {
         Self { state, process, broken: AtomicBool::new(false) }
     }
 
-    /// Goes inside for the first steps of a connection, which a child of a fork that nobody announced
-    /// makes too. It must not be inside already.
+    /// Enters the gate for the first steps of a connection, which may also happen in the child of
+    /// an unannounced fork. The thread must not be inside already.
     pub fn begin(&self) -> Result<Inside<'_>, Broken> {
         let known = self.process.load(Ordering::Acquire);
         if known != std::process::id() {
@@ -59,14 +59,15 @@ impl Gate {
         if self.broken.load(Ordering::Relaxed) { Err(Broken) } else { Ok(self.enter()) }
     }
 
-    /// Goes inside for further steps.
+    /// Enters the gate for further steps.
     pub fn enter(&self) -> Inside<'_> {
         let mut deadline = None;
         let open = |state| if state < FORK { Some(state + 1) } else { None };
         while self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, open).is_err() {
             let now = Instant::now();
             if now > *deadline.get_or_insert(now + PATIENCE) {
-                // The child will know that somebody was inside.
+                // After a timeout it enters all the same: the child will detect that a thread was
+                // inside.
                 self.state.fetch_add(1, Ordering::AcqRel);
                 break;
             }
@@ -75,7 +76,7 @@ impl Gate {
         Inside(self)
     }
 
-    /// A fork is about to come: keeps threads outside, and waits until none is inside.
+    /// Before a fork: keeps threads out, and waits until none is inside.
     pub fn close(&self) {
         self.state.fetch_add(FORK, Ordering::AcqRel);
         let deadline = Instant::now() + PATIENCE;
@@ -84,20 +85,20 @@ impl Gate {
         }
     }
 
-    /// The fork has come, or failed, and this is the parent.
+    /// After the fork, or its failure, in the parent.
     pub fn open(&self) {
         let less = |state: u64| state.checked_sub(FORK);
-        // It is closed no more where no fork was announced.
+        // After an unannounced fork the gate is not closed, and nothing is to be subtracted.
         let _ = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
     }
 
-    /// The fork has come, and this is the child, in which nobody is inside.
+    /// After the fork, in the child: no thread is inside.
     pub fn forked(&self) {
         let found = self.state.load(Ordering::Acquire);
         if !found.is_multiple_of(FORK) {
             self.broken.store(true, Ordering::Relaxed);
         }
-        // Another thread may find out at the same time.
+        // Another thread may detect the fork at the same time.
         let _ = self.state.compare_exchange(found, 0, Ordering::AcqRel, Ordering::Acquire);
         self.process.store(std::process::id(), Ordering::Release);
     }

@@ -12,15 +12,15 @@ use super::failure::Failure;
 use super::link::Link;
 use super::task::{First, Stop, Task};
 
-/// The CONNACK code for a client identifier that the broker does not want.
+/// The CONNACK code for a rejected client identifier.
 const IDENTIFIER_REJECTED: u8 = 2;
 
-/// Runs until a stop is wanted, or until there is no connection any more where none is to be made again.
+/// Runs until told to stop, or until there is no connection and none should be made.
 pub async fn run(mut task: Task) {
     let mut first = task.first != First::Automatic;
-    // Who calls `connect` and waits has said everything with its options.
+    // A caller that waits for `connect` has just set the options, so they need no refresh.
     let mut asks = !first;
-    // What came of the brokers that were tried since the last delay.
+    // The errors of the brokers tried since the last delay.
     let mut failures = Vec::new();
     let mut is_new = true;
     task.ensure_client_id();
@@ -54,7 +54,7 @@ pub async fn run(mut task: Task) {
         let error = told.text.clone();
         task.shared.with_session(|session| session.counters().failed(error, accepted));
         if accepted {
-            // This broker is the first one to be tried again.
+            // The next attempt begins with this broker.
             failures.clear();
         } else {
             task.configure(|options| options.brokers.rotate_left(1));
@@ -70,7 +70,7 @@ pub async fn run(mut task: Task) {
         if first {
             let result = Err(only_or_all(std::mem::take(&mut failures)));
             if task.first == First::Reported {
-                // Who waits is woken when the thread has ended.
+                // Waiting callers are woken when the thread has ended.
                 task.opened.settle(result);
                 return;
             }
@@ -93,16 +93,17 @@ pub async fn run(mut task: Task) {
     }
 }
 
-/// Whether the first attempt has to wait for its turn.
+/// Whether the first attempt must be delayed.
 enum Hold {
     No,
-    /// It did, and nobody waits for it any more.
+    /// It was delayed, and nobody waits for it any more.
     Late,
     Stopped,
 }
 
-/// Waits before the first attempt, if connections before have ended so soon that this one would be one
-/// of ever more. A handler is not held up by that: it is told that all is well, and the attempt follows.
+/// Delays the first attempt if previous connections ended so early that this one could be part of
+/// an endless loop. A handler's `connect` is not blocked: it returns success, and the attempt
+/// follows.
 async fn hold(task: &mut Task) -> Hold {
     let now = Instant::now();
     if !task.by_handler {
@@ -120,7 +121,7 @@ async fn hold(task: &mut Task) -> Hold {
     if wait(task, delay).await { Hold::Late } else { Hold::Stopped }
 }
 
-/// Waits, and returns false when the connection is to end.
+/// Waits; returns false if told to end meanwhile.
 async fn wait(task: &mut Task, delay: Duration) -> bool {
     tokio::select! {
         biased;
@@ -129,7 +130,7 @@ async fn wait(task: &mut Task, delay: Duration) -> bool {
     }
 }
 
-/// One error for all brokers.
+/// Combines the errors of all brokers into one.
 fn only_or_all(mut failures: Vec<Error>) -> Error {
     match failures.pop() {
         Some(only) if failures.is_empty() => only,
@@ -182,8 +183,8 @@ async fn attempt(task: &mut Task, first: bool, asks: bool) -> Attempt {
     }
 }
 
-/// Waits until there is room for what another connection would tell, should the handlers have left so
-/// much lying about. Returns false when the connection is to end.
+/// Waits until the inbox has room for the events of another connection, in case the handlers are
+/// far behind. Returns false if told to end meanwhile.
 async fn spare(task: &mut Task) -> bool {
     let shared = task.shared.clone();
     tokio::select! {
@@ -192,7 +193,7 @@ async fn spare(task: &mut Task) -> bool {
     }
 }
 
-/// Reads and writes until the connection fails or a stop is wanted.
+/// Reads and writes until the connection fails or a stop is requested.
 async fn serve(task: &mut Task, stream: Box<dyn Stream>) -> Attempt {
     let mut link = Link::new(stream, task.shared.clone(), task.options.clone());
     let end = tokio::select! {
@@ -212,7 +213,7 @@ async fn serve(task: &mut Task, stream: Box<dyn Stream>) -> Attempt {
     attempt
 }
 
-/// Ends a connection that failed. A broker is told what it did wrong where MQTT has words for that
+/// Ends a failed connection. With MQTT 5, a DISCONNECT tells the broker about its protocol error
 /// (MQTT 5.0, section 4.13).
 async fn fail(task: &Task, mut link: Link, error: Error) -> Attempt {
     let (accepted, proved, suspect) = {
@@ -238,7 +239,7 @@ async fn fail(task: &Task, mut link: Link, error: Error) -> Attempt {
     Attempt::Ended { error, accepted, proved, suspect }
 }
 
-/// Ends a connection because that is wanted.
+/// Ends a connection on request.
 async fn part(task: &Task, mut link: Link, stop: Stop) {
     link.drain().await;
     let (accepted, proved) = {
@@ -269,7 +270,7 @@ async fn part(task: &Task, mut link: Link, stop: Stop) {
     }
 }
 
-/// What the log is told of the end of a connection that `on_disconnect` does not hear of.
+/// The log record for an ended connection that `on_disconnect` is not called for.
 fn replaced(options: &ConnectOptions) -> Event {
     let broker = options.broker().address();
     let text = format!("Disconnected from {broker}: another connection replaces it");

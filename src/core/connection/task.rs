@@ -8,45 +8,45 @@ use super::super::options::{ConnectOptions, Endpoint, Protocol};
 use super::super::session::{Event, LogLevel};
 use super::super::shared::{Outcome, Shared};
 
-/// How a stop is wanted.
+/// Whether and how to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// Not at all.
+    /// No stop.
     No,
-    /// With an event for `on_disconnect`.
+    /// Stop, with an event for `on_disconnect`.
     Reported,
-    /// Without.
+    /// Stop without an event.
     Silent,
-    /// Without, and another connection replaces it.
+    /// Stop without an event, because another connection replaces this one.
     Replaced,
 }
 
-/// What becomes of the first attempt.
+/// How the first attempt is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum First {
-    /// It is one as all others.
+    /// Like any other attempt.
     Automatic,
-    /// Somebody waits for it, and it is the last one if it fails.
+    /// A caller waits for it. If it fails, no other attempt follows.
     Reported,
-    /// Somebody waits for it, and others follow if it fails.
+    /// A caller waits for it. If it fails, others follow.
     ReportedOfMany,
 }
 
-/// What the thread is started with.
+/// The parameters of the thread.
 pub struct Task {
-    /// What it shares with the application's threads.
+    /// The state shared with the application's threads.
     pub shared: Arc<Shared>,
-    /// Where to connect and how.
+    /// Where and how to connect.
     pub options: Arc<ConnectOptions>,
     /// Changes when the connection is to end.
     pub stop: watch::Receiver<Stop>,
-    /// How the first attempt to connect went.
+    /// The outcome of the first attempt.
     pub opened: Arc<Outcome>,
-    /// What becomes of the first attempt.
+    /// How the first attempt is treated.
     pub first: First,
-    /// Whether a handler wants it, which can be called by what comes of it, again and again.
+    /// Whether a handler started it. The result may call the same handler again, endlessly.
     pub by_handler: bool,
-    /// The identifier that was made up, where the application has none.
+    /// The generated client identifier, if the application set none.
     pub chosen_client_id: Option<String>,
 }
 
@@ -60,15 +60,15 @@ impl Task {
         self.shared.with_session(|session| session.configure(self.options.clone()));
     }
 
-    /// From now on there is an identifier: a broker may insist on one (MQTT 3.1.1, section 3.1.3.1), and
-    /// MQTT 3.1 always does.
+    /// Generates a client identifier from now on: a broker may require one (MQTT 3.1.1, section
+    /// 3.1.3.1), and MQTT 3.1 always does.
     pub fn choose_client_id(&mut self) {
         let make_up = || std::iter::repeat_with(fastrand::alphanumeric).take(22).collect();
         let id = self.chosen_client_id.get_or_insert_with(make_up).clone();
         self.configure(|options| options.client_id = id);
     }
 
-    /// Sees to it that there is an identifier where one is needed.
+    /// Generates a client identifier if one is required.
     pub fn ensure_client_id(&mut self) {
         let needed = self.options.protocol == Protocol::V31 || self.chosen_client_id.is_some();
         if needed && self.options.client_id.is_empty() {
@@ -76,11 +76,11 @@ impl Task {
         }
     }
 
-    /// Asks the application for the options of the next attempt, where it wants that. Who does not
-    /// answer within the connection timeout is not waited for any longer; the answer is taken when it
-    /// comes. Returns false when the connection is to end.
+    /// Requests a settings refresh for the next attempt, if the application wants that. The wait is
+    /// limited by the connection timeout; a late answer is used when it comes. Returns false if
+    /// told to end meanwhile.
     pub async fn ask(&mut self) -> bool {
-        // A late answer to the last request.
+        // There may be a late answer to the previous request.
         self.adopt_answer();
         let shared = self.shared.clone();
         if !shared.refresh.is_wanted() {
@@ -112,13 +112,13 @@ impl Task {
         self.ensure_client_id();
     }
 
-    /// Tells the application's log.
+    /// Writes to the application's log.
     pub fn notice(&self, notice: Event) {
         self.shared.with_session(|session| session.report(notice));
     }
 }
 
-/// Begins with the broker whose turn it is, where new options name the same brokers.
+/// Keeps the position in the list of brokers if the new options have the same brokers.
 fn keep_turn(old: &[Endpoint], new: &mut [Endpoint]) {
     let is_turn = |turn: &usize| {
         let mut turned = new.iter().cycle().skip(*turn);

@@ -21,7 +21,7 @@ use super::diagnosis::advise;
 use super::task::{First, Stop, Task};
 
 struct Running {
-    /// The process that has the thread.
+    /// The process that owns the thread.
     process: u32,
     thread: JoinHandle<()>,
     stop: watch::Sender<Stop>,
@@ -33,13 +33,13 @@ impl Running {
         self.process != std::process::id()
     }
 
-    /// Whether it has not ended, and is not to end.
+    /// Whether it has not ended and was not told to end.
     fn is_wanted(&self) -> bool {
         !self.done.is_over() && *self.stop.borrow() == Stop::No
     }
 }
 
-/// The first attempt that `Client::connect` makes. It derefs to the wait that is over when that is.
+/// The first attempt of `Client::connect`. It derefs to a wait that is over when the attempt is.
 pub struct Attempt {
     waiter: Arc<Waiter>,
     opened: Arc<Outcome>,
@@ -47,14 +47,14 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// How it went, once; `None` while it goes on, and where it was ended before: by
-    /// `Client::disconnect`, or by another connection in its place.
+    /// Takes the outcome; `None` while the attempt is pending, and if it was cancelled by
+    /// `Client::disconnect` or by another connection.
     #[must_use]
     pub fn outcome(&self) -> Option<Result<(), Error>> {
         self.opened.take()
     }
 
-    /// What to look at where it failed so.
+    /// A hint about the cause of this failure.
     #[must_use]
     pub fn advice(&self, error: &Error) -> Option<String> {
         advise(error, &self.options, true)
@@ -75,31 +75,32 @@ impl Deref for Attempt {
     }
 }
 
-/// The connection of a client: its I/O thread, while there is one.
+/// A client's connection: its I/O thread, if there is one.
 pub struct Connection {
     shared: Arc<Shared>,
-    /// Guards the I/O thread's handle; held for starting and stopping only, never while waiting.
+    /// Guards the I/O thread's handle; held only to start and stop it, never while waiting.
     running: Mutex<Option<Running>>,
 }
 
 impl Connection {
-    /// No connection yet.
+    /// Creates a handle without an I/O thread.
     pub fn new(shared: Arc<Shared>) -> Self {
         Self { shared, running: Mutex::new(None) }
     }
 
-    /// Starts the thread, which takes the place of one that there is. `first` says what becomes of the
-    /// first attempt, which a handler may want.
+    /// Starts the thread, which replaces an existing one. `first` says how the first attempt is
+    /// treated; a handler may have requested it.
     ///
     /// # Errors
-    /// [`Error::Begin`] when no thread or descriptor can be had. A connection that there is goes on then.
+    /// [`Error::Begin`] when no thread or descriptor is available. An existing connection then
+    /// continues.
     pub fn start(
         &self,
         options: ConnectOptions,
         first: First,
         by_handler: bool,
     ) -> Result<Attempt, Error> {
-        // Everything that may fail comes before the connection that there is.
+        // Everything that may fail comes before the existing connection is stopped.
         let opened = Arc::new(Outcome::default());
         let waiter = opened.waiter();
         let mut builder = Builder::new_current_thread();
@@ -122,7 +123,7 @@ impl Connection {
             _ => first,
         };
         if let Some(previous) = &previous {
-            // Of an end that was wanted before, `on_disconnect` hears all the same.
+            // An end that was requested earlier is still reported to `on_disconnect`.
             previous.stop.send_if_modified(|stop| {
                 let is_new = *stop == Stop::No;
                 if is_new {
@@ -147,20 +148,20 @@ impl Connection {
             by_handler,
             chosen_client_id: None,
         };
-        // The thread takes it: it does nothing else yet.
+        // The thread is waiting to receive this before it does anything else.
         let _ = hand_over.send(Beginning { task, end, runtime, previous });
         *running = Some(Running { process: std::process::id(), thread, stop, done });
         Ok(Attempt { waiter, opened, options })
     }
 
-    /// Has the thread end, with a DISCONNECT where there is a connection. Returns a wait that is over
-    /// when it has, or `None` where there is none. With `report`, [`Event::Disconnected`] follows if there
-    /// was a connection.
+    /// Tells the thread to end, with a DISCONNECT if there is a connection. Returns a wait that is
+    /// over when it has ended, or `None` without a thread. With `report`, [`Event::Disconnected`]
+    /// follows if there was a connection.
     pub fn end(&self, report: bool, code: u8, properties: Properties) -> Option<Arc<Waiter>> {
         let running = self.lock();
         let running = running.as_ref().filter(|running| !running.thread.is_finished())?;
         let waiter = running.done.waiter();
-        // What the first one says may not be written yet, and holds.
+        // The first DISCONNECT may not be written yet; its values are kept.
         if *running.stop.borrow() == Stop::No {
             let mut session = self.shared.lock();
             session.set_disconnect(code, properties);
@@ -170,7 +171,8 @@ impl Connection {
         Some(waiter)
     }
 
-    /// Whether there is a thread, which has a connection or tries to. The dispatcher is woken when it ends.
+    /// Whether there is a thread, which has a connection or tries to. The dispatcher is woken when
+    /// it ends.
     pub fn is_running(&self) -> bool {
         self.lock().as_ref().is_some_and(|running| !running.done.is_over())
     }
@@ -180,8 +182,8 @@ impl Connection {
         self.lock().as_ref().is_some_and(Running::is_wanted)
     }
 
-    /// Whether the parent of a forked child had a thread, or was starting or ending one. It waits for no
-    /// lock.
+    /// Whether the parent of this forked child had a thread, or was starting or ending one. Waits
+    /// for no lock.
     pub fn was_running(&self) -> bool {
         match self.running.try_lock() {
             Ok(running) => running.as_ref().is_some_and(|running| !running.thread.is_finished()),
@@ -189,8 +191,8 @@ impl Connection {
         }
     }
 
-    /// Has the thread end without a word to `on_disconnect`, for who has the client alone: no lock is
-    /// taken. Returns the wait that is over then.
+    /// Tells the thread to end without calling `on_disconnect`. The caller has exclusive access, so
+    /// no lock is needed. Returns the wait that is over when it has ended.
     pub fn abandon(&mut self) -> Option<Arc<Waiter>> {
         let running = self.running.get_mut().unwrap_or_else(PoisonError::into_inner);
         leave_foreign(running, Running::is_foreign);
@@ -200,7 +202,7 @@ impl Connection {
         Some(end)
     }
 
-    /// The I/O thread. A forked child has none.
+    /// Locks the I/O thread's handle. A forked child has no I/O thread.
     fn lock(&self) -> MutexGuard<'_, Option<Running>> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         leave_foreign(&mut running, Running::is_foreign);
@@ -208,7 +210,7 @@ impl Connection {
     }
 }
 
-/// Says that the I/O thread has ended, however it did.
+/// Reports the end of the I/O thread, even after a panic.
 struct End {
     shared: Arc<Shared>,
     stop: watch::Receiver<Stop>,
@@ -233,16 +235,16 @@ impl Drop for End {
         if *self.stop.borrow() != Stop::Replaced {
             self.shared.lock().release();
         }
-        // The file may have waited for the end of the connection.
+        // Closing the file may be waiting for the end of the connection.
         self.shared.storage.notify();
         self.done.give_for_good();
         self.shared.inbox.wakeup.give();
-        // Who hears of the last attempt finds no thread any more.
+        // Whoever learns of the failed last attempt finds no running thread.
         self.opened.give_up();
     }
 }
 
-/// What the I/O thread begins with.
+/// What the I/O thread receives at its start.
 struct Beginning {
     task: Task,
     /// Dropped last.
@@ -251,12 +253,12 @@ struct Beginning {
     previous: Option<Running>,
 }
 
-/// The body of the I/O thread.
+/// The main function of the I/O thread.
 fn work(beginning: Beginning) {
     let Beginning { task, end: _end, runtime, previous } = beginning;
     if let Some(previous) = previous {
-        // The session has one connection at a time. The old thread ends within the time for a
-        // DISCONNECT; if it panicked, it has ended.
+        // A session has only one connection at a time. The previous thread ends within the time
+        // limit for a DISCONNECT; if it panicked, it has ended.
         let _ = previous.thread.join();
     }
     task.shared.inbox.set_limits(&task.options.limits);

@@ -13,35 +13,35 @@ use super::sync::atomic::{AtomicBool, Ordering};
 use super::sync::{Mutex, MutexGuard, Notify, PoisonError};
 use super::wake::Wakeup;
 
-/// Bytes after which a batch ends, so that what was fetched and waits for its handler is bounded too.
+/// A batch ends after this many bytes, to bound what is fetched and pending for its handlers.
 const BATCH_BYTES: usize = 1024 * 1024;
 
-/// A bound for which nothing is read.
+/// The limit for which reading pauses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
-    /// Messages that wait for their handlers.
+    /// Messages pending for their handlers.
     Messages,
-    /// Bytes of them.
+    /// Their bytes.
     Bytes,
-    /// Reports of what became of messages and requests.
+    /// Reports about messages and requests.
     Reports,
-    /// Answers that the broker does not take.
+    /// Responses that the broker does not read.
     Answers,
 }
 
 /// The queue between the I/O thread and the dispatcher.
 ///
-/// The lock guards the queue. Both threads hold it for moving events only; the I/O thread takes it
-/// while it holds the session's lock, never the other way round.
+/// The lock guards the queue. Both threads hold it only to move events. The I/O thread takes it
+/// under the session's lock, never the other way round.
 #[derive(Debug)]
 pub struct Inbox {
     queue: Mutex<Queue>,
-    /// Whether so many reports wait that nothing may make more of them, until half of them are gone.
-    /// Written under the lock, and read without it: `publish` looks each time.
+    /// Whether too many reports are pending, until half of them are gone. Written under the lock,
+    /// but read without it, because every `publish` checks it.
     crowded: AtomicBool,
-    /// Given when the queue was empty, so that the dispatcher wakes.
+    /// Given when the queue is no longer empty, to wake the dispatcher.
     pub wakeup: Wakeup,
-    /// Given when there is room again after there was none.
+    /// Given when a full queue has room again.
     room: Notify,
 }
 
@@ -57,20 +57,20 @@ impl Default for Inbox {
 }
 
 impl Inbox {
-    /// Sets how many messages, and bytes of them, may wait, and what happens to more.
+    /// Sets the limits on pending messages and their bytes, and what happens beyond them.
     pub fn set_limits(&self, limits: &Limits) {
         self.lock().set_limits(limits);
     }
 
-    /// Whether there is anybody to tell which messages were published.
+    /// Sets whether `on_publish` reports are wanted.
     pub fn set_reporting(&self, reporting: bool) {
         self.lock().reporting = reporting;
     }
 
-    /// Moves events in. Where the policy is so, messages of QoS 0 are dropped; otherwise the I/O thread
-    /// stops reading when [`Self::is_full`]. Lines for `on_log` can pile up without reading, so those
-    /// are dropped past their bound. Reports of what was written can as well: they take next to nothing
-    /// each, and no message of QoS 0 is taken while [`Self::is_crowded`].
+    /// Appends events. Depending on the policy, QoS 0 messages beyond the limit are dropped, or the
+    /// I/O thread stops reading when [`Self::is_full`]. Lines for `on_log` can pile up without
+    /// reading, so they are dropped beyond their limit. So can reports of written messages, but
+    /// they are tiny, and no QoS 0 message is accepted while [`Self::is_crowded`].
     pub fn extend(&self, events: &mut VecDeque<Event>) {
         if events.is_empty() {
             return;
@@ -81,7 +81,7 @@ impl Inbox {
         if queue.is_crowded() {
             self.crowded.store(true, Ordering::Relaxed);
         }
-        // What nobody listens to is not there.
+        // An event that nobody listens to is not queued.
         let is_filled = was_empty && queue.len() > 0;
         drop(queue);
         if is_filled {
@@ -89,10 +89,10 @@ impl Inbox {
         }
     }
 
-    /// Moves out up to `most` events, the oldest first, and not much more than a mebibyte of them. A
-    /// report counts as many as there are messages in it.
+    /// Removes up to `most` events, oldest first, and little more than a mebibyte of them. A report
+    /// counts once for each of its messages.
     ///
-    /// Returns them, and whether [`Self::is_crowded`] is over by that.
+    /// Returns them, and whether this ends [`Self::is_crowded`].
     pub fn take(&self, most: usize) -> (Vec<Event>, bool) {
         let mut queue = self.lock();
         let room = |queue: &Queue| (queue.has_room(), queue.has_spare_room());
@@ -116,17 +116,18 @@ impl Inbox {
         (taken, calm)
     }
 
-    /// Whether nothing is to be taken.
+    /// Whether there is no event.
     pub fn is_empty(&self) -> bool {
         self.lock().len() == 0
     }
 
-    /// Whether so many reports wait that nothing may happen that makes more of them.
+    /// Whether too many reports are pending to allow more.
     pub fn is_crowded(&self) -> bool {
         self.crowded.load(Ordering::Relaxed)
     }
 
-    /// For what the I/O thread has to stop reading, and when it has to call [`Self::end_dropping`].
+    /// The reason why the I/O thread has to stop reading, and the time at which to call
+    /// [`Self::end_dropping`].
     pub fn look(&self) -> (Option<Bound>, Option<Instant>) {
         let queue = self.lock();
         (queue.full(), queue.calm_at())
@@ -137,20 +138,20 @@ impl Inbox {
         self.lock().full().is_some()
     }
 
-    /// Waits until the dispatcher made room.
+    /// Waits until the dispatcher has made room.
     pub async fn room(&self) {
         self.until(Queue::has_room).await;
     }
 
-    /// Waits until there is room for the beginning and the end of another connection, which tell
-    /// something however full it is.
+    /// Waits until there is room for the first and last events of another connection, which are
+    /// never dropped.
     pub async fn spare(&self) {
         self.until(Queue::has_spare_room).await;
     }
 
     async fn until(&self, condition: impl Fn(&Queue) -> bool) {
         loop {
-            // Made before the look, so that no room is missed between the two.
+            // Created before the check, so that no notification is missed in between.
             let room = self.room.notified();
             if condition(&self.lock()) {
                 return;
@@ -159,7 +160,7 @@ impl Inbox {
         }
     }
 
-    /// Says that dropping is over, if nothing was dropped for a while or, with `now`, at once.
+    /// Reports the end of dropping, if nothing was dropped for a while or, with `now`, at once.
     pub fn end_dropping(&self, now: bool) {
         let mut queue = self.lock();
         let due = now || queue.calm_at().is_some_and(|at| at <= Instant::now());
@@ -170,7 +171,7 @@ impl Inbox {
         }
     }
 
-    /// What waits, and what was dropped.
+    /// The pending events and the dropped ones.
     pub fn waiting(&self) -> Waiting {
         let queue = self.lock();
         Waiting { messages: queue.messages, bytes: queue.bytes, dropped: queue.dropped }

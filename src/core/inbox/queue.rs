@@ -11,54 +11,54 @@ use super::super::session::{Event, LogLevel};
 use super::super::stats::Dropped;
 use super::Bound;
 
-/// Lines for `on_log` that may wait before others are dropped.
+/// Lines for `on_log` that may be pending before further ones are dropped.
 pub const MOST_LINES: usize = 20_000;
 
-/// Bytes that may wait beyond the bound on bytes before lines for `on_log` are dropped, and no other
+/// Bytes that may be pending beyond the limit before lines for `on_log` are dropped and no new
 /// connection is tried.
 const SPARE_BYTES: usize = 16 * 1024 * 1024;
 
-/// Bytes that everything but messages and lines for `on_log` may take, beside its properties. None of it
-/// is dropped.
+/// Bytes of all other events, not counting their properties. None of these is dropped.
 pub const MOST_REPORTS: usize = 4 * 1024 * 1024;
 
-/// Dropping is over when nothing was dropped for so long: what comes and goes is told once.
+/// A drop period ends when nothing was dropped for this long, so that repeated drops are reported
+/// once.
 const CALM: Duration = Duration::from_secs(1);
 
-/// Why something is dropped, in the fields of log records.
+/// The cause of drops in the fields of log records.
 const OVERFLOW: &str = "incoming_overflow";
 const LOG_LINES: &str = "log_lines";
 
-/// A time in which something is dropped again and again.
+/// A period with repeated drops.
 #[derive(Debug)]
 struct DropPeriod {
     last: Instant,
-    /// What was dropped before it.
+    /// The drop counters at its start.
     before: Dropped,
 }
 
-/// Events in order, and their sums.
+/// The events in order, and their totals.
 #[derive(Debug)]
 pub struct Queue {
-    /// Each event has its number, since those that may be dropped are in a queue of their own.
+    /// Each event has a number, because droppable ones are in a separate queue.
     events: VecDeque<(u64, Event)>,
-    /// Messages of QoS 0, where the policy drops some.
+    /// QoS 0 messages, if the policy drops them.
     droppable: VecDeque<(u64, Event)>,
     next: u64,
-    /// What there is to say about dropping; it goes before everything else that waits.
+    /// Notices about drops; they come before all other events.
     notices: VecDeque<Event>,
     pub messages: usize,
     pub bytes: usize,
     /// Lines for `on_log`.
     lines: usize,
-    /// Bytes of what else waits, beside its properties.
+    /// Bytes of the other events, without their properties.
     reports: usize,
     pub dropped: Dropped,
     drop_period: Option<DropPeriod>,
     limit_messages: usize,
     limit_bytes: usize,
     overflow: Overflow,
-    /// Whether somebody listens to `on_publish`.
+    /// Whether `on_publish` has a handler.
     pub reporting: bool,
 }
 
@@ -82,14 +82,14 @@ impl Queue {
         }
     }
 
-    /// Sets the bounds. What waits already stays.
+    /// Sets the limits. Pending events stay.
     pub fn set_limits(&mut self, limits: &Limits) {
         self.limit_messages = limits.incoming_messages.max(1);
         self.limit_bytes = limits.incoming_bytes.max(1);
         self.overflow = limits.overflow;
     }
 
-    /// How many events there are, with what there is to say about dropping.
+    /// The number of events, including notices about drops.
     pub fn len(&self) -> usize {
         self.events.len() + self.droppable.len() + self.notices.len()
     }
@@ -119,8 +119,9 @@ impl Queue {
         }
     }
 
-    /// Adds a report to the last one, where that says the same and nothing has come in between; or
-    /// something has that may be dropped, and so many are there that the order is not worth it.
+    /// Merges a report with the last one, if both say the same and no other event is between them.
+    /// Droppable events may be between them if there are so many reports that the order matters
+    /// less.
     fn push_report(&mut self, event: Event) {
         let any_order = self.reports >= MOST_REPORTS / 2;
         if let Some((number, last)) = self.events.back_mut()
@@ -142,8 +143,8 @@ impl Queue {
         self.next += 1;
     }
 
-    /// Adds a message, for which others may be dropped, or drops it. One that is larger than the bound
-    /// is taken when no other waits.
+    /// Adds a message and drops older ones for it, or drops it. A message larger than the limit is
+    /// accepted only when no other is pending.
     fn push_or_drop(&mut self, mut event: Event) {
         let size = event.size();
         let Event::Message { publish, .. } = &mut event else { return };
@@ -155,7 +156,7 @@ impl Queue {
             self.dropped.messages += 1;
             return;
         }
-        // What came in the same read may be dropped, and must not stay because of this one.
+        // Other messages of the same read may be dropped; this one must not keep their memory.
         publish.payload = Bytes::copy_from_slice(&publish.payload);
         self.messages += 1;
         if optional {
@@ -181,7 +182,8 @@ impl Queue {
         self.messages < self.limit_messages && self.bytes + size <= self.limit_bytes
     }
 
-    /// Takes out the oldest event, with its size. A report of more than `most` messages is divided.
+    /// Removes the oldest event, and returns it with its size. A report of more than `most`
+    /// messages is split.
     pub fn pop(&mut self, most: usize) -> Option<(usize, Event)> {
         if let Some(notice) = self.notices.pop_front() {
             return Some((0, notice));
@@ -209,8 +211,8 @@ impl Queue {
         Some((size, event))
     }
 
-    /// For what nothing more may be read. Where messages of QoS 0 are dropped, those of QoS 1 and 2
-    /// fill it.
+    /// The limit for which reading pauses. A queue that is exactly full still takes messages while
+    /// it has a QoS 0 message to drop for them.
     pub fn full(&self) -> Option<Bound> {
         let reaches = self.overflow == Overflow::Block || self.droppable.is_empty();
         let is_full = |count, limit| count > limit || reaches && count == limit;
@@ -223,19 +225,20 @@ impl Queue {
         self.is_crowded().then_some(Bound::Reports)
     }
 
-    /// Whether so little is left that reading may go on: half, so that it does not stutter.
+    /// Whether the queue is half empty, so that reading may resume. At the limit itself it would
+    /// stutter.
     pub fn has_room(&self) -> bool {
         self.messages <= self.limit_messages / 2
             && self.bytes <= self.limit_bytes / 2
             && self.has_room_for_reports()
     }
 
-    /// Whether so many reports wait that nothing may happen that makes more of them.
+    /// Whether too many reports are pending to allow more.
     pub fn is_crowded(&self) -> bool {
         self.reports >= MOST_REPORTS
     }
 
-    /// Whether so few reports are left that more of them may come: half, as with messages.
+    /// Whether at most half of the reports are left, so that more are allowed.
     pub fn has_room_for_reports(&self) -> bool {
         self.reports <= MOST_REPORTS / 2
     }
@@ -244,7 +247,7 @@ impl Queue {
         self.lines < MOST_LINES && self.has_spare_bytes()
     }
 
-    /// Whether there is room for what another connection would tell.
+    /// Whether there is room for the events of another connection.
     pub fn has_spare_room(&self) -> bool {
         !self.is_crowded() && self.has_spare_bytes()
     }
@@ -253,7 +256,7 @@ impl Queue {
         self.bytes < self.limit_bytes.saturating_add(SPARE_BYTES)
     }
 
-    /// Says that dropping begins, and remembers when it went on last.
+    /// Reports the start of a drop period, and records the time of the last drop.
     fn note_drops(&mut self, before: Dropped) {
         let last = Instant::now();
         if let Some(drop_period) = &mut self.drop_period {
@@ -270,12 +273,12 @@ impl Queue {
         self.notices.push_back(notice("dropping", reason, text.to_owned()));
     }
 
-    /// When dropping is over, unless it goes on.
+    /// When the drop period ends, unless it continues.
     pub fn calm_at(&self) -> Option<Instant> {
         self.drop_period.as_ref().map(|drop_period| drop_period.last + CALM)
     }
 
-    /// Says that dropping is over, and how much was dropped. Returns whether there was any.
+    /// Reports the end of a drop period with the number of drops. Returns whether there was one.
     pub fn end_drop_period(&mut self) -> bool {
         let Some(DropPeriod { before, .. }) = self.drop_period.take() else { return false };
         let messages = self.dropped.messages - before.messages;

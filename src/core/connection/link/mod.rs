@@ -23,7 +23,7 @@ use super::pause::Pause;
 
 const READ_SIZE: usize = 64 * 1024;
 
-/// Bytes after its fixed header of the largest packet that is read before the broker is known.
+/// The largest packet to read before the CONNACK, in bytes after the fixed header.
 const LARGEST_CONNACK: usize = 1024 * 1024;
 
 /// An open connection.
@@ -32,31 +32,31 @@ pub struct Link {
     writer: WriteHalf<Box<dyn Stream>>,
     shared: Arc<Shared>,
     options: Arc<ConnectOptions>,
-    /// Whether the broker has sent anything, and a whole packet.
+    /// Whether the broker has sent any bytes, and whether it has sent a whole packet.
     heard: bool,
     answered: bool,
-    /// While more waits for the handlers than may, nothing is read.
+    /// Reading pauses while too much is pending for the handlers.
     pub pause: Pause,
     gathering: Gathering,
     input: BytesMut,
-    /// What was decoded, and is more than could be handed on at once.
+    /// Decoded packets, more than could be delivered at once.
     packets: VecDeque<Incoming>,
     output: BytesMut,
-    /// Whether something written may wait in a buffer of TLS or of a websocket.
+    /// Whether written data may still be in a buffer of TLS or of a websocket.
     unflushed: bool,
     leaving: Option<Leaving>,
 }
 
-/// The connection is to end: what comes is read in any case.
+/// The connection is ending: it reads in any case.
 struct Leaving {
-    /// Until when everything is to be written.
+    /// The deadline for writing everything.
     until: Instant,
-    /// Whether messages are dropped from now on, because there was no room for one.
+    /// Whether messages are dropped from now on, because one found no room.
     dropping: bool,
 }
 
 impl Link {
-    /// A connection that was opened with these options.
+    /// Creates a connection that was opened with these options.
     pub fn new(stream: Box<dyn Stream>, shared: Arc<Shared>, options: Arc<ConnectOptions>) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         let input = BytesMut::with_capacity(READ_SIZE);
@@ -90,7 +90,7 @@ impl Link {
 
     async fn step(&mut self) -> Result<(), Error> {
         let (full, calm_at) = self.shared.inbox.look();
-        // The CONNACK is waited for, however slow the handlers of earlier messages are.
+        // The CONNACK is read even if the handlers of earlier messages are slow.
         let full = full.filter(|_| self.answered);
         let (wanted, is_full) = (full.is_none(), full.is_some());
         let (deadline, clogged, gather) = self.shared.with_session(|session| {
@@ -117,7 +117,8 @@ impl Link {
             (session.deadline(), clogged, gather)
         });
         if let Some(time) = gather {
-            // This thread has nothing else to do, and tokio's timer knows milliseconds.
+            // Blocks the thread, which has nothing else to do: tokio's timer has a resolution of
+            // only a millisecond.
             self.shared.interruption.wait(Some(time));
             return Ok(());
         }
@@ -125,7 +126,7 @@ impl Link {
         let (wanted, clogged) = (wanted || leaving, clogged && !leaving);
         let told = self.pause.deadline();
         if is_full {
-            // A handler may wait for room that will not come now.
+            // A handler may be waiting for room that will not come now.
             self.shared.room.give();
         }
         if wanted && !self.packets.is_empty() {
@@ -154,8 +155,8 @@ impl Link {
         }
     }
 
-    /// Does what is due. Where the whole process was held up, an answer may lie there unread: it
-    /// counts before the broker is judged.
+    /// Does what is due. If the whole process was suspended, a response may be unread: it is read
+    /// before the broker is judged.
     async fn tick(&mut self, wanted: bool, clogged: bool) -> Result<(), Error> {
         let unread = tokio::select! {
             biased;
@@ -168,7 +169,7 @@ impl Link {
         self.shared.with_session(|session| session.tick(Instant::now(), wanted))
     }
 
-    /// Decodes what was read, and hands it to the session in one go.
+    /// Decodes the bytes read, and passes all packets to the session in one call.
     fn read(&mut self, count: usize) -> Result<(), Error> {
         if count == 0 {
             return Err(Error::Closed);
@@ -181,7 +182,8 @@ impl Link {
         let decoded = self.decode();
         self.gathering.arrived(self.arrival(count), now);
         if self.leaving.as_ref().is_some_and(|leaving| leaving.dropping) {
-            // They are not acknowledged, so that those of QoS 1 and 2 come again.
+            // Dropped messages are not acknowledged, so the broker sends those of QoS 1 and 2
+            // again.
             self.packets.retain(|packet| !packet.brings_message());
         }
         detach(&mut self.packets);
@@ -189,7 +191,7 @@ impl Link {
         decoded
     }
 
-    /// What a read of so many bytes has brought.
+    /// Summarises a read of `bytes` bytes.
     fn arrival(&self, bytes: usize) -> Arrival {
         let mut arrival = Arrival { bytes, ..Arrival::default() };
         for packet in self.packets.iter().filter(|packet| packet.brings_message()) {
@@ -199,7 +201,7 @@ impl Link {
         arrival
     }
 
-    /// Decodes all whole packets that were read.
+    /// Decodes all complete packets.
     fn decode(&mut self) -> Result<(), Error> {
         let (protocol, mut limit) = (self.options.protocol, self.options.packet_size());
         loop {
@@ -214,7 +216,7 @@ impl Link {
     }
 }
 
-/// Writes what there is, or flushes where there is nothing, and returns how much was written.
+/// Writes the pending bytes, or flushes if there are none; returns the number of bytes written.
 async fn put(writer: &mut WriteHalf<Box<dyn Stream>>, output: &[u8]) -> io::Result<usize> {
     if output.is_empty() {
         return writer.flush().await.map(|()| 0);

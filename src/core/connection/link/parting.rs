@@ -12,35 +12,35 @@ use super::super::super::property::Properties;
 use super::super::super::session::Session;
 use super::{Leaving, Link, READ_SIZE, put};
 
-/// A broker that takes and acknowledges nothing for so long is not waited for any longer.
+/// The wait for a broker ends when it has accepted and acknowledged nothing for this long.
 const STALLED: Duration = Duration::from_millis(300);
 
-/// How long a broker that is slower than that may take to get everything, up to the DISCONNECT.
+/// The time limit for sending everything up to the DISCONNECT to a slow broker.
 const WRITING: Duration = Duration::from_secs(5);
 
-/// A broker closes the connection when it has read the DISCONNECT (MQTT 3.1.1, section 3.14.4). One that
-/// is silent for so long and has not is told that nothing follows: some wait for that. It comes this late
-/// because many a proxy drops what the broker still says as soon as it reads the end of one direction,
-/// and resets the connection to the broker then.
+/// A broker closes the connection when it has read the DISCONNECT (MQTT 3.1.1, section 3.14.4). If
+/// one stays silent for this long instead, we close our direction, because some brokers wait for
+/// that. We do not do it earlier: once a proxy reads the end of one direction, it often drops the
+/// broker's remaining data and resets the connection to the broker.
 const SILENT: Duration = Duration::from_millis(200);
 
-/// How long it may be silent after that.
+/// How much longer it may stay silent after that.
 const SILENT_STILL: Duration = Duration::from_millis(400);
 
-/// How long, and how many bytes, a broker may go on after the DISCONNECT.
+/// How long, and with how many bytes, a broker may continue after the DISCONNECT.
 const CLOSING: Duration = Duration::from_millis(1500);
 const MOST_DISCARDED: usize = 64 * 1024 * 1024;
 
-/// What came first.
+/// The first thing to happen.
 enum Turn {
     Wrote(io::Result<usize>),
-    /// Whether there may be more.
+    /// Whether more data may follow.
     Read(bool),
 }
 
 impl Link {
-    /// Goes on until everything that was accepted is acknowledged, if the broker is soon enough. What is
-    /// published from now on is for the next connection.
+    /// Waits until every accepted message is acknowledged, within the time limits. Messages
+    /// published from now on are for the next connection.
     pub async fn drain(&mut self) {
         let end = self.leave();
         self.shared.with_session(Session::finish);
@@ -56,8 +56,8 @@ impl Link {
         }
     }
 
-    /// Tells a broker what it did wrong, and returns whether that is out. Before the CONNACK nothing is
-    /// said.
+    /// Sends the broker the reason code of its error, and returns whether that is written. Before
+    /// the CONNACK it sends nothing.
     pub async fn complain(&mut self, code: u8) -> bool {
         let connected = self.shared.with_session(|session| {
             let connected = session.is_connected();
@@ -69,24 +69,24 @@ impl Link {
         connected && self.disconnect(true).await
     }
 
-    /// Until when everything is to be written.
+    /// Starts to end the connection, and returns the deadline for writing.
     fn leave(&mut self) -> Instant {
         let begin = || Leaving { until: Instant::now() + WRITING, dropping: false };
         self.leaving.get_or_insert_with(begin).until
     }
 
-    /// Messages that are to be acknowledged, and bytes that went out.
+    /// How many messages are still unacknowledged, and how many bytes were written.
     fn left(&self) -> (usize, u64) {
         self.shared.with_session(|session| (session.leaving(), session.written()))
     }
 
-    /// Writes what is left, and a DISCONNECT after it, and returns whether that is out. Meanwhile what
-    /// comes is read and discarded: a broker may not read before it could write. `logged` is for
-    /// `on_log`.
+    /// Writes the remaining data and then a DISCONNECT, and returns whether all is written.
+    /// Meanwhile it reads and discards incoming data: some brokers read nothing until they can
+    /// write. `logged` is for `on_log`.
     pub async fn disconnect(&mut self, logged: bool) -> bool {
         let end = self.leave();
         self.shared.with_session(|session| {
-            // Encoding a DISCONNECT cannot fail: it has nothing that is too long.
+            // Encoding this DISCONNECT cannot fail: none of its fields can be too long.
             let _ = session.disconnect(logged);
         });
         let mut reading = true;
@@ -121,22 +121,22 @@ impl Link {
         }
     }
 
-    /// Waits until the broker has closed the connection, and discards what it still says: to close with
-    /// bytes unread would reset the connection, and the broker would lose what it has not read, the
-    /// DISCONNECT included.
+    /// Waits until the broker has closed the connection, and discards remaining input. Closing with
+    /// unread bytes would reset the connection, and the broker would lose all unread packets,
+    /// including the DISCONNECT.
     pub async fn linger(mut self) {
         let end = Instant::now() + CLOSING;
         let mut left = MOST_DISCARDED;
         let closed = self.discard(SILENT, end, &mut left).await;
-        // Where the broker has closed, TLS and websockets may have a last word still.
+        // After the broker closed, TLS and websockets may still send a closing message.
         let _ = timeout(SILENT, self.writer.shutdown()).await;
         if !closed {
             self.discard(SILENT_STILL, end, &mut left).await;
         }
     }
 
-    /// Reads until the broker closes, is silent for so long, or one of the bounds is reached. Returns
-    /// whether it has closed.
+    /// Reads until the broker closes, is silent for `silence`, or a limit is reached. Returns
+    /// whether it closed.
     async fn discard(&mut self, silence: Duration, end: Instant, left: &mut usize) -> bool {
         while *left > 0 {
             self.input.clear();
