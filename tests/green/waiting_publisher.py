@@ -23,10 +23,11 @@ from flask_mqtt import Client  # noqa: E402
 
 client = Client(client_id="waiting-publisher")
 client.configure(max_outgoing_bytes=1, publish_timeout=0)
+connected = threading.Event()
+client.on_connect = lambda *_: connected.set()
 client.connect("127.0.0.1", int(os.environ["BROKER_PORT"]))
 client.loop_start()
-while not client.is_connected():
-    time.sleep(0.01)
+assert connected.wait(10)
 client.publish("t", b"first", 1)
 print("refused", int(client.publish("t", b"none", 1)[0]), flush=True)
 
@@ -36,6 +37,7 @@ waits = threading.Event()
 
 def turn() -> None:
     for _ in range(10):
+        # Turns are counted, and each sleep is one.
         time.sleep(0.01)
     print("turns", "meanwhile" if waits.is_set() else "afterwards", flush=True)
 

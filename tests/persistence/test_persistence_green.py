@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from support.mosquitto import Mosquitto
     from support.scripted import ScriptedBroker
 
 pytestmark = pytest.mark.slow
+
+TESTS = Path(__file__).parents[1]
 
 EVENTLET = """
 import eventlet
@@ -54,6 +55,7 @@ def publish():
 
 for _ in range(4):
     spawn(publish)
+# Turns are counted, and each sleep is one.
 while len(finished) < 4:
     turns += 1
     sleep(0)
@@ -76,9 +78,9 @@ def test_other_green_threads_run_while_a_message_is_stored(
 
 
 WITHOUT_DESCRIPTORS = f"""{BEGINNING}
-import resource, time
-while not mqtt.connected:
-    sleep(0.01)
+import resource
+from support.wait import wait_until
+wait_until(lambda: mqtt.connected)
 limits = resource.getrlimit(resource.RLIMIT_NOFILE)
 turns = 0
 
@@ -86,7 +88,7 @@ def turn():
     global turns
     while True:
         turns += 1
-        sleep(0)
+        sleep(0)  # as above
 
 spawn(turn)
 resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
@@ -109,7 +111,7 @@ def test_waiting_needs_no_descriptor_for_what_is_accepted(
     command = [sys.executable, "-W", "ignore", "-c", hub + WITHOUT_DESCRIPTORS, str(scripted.port)]
     file = str(tmp_path / "messages.db")
     result = subprocess.run(
-        [*command, file], check=False, capture_output=True, text=True, timeout=30
+        [*command, file], cwd=TESTS, check=False, capture_output=True, text=True, timeout=30
     )
     assert result.stdout == "{0} True True\n", result.stderr
     expected = [str(number).encode() for number in range(20)]

@@ -9,14 +9,13 @@ import signal
 import socket
 import sqlite3
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from flask_mqtt import Client
 from support.peer import Peer
-from support.ports import closed_port, unanswered_port
+from support.ports import closed_port, unanswered, unanswered_port
 from support.script import Script, running
 from support.scripted import ScriptedBroker
 from support.wait import wait_until
@@ -87,32 +86,32 @@ def test_a_handler_that_runs_does_not_hold_up_the_end(scripted: ScriptedBroker) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "wait",
-    ["info.wait_for_publish()", "asyncio.run(settled())"],
+    ("wait", "does_wait"),
+    [
+        ("info.wait_for_publish()", "waits(thread)"),
+        ("asyncio.run(settled())", "waiting._waits"),
+    ],
     ids=["a thread", "an event loop"],
 )
 def test_daemon_threads_that_wait_for_a_message_end_without_a_word(
-    scripted: ScriptedBroker, wait: str
+    scripted: ScriptedBroker, wait: str, does_wait: str
 ) -> None:
     scripted.withhold.add("PUBACK")
     code = f"""
         import asyncio
+        from flask_mqtt import waiting
+        from support.running import waits
 
         mqtt = Mqtt(app)
         until(lambda: mqtt.connected)
         info = mqtt.publish("t", "x", 1)
-        waiting = threading.Event()
 
         async def settled():
             await info
 
-        def wait():
-            waiting.set()
-            {wait}
-
-        threading.Thread(target=wait, daemon=True).start()
-        waiting.wait(10)
-        time.sleep(0.1)
+        thread = threading.Thread(target=lambda: {wait}, daemon=True)
+        thread.start()
+        until(lambda: {does_wait})
         end()
     """
     with running(code, scripted.port) as script:
@@ -169,9 +168,13 @@ def test_the_wait_before_the_next_attempt_does_not_hold_up_the_end(
 
 @pytest.mark.slow
 def test_an_attempt_to_connect_does_not_hold_up_the_end() -> None:
-    code = "mqtt = Mqtt(app, connect_async=True)\ntime.sleep(0.1)\nend()\n"
-    with unanswered_port() as port, running(code, port) as script:
-        assert_prompt(script)
+    code = "mqtt = Mqtt(app, connect_async=True)\nsys.stdin.readline()\nend()\n"
+    with unanswered_port() as port:
+        before = unanswered(port)
+        with running(code, port) as script:
+            wait_until(lambda: unanswered(port) > before, 10)
+            script.go()
+            assert_prompt(script)
 
 
 def test_ctrl_c_ends_the_process_promptly_with_a_disconnect(scripted: ScriptedBroker) -> None:
@@ -196,8 +199,15 @@ def test_ctrl_c_ends_the_process_promptly_with_a_disconnect(scripted: ScriptedBr
 @pytest.mark.slow
 def test_ctrl_c_in_a_publish_that_waits_ends_it(scripted: ScriptedBroker) -> None:
     code = f"""{CONNECTED}
+    from support.running import waits
+
+    def watch():
+        until(lambda: waits(threading.main_thread()))
+        say("waits")
+
     say("connected")
     sys.stdin.readline()
+    threading.Thread(target=watch, daemon=True).start()
     try:
         while mqtt.publish("t", b"x" * 1_000_000, 1)[0] == 0:
             pass
@@ -208,8 +218,7 @@ def test_ctrl_c_in_a_publish_that_waits_ends_it(scripted: ScriptedBroker) -> Non
         script.expect("connected")
         scripted.pause()
         script.go()
-        # There is nothing to see of a call that waits.
-        time.sleep(1)
+        script.expect("waits")
         script.process.send_signal(signal.SIGINT)
         took = script.seconds_to_exit()
         print(f"exit took {took:.3f} s")

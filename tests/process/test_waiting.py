@@ -15,7 +15,7 @@ import pytest
 
 from flask_mqtt import MQTT_ERR_SUCCESS, Client
 from support.apps import make_app
-from support.running import closing, connected, unconfirmed
+from support.running import closing, connected, unconfirmed, waits
 from support.script import running
 from support.scripted import ScriptedBroker
 from support.wait import wait_until
@@ -121,7 +121,7 @@ def test_threads_wait_for_room_without_a_descriptor() -> None:
         ]
         for thread in threads:
             thread.start()
-        time.sleep(0.2)
+        wait_until(lambda: all(map(waits, threads)))
         assert not codes
         assert descriptors() == before
         broker.ack("PUBACK", 1)

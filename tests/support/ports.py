@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .server import HOST
@@ -67,6 +68,12 @@ def unanswered_port() -> Iterator[int]:
             filler.setblocking(False)
             filler.connect_ex((HOST, port))
         yield port
+
+
+def unanswered(port: int) -> int:
+    """Return how many attempts to connect to a port of localhost wait for an answer."""
+    # Addresses are hexadecimal, and the state 02 is SYN_SENT.
+    return Path("/proc/net/tcp").read_text().count(f":{port:04X} 02 ")
 
 
 @contextlib.contextmanager

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import sys
 import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
 from flask_mqtt import Mqtt
+from flask_mqtt.waiting import wait_for
 
 from .apps import make_app
 from .scripted import ScriptedBroker
@@ -57,6 +59,12 @@ def subscribe(mqtt: Mqtt, topic: str, qos: int = 0) -> None:
     mqtt.on_subscribe()(lambda *_: subscribed.set())
     mqtt.subscribe(topic, qos)
     assert subscribed.wait(10), f"no SUBACK for {topic}"
+
+
+def waits(thread: threading.Thread) -> bool:
+    """Whether a thread, not a green one, waits for the core in a call such as `publish`."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    return frame is not None and frame.f_code is wait_for.__code__
 
 
 def lose(broker: ScriptedBroker, client: Client) -> None:

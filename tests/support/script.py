@@ -29,8 +29,8 @@ app.config["MQTT_BROKER_PORT"] = int(sys.argv[1])
 def say(*words):
     print(*words, flush=True)
 
-def until(condition):
-    deadline = time.monotonic() + 10
+def until(condition, timeout=10):
+    deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
             sys.exit("waited in vain")
