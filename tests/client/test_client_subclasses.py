@@ -10,6 +10,7 @@ from unittest import mock
 import pytest
 
 from flask_mqtt import CallbackAPIVersion, Client, MQTTMessage
+from flask_mqtt.client.kept_names import KeptNames
 from support.surface import rows
 from support.wait import wait_until
 
@@ -232,6 +233,11 @@ def test_a_client_has_few_public_names_that_pahos_has_not() -> None:
         "configure",
         "stats",
     }
+
+
+def test_a_client_has_one_private_name_that_pahos_has_not() -> None:
+    ours = {name for name in dir(Client()) if name.startswith("_") and not name.startswith("__")}
+    assert ours - vars(KeptNames).keys() == {"_parts"}
 
 
 def test_a_handler_is_patched_on_the_class(broker: Mosquitto) -> None:

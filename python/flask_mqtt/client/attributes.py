@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 from ..config.checks import payload_bytes
 from ..discretion import discreet
 from ..paho.enums import MQTTProtocolVersion
-from .base import Base
+from .base import Base, Parts
 
 AttributesT = TypeVar("AttributesT", bound="Attributes")
 
@@ -29,7 +29,7 @@ class Attributes(Base):
     def host(self, value: str) -> None:
         if not value:
             raise ValueError(f"host {value!r}: it must be a host name, an address or a URL")
-        self._assign_setting("host", broker_url=value)
+        _assign(self._parts, "host", broker_url=value)
         self._parts.connection.has_host = True
 
     @property
@@ -40,7 +40,7 @@ class Attributes(Base):
     @port.setter
     @discreet
     def port(self, value: int) -> None:
-        self._assign_setting("port", broker_port=value)
+        _assign(self._parts, "port", broker_port=value)
 
     @property
     def keepalive(self) -> int:
@@ -54,7 +54,7 @@ class Attributes(Base):
     @keepalive.setter
     @discreet
     def keepalive(self, value: int) -> None:
-        self._assign_setting("keepalive", keepalive=value)
+        _assign(self._parts, "keepalive", keepalive=value)
         self._parts.events.server_keepalive = None
 
     @property
@@ -65,7 +65,7 @@ class Attributes(Base):
     @transport.setter
     @discreet
     def transport(self, value: Literal["tcp", "websockets", "unix"]) -> None:
-        self._assign_setting("transport", transport=value)
+        _assign(self._parts, "transport", transport=value)
 
     @property
     def protocol(self) -> MQTTProtocolVersion:
@@ -80,7 +80,7 @@ class Attributes(Base):
     @connect_timeout.setter
     @discreet
     def connect_timeout(self, value: float) -> None:
-        self._assign_setting("connect_timeout", connection_timeout=value)
+        _assign(self._parts, "connect_timeout", connection_timeout=value)
 
     @property
     def username(self) -> str | None:
@@ -90,7 +90,7 @@ class Attributes(Base):
     @username.setter
     @discreet
     def username(self, value: str | None) -> None:
-        self._assign_setting("username", username=value)
+        _assign(self._parts, "username", username=value)
 
     @property
     def password(self) -> str | bytes | None:
@@ -100,7 +100,7 @@ class Attributes(Base):
     @password.setter
     @discreet
     def password(self, value: str | bytes | None) -> None:
-        self._assign_setting("password", password=value)
+        _assign(self._parts, "password", password=value)
 
     @property
     def max_inflight_messages(self) -> int:
@@ -110,7 +110,7 @@ class Attributes(Base):
     @max_inflight_messages.setter
     @discreet
     def max_inflight_messages(self, value: int) -> None:
-        self._assign_setting("max_inflight_messages", max_inflight=value)
+        _assign(self._parts, "max_inflight_messages", max_inflight=value)
 
     @property
     def max_queued_messages(self) -> int:
@@ -120,7 +120,7 @@ class Attributes(Base):
     @max_queued_messages.setter
     @discreet
     def max_queued_messages(self, value: int) -> None:
-        self._assign_setting("max_queued_messages", max_queued=value)
+        _assign(self._parts, "max_queued_messages", max_queued=value)
 
     def max_inflight_messages_set(self, inflight: int) -> None:
         """Do as assigning ``max_inflight_messages`` does."""
@@ -141,11 +141,12 @@ class Attributes(Base):
         """Payload of the will, as it is sent; empty without one. `will_set` sets it."""
         return payload_bytes(self._parts.settings.config.last_will_message)
 
-    def _assign_setting(self, attribute: str, **values: Any) -> None:
-        self._parts.holder.notice_fork()
-        if self._parts.connection.is_wanted:
-            raise RuntimeError(
-                f"{attribute} cannot be assigned while there is a connection, or one is made: "
-                "call disconnect() first"
-            )
-        self._parts.settings.change(**values)
+
+def _assign(parts: Parts, attribute: str, **values: Any) -> None:
+    parts.holder.notice_fork()
+    if parts.connection.is_wanted:
+        raise RuntimeError(
+            f"{attribute} cannot be assigned while there is a connection, or one is made: "
+            "call disconnect() first"
+        )
+    parts.settings.change(**values)

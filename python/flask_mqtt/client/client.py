@@ -176,19 +176,15 @@ class Client(Connecting, Settings, Attributes, Handlers, Decorators, Loops, Kept
         info = parts.holder.core.publish(topic, payload, qos, retain, properties)
         if info is None:
             info = parts.publisher.publish_when_there_is_room(
-                self._publish_timeout, topic, payload, qos, retain, properties
+                parts.settings.config.publish_timeout, topic, payload, qos, retain, properties
             )
         storing = info._storing if qos else None  # noqa: SLF001 - the core has put it there
         if storing is not None:
-            info = parts.publisher.when_stored(info, storing, self._publish_timeout)
+            info = parts.publisher.when_stored(info, storing, parts.settings.config.publish_timeout)
         if parts.observers:
             told = MessageOut(topic, payload, qos, retain, info.rc, info.mid)
             parts.dispatcher.tap.tell(told)
         return info
-
-    @property
-    def _publish_timeout(self) -> float:
-        return self._parts.settings.config.publish_timeout
 
     def stats(self) -> Stats:
         """Return the counters since the client was made, and what is queued now.

@@ -36,68 +36,60 @@ UnsubscribeT = TypeVar("UnsubscribeT", bound="CallbackOnUnsubscribe")
 class Decorators(Base):
     """Each method returns a decorator, which sets a handler and returns it as it is."""
 
-    def _decorator(self, used_as: str, attribute: str) -> Callable[[HandlerT], HandlerT]:
-        def decorator(func: HandlerT) -> HandlerT:
-            check_decorated(used_as, func)
-            setattr(self, attribute, func)
-            return func
-
-        return decorator
-
     @with_parentheses("client.connect_callback()")
     def connect_callback(self) -> Callable[[ConnectT], ConnectT]:
         """Decorate a handler: it becomes `on_connect`."""
-        return self._decorator("connect_callback()", "on_connect")
+        return _decorator(self, "connect_callback()", "on_connect")
 
     @with_parentheses("client.connect_fail_callback()")
     def connect_fail_callback(self) -> Callable[[ConnectFailT], ConnectFailT]:
         """Decorate a handler: it becomes `on_connect_fail`."""
-        return self._decorator("connect_fail_callback()", "on_connect_fail")
+        return _decorator(self, "connect_fail_callback()", "on_connect_fail")
 
     @with_parentheses("client.disconnect_callback()")
     def disconnect_callback(self) -> Callable[[DisconnectT], DisconnectT]:
         """Decorate a handler: it becomes `on_disconnect`."""
-        return self._decorator("disconnect_callback()", "on_disconnect")
+        return _decorator(self, "disconnect_callback()", "on_disconnect")
 
     @with_parentheses("client.log_callback()")
     def log_callback(self) -> Callable[[LogT], LogT]:
         """Decorate a handler: it becomes `on_log`."""
-        return self._decorator("log_callback()", "on_log")
+        return _decorator(self, "log_callback()", "on_log")
 
     @with_parentheses("client.message_callback()")
     def message_callback(self) -> Callable[[MessageT], MessageT]:
         """Decorate a handler: it becomes `on_message`."""
-        return self._decorator("message_callback()", "on_message")
+        return _decorator(self, "message_callback()", "on_message")
 
     @with_parentheses("client.pre_connect_callback()")
     def pre_connect_callback(self) -> Callable[[PreConnectT], PreConnectT]:
         """Decorate a handler: it becomes `on_pre_connect`."""
-        return self._decorator("pre_connect_callback()", "on_pre_connect")
+        return _decorator(self, "pre_connect_callback()", "on_pre_connect")
 
     @with_parentheses("client.publish_callback()")
     def publish_callback(self) -> Callable[[PublishT], PublishT]:
         """Decorate a handler: it becomes `on_publish`."""
-        return self._decorator("publish_callback()", "on_publish")
+        return _decorator(self, "publish_callback()", "on_publish")
 
     @with_parentheses("client.socket_open_callback()")
     def socket_open_callback(self) -> Callable[[SocketT], SocketT]:
         """Decorate a handler: it becomes `on_socket_open`."""
-        return self._decorator("socket_open_callback()", "on_socket_open")
+        return _decorator(self, "socket_open_callback()", "on_socket_open")
 
     @with_parentheses("client.socket_close_callback()")
     def socket_close_callback(self) -> Callable[[SocketT], SocketT]:
         """Decorate a handler: it becomes `on_socket_close`."""
-        return self._decorator("socket_close_callback()", "on_socket_close")
+        return _decorator(self, "socket_close_callback()", "on_socket_close")
 
     @with_parentheses("client.subscribe_callback()")
     def subscribe_callback(self) -> Callable[[SubscribeT], SubscribeT]:
         """Decorate a handler: it becomes `on_subscribe`."""
-        return self._decorator("subscribe_callback()", "on_subscribe")
+        return _decorator(self, "subscribe_callback()", "on_subscribe")
 
     @with_parentheses("client.unsubscribe_callback()")
     def unsubscribe_callback(self) -> Callable[[UnsubscribeT], UnsubscribeT]:
         """Decorate a handler: it becomes `on_unsubscribe`."""
-        return self._decorator("unsubscribe_callback()", "on_unsubscribe")
+        return _decorator(self, "unsubscribe_callback()", "on_unsubscribe")
 
     @with_parentheses("client.topic_callback('home/#')")
     def topic_callback(self, sub: str) -> Callable[[MessageT], MessageT]:
@@ -116,3 +108,12 @@ class Decorators(Base):
             return func
 
         return decorator
+
+
+def _decorator(client: Base, used_as: str, attribute: str) -> Callable[[HandlerT], HandlerT]:
+    def decorator(func: HandlerT) -> HandlerT:
+        check_decorated(used_as, func)
+        setattr(client, attribute, func)
+        return func
+
+    return decorator

@@ -88,7 +88,7 @@ class Loops(Base):
         """
         timeout = _checked_timeout(timeout)
         self._parts.holder.notice_fork()
-        if self._is_looping():
+        if self._parts.dispatcher.working or self._parts.dispatcher.is_current_thread:
             return MQTT_ERR_INVAL
         self._parts.events.ended_with = 0
         # Without a connection's thread nothing can come that is worth waiting for.
@@ -147,9 +147,6 @@ class Loops(Base):
         while self._parts.dispatcher.run_here(0):
             pass
         return MQTTErrorCode(self._parts.events.ended_with or MQTT_ERR_NO_CONN)
-
-    def _is_looping(self) -> bool:
-        return self._parts.dispatcher.working or self._parts.dispatcher.is_current_thread
 
 
 def _checked_timeout(timeout: float) -> float:

@@ -136,21 +136,19 @@ class Settings(Base):
             TypeError: A value has the wrong type.
             ValueError: A value is not allowed.
         """
-        self._set_tls(
-            tls_enabled=True,
-            tls_ca_certs=ca_certs,
-            tls_certfile=certfile,
-            tls_keyfile=keyfile,
-            tls_cert_reqs=cert_reqs,
-            tls_version=tls_version,
-            tls_ciphers=ciphers,
-            tls_keyfile_password=keyfile_password,
-            tls_alpn=alpn_protocols,
-        )
-
-    def _set_tls(self, **values: Any) -> None:
-        """Change settings of TLS, unless a file cannot be read."""
+        values: dict[str, Any] = {
+            "tls_enabled": True,
+            "tls_ca_certs": ca_certs,
+            "tls_certfile": certfile,
+            "tls_keyfile": keyfile,
+            "tls_cert_reqs": cert_reqs,
+            "tls_version": tls_version,
+            "tls_ciphers": ciphers,
+            "tls_keyfile_password": keyfile_password,
+            "tls_alpn": alpn_protocols,
+        }
         settings = self._parts.settings.config.updated(values)
+        # Nothing changes where a file cannot be read.
         if settings.tls_context is None:
             check_tls(settings.tls_options(), settings.prefix)
         self._parts.settings.change(**values)
