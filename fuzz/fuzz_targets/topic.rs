@@ -33,7 +33,10 @@ fuzz_target!(|text: &str| {
     check_routes(&routes, &kept, topic);
     for filter in &kept {
         assert_eq!(tree.get(filter), Some(filter));
-        assert_eq!((tree.remove(filter), routes.remove(filter, None)), (Some(*filter), Some(*filter)));
+        assert_eq!(
+            (tree.remove(filter), routes.remove(filter, None)),
+            (Some(*filter), Some(*filter))
+        );
     }
     assert!(tree.is_empty() && routes.is_empty());
 });
