@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use super::options::ConnectOptions;
 use super::session::{Backoff, Suspect};
 
-/// So many connections in a row have to end early with the same packet unacknowledged before it is
-/// named: the first may be chance, the second what made the first one end.
+/// A packet is named as the suspected cause once it was unacknowledged at the early end of this
+/// many connections in a row. The first could be chance, and the second could follow from what
+/// ended the first.
 const SUSPICIOUS: u32 = 3;
 
-/// How far connections are apart that an application makes in threads of its own, when those before
+/// The distance between connections that threads of the application request, when the previous ones
 /// ended early.
 const APART: Duration = Duration::from_millis(500);
 
@@ -20,22 +21,23 @@ pub struct Pace {
     backoff: Backoff,
     /// When the next automatic attempt is due.
     due: Option<Instant>,
-    /// When a handler had a connection made without a delay the last time.
+    /// When a handler's connection last started without a delay.
     at_once: Option<Instant>,
     /// How many connections in a row ended early, and when the last one did.
     early: u32,
     ended: Option<Instant>,
-    /// Whether the application ended the last connection early itself.
+    /// Whether the application itself ended the last connection early.
     cut_short: bool,
     suspect: Option<Suspect>,
     suspected: u32,
 }
 
 impl Pace {
-    /// A connection ended that the application did not end. Where it had proved itself, delays begin
-    /// with the shortest again.
+    /// A connection ended, but not by the application. If it had proved itself, the delays start
+    /// again with the shortest.
     ///
-    /// Returns what was unacknowledged, and how often in a row, where that is suspicious.
+    /// Returns the unacknowledged packet, and how many connections in a row it was unacknowledged
+    /// on, if that is suspicious.
     pub fn ended(
         &mut self,
         proved: bool,
@@ -63,7 +65,7 @@ impl Pace {
         self.cut_short = true;
     }
 
-    /// There is to be a delay: returns it. `random` is in 0..1.
+    /// Takes the next delay. `random` is in 0..1.
     pub fn delay(&mut self, options: &ConnectOptions, random: f64, now: Instant) -> Duration {
         let (shortest, longest) = (options.reconnect_delay_min, options.reconnect_delay_max);
         let delay = self.backoff.next(shortest, longest, random);
@@ -71,8 +73,8 @@ impl Pace {
         delay
     }
 
-    /// How long a connection waits that a handler wants. The first after one that had proved itself does
-    /// not wait, if that is not too often so; others do as long as automatic attempts would.
+    /// The delay of a connection that a handler requests. The first one after a proven connection
+    /// has none, unless that happens too often; others wait as long as automatic attempts.
     pub fn for_handler(
         &mut self,
         options: &ConnectOptions,
@@ -92,8 +94,8 @@ impl Pace {
         Some(wait)
     }
 
-    /// How long a connection waits that another thread of the application wants: not at all, unless those
-    /// before ended early one after the other.
+    /// The delay of a connection that another thread of the application requests: none, unless
+    /// several connections in a row ended early.
     pub fn for_others(&mut self, now: Instant) -> Option<Duration> {
         self.cut_short = false;
         left(self.ended.filter(|_| self.early > 1).map(|ended| ended + APART), now)
@@ -112,7 +114,8 @@ mod tests {
         Suspect { order, ..Suspect::default() }
     }
 
-    /// Connections that end at once, each made by a handler: when they begin, in seconds.
+    /// The start times, in seconds, of connections that end at once and that a handler makes again
+    /// each time.
     fn beginnings(count: usize, mut end: impl FnMut(&mut Pace, Instant)) -> Vec<u64> {
         let options = ConnectOptions::new("broker", 1883);
         let (mut pace, start) = (Pace::default(), Instant::now());

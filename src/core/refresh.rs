@@ -12,14 +12,14 @@ use super::options::ConnectOptions;
 enum State {
     #[default]
     Idle,
-    /// The application has not answered yet.
+    /// The application has not responded yet.
     Pending,
-    /// New options, or none for the same as before.
+    /// New options, or `None` to keep the previous ones.
     Answered(Option<Box<ConnectOptions>>),
 }
 
-/// A request that may be answered late, or never. There is one at a time: as long as it is pending, there
-/// is no other, so nothing piles up where nobody answers.
+/// A request that may be answered late, or never. Only one exists at a time: while it is pending,
+/// no further one is made, so requests cannot pile up.
 #[derive(Debug)]
 pub struct SettingsRefresh {
     wanted: AtomicBool,
@@ -33,7 +33,7 @@ impl Default for SettingsRefresh {
 }
 
 impl SettingsRefresh {
-    /// Chooses whether the application wants it.
+    /// Sets whether the application wants it.
     pub fn want(&self, wanted: bool) {
         self.wanted.store(wanted, Ordering::Release);
     }
@@ -43,7 +43,7 @@ impl SettingsRefresh {
         self.wanted.load(Ordering::Acquire)
     }
 
-    /// Asks for it. Returns whether that is new: a pending request stays the same one.
+    /// Requests a refresh. Returns whether the request is new: a pending one is kept.
     pub fn request(&self) -> bool {
         self.state.send_if_modified(|state| {
             let new = !matches!(state, State::Pending);
@@ -54,12 +54,12 @@ impl SettingsRefresh {
         })
     }
 
-    /// Whether the application is still to answer.
+    /// Whether the application has not responded yet.
     pub fn is_pending(&self) -> bool {
         matches!(*self.state.borrow(), State::Pending)
     }
 
-    /// Answers; without effect where nothing is pending.
+    /// Responds to a pending request; otherwise has no effect.
     pub fn answer(&self, options: Option<ConnectOptions>) {
         self.state.send_if_modified(|state| {
             let pending = matches!(state, State::Pending);
@@ -70,13 +70,13 @@ impl SettingsRefresh {
         });
     }
 
-    /// Waits until it is answered.
+    /// Waits for the response.
     pub async fn answered(&self) {
-        // It cannot fail: the other end is `self`.
+        // Cannot fail: `self` holds the sender.
         let _ = self.state.subscribe().wait_for(|state| !matches!(state, State::Pending)).await;
     }
 
-    /// Takes the options of an answer, if there is one with options.
+    /// Takes the options of the response, if it has any.
     pub fn take(&self) -> Option<ConnectOptions> {
         let mut options = None;
         self.state.send_if_modified(|state| {
@@ -89,7 +89,7 @@ impl SettingsRefresh {
         options.map(|options| *options)
     }
 
-    /// Forgets the request: there will be no attempt.
+    /// Drops the request: no attempt follows.
     pub fn cancel(&self) {
         self.state.send_replace(State::Idle);
     }

@@ -15,44 +15,46 @@ use super::sync::atomic::{AtomicBool, Ordering};
 use super::sync::{Arc, Mutex, MutexGuard, Notify, PoisonError, TryLockError};
 use super::wake::{Notifier, Signal, Waiter, Wakeup};
 
-/// Bytes of messages from which on the rest of what was read waits until there is room.
+/// When packets of one read have become this many bytes of messages, the others wait until there is
+/// room.
 const MOST_AT_ONCE: usize = 1024 * 1024;
 
-/// Packets after which the session is let go of in between: the application's threads wait for it.
+/// After this many packets the session's lock is released for a moment, for the application's
+/// threads.
 const IN_A_ROW: usize = 64;
 
-/// How often a thread looks whether the session is free before it lets go of what others wait for: about
-/// as long as most calls take.
+/// How often a thread tries the session's lock before it releases what others wait for: about as
+/// long as most calls take.
 const LOOKS: usize = 100;
 
-/// What the application's threads and the I/O thread share.
+/// The state that the application's threads and the I/O thread share.
 pub struct Shared {
-    /// Guards the state machine. Every thread holds it for bounded work without waiting: a call of the
-    /// application, or one read of the I/O thread. Nobody calls Python under it.
+    /// Guards the state machine. Every thread holds it only for bounded work without waiting: one
+    /// call of the application, or one read of the I/O thread. No Python runs under it.
     session: Mutex<Session>,
     /// Events for the dispatcher.
     pub inbox: Inbox,
-    /// Given when there is something new to write.
+    /// Notified when there is new output.
     pub outgoing: Notify,
-    /// Whether the I/O thread waits at `interruption` instead, until more messages have come. Written and
-    /// read with the session's lock.
+    /// Whether the I/O thread waits on `interruption` instead, to gather messages. Read and written
+    /// under the session's lock.
     gathering: AtomicBool,
-    /// Given when it is not to wait any longer.
+    /// Given to end that wait.
     pub interruption: Wakeup,
-    /// Notified when there is something to store.
+    /// Notified when there are operations to store.
     pub storage: Notifier,
-    /// Given when what waits for the broker got less.
+    /// Given when less data is pending for the broker.
     pub room: Signal,
-    /// What the application is asked before an attempt to connect.
+    /// The settings refresh before an attempt to connect.
     pub refresh: SettingsRefresh,
-    /// Guards the delays between connections. The I/O threads hold it for a look or a change.
+    /// Guards the delays between connections. The I/O threads hold it only to read or change them.
     pace: Mutex<Pace>,
     /// The socket of the connection, for the application.
     pub socket: Socket,
 }
 
 impl Shared {
-    /// A session and the way of its events to the dispatcher.
+    /// Creates the shared state of a session.
     pub fn new(session: Session) -> Self {
         Self {
             session: Mutex::new(session),
@@ -68,7 +70,7 @@ impl Shared {
         }
     }
 
-    /// Calls the session and hands on what happened, in order.
+    /// Calls the session and queues its events, in order.
     pub fn with_session<T>(&self, call: impl FnOnce(&mut Session) -> T) -> T {
         self.with_locked(self.lock(), call)
     }
@@ -86,8 +88,8 @@ impl Shared {
         result
     }
 
-    /// Hands packets of a read of so many bytes to the session, until they have become much more than
-    /// was read, as topics do that came as an alias. The others are left for the next time.
+    /// Passes the packets of a read of `count` bytes to the session, until they have become far
+    /// larger than the data read, as topics sent by alias can. The others stay for the next call.
     pub fn received(
         &self,
         count: usize,
@@ -115,20 +117,20 @@ impl Shared {
         }
     }
 
-    /// The I/O thread wrote so many bytes.
+    /// The I/O thread wrote `count` bytes.
     pub fn wrote(&self, count: usize) {
         self.with_session(|session| session.wrote(count, Instant::now()));
         self.room.give();
     }
 
-    /// Calls the session for the application, and wakes the I/O thread if there is something to write, or
-    /// reading may go on.
+    /// Calls the session for the application, and wakes the I/O thread if there is output or
+    /// reading may resume.
     pub fn call<T>(&self, call: impl FnOnce(&mut Session) -> T) -> T {
         self.call_locked(self.lock(), call)
     }
 
-    /// As [`Self::call`], unless another thread has the session, and keeps it for more than a moment: the
-    /// call comes back then.
+    /// Like [`Self::call`], but returns the call if another thread holds the session for more than
+    /// a moment.
     pub fn try_call<T, F: FnOnce(&mut Session) -> T>(&self, call: F) -> Result<T, F> {
         for _ in 0..LOOKS {
             if let Some(session) = self.try_lock() {
@@ -149,7 +151,7 @@ impl Shared {
             let requested = session.requested();
             let result = call(session);
             let gathering = self.gathering.load(Ordering::Relaxed);
-            // Acknowledgements go out together.
+            // While messages are gathered, their acknowledgements are sent together.
             let wake = if gathering {
                 session.requested() != requested
             } else {
@@ -167,25 +169,26 @@ impl Shared {
         result
     }
 
-    /// The I/O thread, which has the session's lock, is to wait at [`Self::interruption`], or is not.
+    /// Sets whether the I/O thread, which holds the session's lock, will wait on
+    /// [`Self::interruption`].
     pub fn set_gathering(&self, gathering: bool) {
         self.gathering.store(gathering, Ordering::Relaxed);
     }
 
-    /// Everything that was received is handled: acknowledgements wait for no more of them.
+    /// Every received message is handled: pending acknowledgements are sent now.
     pub fn all_handled(&self) {
         if self.gathering.load(Ordering::Relaxed) && self.lock().has_output() {
             self.interruption.give();
         }
     }
 
-    /// Everything in the journal up to a number is stored: what has waited for that goes on, reading too.
+    /// The journal is stored up to a number: continues what waited for that, including reading.
     pub fn stored(&self, number: u64) {
-        // An answer that waited is never too long to be sent.
+        // Cannot fail: a response is never too long.
         let _ = self.call(|session| session.stored(number));
     }
 
-    /// Everything that is counted, at one moment.
+    /// All counters, read at one moment.
     pub fn stats(&self) -> Stats {
         let session = self.lock();
         session.stats(self.inbox.waiting())
@@ -196,7 +199,8 @@ impl Shared {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at the session, unless another thread has it, as one that a forked child has not.
+    /// Locks the session, unless another thread holds it; in a forked child that thread may not
+    /// exist.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, Session>> {
         match self.session.try_lock() {
             Ok(session) => Some(session),
@@ -205,13 +209,13 @@ impl Shared {
         }
     }
 
-    /// Looks at the session.
+    /// Locks the session.
     pub fn lock(&self) -> MutexGuard<'_, Session> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Hands some packets to the session, and returns how many bytes of messages they have become.
+/// Passes some packets to the session, and returns the bytes of messages that they became.
 fn receive_some(
     session: &mut Session,
     packets: &mut VecDeque<Incoming>,
@@ -235,7 +239,7 @@ fn receive_some(
     result.map(|()| bytes)
 }
 
-/// The result of an attempt, for one who waits for it.
+/// The result of an attempt, and a wait for it.
 #[derive(Default)]
 pub struct Outcome {
     result: Mutex<Option<Result<(), Error>>>,
@@ -243,28 +247,28 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Says how it went.
+    /// Sets the result, and wakes the waiters.
     pub fn finish(&self, result: Result<(), Error>) {
         self.settle(result);
         self.done.give();
     }
 
-    /// Notes how it went, for who is woken later.
+    /// Sets the result without waking anybody yet.
     pub fn settle(&self, result: Result<(), Error>) {
         *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
     }
 
-    /// A wait that is over when it is known, or when nobody will say it any more.
+    /// A wait that is over when the result is known, or will never be.
     pub fn waiter(&self) -> Arc<Waiter> {
         self.done.waiter()
     }
 
-    /// Wakes who waits, though nothing may have been said.
+    /// Wakes the waiters, perhaps without a result.
     pub fn give_up(&self) {
         self.done.give_for_good();
     }
 
-    /// How it went, once.
+    /// Takes the result; `None` the second time.
     pub fn take(&self) -> Option<Result<(), Error>> {
         self.result.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -8,7 +8,7 @@ use super::qos::Qos;
 /// Messages and bytes in one direction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Bytes of MQTT: without those of TLS, websockets and proxies.
+    /// Bytes of MQTT, without the overhead of TLS, websockets and proxies.
     pub bytes: u64,
     /// Messages by QoS.
     pub messages: [u64; 3],
@@ -21,40 +21,40 @@ impl Traffic {
     }
 }
 
-/// What the session, and the owner of its connection, count. Nothing is ever set back.
+/// The counters of the session and of the owner of its connection. They never decrease.
 #[derive(Debug, Clone, Default)]
 pub struct Counters {
-    /// Messages for the application; one with QoS 2 counts once, when the broker released it.
+    /// Messages for the application. A QoS 2 message counts once, when the broker releases it.
     pub received: Traffic,
-    /// Messages of the application's: written (QoS 0), or acknowledged (QoS 1 and 2).
+    /// Messages of the application: written (QoS 0), or acknowledged (QoS 1 and 2).
     pub published: Traffic,
-    /// Messages that were sent again on a later connection.
+    /// Messages retransmitted on a later connection.
     pub repeated: u64,
     /// Connections that a broker accepted.
     pub connections: u64,
-    /// Those that came after one that was lost.
+    /// Connections that followed a lost one.
     pub reconnects: u64,
-    /// Attempts to connect that no broker accepted.
+    /// Attempts to connect that failed.
     pub failed_attempts: u64,
-    /// Messages with QoS 0 that a connection was lost with before they were written.
+    /// QoS 0 messages lost with a connection before they were written.
     pub unsent: u64,
-    /// Messages with QoS 0 that were published without a connection.
+    /// QoS 0 messages published without a connection.
     pub offline: u64,
-    /// Messages that were not taken, because too much waits already.
+    /// Messages rejected because the queue was full.
     pub queue_full: u64,
-    /// Messages that were not taken, because they could not be stored.
+    /// Messages rejected because they could not be stored.
     pub not_stored: u64,
-    /// Messages that the broker does not take.
+    /// Messages that the broker refused.
     pub refused: u64,
     /// How often reading was paused.
     pub pauses: u64,
-    /// How long, without the pause that there is.
+    /// Total time of those pauses, without the current one.
     pub paused: Duration,
-    /// Since when reading is paused.
+    /// The start of the current pause in reading.
     pub paused_since: Option<Instant>,
-    /// Since when the broker's acceptance holds.
+    /// When the broker accepted the present connection.
     pub connected_since: Option<SystemTime>,
-    /// What went wrong last with a connection or an attempt, without secrets, and when.
+    /// The last error of a connection or an attempt, without secrets, and its time.
     pub last_error: Option<(String, SystemTime)>,
     /// Whether the last connection was lost.
     lost: bool,
@@ -67,73 +67,73 @@ impl Counters {
         self.reconnects += u64::from(std::mem::take(&mut self.lost));
     }
 
-    /// An accepted connection failed, or an attempt to have one.
+    /// An accepted connection failed, or an attempt to connect did.
     pub fn failed(&mut self, error: String, accepted: bool) {
         self.lost |= accepted;
         self.failed_attempts += u64::from(!accepted);
         self.last_error = Some((error, SystemTime::now()));
     }
 
-    /// Nothing is read from now on.
+    /// Reading pauses.
     pub fn pause(&mut self, now: Instant) {
         self.pauses += 1;
         self.paused_since = Some(now);
     }
 
-    /// Reading goes on, or its connection has ended.
+    /// Reading resumes, or its connection has ended.
     pub fn resume(&mut self, now: Instant) {
         self.paused = self.paused_until(now);
         self.paused_since = None;
     }
 
-    /// How long reading was paused in sum.
+    /// The total time of pauses in reading until `now`.
     pub fn paused_until(&self, now: Instant) -> Duration {
         let current = self.paused_since.map(|since| now.saturating_duration_since(since));
         self.paused + current.unwrap_or_default()
     }
 }
 
-/// What waits between the connection and the handlers.
+/// The events pending between the connection and the handlers.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Waiting {
     /// Messages.
     pub messages: usize,
-    /// Their bytes, with those of texts for the log.
+    /// Their bytes, with those of log lines.
     pub bytes: usize,
-    /// What was dropped there.
+    /// The events dropped there.
     pub dropped: Dropped,
 }
 
-/// What was dropped on the way to the handlers.
+/// Events dropped before they reached a handler.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Dropped {
-    /// Messages of QoS 0, where the policy drops them.
+    /// QoS 0 messages, if the policy drops them.
     pub messages: u64,
     /// Lines for `on_log`.
     pub log_lines: u64,
 }
 
-/// A client at one moment.
+/// A snapshot of a client.
 #[derive(Debug, Clone)]
 pub struct Stats {
     /// Whether a broker accepted the present connection.
     pub connected: bool,
-    /// The broker that is connected to, or is tried next; none before the first attempt.
+    /// The broker that is connected, or is tried next; `None` before the first attempt.
     pub broker: Option<String>,
-    /// The client identifier, also one that a broker chose.
+    /// The client identifier, even if a broker assigned it.
     pub client_id: String,
-    /// What is counted.
+    /// The counters.
     pub counters: Counters,
-    /// Messages with QoS 1 and 2 that are sent and not acknowledged.
+    /// QoS 1 and 2 messages in flight.
     pub in_flight: usize,
-    /// Messages with QoS 1 and 2 that wait to be sent.
+    /// QoS 1 and 2 messages that are queued.
     pub queued: usize,
-    /// Messages with QoS 1 and 2 that wait for a broker which takes them.
+    /// QoS 1 and 2 messages set aside for another broker.
     pub set_aside: usize,
-    /// Messages with QoS 0 that are not written.
+    /// Unwritten QoS 0 messages.
     pub unwritten: usize,
-    /// Bytes that wait for the broker, with what is kept until it is acknowledged.
+    /// Bytes pending for the broker, with those of unacknowledged messages.
     pub outgoing_bytes: usize,
-    /// What waits for the handlers.
+    /// The events pending for the handlers.
     pub waiting: Waiting,
 }

@@ -6,12 +6,12 @@ use url::{Host, ParseError, Url};
 use super::error::Error;
 use super::options::{Credentials, Proxy, ProxyKind, Transport};
 
-/// The parts of a broker's URL: what the URL does not say is none.
+/// The parts of a broker's URL; `None` if the URL omits one.
 #[derive(Debug, Clone)]
 pub struct BrokerUrl {
-    /// How the broker is reached.
+    /// The transport.
     pub transport: Transport,
-    /// Whether inside TLS.
+    /// Whether to use TLS.
     pub tls: bool,
     /// Host name (in ASCII) or address; the path of the socket for [`Transport::Unix`].
     pub host: String,
@@ -23,7 +23,7 @@ pub struct BrokerUrl {
     pub credentials: Option<Credentials>,
 }
 
-/// Reads the URL of a broker: `mqtt`, `mqtts`, `ws`, `wss` or `unix`.
+/// Parses the URL of a broker: `mqtt`, `mqtts`, `ws`, `wss` or `unix`.
 ///
 /// # Errors
 /// [`Error::Url`], which says what is wrong and what would be right.
@@ -31,7 +31,7 @@ pub fn parse_broker(text: &str) -> Result<BrokerUrl, Error> {
     broker(text).map_err(|reason| Error::Url { url: redact(text), what: "broker", reason })
 }
 
-/// Reads the URL of a proxy: `socks5`, `socks5h` or `http`.
+/// Parses the URL of a proxy: `socks5`, `socks5h` or `http`.
 ///
 /// # Errors
 /// [`Error::Url`], which says what is wrong and what would be right.
@@ -130,7 +130,7 @@ fn proxy(text: &str) -> Result<Proxy, String> {
     Ok(Proxy { kind, host, port: port.unwrap_or(usual), credentials })
 }
 
-/// Looks at what the protocol of the proxy cannot carry.
+/// Checks the user name and password against the limits of the proxy protocol.
 fn check_login(kind: ProxyKind, credentials: Option<&Credentials>) -> Result<(), &'static str> {
     let Some(Credentials { username, password }) = credentials else { return Ok(()) };
     let password = password.as_deref().unwrap_or_default();
@@ -149,10 +149,10 @@ fn check_login(kind: ProxyKind, credentials: Option<&Credentials>) -> Result<(),
     }
 }
 
-/// The scheme in lower case. What follows is looked at by the parser.
+/// The scheme in lower case. The parser checks the rest.
 fn scheme(text: &str, example: &str) -> Result<String, String> {
     if text.chars().any(|character| character.is_control() || character.is_whitespace()) {
-        // The parser would drop some of them without a word.
+        // The parser would silently drop some of them.
         return Err("it has a space or control character in it; percent-encode it".to_owned());
     }
     let scheme = text.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
@@ -176,10 +176,11 @@ fn parse(text: &str) -> Result<Url, String> {
 const PORT: &str =
     "the port must be a number from 1 to 65535, and : / ? # in a password percent-encoded";
 
-/// The host as a resolver wants it: a name in ASCII, an IPv6 address without brackets.
+/// The host in the form that a resolver accepts: a name in ASCII, or an IPv6 address without
+/// brackets.
 fn host(url: &Url) -> Result<String, String> {
     let text = url.host_str().filter(|text| !text.is_empty()).ok_or("it names no host")?;
-    // The parser itself does this only for the schemes of browsers.
+    // The parser does this only for the schemes of browsers.
     match Host::parse(text).map_err(|error| error.to_string())? {
         Host::Domain(name) => Ok(name),
         Host::Ipv4(address) => Ok(address.to_string()),
@@ -187,7 +188,7 @@ fn host(url: &Url) -> Result<String, String> {
     }
 }
 
-/// The port, also where it is the usual one, which the parser leaves out.
+/// The port, even if it is the default one, which the parser omits.
 fn port(text: &str, url: &Url) -> Result<Option<u16>, String> {
     match url.port() {
         Some(0) => Err(PORT.to_owned()),
@@ -221,13 +222,13 @@ fn no_path(url: &Url) -> bool {
     matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none()
 }
 
-/// What is between `//` and the path, with the user name and the password.
+/// The part between `//` and the path, with user name and password.
 fn authority(text: &str) -> &str {
     let rest = text.split_once("//").map_or(text, |(_, rest)| rest);
     rest.split(['/', '?', '#']).next().unwrap_or_default()
 }
 
-/// The URL for a message: without what may be secret, even where it cannot be parsed.
+/// The URL for a message, without possible secrets, even if it cannot be parsed.
 fn redact(text: &str) -> String {
     let (scheme, rest) = match text.split_once("//") {
         Some((scheme, rest)) if is_scheme(scheme) => (format!("{scheme}//"), rest),
@@ -235,7 +236,7 @@ fn redact(text: &str) -> String {
     };
     let query = rest.find(['?', '#']).unwrap_or(rest.len());
     let (user, rest) = match rest.rfind('@') {
-        // Either a password with a ? in it or a query with an @ in it.
+        // Either a password contains a ?, or a query contains an @.
         Some(at) if query < at => return format!("{scheme}…"),
         Some(at) => ("…@", &rest[at + 1..]),
         None => ("", rest),
@@ -244,7 +245,7 @@ fn redact(text: &str) -> String {
     let more = if query < rest.len() { "…" } else { "" };
     let rest = &rest[..query];
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    // Without an @, what is no port may be a password.
+    // Without an @, text that is no port may be a password.
     let is_address = host.starts_with('[') && host.ends_with(']');
     let (host, port) = match host.rsplit_once(':') {
         Some((host, port)) if !is_address && !is_number(port) => (host, ":…"),

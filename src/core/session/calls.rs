@@ -14,13 +14,12 @@ use super::{HELD, Link, Session, server_limits};
 impl Session {
     /// Publishes a message.
     ///
-    /// Returns the code and packet identifier that `publish` gives the application: `Success`,
-    /// `NoConnection` (QoS 0 is dropped then; QoS 1 and 2 are kept for the next connection),
-    /// `Again` with identifier 0 when there will be room later, `QueueSize` with identifier 0 when as
-    /// many messages wait as the application allows, `Errno` after [`Self::refuse_new`], or `PayloadSize` or `NotSupported` with
-    /// identifier 0 for what the broker has said that it does not take. With them comes what tells how
-    /// the message fares, where it was accepted; for a message of QoS 0 [`Self::delivery`] tells it,
-    /// until its identifier is used again.
+    /// Returns the return code and packet identifier for the application, and the delivery of an
+    /// accepted message; for QoS 0, [`Self::delivery`] returns it until the identifier is reused.
+    /// The codes are `Success`; `NoConnection` (QoS 0 is dropped, QoS 1 and 2 are kept for the next
+    /// connection); and, with identifier 0, `Again` if there will be room later, `QueueSize` if the
+    /// queue is full, `Errno` after [`Self::refuse_new`], and `PayloadSize` or `NotSupported` for
+    /// messages that exceed the broker's limits.
     pub fn publish(
         &mut self,
         topic: &str,
@@ -44,7 +43,7 @@ impl Session {
         let properties = properties.as_ref();
         let mut publish =
             PublishRef { topic, payload, qos, retain, dup: false, mid: 0, properties };
-        // Of the next connection nobody knows.
+        // The limits of the next connection are unknown.
         if self.takes_new()
             && let Some(refusal) = self.server_limits.refusal(&publish)
         {
@@ -77,29 +76,30 @@ impl Session {
         Ok((code, mid, Some(delivery)))
     }
 
-    /// From now on no message of QoS 1 or 2 is accepted: the process ends, and nobody would send it.
+    /// Accepts no more QoS 1 and 2 messages: the process ends, so nobody would send them.
     pub fn refuse_new(&mut self) {
         self.outgoing.refuse_new();
     }
 
-    /// How many messages of QoS 1 and 2 would end with the process: the broker has not acknowledged them,
-    /// and no file has them.
+    /// How many QoS 1 and 2 messages would be lost with the process: not acknowledged by the
+    /// broker, and in no file.
     pub fn only_in_memory(&self) -> usize {
         self.outgoing.only_in_memory()
     }
 
-    /// Counts a message that is given up, because there was no room for it in time.
+    /// Counts a message that was dropped because no room became free in time.
     pub fn turn_away(&mut self) {
         self.output.effects.counters.queue_full += 1;
     }
 
-    /// What became of a QoS 0 message that [`Self::publish`] accepted without saying so.
+    /// The delivery of a QoS 0 message that [`Self::publish`] accepted without returning one.
     pub fn delivery(&self, mid: u16) -> Delivery {
         self.output.delivery(mid)
     }
 
-    /// Takes out a topic alias of the application's, and returns the topic that it stands for. On the
-    /// wire the session chooses the aliases itself, so that a message can be sent again later.
+    /// Removes a topic alias set by the application, and returns its topic. The session itself
+    /// chooses the aliases on the wire, so that a message can be retransmitted on another
+    /// connection.
     fn named(&mut self, topic: &str, properties: &mut Properties) -> Option<String> {
         let alias = properties.number(Property::TopicAlias)?;
         properties.remove(Property::TopicAlias);
@@ -133,13 +133,13 @@ impl Session {
 
     /// Subscribes to filters, now and on every later connection.
     ///
-    /// `reuse` is for the `on_connect` handler: what was subscribed to on this connection already, by
-    /// itself or by the application, is not subscribed to twice.
+    /// `reuse` is for the `on_connect` handler: filters already subscribed to on this connection,
+    /// by the session or by the application, are not subscribed to again.
     ///
-    /// Returns `Success` with a packet identifier, or without one when all are in use: it is sent when
-    /// one is free. `NoConnection` without a connection, `QueueSize` when too many wait for an
-    /// identifier, `PayloadSize` when the broker takes no packet as large, or `NotSupported` when it has
-    /// said that it has no such subscriptions.
+    /// Returns `Success` with a packet identifier, or without one if all are in use: the SUBSCRIBE
+    /// is then sent when one is free. Other codes: `NoConnection`; `QueueSize` if too many requests
+    /// wait for an identifier; `PayloadSize` if the packet is larger than the broker accepts;
+    /// `NotSupported` if the broker does not support such subscriptions.
     pub fn subscribe(
         &mut self,
         filters: Vec<Subscription>,
@@ -164,8 +164,8 @@ impl Session {
         self.request(Control::Subscribe { mid: 1, filters, properties })
     }
 
-    /// Unsubscribes from filters, without a connection with the next one. Returns as
-    /// [`Self::subscribe`] does.
+    /// Unsubscribes from filters; without a connection, on the next one. Returns the same codes as
+    /// [`Self::subscribe`].
     pub fn unsubscribe(
         &mut self,
         filters: Vec<String>,
@@ -190,12 +190,13 @@ impl Session {
         Ok(result)
     }
 
-    /// Does not subscribe to these filters on later connections. The present one is as it was.
+    /// Stops subscribing to these filters on later connections. The present connection is
+    /// unchanged.
     pub fn forget(&mut self, filters: &[String]) {
         self.subscriptions.forget(filters);
     }
 
-    /// Sends a request, whose identifier is of no account.
+    /// Sends a request; its own packet identifier is ignored.
     fn request(&mut self, request: Control) -> Result<(ReturnCode, Option<u16>), Error> {
         if !self.takes_new() {
             return Ok((ReturnCode::NoConnection, None));
@@ -210,10 +211,10 @@ impl Session {
         Ok((ReturnCode::Success, mid))
     }
 
-    /// The application has handled a message: PUBACK or PUBCOMP goes out.
+    /// The application has handled a message: sends PUBACK or PUBCOMP.
     ///
-    /// Returns what tells when that is stored, for QoS 2 where messages are: the message is given out
-    /// again if the process ends before.
+    /// For a stored QoS 2 message it returns a delivery that reports when this is stored: if the
+    /// process ends before, the message is delivered again.
     pub fn handled(&mut self, receipt: Receipt) -> Result<Option<Delivery>, Error> {
         let connection = self.is_connected().then_some(self.connection);
         self.incoming.handled(receipt, connection, &mut self.output)?;
@@ -221,12 +222,12 @@ impl Session {
         Ok(if exactly_once { self.output.effects.journal.storing() } else { None })
     }
 
-    /// The application acknowledges a message by its identifier.
+    /// The application acknowledges a message by its packet identifier.
     ///
-    /// Returns `Success` when PUBACK or PUBCOMP went out, or will when the broker releases the message
-    /// on this connection. `NotFound` for a message that was not received on this connection, or is
-    /// acknowledged already: nothing goes out. `NoConnection` without one, though QoS 2 counts as
-    /// acknowledged when the broker asks again.
+    /// Returns `Success` if PUBACK or PUBCOMP was sent, or will be when the broker releases the
+    /// message on this connection. Returns `NotFound`, and sends nothing, for a message that was
+    /// not received on this connection or is acknowledged already. Returns `NoConnection` without a
+    /// connection; a QoS 2 message still counts as acknowledged when the broker releases it again.
     pub fn acknowledge(&mut self, mid: u16, qos: Qos) -> Result<ReturnCode, Error> {
         let connected = self.is_connected();
         let Some(receipt) = self.incoming.receipt(mid, qos, self.connection) else {
@@ -236,14 +237,14 @@ impl Session {
         Ok(if connected { ReturnCode::Success } else { ReturnCode::NoConnection })
     }
 
-    /// What the next DISCONNECT says: a reason code and properties, for MQTT 5.
+    /// Sets the reason code and properties of the next DISCONNECT, for MQTT 5.
     pub fn set_disconnect(&mut self, code: u8, properties: Properties) {
         self.next_disconnect = (code, properties);
     }
 
-    /// Sends a DISCONNECT, after which nothing goes out: a handler that still runs has its message
-    /// acknowledged on the next connection, if at all. The broker publishes no will, unless the reason
-    /// code asks for that. `logged` is for `on_log`.
+    /// Sends a DISCONNECT; nothing is sent after it. The message of a handler that is still running
+    /// is acknowledged on the next connection, if at all. The broker does not publish the will,
+    /// unless the reason code asks for it. `logged` is for `on_log`.
     pub fn disconnect(&mut self, logged: bool) -> Result<(), Error> {
         let (code, properties) = std::mem::take(&mut self.next_disconnect);
         if matches!(self.link, Link::Offline | Link::Ending) {

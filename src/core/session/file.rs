@@ -10,11 +10,12 @@ use super::journal::{Journal, Kept, Operation, Then};
 use super::output::Output;
 
 impl Session {
-    /// From now on the session is kept in a file, which had something already. There must be no
-    /// connection.
+    /// Stores the session in a file from now on. The file may contain an earlier session. There
+    /// must be no connection.
     ///
-    /// Where nobody had the file since it was closed here, the session goes on. Otherwise what the file
-    /// has replaces what was in it before, and what was published without one comes after that.
+    /// If this session was the last user of the file, it continues. Otherwise the content of the
+    /// file replaces what the session stored before, and messages published without a file come
+    /// after it.
     pub fn keep(&mut self, kept: Kept) {
         let goes_on = self.file.is_some_and(|(file, opened)| {
             file == kept.file && opened.wrapping_add(1) == kept.opened
@@ -33,25 +34,25 @@ impl Session {
         self.file = Some((kept.file, kept.opened));
     }
 
-    /// Whether the session is kept in a file now.
+    /// Whether the session is stored in a file now.
     pub fn is_kept(&self) -> bool {
         self.output.effects.journal.is_open()
     }
 
-    /// Whether there is something to store.
+    /// Whether there are operations to store.
     pub fn has_journal(&self) -> bool {
         self.output.effects.journal.has_operations()
     }
 
-    /// What is to be stored, in order, and the number for [`Self::stored`].
+    /// The operations to store, in order, and the number for [`Self::stored`].
     pub fn take_journal(&mut self) -> (Vec<Operation>, u64) {
         self.output.effects.journal.take()
     }
 
-    /// Everything up to a number is stored: what has waited for that goes on.
+    /// Everything up to a number is stored: continues what waited for that.
     ///
     /// # Errors
-    /// None that a peer or an application can bring about: an answer is never too long.
+    /// None that a peer or an application can cause: a response is never too long.
     pub fn stored(&mut self, number: u64) -> Result<(), Error> {
         let (connected, connection) = (self.is_connected(), self.connection);
         for (_, then) in self.output.effects.journal.stored(number) {
@@ -72,8 +73,8 @@ impl Session {
         Ok(())
     }
 
-    /// Operations cannot be stored: the messages of ours among them are given up, and no longer
-    /// among them.
+    /// Operations cannot be stored: drops our messages among them, and removes these from the
+    /// operations.
     pub fn not_stored(&mut self, operations: &mut Vec<Operation>) {
         operations.retain(|operation| match operation {
             Operation::Put { order, publish } => {
@@ -86,7 +87,8 @@ impl Session {
         self.pump();
     }
 
-    /// Gives up a message that is not stored yet. Returns false for one that is, or was given up.
+    /// Withdraws a message that is not stored yet. Returns false if it is stored, or was withdrawn
+    /// or dropped already.
     pub fn withdraw(&mut self, mid: u16, delivery: &Delivery) -> bool {
         let Self { outgoing, ids, output, .. } = self;
         let withdrawn = outgoing.withdraw(mid, delivery, ids, &mut output.effects.journal);
@@ -95,7 +97,7 @@ impl Session {
         withdrawn
     }
 
-    /// The file is closed, if there is no connection and everything is stored. The session goes on
+    /// Closes the file, if there is no connection and everything is stored. The session continues
     /// without one.
     pub fn close_file(&mut self) -> bool {
         let is_open = self.is_open();
@@ -107,18 +109,18 @@ impl Session {
         closes
     }
 
-    /// The file cannot be written any more: the session goes on without one.
+    /// The file cannot be written any more: continues without one.
     pub fn abandon_file(&mut self) {
         let (mut operations, number) = self.take_journal();
         self.not_stored(&mut operations);
-        // Nothing that is sent from now on can rely on the file.
+        // From now on, nothing that is sent depends on the file.
         let _ = self.stored(number);
         self.output.effects.journal = Journal::default();
         self.outgoing.abandon();
         self.file = None;
     }
 
-    /// Whether what the file has is of another session than the broker's. From now on it is of this one.
+    /// Whether the file has another session than the broker. From now on it has the broker's.
     pub(super) fn is_strange(&mut self) -> bool {
         if !self.is_kept() {
             return false;

@@ -9,23 +9,23 @@ use std::collections::VecDeque;
 use super::super::packet::Publish;
 use super::event::Receipt;
 
-/// How many PUBRELs beyond the messages of an identifier get a PUBCOMP each, so that a broker that sends
-/// them without end is not answered without end.
+/// How many PUBRELs beyond the messages of an identifier get a PUBCOMP. The limit keeps a broker
+/// from causing endless responses.
 const MOST_REPEATED: u32 = 16;
 
-/// A message that is received, and whose PUBREL is awaited.
+/// A received message that waits for its PUBREL.
 #[derive(Debug)]
 pub struct Waiting {
-    /// Position in the order of arrival, and number in the file if there is one.
+    /// Position in the order of arrival; also its number in the file, if there is one.
     pub order: u64,
     /// The message.
     pub publish: Publish,
 }
 
-/// A message that the application was given.
+/// A message that was delivered to the application.
 #[derive(Debug, Clone, Copy)]
 pub struct Given {
-    /// Number and connection of its receipt.
+    /// Number and connection of the receipt.
     pub number: u32,
     pub connection: u32,
     /// Number in the file, if there is one.
@@ -33,7 +33,7 @@ pub struct Given {
 }
 
 impl Given {
-    /// Whether a receipt is that of the message.
+    /// Whether a receipt belongs to this message.
     pub fn is_of(&self, receipt: Receipt) -> bool {
         (self.number, self.connection) == (receipt.number, receipt.connection)
     }
@@ -43,18 +43,18 @@ impl Given {
 #[derive(Debug)]
 struct Handling {
     given: Given,
-    /// How many messages are to be completed when it is handled: with it those after it that are handled
-    /// already, since PUBCOMPs go out in the order of the PUBRELs.
+    /// How many messages are completed when this one is handled: itself, and those after it that
+    /// are handled already. PUBCOMPs must be sent in the order of the PUBRELs.
     messages: u32,
-    /// PUBRELs of those that came on the connection of the last one, and were not answered.
+    /// Their PUBRELs on the connection of the last PUBREL that have no PUBCOMP yet.
     released: u32,
 }
 
-/// What follows when a message is handled.
+/// The effects of handling a message.
 pub struct Handled {
     /// Its number in the file, if there is one.
     pub order: u64,
-    /// How many PUBCOMPs go out now.
+    /// How many PUBCOMPs to send now.
     pub answers: u32,
 }
 
@@ -62,41 +62,41 @@ pub struct Handled {
 #[derive(Debug, Default)]
 pub struct Identifier {
     handling: VecDeque<Handling>,
-    /// How many messages before those are handled, without a PUBCOMP: the broker may send the last one
-    /// again until then.
+    /// How many earlier messages are handled but have no PUBCOMP. Until then the broker may
+    /// retransmit the last one.
     handled: u32,
     /// The connection of the last PUBREL.
     released_on: u32,
-    /// The last message, if its PUBREL has not come.
+    /// The last message, until its PUBREL arrives.
     pub waiting: Option<Waiting>,
 }
 
 impl Identifier {
-    /// Whether a PUBLISH is one that came before. After the PUBREL on the same connection, one without
-    /// the DUP flag is another message.
+    /// Whether a PUBLISH is a retransmission. After the PUBREL on the same connection, a PUBLISH
+    /// without the DUP flag is a new message.
     pub fn is_repeated(&self, dup: bool, connection: u32) -> bool {
         let is_through = self.handling.is_empty() || self.released_on == connection;
-        // One that waits for its PUBREL is there already, whatever the DUP flag says.
+        // A message that waits for its PUBREL was received already, whatever the DUP flag says.
         self.waiting.is_some() || dup || !is_through
     }
 
-    /// A message came, and waits for its PUBREL.
+    /// Adds a message that waits for its PUBREL.
     pub fn wait(&mut self, waiting: Waiting) {
         if self.handling.is_empty() {
-            // The broker is through with those before.
+            // The broker has completed the previous messages.
             self.handled = 0;
         }
         self.waiting = Some(waiting);
     }
 
-    /// A message goes to the application, because its PUBREL came.
+    /// Adds a message whose PUBREL arrived, so that it is delivered to the application.
     pub fn give(&mut self, given: Given) {
         self.released(given.connection);
         self.handling.push_back(Handling { given, messages: 1, released: 1 });
     }
 
-    /// A PUBREL came once more: on another connection, each message has one again, and on the same one
-    /// a broker may repeat it. Each gets its PUBCOMP. Returns whether that goes out now.
+    /// Handles a repeated PUBREL: on a new connection each message has its own, and on the same one
+    /// a broker may repeat it. Each gets a PUBCOMP. Returns whether to send it now.
     pub fn release_again(&mut self, connection: u32) -> bool {
         self.released(connection);
         if self.handled > 0 {
@@ -120,7 +120,7 @@ impl Identifier {
         }
     }
 
-    /// The application has handled a message. `None` for a receipt of none of these.
+    /// The application has handled a message. `None` if the receipt belongs to none of these.
     pub fn handle(&mut self, receipt: Receipt, connection: Option<u32>) -> Option<Handled> {
         let place = self.handling.iter().position(|handling| handling.given.is_of(receipt))?;
         let Handling { given, messages, released } = self.handling.remove(place)?;
@@ -135,12 +135,12 @@ impl Identifier {
         Some(Handled { order, answers })
     }
 
-    /// The oldest message that the application has not handled.
+    /// The oldest unhandled message.
     pub fn oldest(&self) -> Option<&Given> {
         self.handling.front().map(|handling| &handling.given)
     }
 
-    /// Whether nothing is left of it.
+    /// Whether no state is left.
     pub fn is_free(&self) -> bool {
         self.handling.is_empty() && self.waiting.is_none() && self.handled == 0
     }
@@ -151,8 +151,8 @@ impl Identifier {
         given.chain(self.waiting.as_ref().map(|waiting| waiting.order))
     }
 
-    /// Gives messages that are being handled other numbers for the file, after the last one. Returns how
-    /// many those are.
+    /// Gives new numbers in the file, after the last one, to the messages being handled. Returns
+    /// how many there are.
     pub fn renumber(&mut self, last: &mut u64) -> usize {
         for handling in &mut self.handling {
             *last += 1;
@@ -161,7 +161,7 @@ impl Identifier {
         self.handling.len()
     }
 
-    /// The messages that are being handled, and the one that waits.
+    /// Splits into the messages being handled and the one that waits for its PUBREL.
     pub fn split(self) -> (impl Iterator<Item = Given>, Option<Waiting>) {
         (self.handling.into_iter().map(|handling| handling.given), self.waiting)
     }

@@ -2,21 +2,22 @@
 
 use std::fmt;
 
-/// So many are kept aside for SUBSCRIBE and UNSUBSCRIBE, which messages of ours would have wait.
+/// Identifiers reserved for SUBSCRIBE and UNSUBSCRIBE, so that published messages cannot block
+/// these.
 const ASIDE: u16 = 255;
 
-/// Gives out packet identifiers from 1 to 65535, never one that is in use.
+/// Allocates packet identifiers from 1 to 65535 that are not in use.
 #[derive(Debug, Default)]
 pub struct Ids {
     last: u16,
     in_use: IdSet,
-    /// How many are in use.
+    /// The number of identifiers in use.
     count: u16,
 }
 
 impl Ids {
-    /// The next identifier, not reserved: a QoS 0 message has one for the application only. Where all are
-    /// in use, it is the next one all the same.
+    /// The next identifier, without reserving it: a QoS 0 message has one for the application only.
+    /// If all are in use, it returns one in use.
     pub fn next(&mut self) -> u16 {
         let following = self.last.checked_add(1).unwrap_or(1);
         let free = self.in_use.first_free(following).or_else(|| self.in_use.first_free(1));
@@ -24,7 +25,7 @@ impl Ids {
         self.last
     }
 
-    /// The next identifier, in use until it is released. `None` when all are in use.
+    /// Reserves the next identifier until it is released. `None` when all are in use.
     pub fn reserve(&mut self) -> Option<u16> {
         if self.count == u16::MAX {
             return None;
@@ -34,12 +35,12 @@ impl Ids {
         Some(mid)
     }
 
-    /// As [`Self::reserve`], for a message that the application publishes.
+    /// Like [`Self::reserve`], for a published message.
     pub fn reserve_for_message(&mut self) -> Option<u16> {
         if u16::MAX - self.count <= ASIDE { None } else { self.reserve() }
     }
 
-    /// Whether one can be reserved.
+    /// Whether an identifier is free.
     pub fn is_any_free(&self) -> bool {
         self.count < u16::MAX
     }
@@ -49,7 +50,7 @@ impl Ids {
         usize::from(self.count)
     }
 
-    /// Has an identifier in use. Returns whether it was free.
+    /// Reserves a particular identifier. Returns whether it was free.
     pub fn take(&mut self, mid: u16) -> bool {
         // A branch, since rustc 1.95 (LLVM 22.1.2) at opt-level 2 and above loses `count += u16::from(..)`
         // where a loop calls this, and again if it returns false: see `tests/publishing/test_identifiers.py`.
@@ -61,7 +62,7 @@ impl Ids {
         true
     }
 
-    /// Makes an identifier free again.
+    /// Frees an identifier.
     pub fn release(&mut self, mid: u16) {
         if self.in_use.remove(mid) {
             self.count -= 1;
@@ -69,10 +70,10 @@ impl Ids {
     }
 }
 
-/// A set of packet identifiers, of a fixed size: a bit for each.
+/// A set of packet identifiers of constant size: one bit each.
 pub struct IdSet(Box<[u64; 1024]>);
 
-/// Shows the words that have any.
+/// Shows the non-zero words.
 impl fmt::Debug for IdSet {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = self.0.iter().enumerate().filter(|(_, word)| **word != 0);
@@ -91,7 +92,7 @@ impl IdSet {
         (usize::from(mid / 64), 1 << (mid % 64))
     }
 
-    /// Puts an identifier in, and returns whether it was not in it.
+    /// Adds an identifier, and returns whether it is new.
     pub fn insert(&mut self, mid: u16) -> bool {
         let (word, bit) = Self::place(mid);
         let is_new = self.0[word] & bit == 0;
@@ -99,7 +100,7 @@ impl IdSet {
         is_new
     }
 
-    /// The first identifier that is not in it, from one on.
+    /// The first identifier from `from` on that is not in the set.
     pub fn first_free(&self, from: u16) -> Option<u16> {
         let (mut word, bit) = Self::place(from);
         let mut taken = self.0[word] | (bit - 1);
@@ -116,7 +117,7 @@ impl IdSet {
         self.0[word] & bit != 0
     }
 
-    /// Takes an identifier out, and returns whether it was in it.
+    /// Removes an identifier, and returns whether it was in the set.
     pub fn remove(&mut self, mid: u16) -> bool {
         let was_there = self.contains(mid);
         let (word, bit) = Self::place(mid);

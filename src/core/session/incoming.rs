@@ -14,7 +14,8 @@ use super::ids::IdSet;
 use super::journal::{Journal, KeptIncoming, Operation};
 use super::output::Output;
 
-/// So many messages of QoS 2 may be with the application: twice as many as there are packet identifiers.
+/// The limit on QoS 2 messages that the application has not handled: twice the number of packet
+/// identifiers.
 const MOST_UNHANDLED: usize = 2 * (1 << 16);
 
 /// The receiving side's state of a session (MQTT 3.1.1, section 4.3).
@@ -24,23 +25,23 @@ pub struct Incoming {
     exactly_once: HashMap<u16, Identifier>,
     /// QoS 1 messages of the present connection that are not acknowledged.
     at_least_once: IdSet,
-    /// How many more of those have the same identifier: each gets a PUBACK.
+    /// Further QoS 1 messages with an identifier that is in use: each gets a PUBACK.
     surplus: HashMap<u16, u32>,
-    /// How many of those the application was given, and has not handled.
+    /// QoS 2 messages delivered to the application and not handled yet.
     unhandled: usize,
     stored_bytes: usize,
     stored: u64,
-    /// How many QoS 2 messages the application was given: the number in a receipt.
+    /// QoS 2 messages delivered so far: the number in a receipt.
     given: u32,
-    /// Messages in the file that the broker has forgotten, and the application has not handled: by
-    /// packet identifier, oldest first.
+    /// Stored messages that the broker has forgotten and the application has not handled: by packet
+    /// identifier, oldest first.
     forgotten: BTreeMap<(u16, u64), Given>,
-    /// Those that the application was not given yet.
+    /// Those not yet delivered to the application.
     restored: Vec<(u64, Publish)>,
 }
 
 impl Incoming {
-    /// A PUBLISH came.
+    /// A PUBLISH arrived.
     pub fn publish(
         &mut self,
         publish: Publish,
@@ -87,7 +88,7 @@ impl Incoming {
             let text = format!("more than {limit} bytes of QoS 2 messages without a PUBREL");
             return Err(Error::Protocol(text));
         }
-        // Until the PUBREL comes it must not keep what was read with it.
+        // Until its PUBREL arrives, the message must not keep its read buffer alive.
         publish.payload = Bytes::copy_from_slice(&publish.payload);
         self.stored_bytes += size;
         self.stored += 1;
@@ -98,8 +99,8 @@ impl Incoming {
         Ok(())
     }
 
-    /// A PUBREL came: the message goes to the application now. The PUBCOMP follows when it is handled,
-    /// or at once where it was handled already.
+    /// A PUBREL arrived: delivers the message to the application. The PUBCOMP follows when the
+    /// message is handled, or at once if it was handled already.
     pub fn release(
         &mut self,
         mid: u16,
@@ -141,14 +142,14 @@ impl Incoming {
         if receipt.qos == Qos::ExactlyOnce {
             return self.handled_exactly_once(receipt, connection, output);
         }
-        // It may have been acknowledged by its identifier.
+        // It may already be acknowledged by its packet identifier.
         if connection == Some(receipt.connection) && self.take_at_least_once(receipt.mid) {
             output.control(&Control::PubAck(receipt.mid))?;
         }
         Ok(())
     }
 
-    /// Takes one message of QoS 1 with this identifier out, if there is one.
+    /// Removes one QoS 1 message with this identifier, if there is one.
     fn take_at_least_once(&mut self, mid: u16) -> bool {
         if let Some(more) = self.surplus.get_mut(&mid) {
             *more -= 1;
@@ -185,7 +186,7 @@ impl Incoming {
         (0..answers).try_for_each(|_| output.answer(Control::PubComp(mid), connection))
     }
 
-    /// Gives up what is kept of an identifier, if nothing is left of it.
+    /// Removes an identifier without any state left.
     fn tidy(&mut self, mid: u16) {
         if self.exactly_once.get(&mid).is_some_and(Identifier::is_free) {
             self.exactly_once.remove(&mid);
@@ -198,9 +199,9 @@ impl Incoming {
         self.forgotten.remove(&key).map(|given| given.order)
     }
 
-    /// What acknowledges a message by its identifier: one that the application was given, on the present
-    /// connection or, with QoS 2, before it, and that is not acknowledged. Where a broker has used the
-    /// identifier for several of those, it is the oldest.
+    /// The receipt of a message, by its packet identifier: the message was delivered on the present
+    /// connection or, with QoS 2, earlier, and is not acknowledged. If several such messages have
+    /// the identifier, it is the oldest.
     pub fn receipt(&self, mid: u16, qos: Qos, connection: u32) -> Option<Receipt> {
         let (connection, number) = match qos {
             Qos::AtMostOnce => return None,
@@ -214,19 +215,19 @@ impl Incoming {
         Some(Receipt { mid, qos, connection, number })
     }
 
-    /// Whether the application has so many messages of QoS 2 that no more are to come.
+    /// Whether the application has so many unhandled QoS 2 messages that reading must pause.
     pub fn is_full(&self) -> bool {
         self.unhandled + self.forgotten.len() >= MOST_UNHANDLED
     }
 
-    /// A connection begins: its QoS 1 messages are others.
+    /// A connection begins: QoS 1 messages of the last one are void.
     pub fn opened(&mut self) {
         self.at_least_once = IdSet::default();
         self.surplus.clear();
     }
 
-    /// The broker knows nothing of the session. It will neither release nor repeat what it had
-    /// delivered, so that goes to the application now.
+    /// The broker has no session. It will neither release nor retransmit earlier messages, so they
+    /// are delivered to the application now.
     pub fn forget(&mut self, received: Instant, connection: u32, output: &mut Output) {
         let keeps = output.effects.journal.is_open();
         output.effects.journal.note(|| Operation::Forgotten);
@@ -242,14 +243,14 @@ impl Incoming {
         self.give(stored, received, connection, output);
     }
 
-    /// Gives the application what was restored, and no broker will release any more.
+    /// Delivers restored messages that no broker will release any more.
     pub fn give_restored(&mut self, received: Instant, connection: u32, output: &mut Output) {
         let restored = std::mem::take(&mut self.restored);
         self.give(restored, received, connection, output);
     }
 
-    /// Gives messages to the application that the broker does not wait for. Where there is a file, a
-    /// receipt says when to remove them from it.
+    /// Delivers messages to the application for which the broker expects no acknowledgement. If
+    /// there is a file, their receipts remove them from it.
     fn give(
         &mut self,
         messages: Vec<(u64, Publish)>,
@@ -269,8 +270,8 @@ impl Incoming {
         }
     }
 
-    /// Takes over what a file has. `own` says whether what is here is not in any file; otherwise it is
-    /// in this or another one, and is dropped.
+    /// Restores the messages of a file. `own` says whether the messages in memory are in no file;
+    /// otherwise they are in this or another one, and are dropped.
     pub fn restore(&mut self, kept: Vec<KeptIncoming>, own: bool, journal: &mut Journal) {
         let before: Vec<_> = self.exactly_once.drain().filter(|_| own).collect();
         (self.stored_bytes, self.unhandled) = (0, 0);
@@ -301,8 +302,8 @@ impl Incoming {
         self.restored.sort_by_key(|(order, _)| *order);
     }
 
-    /// Has a message wait for its PUBREL. One with the same identifier had it, or its broker is another
-    /// one: it is given to the application with the next connection.
+    /// Makes a message wait for its PUBREL. A previous one with the same identifier was released,
+    /// or belongs to another broker: it is delivered with the next connection.
     fn wait_for_release(&mut self, mid: u16, waiting: Waiting) {
         self.stored_bytes += waiting.publish.size();
         let identifier = self.exactly_once.entry(mid).or_default();
@@ -317,7 +318,8 @@ impl Incoming {
         }
     }
 
-    /// The file is the one that was closed, as it was closed: notes what was handled since, and what came.
+    /// The file is unchanged since this session closed it: notes the messages handled and received
+    /// since then.
     pub fn go_on(&mut self, kept: &[KeptIncoming], journal: &mut Journal) {
         let there: HashSet<u64> = kept.iter().map(|kept| kept.order).collect();
         let waiting =
@@ -337,7 +339,7 @@ impl Incoming {
     }
 }
 
-/// Keys of the messages with an identifier.
+/// The keys of the messages with an identifier.
 fn of(mid: u16) -> std::ops::RangeInclusive<(u16, u64)> {
     (mid, 0)..=(mid, u64::MAX)
 }

@@ -6,34 +6,34 @@ use std::collections::VecDeque;
 use super::super::delivery::{Delivery, Progress};
 use super::super::packet::{Control, Publish};
 
-/// So much may wait before nothing more is read: for each packet identifier a message and a PUBREL of
-/// ours, and two answers.
+/// Reading pauses above this number: a message and a PUBREL of ours, and two responses, for each
+/// packet identifier.
 const MOST_WAITING: usize = 4 * (1 << 16);
 
-/// One change of what is kept. Messages have a number of their own for it, since packet identifiers are
-/// used again.
+/// One change of the stored session. Messages have a number of their own here, because packet
+/// identifiers are reused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
-    /// A message of ours was accepted.
+    /// A message was published.
     Put {
         /// Position in the order of acceptance.
         order: u64,
         /// The message.
         publish: Publish,
     },
-    /// Whether the broker has a message of ours, so that only its PUBREL is sent again.
+    /// Whether the broker has a published message, so that only its PUBREL is retransmitted.
     Released {
         /// Position in the order of acceptance.
         order: u64,
-        /// Whether it has.
+        /// The value.
         released: bool,
     },
-    /// A message of ours is acknowledged, refused or withdrawn.
+    /// A published message was acknowledged, refused or withdrawn.
     Removed {
         /// Position in the order of acceptance.
         order: u64,
     },
-    /// A QoS 2 message came. After the PUBREC the broker never repeats it.
+    /// A QoS 2 message arrived. After the PUBREC the broker never retransmits it.
     Received {
         /// Position in the order of arrival.
         order: u64,
@@ -45,38 +45,38 @@ pub enum Operation {
         /// Position in the order of arrival.
         order: u64,
     },
-    /// The broker forgot the session: the identifiers of what has arrived so far mean nothing any more.
+    /// The broker forgot the session: the packet identifiers of earlier messages are void.
     Forgotten,
-    /// The client identifier by which the broker knows the session.
+    /// The client identifier of the session at the broker.
     Session {
         /// The identifier.
         client_id: String,
     },
 }
 
-/// What was kept, as it was found.
+/// The content of a file when it is opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Kept {
     /// Which file it is.
     pub file: u64,
-    /// How often it was opened, this time included.
+    /// How often it was opened, including this time.
     pub opened: u64,
-    /// The client identifier by which the broker knows the session.
+    /// The client identifier of the session at the broker.
     pub client_id: String,
-    /// Messages of ours in the order of acceptance.
+    /// Published messages in the order of acceptance.
     pub outgoing: Vec<KeptOutgoing>,
     /// QoS 2 messages in the order of arrival.
     pub incoming: Vec<KeptIncoming>,
 }
 
-/// A message of ours that the broker has not acknowledged.
+/// A published message that the broker has not acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptOutgoing {
     /// Position in the order of acceptance.
     pub order: u64,
     /// The message.
     pub publish: Publish,
-    /// Whether the broker has it, so that only its PUBREL is sent again.
+    /// Whether the broker has it, so that only its PUBREL is retransmitted.
     pub released: bool,
 }
 
@@ -87,45 +87,45 @@ pub struct KeptIncoming {
     pub order: u64,
     /// The message.
     pub publish: Publish,
-    /// Whether the broker forgot the session since, and will not release the message.
+    /// Whether the broker has since forgotten the session, and will not release the message.
     pub forgotten: bool,
 }
 
-/// What goes on when everything before it is stored.
+/// A step to take once everything before it is stored.
 #[derive(Debug)]
 pub enum Then {
-    /// A message of ours may be sent.
+    /// A published message may be sent.
     Publish { mid: u16, order: u64 },
-    /// The PUBREL of a message of ours may be sent.
+    /// The PUBREL of a published message may be sent.
     Release { mid: u16, order: u64 },
-    /// An answer may be sent, on that connection.
+    /// A response may be sent on that connection.
     Answer { answer: Control, connection: u32 },
-    /// Somebody waits.
+    /// A waiter is told.
     Tell(Progress),
 }
 
-/// Operations on their way to the file. Where nothing is kept, none is noted and nothing waits.
+/// Operations to be stored. Without a file, none are recorded and nothing waits.
 #[derive(Debug, Default)]
 pub struct Journal {
     open: bool,
     operations: Vec<Operation>,
-    /// Number of the last operation, and of the last one that is stored.
+    /// Number of the last operation, and of the last stored one.
     last: u64,
     stored: u64,
-    /// Bytes of the messages from the broker among the operations, and among those that were taken.
+    /// Bytes of received messages in the pending operations, and in those already taken.
     bytes: usize,
     bytes_taken: usize,
-    /// What waits for the operation with a number, in order.
+    /// Steps that wait for an operation, by its number, in order.
     waiting: VecDeque<(u64, Then)>,
 }
 
 impl Journal {
-    /// From now on operations are noted.
+    /// Starts to record operations.
     pub fn open(&mut self) {
         self.open = true;
     }
 
-    /// Whether operations are noted.
+    /// Whether operations are recorded.
     pub fn is_open(&self) -> bool {
         self.open
     }
@@ -135,12 +135,12 @@ impl Journal {
         !self.operations.is_empty()
     }
 
-    /// Whether everything noted so far is stored.
+    /// Whether every recorded operation is stored.
     pub fn is_stored(&self) -> bool {
         self.stored == self.last
     }
 
-    /// Notes an operation.
+    /// Records an operation.
     pub fn note(&mut self, operation: impl FnOnce() -> Operation) {
         if self.open {
             let operation = operation();
@@ -152,7 +152,8 @@ impl Journal {
         }
     }
 
-    /// Takes a message of ours out that is not on its way to the file yet. Returns whether it was so.
+    /// Removes a published message that was not taken for storing yet. Returns whether it was
+    /// removed.
     pub fn take_back(&mut self, number: u64) -> bool {
         let is_put = |operation: &Operation| matches!(operation, Operation::Put { order, .. } if *order == number);
         let is_it = |then: &Then| matches!(then, Then::Publish { order, .. } if *order == number);
@@ -161,17 +162,18 @@ impl Journal {
         place.map(|place| self.operations.remove(place)).is_some()
     }
 
-    /// Whether so much waits that no sane broker makes more of it, or so many bytes of what came.
+    /// Whether more is pending than a correct broker causes, or too many bytes of received
+    /// messages.
     pub fn is_clogged(&self, limit: usize) -> bool {
         self.waiting.len() >= MOST_WAITING || self.bytes + self.bytes_taken >= limit
     }
 
-    /// Has something wait for what is noted so far.
+    /// Makes a step wait for all operations recorded so far.
     pub fn wait(&mut self, then: Then) {
         self.waiting.push_back((self.last, then));
     }
 
-    /// For who waits until what is noted so far is stored; `None` where it is.
+    /// A delivery that reports when all operations recorded so far are stored; `None` if they are.
     pub fn storing(&mut self) -> Option<Delivery> {
         if self.is_stored() {
             return None;
@@ -182,13 +184,13 @@ impl Journal {
         Some(storing)
     }
 
-    /// What is to be stored, and the number to report when it is.
+    /// The operations to store, and the number to report afterwards.
     pub fn take(&mut self) -> (Vec<Operation>, u64) {
         self.bytes_taken += std::mem::take(&mut self.bytes);
         (std::mem::take(&mut self.operations), self.last)
     }
 
-    /// Everything that was taken, up to a number, is stored: returns what has waited for that.
+    /// All operations up to a number are stored: returns the steps that waited for that.
     pub fn stored(&mut self, number: u64) -> VecDeque<(u64, Then)> {
         self.stored = number;
         self.bytes_taken = 0;

@@ -3,42 +3,42 @@
 
 use std::time::{Duration, Instant};
 
-/// What is due.
+/// The action that is due.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Due {
     /// Nothing.
     Nothing,
     /// A PINGREQ.
     Ping,
-    /// The broker did not answer the PINGREQ: the connection is dead.
+    /// The broker did not respond to the PINGREQ: the connection is dead.
     Unanswered,
-    /// The broker did not even take the PINGREQ, or anything before it: the connection is dead.
+    /// The broker did not even accept the PINGREQ, or earlier data: the connection is dead.
     Stalled,
 }
 
-/// Whether an answer would be seen.
+/// Whether a PINGRESP would be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reading {
     /// Yes.
     On,
-    /// No: nobody handles what was read. That is not the broker's fault, who may take nothing either as
-    /// long as we take nothing from it.
+    /// No: the handlers are behind. That is not the broker's fault, and it may accept no data
+    /// either while we read none.
     HandlersAreSlow,
-    /// No: the broker does not take the answers to what it has sent.
+    /// No: the broker does not accept the responses to its packets.
     BrokerTakesNothing,
 }
 
 #[derive(Debug)]
 enum Ping {
-    /// None is on its way.
+    /// No PINGREQ is in flight.
     None,
-    /// It waits to be written, as far as `end` of the connection's bytes.
+    /// It is not written yet; it ends at byte `end` of the connection.
     Waiting { since: Instant, end: u64 },
     /// It is written.
     Asked { since: Instant },
 }
 
-/// Measures the real time since the last packet each way.
+/// Measures the time since the last packet in each direction.
 #[derive(Debug)]
 pub struct KeepAlive {
     interval: Option<Duration>,
@@ -54,12 +54,12 @@ impl KeepAlive {
         Self { interval, sent: now, received: now, ping: Ping::None }
     }
 
-    /// A PINGREQ is encoded; it ends there among the bytes of the connection.
+    /// A PINGREQ was encoded; it ends at byte `end` of the connection.
     pub fn pinged(&mut self, end: u64, now: Instant) {
         self.ping = Ping::Waiting { since: now, end };
     }
 
-    /// Bytes went out, so many of the connection by now.
+    /// Bytes were written: `written` in total on this connection.
     pub fn wrote(&mut self, written: u64, now: Instant) {
         self.sent = now;
         if matches!(self.ping, Ping::Waiting { end, .. } if end <= written) {
@@ -67,7 +67,8 @@ impl KeepAlive {
         }
     }
 
-    /// Bytes came in. Whatever they are, the broker is there; but one that takes nothing is no use.
+    /// Bytes arrived. They prove that the broker is alive, but a broker that accepts no data is
+    /// still dead.
     pub fn received(&mut self, now: Instant) {
         self.received = now;
         if matches!(self.ping, Ping::Asked { .. }) {
@@ -85,13 +86,14 @@ impl KeepAlive {
         Some(since + self.interval?)
     }
 
-    /// What is due at `now`. Who answers [`Due::Ping`] with a PINGREQ calls [`Self::pinged`].
+    /// The action that is due at `now`. After sending the PINGREQ of [`Due::Ping`], call
+    /// [`Self::pinged`].
     pub fn check(&mut self, now: Instant, reading: Reading) -> Due {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return Due::Nothing;
         }
         match (&mut self.ping, reading) {
-            // It goes out when the broker takes something again: one is enough.
+            // A pending PINGREQ is sent when the broker accepts data again; one is enough.
             (Ping::Waiting { since, .. }, Reading::HandlersAreSlow) => {
                 *since = now;
                 Due::Nothing

@@ -22,17 +22,17 @@ use self::aside::Aside;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Waits to be stored.
+    /// Waiting to be stored.
     Storing,
-    /// Waits for room in the window.
+    /// Waiting for room in the window.
     Queued,
-    /// Waits for a broker that takes it.
+    /// Waiting for a broker that accepts it.
     Aside,
-    /// PUBLISH sent, PUBACK or PUBREC awaited.
+    /// PUBLISH sent, waiting for PUBACK or PUBREC.
     Sent,
-    /// PUBREC came; that waits to be stored.
+    /// PUBREC received, but not stored yet.
     Releasing,
-    /// PUBREL sent, PUBCOMP awaited.
+    /// PUBREL sent, waiting for PUBCOMP.
     Released,
 }
 
@@ -40,12 +40,12 @@ enum State {
 struct Entry {
     publish: Publish,
     state: State,
-    /// Position in the order in which the messages were accepted.
+    /// Position in the order of acceptance.
     order: u64,
     progress: Progress,
     /// Whether the file has it.
     kept: bool,
-    /// Whether it was accepted while there was no file: nobody waits to hear that it could not be stored.
+    /// Whether it was accepted without a file: then a failure to store it is not reported.
     unkept: bool,
 }
 
@@ -63,8 +63,8 @@ impl Entry {
         self.publish.dup = true;
     }
 
-    /// Notes that the broker has the message, once: after the PUBREL it would take a PUBLISH for another
-    /// message.
+    /// Records once that the broker has the message. After the PUBREL, the broker would treat
+    /// another PUBLISH as a new message.
     fn releasing(&mut self, journal: &mut Journal) {
         if self.state == State::Sent {
             let (mid, order) = (self.publish.mid, self.order);
@@ -82,42 +82,42 @@ pub struct Outgoing {
     queued: VecDeque<u16>,
     inflight: usize,
     accepted: u64,
-    /// Messages that wait to be stored.
+    /// Messages waiting to be stored.
     storing: usize,
     bytes: usize,
-    /// What waits for another broker.
+    /// Messages for another broker.
     aside: Aside,
-    /// While a connection ends: the last message that is for it, and how many there are after that.
+    /// While a connection ends: the last message that is for it, and the number of later ones.
     last: Option<u64>,
     later: usize,
     /// Whether a message was acknowledged on the present connection.
     acknowledged: bool,
-    /// Whether nothing more is accepted.
+    /// Whether new messages are refused.
     refusing: bool,
 }
 
 impl Outgoing {
-    /// Nothing more is to be accepted.
+    /// Refuses new messages from now on.
     pub fn refuse_new(&mut self) {
         self.refusing = true;
     }
 
-    /// How many messages are not acknowledged, and are in no file.
+    /// Unacknowledged messages that are in no file.
     pub fn only_in_memory(&self) -> usize {
         self.entries.values().filter(|entry| !entry.kept).count()
     }
 
-    /// Whether nothing more is accepted.
+    /// Whether new messages are refused.
     pub fn refuses_new(&self) -> bool {
         self.refusing
     }
 
-    /// The connection is to end: what is accepted from now on is for the next one.
+    /// Begins to end the connection: messages accepted from now on are for the next one.
     pub fn finish(&mut self) {
         self.last = Some(self.accepted);
     }
 
-    /// The connection is gone: everything is for the next one.
+    /// The connection is lost: all messages are for the next one.
     pub fn lost(&mut self) {
         (self.last, self.later) = (None, 0);
         self.acknowledged = false;
@@ -128,13 +128,13 @@ impl Outgoing {
         self.acknowledged
     }
 
-    /// The oldest message that is sent and not acknowledged.
+    /// The oldest message in flight.
     pub fn oldest(&self) -> Option<(u64, &Publish)> {
         let sent = self.entries.values().filter(|entry| entry.is_on_its_way());
         sent.min_by_key(|entry| entry.order).map(|entry| (entry.order, &entry.publish))
     }
 
-    /// Messages for the present connection that are not acknowledged.
+    /// Unacknowledged messages for the present connection.
     pub fn leaving(&self) -> usize {
         self.entries.len() - self.later - self.aside.count
     }
@@ -143,7 +143,8 @@ impl Outgoing {
         self.last.is_some_and(|last| order > last)
     }
 
-    /// Keeps a message until it is acknowledged. It is not sent before it is stored, where messages are.
+    /// Keeps a message until it is acknowledged. If messages are stored, it is not sent before
+    /// that.
     pub fn accept(&mut self, publish: Publish, journal: &mut Journal) -> Delivery {
         let mid = publish.mid;
         let progress = Progress::default();
@@ -162,7 +163,7 @@ impl Outgoing {
         delivery
     }
 
-    /// Notes a message. One that was not sent yet waits until it is stored.
+    /// Records a message. If it was not sent yet, it waits until it is stored.
     fn store(&mut self, mid: u16, journal: &mut Journal) {
         let Some(entry) = self.entries.get_mut(mid) else { return };
         let order = entry.order;
@@ -189,14 +190,14 @@ impl Outgoing {
         }
     }
 
-    /// The message that waits to be stored, if it still does.
+    /// The message, if it is still waiting to be stored.
     fn waiting(&mut self, mid: u16, order: u64) -> Option<&mut Entry> {
         let entry = self.entries.get_mut(mid)?;
         (entry.state == State::Storing && entry.order == order).then_some(entry)
     }
 
-    /// Gives up a message that could not be stored. Returns whether it waited for that: one that was
-    /// accepted before there was a file goes on without.
+    /// Drops a message that could not be stored. Returns whether it was waiting for that: a message
+    /// accepted without a file stays.
     pub fn not_stored(&mut self, mid: u16, order: u64, ids: &mut Ids) -> bool {
         match self.entries.get_mut(mid) {
             Some(entry) if entry.order == order => entry.kept = false,
@@ -219,7 +220,7 @@ impl Outgoing {
         true
     }
 
-    /// Gives up a message that is not stored yet. Returns whether it was so.
+    /// Withdraws a message that is not stored yet. Returns whether it was withdrawn.
     pub fn withdraw(
         &mut self,
         mid: u16,
@@ -233,7 +234,7 @@ impl Outgoing {
         };
         let Some(entry) = self.waiting(mid, order) else { return false };
         if entry.unkept {
-            // It was accepted, and need not wait.
+            // It was accepted before there was a file, so it need not be stored.
             self.stored(mid, order);
             return false;
         }
@@ -244,7 +245,8 @@ impl Outgoing {
         true
     }
 
-    /// Sends what the window has room for. What the broker has said that it does not take is set aside.
+    /// Sends as many messages as the window allows. Messages beyond the broker's limits are set
+    /// aside.
     pub fn pump(
         &mut self,
         limits: &Limits,
@@ -272,11 +274,12 @@ impl Outgoing {
         }
     }
 
-    /// Sends again, in the order of acceptance, what was on its way when the last connection ended
-    /// (MQTT 3.1.1, section 4.4), and what was set aside, if this broker takes it. Where the broker kept nothing, a released message is published
-    /// anew too: it cannot be known whether the broker had handed it on.
+    /// Retransmits, in the order of acceptance, the messages that were in flight when the last
+    /// connection ended (MQTT 3.1.1, section 4.4), and those set aside, if this broker accepts
+    /// them. If the broker has no session, a released message is published again too, because the
+    /// broker may not have forwarded it.
     ///
-    /// What the window has no room for now goes before everything else that waits.
+    /// Messages that exceed the window now are sent before all other queued ones.
     pub fn resend(
         &mut self,
         session_present: bool,
@@ -324,15 +327,15 @@ impl Outgoing {
         Ok(())
     }
 
-    /// A PUBACK came. One for a message that is not waiting for it is ignored.
+    /// A PUBACK arrived. It is ignored if its message is not waiting for it.
     pub fn acknowledged(&mut self, ack: Ack, ids: &mut Ids, output: &mut Output) {
         if self.awaits(ack.mid, Qos::AtLeastOnce, State::Sent) {
             self.acknowledge(ack, ids, output);
         }
     }
 
-    /// A PUBREC came: the answer is a PUBREL, also where the message is not known any more
-    /// (MQTT 3.1.1, section 4.3.3), unless the broker refused it (MQTT 5.0, section 4.3.3).
+    /// A PUBREC arrived. The response is a PUBREL, even for an unknown message (MQTT 3.1.1, section
+    /// 4.3.3), unless the broker refused the message (MQTT 5.0, section 4.3.3).
     pub fn received(&mut self, ack: Ack, ids: &mut Ids, output: &mut Output) -> Result<(), Error> {
         let mid = ack.mid;
         if ack.code >= FAILURE {
@@ -354,8 +357,8 @@ impl Outgoing {
         output.control(&Control::PubRel(mid))
     }
 
-    /// That the broker has a message is stored: the PUBREL goes out, where there is a connection. If
-    /// there is none, it does with the next one.
+    /// The file now says that the broker has a message: sends the PUBREL; without a connection, the
+    /// next one sends it.
     pub fn released(
         &mut self,
         mid: u16,
@@ -372,8 +375,8 @@ impl Outgoing {
         }
     }
 
-    /// A PUBCOMP came. Where a broker had completed the message and its PUBCOMP was lost with a
-    /// connection, it does not know the identifier any more (MQTT 5.0, section 3.7.2.1): no refusal.
+    /// A PUBCOMP arrived. "Packet identifier not found" is no refusal: the broker had completed the
+    /// message, and its PUBCOMP was lost with a connection (MQTT 5.0, section 3.7.2.1).
     pub fn completed(&mut self, ack: Ack, ids: &mut Ids, output: &mut Output) {
         if self.awaits(ack.mid, Qos::ExactlyOnce, State::Released) {
             self.acknowledge(ack, ids, output);
@@ -407,34 +410,34 @@ impl Outgoing {
         }
     }
 
-    /// Ends the waiting for messages that nobody will send or acknowledge for now.
+    /// Ends all waits for messages that will not be sent or acknowledged for now.
     pub fn release(&self) {
         for entry in self.entries.values() {
             entry.progress.release();
         }
     }
 
-    /// Messages that are sent and not acknowledged, while there is a connection.
+    /// Messages in flight, while there is a connection.
     pub fn in_flight(&self) -> usize {
         self.entries.len() - self.queued() - self.aside.count
     }
 
-    /// Messages that wait for a broker that takes them.
+    /// Messages that are set aside.
     pub fn set_aside(&self) -> usize {
         self.aside.count
     }
 
-    /// Messages that wait to be stored, for room in the window, or for a connection.
+    /// Messages waiting to be stored, for room in the window, or for a connection.
     pub fn queued(&self) -> usize {
         self.queued.len() + self.storing
     }
 
-    /// There is no file any more: what it had is not kept.
+    /// The file is gone: its messages are only in memory now.
     pub fn abandon(&mut self) {
         self.entries.values_mut().for_each(|entry| entry.kept = false);
     }
 
-    /// Bytes that the messages keep.
+    /// Bytes of memory that the messages hold.
     pub fn bytes(&self) -> usize {
         self.bytes
     }

@@ -16,62 +16,65 @@ use super::journal::Then;
 use super::log;
 use super::server_limits::Available;
 
-/// What waits is kept in pieces of about this size, so that what is written is given back at once.
+/// Output is kept in pieces of about this size, so that the memory of written data is freed early.
 const PIECE: usize = 256 * 1024;
 
-/// A larger buffer is given back to the system after a burst.
+/// A larger buffer is freed after a burst.
 const KEPT_CAPACITY: usize = 1024 * 1024;
 
-/// Buffers that are kept for what comes next.
+/// Buffers kept for reuse.
 const SPARE_PIECES: usize = 4;
 
-/// Bytes of answers that may wait: twice those to a message of QoS 2 for each packet identifier.
+/// Limit on bytes of pending responses: twice those to one QoS 2 message for each packet
+/// identifier.
 const MOST_ANSWERS: usize = 1024 * 1024;
 
 /// Encoded packets.
 #[derive(Debug, Default)]
 struct Piece {
     bytes: BytesMut,
-    /// Bytes of answers to packets of the broker's.
+    /// Bytes of responses to packets of the broker.
     answers: usize,
 }
 
-/// Encoded packets on their way to the broker.
+/// The output to the broker.
 #[derive(Debug)]
 pub struct Output {
     protocol: Protocol,
-    /// Bytes of the largest packet that the broker takes, on this connection.
+    /// The broker's Maximum Packet Size on this connection, in bytes.
     packet_size: usize,
-    /// What it offers of kinds of subscriptions.
+    /// The kinds of subscriptions that it supports.
     subscriptions: Available,
-    /// Numbers for topics, on this connection.
+    /// The topic aliases of this connection.
     aliases: OutgoingAliases,
-    /// What waits: pieces that are complete, the sum of their bytes, and the one that grows.
+    /// The pending output: complete pieces, their total bytes, and the piece that grows.
     pieces: VecDeque<Piece>,
     in_pieces: usize,
     piece: Piece,
-    /// Buffers to go on with.
+    /// Buffers for reuse.
     spare: Vec<BytesMut>,
-    /// Bytes handed over but not reported as written.
+    /// Bytes taken by the transport, but not reported as written.
     unwritten: usize,
-    /// Bytes of answers to packets of the broker's: all that wait, and those among them that were handed
-    /// over and may be written.
+    /// Bytes of responses to packets of the broker: all that are pending, and those of them that
+    /// the transport has taken.
     answers: usize,
     answers_unwritten: usize,
-    /// Bytes ever encoded and ever written on this connection: positions of QoS 0 messages. Those of
-    /// answers among the first.
+    /// Bytes encoded, written, and encoded for responses, in total on this connection. The first
+    /// two are the positions of QoS 0 messages.
     encoded: u64,
     answered: u64,
     written: u64,
-    /// Ends of QoS 0 messages that are not written, with their identifiers.
+    /// End positions of unwritten QoS 0 messages, with their packet identifiers.
     marks: VecDeque<(u64, u16)>,
-    /// Identifiers of QoS 0 messages that were lost with a connection, until they are used again.
+    /// Packet identifiers of QoS 0 messages that were lost with a connection, until they are
+    /// reused.
     lost: HashSet<u16>,
-    /// How much is written, for those who wait for a message of QoS 0.
+    /// How far output is written, for waiters of QoS 0 messages.
     progress: Progress,
-    /// Ends of QoS 0 messages that waited for the CONNACK, each with its own progress.
+    /// End positions of QoS 0 messages that were held until the CONNACK, each with its own
+    /// progress.
     held: VecDeque<(u64, Progress)>,
-    /// What is told and kept of all this.
+    /// The events and journal of the output.
     pub effects: Effects,
 }
 
@@ -102,7 +105,7 @@ impl Default for Output {
 }
 
 impl Output {
-    /// Writes a CONNECT; what follows is of its protocol.
+    /// Writes a CONNECT; later packets use its protocol version.
     pub fn connect(&mut self, options: &ConnectOptions) {
         self.protocol = options.protocol;
         self.agree(0, usize::MAX, Available::default());
@@ -110,8 +113,7 @@ impl Output {
         self.encode(|bytes| encode_connect(options, bytes));
     }
 
-    /// Takes over how many topic aliases the broker allows, how large a packet may be, and what may be
-    /// subscribed to.
+    /// Adopts the broker's limits: topic aliases, packet size, and kinds of subscriptions.
     pub fn agree(&mut self, aliases: u16, packet_size: usize, subscriptions: Available) {
         self.aliases.reset(aliases, packet_size);
         self.packet_size = packet_size;
@@ -135,8 +137,8 @@ impl Output {
         }
     }
 
-    /// The last QoS 0 message with this identifier. They are looked for only when somebody asks, so
-    /// that a message costs nothing that nobody asks for.
+    /// The delivery of the last QoS 0 message with this identifier. It is searched on demand, so
+    /// that publishing stays cheap.
     pub fn delivery(&self, mid: u16) -> Delivery {
         let mark = self.marks.iter().rev().find(|(_, marked)| *marked == mid);
         match mark {
@@ -146,13 +148,13 @@ impl Output {
         }
     }
 
-    /// Writes a QoS 0 message that waited for the CONNACK.
+    /// Writes a QoS 0 message that was held until the CONNACK.
     pub fn publish_held(&mut self, publish: &PublishRef<'_>, progress: Progress) {
         self.publish(publish);
         self.held.push_back((self.encoded, progress));
     }
 
-    /// Why the broker does not take a request, as a reason code; `None` if it does.
+    /// The reason code if a request exceeds the broker's limits; `None` if not.
     pub fn refusal(&self, request: &Control) -> Option<u8> {
         if self.protocol != Protocol::V5 {
             return None;
@@ -163,7 +165,7 @@ impl Output {
         if fits { self.subscriptions.refusal(request) } else { Some(PACKET_TOO_LARGE) }
     }
 
-    /// Looks whether a packet can be written at all.
+    /// Checks whether a packet can be encoded at all.
     pub fn check(&self, control: &Control) -> Result<(), Error> {
         control.encode(self.protocol, &mut BytesMut::new())
     }
@@ -174,7 +176,7 @@ impl Output {
         self.control_silently(control)
     }
 
-    /// Writes any other packet, and says nothing of it.
+    /// Writes any other packet without logging it.
     pub fn control_silently(&mut self, control: &Control) -> Result<(), Error> {
         let protocol = self.protocol;
         let mut result = Ok(());
@@ -193,7 +195,7 @@ impl Output {
         result
     }
 
-    /// Writes an answer when everything before it is stored, if it still can on the same connection.
+    /// Writes a response once everything before it is stored, if the connection is still the same.
     pub fn answer(&mut self, answer: Control, connection: u32) -> Result<(), Error> {
         if self.effects.journal.is_stored() {
             return self.control(&answer);
@@ -218,8 +220,8 @@ impl Output {
         length
     }
 
-    /// Hands over the first piece of what there is to write, in exchange for an empty buffer to go on
-    /// with. Returns whether there is something else in it than answers to packets of the broker's.
+    /// Swaps the first piece of output for an empty buffer. Returns whether the piece contains
+    /// anything other than responses to packets of the broker.
     pub fn swap(&mut self, empty: &mut BytesMut) -> bool {
         empty.clear();
         if empty.capacity() > KEPT_CAPACITY {
@@ -242,7 +244,7 @@ impl Output {
         empty.len() > piece.answers
     }
 
-    /// The transport wrote so many bytes: reports the QoS 0 messages among them.
+    /// The transport wrote `count` bytes: reports the QoS 0 messages among them.
     pub fn wrote(&mut self, count: usize) {
         self.unwritten = self.unwritten.saturating_sub(count);
         if self.unwritten == 0 {
@@ -266,7 +268,7 @@ impl Output {
         }
     }
 
-    /// Forgets what was not written: the connection is gone.
+    /// The connection is lost: drops unwritten output.
     pub fn clear(&mut self) {
         self.pieces = VecDeque::new();
         self.in_pieces = 0;
@@ -283,19 +285,19 @@ impl Output {
         self.held.clear();
     }
 
-    /// Messages with QoS 0 that are not written.
+    /// Unwritten QoS 0 messages.
     pub fn unwritten_messages(&self) -> usize {
         self.marks.len()
     }
 
-    /// Bytes that wait, and that what is kept about them takes.
+    /// Bytes pending, with the memory for their bookkeeping.
     pub fn len(&self) -> usize {
         let marks = self.marks.len() * size_of::<(u64, u16)>();
         self.in_pieces + self.piece.bytes.len() + self.unwritten + marks
     }
 
-    /// Whether so many answers wait, for the broker or the file, that no sane broker wants more of them,
-    /// or so many bytes of what came for the file.
+    /// Whether more responses are pending, for the broker or the file, than a correct broker
+    /// causes, or too many bytes of received messages are pending for the file.
     pub fn is_clogged(&self, limit: usize) -> bool {
         self.answers >= MOST_ANSWERS || self.effects.journal.is_clogged(limit)
     }
@@ -305,7 +307,7 @@ impl Output {
         self.encoded
     }
 
-    /// Bytes ever encoded on this connection, without those of answers.
+    /// Bytes ever encoded on this connection, without responses.
     pub fn requested(&self) -> u64 {
         self.encoded - self.answered
     }

@@ -11,16 +11,16 @@ struct Run {
 }
 
 impl Run {
-    /// The identifier after the last one; none after 65,535, from where they begin again.
+    /// The identifier after the last one; `None` after 65,535, where a new run begins.
     fn next(self) -> Option<u16> {
         self.first.checked_add(self.count)
     }
 }
 
-/// Packet identifiers in their order.
+/// Packet identifiers in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mids {
-    /// The first ones: most of the time there are no others.
+    /// The first run; usually the only one.
     run: Run,
     others: VecDeque<Run>,
 }
@@ -54,7 +54,7 @@ impl Mids {
         }
     }
 
-    /// Leaves the first `most`, and returns the others, if there are any.
+    /// Keeps the first `most`, and returns the others, if any.
     pub fn split_off(&mut self, most: usize) -> Option<Self> {
         if self.others.is_empty() && usize::from(self.run.count) <= most {
             return None;
@@ -64,7 +64,7 @@ impl Mids {
         left
     }
 
-    /// Takes up to `most` from the front, and returns them with what is left, if anything is.
+    /// Removes up to `most` from the front, and returns them and the rest, if any.
     fn split(mut self, most: usize) -> (Self, Option<Self>) {
         let most = u16::try_from(most.max(1)).unwrap_or(u16::MAX);
         let mut taken = Self { run: self.run, others: VecDeque::new() };
@@ -84,7 +84,8 @@ impl Mids {
         (taken, left)
     }
 
-    /// Takes up to `most` consecutive ones from the front, and leaves an empty run when there are none.
+    /// Removes up to `most` consecutive identifiers from the front; leaves an empty run when none
+    /// are left.
     fn shift(&mut self, most: u16) -> Option<Run> {
         let Run { first, count } = self.run;
         let taken = Run { first, count: count.min(most) };
@@ -101,12 +102,12 @@ impl Mids {
         self.runs().map(|run| usize::from(run.count)).sum()
     }
 
-    /// Bytes that they take beside those of the first run.
+    /// Bytes that they take in addition to the first run.
     pub fn size(&self) -> usize {
         self.others.len() * Self::RUN
     }
 
-    /// The first one and how many follow each other, where those are all.
+    /// The first identifier and the count, if there is only one run.
     pub fn range(&self) -> Option<(u16, u16)> {
         self.others.is_empty().then_some((self.run.first, self.run.count))
     }

@@ -11,24 +11,24 @@ use super::event::{Event, LogLevel};
 use super::ids::Ids;
 use super::output::Output;
 
-/// So many filters may wait for an UNSUBSCRIBE on the next connection.
+/// Limit on filters that are unsubscribed from on the next connection.
 pub const MOST_UNWANTED: usize = 10_000;
 
-/// So many requests of the application may wait for a packet identifier.
+/// Limit on the application's requests that wait for a packet identifier.
 const MOST_WAITING: usize = 65_535;
 
-/// What waits for a packet identifier.
+/// A request that waits for a packet identifier.
 #[derive(Debug)]
 enum Next {
-    /// The UNSUBSCRIBE from a filter that only a session of the broker's still has.
+    /// The UNSUBSCRIBE from a filter that only the broker's session still has.
     Unwanted(String),
-    /// The SUBSCRIBE to a filter that is wanted, with which every connection begins.
+    /// The SUBSCRIBE to a wanted filter at the start of a connection.
     Wanted(String),
-    /// A request of the application's, whose identifier is of no account.
+    /// A request of the application; its own packet identifier is ignored.
     Request(Control),
 }
 
-/// What the present connection has of a filter.
+/// The state of a filter on the present connection.
 #[derive(Debug)]
 struct Sent {
     options: SubscribeOptions,
@@ -42,41 +42,41 @@ impl Sent {
     }
 }
 
-/// How far a SUBSCRIBE is.
+/// The state of a SUBSCRIBE.
 #[derive(Debug, Clone, Copy)]
 pub enum Sending {
-    /// Sent, with an identifier.
+    /// Sent with an identifier.
     Sent(u16),
-    /// It waits for one.
+    /// Waiting for an identifier.
     Waits,
 }
 
-/// Subscriptions outlive connections; requests wait for their answer.
+/// Subscriptions outlive connections; requests wait for their acknowledgement.
 #[derive(Debug, Default)]
 pub struct Subscriptions {
-    /// Every filter that is subscribed to, in the order of subscription.
+    /// Every wanted filter, in the order of subscription.
     wanted: LinkedHashMap<String, (SubscribeOptions, Properties)>,
-    /// What was unsubscribed from without a connection: a session that the broker has kept still has it.
+    /// Filters unsubscribed from without a connection: the broker's session may still have them.
     unwanted: LinkedHashMap<String, Properties>,
-    /// How many of those were forgotten, because others came.
+    /// How many of those were dropped in favour of newer ones.
     forgotten: usize,
-    /// Requests without an answer by packet identifier, in the order of the calls.
+    /// Unacknowledged requests by packet identifier, in the order of the calls.
     requests: LinkedHashMap<u16, Control>,
-    /// What follows those as soon as there are identifiers, and the wanted filters among that.
+    /// Requests to be sent as soon as identifiers are free, and the wanted filters among them.
     waiting: VecDeque<Next>,
     restoring: HashSet<String>,
-    /// What was subscribed to on the present connection, and with which SUBSCRIBE.
+    /// Filters subscribed to on the present connection, and their SUBSCRIBE.
     sent: HashMap<String, Sent>,
 }
 
 impl Subscriptions {
-    /// What is wanted, as if nothing had been sent.
+    /// A copy of the wanted filters, as if nothing had been sent.
     pub fn anew(&self) -> Self {
         let (wanted, unwanted) = (self.wanted.clone(), self.unwanted.clone());
         Self { wanted, unwanted, forgotten: self.forgotten, ..Self::default() }
     }
 
-    /// Remembers the filters for this and every later connection.
+    /// Adds filters for this and every later connection.
     pub fn want(&mut self, filters: &[Subscription], properties: &Properties) {
         for Subscription { filter, options } in filters {
             self.wanted.replace(filter.clone(), (*options, properties.clone()));
@@ -84,14 +84,14 @@ impl Subscriptions {
         }
     }
 
-    /// Forgets the filters.
+    /// Removes filters.
     pub fn forget(&mut self, filters: &[String]) {
         for filter in filters {
             self.wanted.remove(filter);
         }
     }
 
-    /// Remembers, without a connection, to unsubscribe from the filters with the next one.
+    /// Records that the next connection has to unsubscribe from filters.
     pub fn forget_later(&mut self, filters: Vec<String>, properties: &Properties) {
         self.forget(&filters);
         for filter in filters {
@@ -103,7 +103,7 @@ impl Subscriptions {
         }
     }
 
-    /// The SUBSCRIBE of this connection, if one was or will be sent for all of these.
+    /// The SUBSCRIBE of this connection, if one was or will be sent for all of these filters.
     pub fn already_sent(
         &self,
         filters: &[Subscription],
@@ -121,18 +121,18 @@ impl Subscriptions {
         mids.try_fold(first, |_, mid| mid)
     }
 
-    /// The oldest request without an answer.
+    /// The oldest unacknowledged request.
     pub fn oldest_request(&self) -> Option<&Control> {
         self.requests.front().map(|(_, request)| request)
     }
 
-    /// Whether so many requests wait that no other one is taken.
+    /// Whether too many requests are pending to accept another one.
     pub fn is_full(&self) -> bool {
         self.waiting.len() >= MOST_WAITING + self.restoring.len()
     }
 
-    /// Keeps a request until it is answered, and sends it if there is a connection. Returns its
-    /// identifier; `None` where none is free, or others wait for one: then it is sent after those.
+    /// Keeps a request until it is acknowledged, and sends it if there is a connection. Returns its
+    /// identifier; `None` if none is free, or others wait for one: then it is sent after those.
     pub fn request(
         &mut self,
         mut request: Control,
@@ -153,8 +153,8 @@ impl Subscriptions {
         Ok(Some(mid))
     }
 
-    /// Begins a connection: sends the requests without an answer, then one UNSUBSCRIBE for every filter
-    /// that only a session of the broker's still has, and one SUBSCRIBE for every other wanted filter.
+    /// Begins a connection: retransmits unacknowledged requests, then unsubscribes from each filter
+    /// that only the broker's session still has, and subscribes to all other wanted filters.
     pub fn restore(
         &mut self,
         session_present: bool,
@@ -171,7 +171,7 @@ impl Subscriptions {
             }
         }
         if !session_present {
-            // What was asked for before it was unwanted has gone out just now, or goes out before it.
+            // Earlier requests for this filter were sent just now, or will be sent first.
             let asks = !self.waiting.is_empty();
             self.unwanted.retain(|filter, _| asks || self.sent.contains_key(filter));
             self.forgotten = 0;
@@ -190,7 +190,7 @@ impl Subscriptions {
         Ok(())
     }
 
-    /// Sends what has waited for an identifier, as far as there are any.
+    /// Sends requests that wait for an identifier, while any are free.
     pub fn go_on(&mut self, ids: &mut Ids, output: &mut Output) -> Result<(), Error> {
         while ids.is_any_free()
             && let Some(next) = self.waiting.pop_front()
@@ -213,7 +213,7 @@ impl Subscriptions {
         Ok(())
     }
 
-    /// The request that is due, if it still is.
+    /// Builds the pending request, if it is still needed.
     fn resolve(&mut self, next: Next) -> Option<Control> {
         match next {
             Next::Request(request) => Some(request),
@@ -233,9 +233,9 @@ impl Subscriptions {
         }
     }
 
-    /// A request that this broker does not take as it is: its filters go out one by one.
+    /// This broker does not accept the whole request: sends its filters one by one.
     fn split(&mut self, request: Control) {
-        // All of a SUBSCRIBE are wanted anyway.
+        // The filters of a SUBSCRIBE are all in `wanted` already.
         if let Control::Unsubscribe { filters, properties, .. } = request {
             for filter in filters {
                 if !self.wanted.contains_key(&filter) {
@@ -264,7 +264,8 @@ impl Subscriptions {
         output.control(request)
     }
 
-    /// A SUBACK with so many codes came: whether it was awaited. The request is over.
+    /// A SUBACK with `codes` reason codes arrived: completes the request. Returns whether it was
+    /// expected.
     pub fn subscribed(&mut self, mid: u16, codes: usize, ids: &mut Ids) -> Result<bool, Error> {
         let filters = self.requests.get(&mid).and_then(|request| match request {
             Control::Subscribe { filters, .. } => Some(filters.len()),
@@ -273,7 +274,8 @@ impl Subscriptions {
         self.answered(ids, mid, codes, filters)
     }
 
-    /// An UNSUBACK with so many codes came: whether it was awaited. The request is over.
+    /// An UNSUBACK with `codes` reason codes arrived: completes the request. Returns whether it was
+    /// expected.
     pub fn unsubscribed(&mut self, mid: u16, codes: usize, ids: &mut Ids) -> Result<bool, Error> {
         let filters = self.requests.get(&mid).and_then(|request| match request {
             Control::Unsubscribe { filters, .. } => Some(filters.len()),
@@ -282,8 +284,8 @@ impl Subscriptions {
         self.answered(ids, mid, codes, filters)
     }
 
-    /// `filters` is the number of those that the request has, if it is one that is answered so. There
-    /// is a code for each (MQTT 3.1.1, section 3.9.3); too many could fill the memory.
+    /// `filters` is the number of filters in the request, if its kind matches. There must be
+    /// one code for each (MQTT 3.1.1, section 3.9.3); too many could fill the memory.
     fn answered(
         &mut self,
         ids: &mut Ids,
@@ -301,8 +303,8 @@ impl Subscriptions {
         Ok(true)
     }
 
-    /// The connection ended. An UNSUBSCRIBE is sent again, since the broker may have kept the session;
-    /// a SUBSCRIBE is not, since every wanted filter is.
+    /// The connection ended. An UNSUBSCRIBE is sent again, because the broker may have kept the
+    /// session. A SUBSCRIBE is not, because the next connection subscribes to every wanted filter.
     pub fn lost(&mut self, ids: &mut Ids) {
         self.sent.clear();
         self.restoring.clear();

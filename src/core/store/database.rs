@@ -20,25 +20,25 @@ use super::closing;
 use super::rows;
 use super::watch::{State, Watch};
 
-/// How long another process may take to let go of the file.
+/// How long to wait for another process that has the file open.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// `FMQS`, which `SQLite` keeps for the application in the file's header.
+/// `FMQS`: the application's identifier, which `SQLite` stores in the file's header.
 const APPLICATION: i32 = 0x464d_5153;
 
-/// How many bytes of the log stay when a batch was larger.
+/// How many bytes of the log are kept after a larger batch.
 const LOG: i64 = 4 << 20;
 
-/// How many pages of 4 KiB may be unused while messages pass through.
+/// How many pages of 4 KiB may stay unused while messages pass through.
 const UNUSED: i64 = 1024;
 
-/// How many pages are given back at once: an amount of work like that of a large message.
+/// How many pages are freed at once: about as much work as writing a large message.
 const AT_ONCE: i64 = 256;
 
-/// After how many changes a look is taken at the pages that are not used.
+/// The unused pages are checked after this many changes.
 const CHANGES: u32 = 16;
 
-/// Of the tables.
+/// The version of the tables.
 const VERSION: i32 = 1;
 
 const TABLES: &str = "
@@ -56,12 +56,12 @@ const TABLES: &str = "
     );
 ";
 
-/// The process that has files open, and how many. In a child that was forked from it, `SQLite`'s own
-/// locks may be held by threads that do not exist there.
+/// The process that has files open, and how many. In a forked child, locks inside `SQLite` may be
+/// held by threads that do not exist there.
 static PROCESS: AtomicU32 = AtomicU32::new(0);
 static FILES: AtomicU32 = AtomicU32::new(0);
 
-/// That `SQLite` is in use.
+/// Marks `SQLite` as in use until it is dropped.
 struct Usage;
 
 impl Usage {
@@ -83,7 +83,7 @@ impl Drop for Usage {
     }
 }
 
-/// Why a file cannot be opened: the text says what to do; no number where no other try can help.
+/// Why a file cannot be opened. The text says what to do; without an errno, a retry cannot help.
 #[derive(Debug)]
 pub struct Refusal {
     pub reason: String,
@@ -96,7 +96,7 @@ impl Refusal {
     }
 }
 
-/// The system's numbers for what `SQLite` says in its own words.
+/// Errno values for errors that `SQLite` reports with its own codes.
 const EIO: i32 = 5;
 const EBUSY: i32 = 16;
 const EISDIR: i32 = 21;
@@ -118,7 +118,7 @@ impl From<rusqlite::Error> for Refusal {
             }
             Some(ErrorCode::NotADatabase) => Self::new(NO_STORE, None),
             Some(ErrorCode::DatabaseCorrupt) => {
-                // It takes a read that fails (EIO) for that, too.
+                // `SQLite` reports this for a failed read (EIO), too.
                 let reason = format!(
                     "it is damaged or unreadable ({error}): if this happens again, move it away"
                 );
@@ -138,19 +138,19 @@ pub struct Database {
     path: PathBuf,
     fsync: Fsync,
     watch: Watch,
-    /// Why nothing can be written any more.
+    /// The reason why nothing can be written any more.
     lost: Option<String>,
-    /// Changes since the last look at the pages that are not used.
+    /// Changes since the last check of unused pages.
     changes: u32,
-    /// Given up when the connection is closed.
+    /// Dropped after the connection is closed.
     _usage: Usage,
 }
 
 impl Database {
-    /// Opens a file, or makes it, and reads what is in it.
+    /// Opens or creates a file, and reads its content.
     pub fn open(path: &Path, fsync: Fsync) -> Result<(Self, Kept), Refusal> {
         let usage = Usage::begin()?;
-        // Whole, it is never taken for a URI or for SQLite's ":memory:".
+        // An absolute path is never taken for a URI or for SQLite's ":memory:".
         let path = std::path::absolute(path)?;
         create(&path)?;
         closing::wait(&path);
@@ -161,7 +161,7 @@ impl Database {
         Ok((Self { connection, path, fsync, watch, lost, changes, _usage: usage }, kept))
     }
 
-    /// Makes changes, all of them or none.
+    /// Applies all operations in one transaction.
     pub fn apply(&mut self, operations: &[Operation]) -> Result<(), String> {
         self.look()?;
         let change = |connection: &mut Connection| {
@@ -179,7 +179,7 @@ impl Database {
         changed
     }
 
-    /// Looks whether what was written is there, and mends what can be mended.
+    /// Checks that the file still has what was written, and repairs what it can.
     pub fn look(&mut self) -> Result<(), String> {
         if let Some(reason) = &self.lost {
             return Err(reason.clone());
@@ -195,15 +195,16 @@ impl Database {
             },
             State::Lost(reason) => self.lost = Some(reason.to_owned()),
         }
-        // What is in the log is not what belongs into the file, and the name may be another file's.
+        // The log must not be written into the file: it does not match it, and the name may be
+        // another file's now.
         let config = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
         let _ = self.connection.set_db_config(config, true);
         Err(self.lost.clone().unwrap_or_default())
     }
 
-    /// Moves what is in a log without a name into the file, by closing it, and begins another log.
+    /// Moves the content of a deleted log into the file, by closing it, and starts a new log.
     fn reopen(&mut self) -> Result<(), Refusal> {
-        // A file can be open once only.
+        // A file can be open only once.
         let old = std::mem::replace(&mut self.connection, Connection::open_in_memory()?);
         old.close().map_err(|(_, error)| error)?;
         let again = || {
@@ -211,15 +212,15 @@ impl Database {
             connection.execute("UPDATE session SET opened = opened", [])?;
             Ok((Watch::begin(&self.path)?, connection))
         };
-        // Whoever removes it may do so again at once.
+        // The new log may be deleted again at once.
         (self.watch, self.connection) = again().or_else(|_: Refusal| again())?;
         Ok(())
     }
 
-    /// Gives back some pages that are not used, but for a number of them. Returns whether there are more, or
-    /// `None` where there were none.
+    /// Frees some unused pages, but keeps `but` of them. Returns whether there are more, or `None`
+    /// if there were none to free.
     fn give_back(&mut self, but: i64) -> Option<bool> {
-        // What fails now is done another time.
+        // A failure is harmless: the next call tries again.
         self.try_giving_back(but).ok().flatten()
     }
 
@@ -230,7 +231,7 @@ impl Database {
         if over <= 0 {
             return Ok(None);
         }
-        // Each row is a page.
+        // Each row of the result is one freed page.
         let sql = format!("PRAGMA incremental_vacuum({})", over.min(AT_ONCE));
         let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query([])?;
@@ -241,7 +242,7 @@ impl Database {
         Ok(Some(over > AT_ONCE))
     }
 
-    /// Does some of what can be done when there is nothing else to do. Returns whether there is more.
+    /// Does some maintenance while there is nothing to write. Returns whether there is more to do.
     pub fn tidy(&mut self) -> bool {
         if self.lost.is_some() {
             return false;
@@ -250,7 +251,7 @@ impl Database {
         if gave_back == Some(true) {
             return true;
         }
-        // The file itself becomes smaller when it gets what is in the log.
+        // The file itself shrinks only when the log is moved into it.
         if gave_back.is_some() || self.watch.log_size() > LOG.unsigned_abs() {
             let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
             self.watch.wrote();
@@ -258,25 +259,27 @@ impl Database {
         false
     }
 
-    /// Gives back what is not used, and lets go of the file.
+    /// Frees unused pages, and closes the file.
     pub fn close(mut self) {
-        // What is left undone is done when the file is opened again.
+        // Anything left is done when the file is opened again.
         while self.look().is_ok() && self.give_back(0) == Some(true) {}
         drop(self.connection);
     }
 }
 
-/// Connects to a file of ours, or a new one, as its only user.
+/// Connects to an existing file of ours, or a new one, as its only user.
 fn connect(path: &Path, fsync: Fsync) -> Result<Connection, Refusal> {
-    // Only what is created is opened other than by SQLite: to close a file ends the locks on it.
+    // Only creating a file bypasses SQLite: closing any descriptor of a file releases all locks of
+    // the process on it.
     let connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )
     .map_err(|error| unopened(path, error))?;
     connection.busy_timeout(PATIENCE)?;
-    // Before the file is read for the first time, or the log that a killed process has left gets an index in a
-    // mapped file (-shm): whoever truncates that ends the process by SIGBUS, and a full disk has no room for it.
+    // This has to come before the first read of the file, and before the log of a killed process
+    // gets an index in a mapped file (-shm): truncating that file would kill the process by SIGBUS,
+    // and on a full disk it cannot be created.
     connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE")?;
     check(&connection)?;
     connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")?;
@@ -289,7 +292,7 @@ fn connect(path: &Path, fsync: Fsync) -> Result<Connection, Refusal> {
     Ok(connection)
 }
 
-/// Makes a file that only its owner can read, where there is none.
+/// Creates the file, if it does not exist, readable by its owner only.
 fn create(path: &Path) -> Result<(), Refusal> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error.into()),
@@ -298,7 +301,7 @@ fn create(path: &Path) -> Result<(), Refusal> {
     }
 }
 
-/// What the system has against opening the file: `SQLite` does not say.
+/// The operating system's reason for not opening the file, which `SQLite` does not report.
 fn unopened(path: &Path, error: rusqlite::Error) -> Refusal {
     match OpenOptions::new().read(true).write(true).open(path) {
         Err(system) => system.into(),
@@ -306,7 +309,7 @@ fn unopened(path: &Path, error: rusqlite::Error) -> Refusal {
     }
 }
 
-/// Looks whether it is a new file or one of ours.
+/// Checks that the file is new or one of ours.
 fn check(connection: &Connection) -> Result<(), Refusal> {
     let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let (application, version, changes) =
@@ -321,7 +324,7 @@ fn check(connection: &Connection) -> Result<(), Refusal> {
     Err(Refusal::new(NO_STORE, None))
 }
 
-/// Takes the file for this connection, makes its tables where it is new, and reads it.
+/// Locks the file for this connection, creates its tables if it is new, and reads it.
 fn take_over(connection: &mut Connection) -> Result<Kept, Refusal> {
     let transaction = connection.transaction()?;
     let tables: i64 =

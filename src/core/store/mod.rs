@@ -23,35 +23,35 @@ use super::session::{Event, LogLevel, Operation, Session};
 use super::shared::Shared;
 use super::wake::{Signal, Waiter};
 
-/// When to try again what could not be stored.
+/// The delay before a failed write is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How long nothing is to do before a look is taken whether the file is still there, and what of it is not
-/// used.
+/// The idle time after which the file is checked, and unused pages are freed.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// How long is left for something to do while unused parts of the file are given back.
+/// The pause between steps of freeing unused pages, in which new work can arrive.
 const BREATH: Duration = Duration::from_millis(5);
 
-/// The file of a client, open.
+/// The open file of a client.
 pub struct Store {
-    /// The process that has the thread.
+    /// The process that owns the thread.
     process: u32,
     persistence: Persistence,
     shared: Arc<Shared>,
     /// Given when the file is closed.
     done: Arc<Signal>,
-    /// Which file it is.
+    /// The identity of the file.
     file: Option<Identity>,
     closing: bool,
 }
 
 impl Store {
-    /// Opens a file, hands what is in it to the session, and starts the thread. `key` is the
+    /// Opens a file, restores the session from it, and starts the thread. `key` is the
     /// configuration key or argument, for messages.
     ///
     /// # Errors
-    /// [`Error::Persistence`] when the file cannot be used, [`Error::Io`] when there can be no thread.
+    /// [`Error::Persistence`] when the file cannot be used, [`Error::Io`] when no thread can be
+    /// started.
     pub fn open(shared: &Arc<Shared>, persistence: &Persistence, key: &str) -> Result<Self, Error> {
         let Persistence { path, fsync } = persistence;
         let opened = Database::open(path, *fsync);
@@ -81,10 +81,10 @@ impl Store {
         Ok(Self { process, persistence, shared: shared.clone(), done, file, closing: false })
     }
 
-    /// Says whether it is the file that is asked for.
+    /// Checks that this is the requested file.
     ///
     /// # Errors
-    /// [`Error::Persistence`] for another one.
+    /// [`Error::Persistence`] if it is another one.
     pub fn must_be(&self, wanted: &Persistence, key: String) -> Result<(), Error> {
         if self.persistence == *wanted {
             return Ok(());
@@ -98,17 +98,17 @@ impl Store {
         })
     }
 
-    /// Whether it is another process's, which this one was forked from.
+    /// Whether it belongs to the parent of this forked process.
     pub fn is_foreign(&self) -> bool {
         self.process != std::process::id()
     }
 
-    /// Whether the file is closed, or will be soon.
+    /// Whether the file is closed, or being closed.
     pub fn is_over(&self) -> bool {
         self.closing || self.done.is_over()
     }
 
-    /// Has what is left written and the file closed. Returns a wait that is over then.
+    /// Writes the remaining operations and closes the file. Returns a wait that is over then.
     pub fn close(&mut self) -> Arc<Waiter> {
         let waiter = self.done.waiter();
         if let Some(file) = self.file.filter(|_| !self.closing) {
@@ -119,18 +119,18 @@ impl Store {
         waiter
     }
 
-    /// Waits until the file is closed, but for so long at most. Returns whether it is.
+    /// Waits until the file is closed, for at most `timeout`. Returns whether it is.
     pub fn wait(&self, timeout: Duration) -> bool {
         self.done.waiter().wait(Some(timeout))
     }
 }
 
-/// What the thread works with.
+/// The state of the thread.
 struct Writer {
     shared: Arc<Shared>,
     database: Database,
     path: String,
-    /// What could not be stored, and must be before everything else.
+    /// Operations that could not be stored yet; they come before new ones.
     left: Vec<Operation>,
     failing: bool,
 }
@@ -148,7 +148,7 @@ impl Writer {
                 self.shared.call(Session::abandon_file);
                 break;
             }
-            // The connection ends first: what it brings is to be stored.
+            // The connection ends first, because its last packets have to be stored.
             if ending && self.shared.call(Session::close_file) {
                 break;
             }
@@ -156,12 +156,12 @@ impl Writer {
         self.database.close();
     }
 
-    /// Stores what there is, and says so. Returns false where that does not work.
+    /// Writes the pending operations, and reports them as stored. Returns false if that fails.
     fn write(&mut self) -> bool {
         let (operations, number) = self.shared.lock().take_journal();
         self.left.extend(operations);
         if self.left.is_empty() {
-            // There was something, which was taken back, or it is time for a look.
+            // All operations were withdrawn, or it is time for a check.
             self.shared.stored(number);
             return self.database.look().map_err(|reason| self.failed(&reason, number)).is_ok();
         }
@@ -182,12 +182,12 @@ impl Writer {
         }
     }
 
-    /// Gives up what cannot be stored, and says so once.
+    /// Drops the messages that cannot be stored, and reports that once.
     fn failed(&mut self, reason: &str, number: u64) {
         let left = &mut self.left;
         let _ = self.shared.call(|session| {
             session.not_stored(left);
-            // Nothing waits for what is given up.
+            // Nothing waits for dropped messages.
             if left.is_empty() { session.stored(number) } else { Ok(()) }
         });
         self.shared.room.give();
@@ -203,7 +203,7 @@ impl Writer {
     }
 }
 
-/// Says that the thread has ended, however it did.
+/// Reports the end of the thread, even after a panic.
 struct End {
     shared: Arc<Shared>,
     done: Arc<Signal>,

@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 
-/// Values by topic filter, found by topic: what a match costs depends on the levels of the topic and on
-/// the filters that match, not on how many filters there are.
+/// Values by topic filter, found by topic. The cost of a match depends on the levels of the topic
+/// and on the matching filters, not on the total number of filters.
 ///
-/// It takes every string as a filter. A wildcard counts where it is a whole level, `#` also only at
-/// the end; else it stands for itself (MQTT 3.1.1, section 4.7).
+/// Any string is accepted as a filter. A wildcard counts only if it is a whole level, `#` only at
+/// the end; otherwise it is a literal (MQTT 3.1.1, section 4.7).
 #[derive(Debug)]
 pub struct TopicTree<V> {
-    /// The nodes refer to each other by index: nested ones, as many as a filter has levels, would take
-    /// the stack with them when they are dropped. No index is ever out of bounds, since nodes are
-    /// never taken out: one that is not needed any more is emptied, and used again.
+    /// Nodes refer to each other by index: dropping nested nodes, one for each level of a filter,
+    /// could overflow the stack. An index is never out of bounds, because nodes are never removed:
+    /// an unused one is emptied and reused.
     nodes: Vec<Node<V>>,
     free: Vec<usize>,
 }
@@ -26,7 +26,7 @@ struct Node<V> {
 
 const ROOT: usize = 0;
 
-/// How many steps are open at a time: up to two at each level, most of which come to nothing at once.
+/// The initial capacity for open steps: up to two at each level, most of which end at once.
 const USUAL_STEPS: usize = 8;
 
 impl<V> TopicTree<V> {
@@ -36,25 +36,25 @@ impl<V> TopicTree<V> {
         self.nodes[node].value.as_ref()
     }
 
-    /// The value of a filter, to change it.
+    /// The value of a filter, mutable.
     pub fn get_mut(&mut self, filter: &str) -> Option<&mut V> {
         let node = filter.split('/').try_fold(ROOT, |node, level| self.nodes[node].child(level))?;
         self.nodes[node].value.as_mut()
     }
 
-    /// Gives a filter a value, and returns the one that it had.
+    /// Sets the value of a filter, and returns the previous one.
     pub fn insert(&mut self, filter: &str, value: V) -> Option<V> {
         let node = self.reach(filter);
         self.nodes[node].value.replace(value)
     }
 
-    /// The value of a filter, to change it; one is made where there is none.
+    /// The value of a filter, mutable; it is created if there is none.
     pub fn get_or_insert_with(&mut self, filter: &str, make: impl FnOnce() -> V) -> &mut V {
         let node = self.reach(filter);
         self.nodes[node].value.get_or_insert_with(make)
     }
 
-    /// Takes the value of a filter, and the nodes that were there for it alone.
+    /// Removes the value of a filter, and the nodes that only this filter needed.
     pub fn remove(&mut self, filter: &str) -> Option<V> {
         let mut path = vec![ROOT];
         for level in filter.split('/') {
@@ -66,32 +66,32 @@ impl<V> TopicTree<V> {
                 break;
             }
             self.nodes[pair[0]].detach(level);
-            // The new one has no memory of its own.
+            // The emptied node owns no memory.
             self.nodes[pair[1]] = Node::default();
             self.free.push(pair[1]);
         }
         Some(value)
     }
 
-    /// Whether there is no value.
+    /// Whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.nodes[ROOT].is_empty()
     }
 
-    /// All values, in no order.
+    /// All values, in arbitrary order.
     pub fn values(&self) -> impl Iterator<Item = &V> {
         self.nodes.iter().filter_map(|node| node.value.as_ref())
     }
 
-    /// The values of the filters that match a topic: level by level the exact name before `+`, and `+`
-    /// before `#`.
+    /// The values of the filters that match a topic: at each level the exact name before `+`, and
+    /// `+` before `#`.
     pub fn matches<'a>(&'a self, topic: &'a str) -> Matches<'a, V> {
         let mut open = Vec::with_capacity(USUAL_STEPS);
         open.push(Step::Below(ROOT, Some(topic)));
         Matches { nodes: &self.nodes, open }
     }
 
-    /// The node of a filter, which the caller gives a value if it is new.
+    /// The node of a filter, created if needed.
     fn reach(&mut self, filter: &str) -> usize {
         filter.split('/').fold(ROOT, |parent, level| {
             self.nodes[parent].child(level).unwrap_or_else(|| self.grow(parent, level))
@@ -151,7 +151,7 @@ impl<V> Default for Node<V> {
 }
 
 /// The values that match a topic, each once. No node is visited twice in the same way, whatever the
-/// topic is, and nothing recurses.
+/// topic, and nothing is recursive.
 #[derive(Debug)]
 pub struct Matches<'a, V> {
     nodes: &'a [Node<V>],
@@ -160,9 +160,9 @@ pub struct Matches<'a, V> {
 
 #[derive(Debug)]
 enum Step<'a> {
-    /// A node, and what of the topic is below it.
+    /// A node, and the remaining levels of the topic below it.
     Below(usize, Option<&'a str>),
-    /// The node of a `#` that stands for the rest of the topic.
+    /// The node of a `#` that matches the rest of the topic.
     Rest(usize),
 }
 
@@ -192,7 +192,7 @@ impl<'a, V> Iterator for Matches<'a, V> {
 }
 
 impl<'a, V> Matches<'a, V> {
-    /// Opens what is below a node, in the reverse order: the last one is the next.
+    /// Pushes the children of a node in reverse order, because the last one is visited first.
     fn descend(&mut self, parent: usize, topic: &'a str) {
         let node = &self.nodes[parent];
         let (level, below) = match topic.split_once('/') {
@@ -202,7 +202,8 @@ impl<'a, V> Matches<'a, V> {
         let exact = node.child(level);
         // Section 4.7.2: a wildcard at the start does not match a topic that starts with `$`.
         if parent != ROOT || !topic.starts_with('$') {
-            // Where a level of the topic is `+` or `#` itself, which MQTT forbids, it is the exact one.
+            // A topic level that is itself `+` or `#`, which MQTT forbids, matches as the exact
+            // name.
             if level != "#" || below.is_some() {
                 self.open.extend(node.hash.map(Step::Rest));
             }
@@ -222,7 +223,7 @@ mod tests {
     use super::super::matches;
     use super::*;
 
-    /// More than a valid filter can have: 65,535 bytes.
+    /// More levels than a valid filter of 65,535 bytes can have.
     const DEEP: usize = 100_000;
 
     fn tree_of<'a>(filters: &[&'a str]) -> TopicTree<&'a str> {
@@ -311,7 +312,7 @@ mod tests {
 
     #[test]
     fn no_more_nodes_are_visited_than_there_are() {
-        // Both ways at every level: each of the 2^12 filters once.
+        // Both the exact name and `+` at every level: each of the 2^12 filters once.
         let mut tree = TopicTree::default();
         for number in 0..1_u32 << 12 {
             let level = |bit: u32| if number >> bit & 1 == 1 { "+" } else { "a" };
@@ -321,12 +322,12 @@ mod tests {
         let mut numbers: Vec<_> = tree.matches(&["a"; 12].join("/")).copied().collect();
         numbers.sort_unstable();
         assert!(numbers.iter().copied().eq(0..1 << 12));
-        // Reached as the exact level and as the wildcard, these would be 2^1000.
+        // If reached both as exact names and as wildcards, these would be 2^1000 visits.
         let plus = ["+"; 1_000].join("/");
         assert_eq!(found(&tree_of(&[&plus]), &plus), [&plus]);
     }
 
-    /// What filters sort by to be in the order of calls.
+    /// The sort key that puts filters in the order of calls.
     fn rank(filter: &str) -> Vec<u8> {
         let rank_of_level = |level| match level {
             "+" => 1,

@@ -9,19 +9,19 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::super::sync::{Mutex, MutexGuard, PoisonError, UnixStream};
 
-/// The numbers of the waits that are over.
+/// The numbers of ended waits.
 ///
-/// The lock guards the list; it is held for a push or for taking it, never while anything waits.
+/// The lock guards the list; it is held only to push or to take it, never while anything waits.
 #[derive(Debug)]
 pub struct Completions {
     over: Mutex<Vec<u64>>,
-    /// A byte is written when the list was empty.
+    /// A byte is written when the list is no longer empty.
     wake: UnixStream,
     waiter: UnixStream,
 }
 
 impl Completions {
-    /// An empty list.
+    /// Creates an empty list.
     ///
     /// # Errors
     /// The process has no descriptors left.
@@ -32,12 +32,12 @@ impl Completions {
         Ok(Self { over: Mutex::default(), wake, waiter })
     }
 
-    /// A descriptor that is readable while there is something in the list.
+    /// A descriptor that is readable while the list is not empty.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.waiter.as_fd()
     }
 
-    /// Says that a wait is over.
+    /// Adds an ended wait.
     pub fn push(&self, number: u64) {
         let mut over = self.lock();
         let was_empty = over.is_empty();
@@ -49,9 +49,9 @@ impl Completions {
         }
     }
 
-    /// Takes the numbers of the waits that are over.
+    /// Removes and returns the numbers of the ended waits.
     pub fn take(&self) -> Vec<u64> {
-        // Before the list: a byte that comes in between is a look too many at the worst.
+        // Read before the list: a byte that arrives in between costs at most one needless look.
         let _ = (&self.waiter).read(&mut [0; 64]);
         std::mem::take(&mut *self.lock())
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::super::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Notified when there is work, and at the end. The lock guards two flags and is held for
-/// looking at them.
+/// Notified of work, and of the end. The lock guards two flags, and is held only to read or set
+/// them.
 #[derive(Debug, Default)]
 pub struct Notifier {
     state: Mutex<State>,
@@ -19,24 +19,25 @@ struct State {
 }
 
 impl Notifier {
-    /// There is work.
+    /// Announces work.
     pub fn notify(&self) {
         self.lock().work = true;
         self.notified.notify_one();
     }
 
-    /// There is a last piece of work.
+    /// Announces the end, after the remaining work.
     pub fn finish(&self) {
         self.lock().end = true;
         self.notified.notify_one();
     }
 
-    /// Begins again, for another thread.
+    /// Resets it for another thread.
     pub fn reset(&self) {
         *self.lock() = State::default();
     }
 
-    /// Waits until it is notified or, if there is one, for a time. Returns, once, that the end has come.
+    /// Waits for a notification, for at most `timeout` if given. Returns, once, that the end has
+    /// come.
     pub fn wait(&self, timeout: Option<Duration>) -> bool {
         let idle = |state: &mut State| !state.work && !state.end;
         let mut state = match timeout {

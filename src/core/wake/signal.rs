@@ -3,10 +3,10 @@
 use super::super::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use super::waiter::Waiter;
 
-/// Waiters for a moment, which may come again or once for all.
+/// A list of waiters for an event, which may occur several times or once for good.
 ///
-/// The lock guards the list; it is held for a push or for taking it, and for a look now and then at who
-/// has given up, never while anything waits. The waiters' own come after it.
+/// The lock guards the list. It is held to push, to take the list, and now and then to remove
+/// abandoned waiters, but never while anything waits. The waiters' own locks are taken after it.
 #[derive(Debug, Default)]
 pub struct Signal {
     state: Mutex<State>,
@@ -16,7 +16,7 @@ pub struct Signal {
 struct State {
     waiters: Vec<Weak<Waiter>>,
     over: bool,
-    /// With so many in the list, those who gave up are looked for.
+    /// At this length, abandoned waiters are removed from the list.
     many: usize,
 }
 
@@ -31,7 +31,7 @@ impl State {
 }
 
 impl Signal {
-    /// A wait that is over once the signal is given. Who drops it has given up.
+    /// A wait that is over once the signal is given. Dropping it abandons the wait.
     pub fn waiter(&self) -> Arc<Waiter> {
         let waiter = Arc::new(Waiter::default());
         let mut state = self.lock();
@@ -43,7 +43,7 @@ impl Signal {
         waiter
     }
 
-    /// Wakes everybody who waits now.
+    /// Wakes all present waiters.
     pub fn give(&self) {
         let mut state = self.lock();
         if state.waiters.is_empty() {
@@ -54,7 +54,7 @@ impl Signal {
         wake(&waiters);
     }
 
-    /// Wakes everybody who waits, now or later.
+    /// Wakes all present and future waiters.
     pub fn give_for_good(&self) {
         let mut state = self.lock();
         state.over = true;

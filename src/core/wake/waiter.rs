@@ -11,7 +11,8 @@ use super::super::sync::{Condvar, Mutex, MutexGuard, PoisonError, UnixStream};
 
 /// A wait that is over or not.
 ///
-/// The lock guards the state; it is held for a look or a change, and let go of while a thread waits.
+/// The lock guards the state; it is held only to read or change it, and is released while a thread
+/// waits.
 #[derive(Debug, Default)]
 pub struct Waiter {
     state: Mutex<State>,
@@ -21,7 +22,7 @@ pub struct Waiter {
 #[derive(Debug, Default)]
 struct State {
     over: bool,
-    /// The other end of a descriptor that was asked for. It is closed when the wait is over.
+    /// The other end of a requested descriptor. It is closed when the wait is over.
     socket: Option<UnixStream>,
 }
 
@@ -35,7 +36,7 @@ impl Waiter {
         self.changed.notify_all();
     }
 
-    /// Waits, as a thread, for so long at most where there is a time. Returns whether it is over.
+    /// Blocks the thread, for at most `timeout` if given. Returns whether the wait is over.
     pub fn wait(&self, timeout: Option<Duration>) -> bool {
         let waits = |state: &mut State| !state.over;
         let (state, changed) = (self.lock(), &self.changed);

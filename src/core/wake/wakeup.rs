@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use super::super::sync::{Condvar, Mutex, MutexGuard, PoisonError, UnixStream};
 
-/// A wake-up that waits until it is taken: however often it is given, it is one.
+/// A wake-up that stays set until it is taken; giving it again meanwhile has no effect.
 ///
-/// The lock guards the state; it is held for a look or a change, and let go of while a thread waits.
+/// The lock guards the state; it is held only to read or change it, and is released while a thread
+/// waits.
 #[derive(Debug, Default)]
 pub struct Wakeup {
     state: Mutex<State>,
@@ -21,12 +22,12 @@ pub struct Wakeup {
 #[derive(Debug, Default)]
 struct State {
     given: bool,
-    /// The other end of a descriptor that was asked for. It gets a byte for each wake-up.
+    /// The other end of a requested descriptor. It gets a byte for each wake-up.
     socket: Option<UnixStream>,
 }
 
 impl Wakeup {
-    /// Gives it.
+    /// Sets the wake-up.
     pub fn give(&self) {
         let mut state = self.lock();
         let is_new = !std::mem::replace(&mut state.given, true);
@@ -40,7 +41,7 @@ impl Wakeup {
         }
     }
 
-    /// Waits for it, as a thread, for so long at most where there is a time. Returns whether it came.
+    /// Blocks the thread, for at most `timeout` if given. Returns whether the wake-up came.
     pub fn wait(&self, timeout: Option<Duration>) -> bool {
         let waits = |state: &mut State| !state.given;
         let (state, given) = (self.lock(), &self.given);
@@ -54,8 +55,8 @@ impl Wakeup {
         std::mem::take(&mut state.given)
     }
 
-    /// A descriptor from which a byte can be read for each wake-up, also for one that waits already.
-    /// The caller owns it; one that was given out before reads as closed.
+    /// A descriptor that has a byte to read for each wake-up, including one already set. The caller
+    /// owns it; a descriptor from an earlier call then reads as closed.
     ///
     /// # Errors
     /// The process has no descriptors left.

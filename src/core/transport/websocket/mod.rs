@@ -28,17 +28,17 @@ use super::Stream;
 
 pub use handshake::check;
 
-/// The largest message that is written, and how much is read at once of small ones.
+/// The largest message to write, and the size of a read for small ones.
 const CHUNK: usize = 64 * 1024;
 
-/// A server may put many packets into a frame, so one of this size is read whatever the limit of a
-/// packet is.
+/// A server may put many packets into one frame, so frames up to this size are accepted whatever
+/// the packet limit is.
 const FRAME: usize = 16 * 1024 * 1024;
 
-/// Most bytes that a control frame has (RFC 6455, section 5.5).
+/// The maximum payload of a control frame (RFC 6455, section 5.5).
 const CONTROL: u64 = 125;
 
-/// Makes a websocket of a stream.
+/// Performs the websocket handshake on a stream.
 pub async fn upgrade(
     stream: Box<dyn Stream>,
     options: &ConnectOptions,
@@ -51,43 +51,43 @@ pub async fn upgrade(
 /// An open websocket.
 pub struct Websocket {
     stream: Box<dyn Stream>,
-    /// What was read, and not looked at.
+    /// Bytes read, but not parsed.
     input: BytesMut,
-    /// How much of a frame with packets is still to come.
+    /// Remaining bytes of the current data frame.
     left: u64,
-    /// Whether a message goes on with the next frame of this kind.
+    /// Whether the message continues in another frame of this kind.
     unfinished: bool,
-    /// Most bytes of a frame.
+    /// The largest accepted frame, in bytes.
     largest: usize,
-    /// What the latest ping wants to have back. Those before it need no answer of their own (RFC 6455,
-    /// section 5.5.3): so a server that sends many and reads nothing fills no queue, and what else it
-    /// sends is still read.
+    /// The payload of the latest ping. Earlier pings need no pong (RFC 6455, section 5.5.3): so a
+    /// server that sends many pings and reads nothing fills no queue, and its other frames are
+    /// still read.
     pong: Option<Bytes>,
-    /// Frames on their way: no more than one with packets, and one more.
+    /// Frames to be written: at most one data frame and one control frame.
     output: BytesMut,
     state: State,
-    /// Where nothing more is read, and what is to be said about that behind the last packet.
+    /// The end of the stream or an error, to be reported after the last packet.
     end: Option<io::Result<()>>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum State {
     Open,
-    /// This side has sent a close frame, and reads on.
+    /// We have sent a close frame, and still read.
     Closing,
-    /// The server has sent one: nothing comes after it.
+    /// The server has sent a close frame: nothing follows it.
     Closed,
 }
 
-/// What a frame was that has been looked at.
+/// The kind of frame that was parsed.
 enum Seen {
-    /// One with packets, a ping, or a pong.
+    /// A data frame, a ping, or a pong.
     Frame,
     Close(Bytes),
 }
 
 impl Websocket {
-    /// One whose handshake is done, and the beginning of what comes.
+    /// Creates a websocket after its handshake; `behind` is data read after the response.
     fn new(stream: Box<dyn Stream>, behind: &[u8], largest: usize) -> Self {
         let mut input = BytesMut::with_capacity(CHUNK);
         input.extend_from_slice(behind);
@@ -104,7 +104,7 @@ impl Websocket {
         }
     }
 
-    /// Looks at the next frame, if its header was read, and all of one without packets.
+    /// Parses the next header if it is complete; a control frame must be complete.
     fn look(&mut self) -> io::Result<Option<Seen>> {
         let mut cursor = Cursor::new(&self.input);
         let parsed = FrameHeader::parse(&mut cursor).map_err(|error| invalid(&error))?;
@@ -144,7 +144,7 @@ impl Websocket {
         Ok(Some(Seen::Frame))
     }
 
-    /// Goes on to the next frame. Returns whether there is one.
+    /// Advances to the next frame. Returns whether there is one.
     fn look_further(&mut self, context: &mut Context<'_>) -> bool {
         match self.look() {
             Ok(Some(Seen::Frame)) => return true,
@@ -155,7 +155,7 @@ impl Websocket {
         false
     }
 
-    /// Begins a frame with packets.
+    /// Begins a data frame.
     fn begin(&mut self, kind: Data, is_final: bool, length: u64) -> io::Result<()> {
         match (kind, self.unfinished) {
             (Data::Continue, false) => return Err(broken(ProtocolError::UnexpectedContinueFrame)),
@@ -179,15 +179,15 @@ impl Websocket {
         Ok(())
     }
 
-    /// Notes that the server closes, and answers.
+    /// Handles a close frame of the server, and responds.
     fn close(&mut self, reason: &Bytes, context: &mut Context<'_>) -> io::Result<()> {
         let open = self.state == State::Open;
-        // A ping before it is answered, and none behind it.
+        // A ping is answered only before the close frame.
         self.answer(context);
         self.state = State::Closed;
         self.pong = None;
         if open {
-            // With its code. Whether it gets there matters to nobody.
+            // The response repeats the status code. Whether it arrives does not matter.
             let code = reason.get(..2).unwrap_or_default();
             if self.put(OpCode::Control(Control::Close), code).is_ok() {
                 self.answer(context);
@@ -196,9 +196,9 @@ impl Websocket {
         closed(reason)
     }
 
-    /// Puts a frame behind those on their way.
+    /// Appends a frame to the output.
     fn put(&mut self, opcode: OpCode, payload: &[u8]) -> io::Result<()> {
-        // Nobody can tell it in advance (RFC 6455, section 10.3).
+        // The mask must be unpredictable (RFC 6455, section 10.3).
         let mut mask = [0; 4];
         rand_bytes(&mut mask)?;
         let header = FrameHeader { opcode, mask: Some(mask), ..FrameHeader::default() };
@@ -206,7 +206,7 @@ impl Websocket {
         frame.format(&mut (&mut self.output).writer()).map_err(|error| invalid(&error))
     }
 
-    /// Writes what is on its way, and the answer to a ping.
+    /// Writes the output, and the pong if one is due.
     fn poll_out(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             while !self.output.is_empty() {
@@ -222,15 +222,15 @@ impl Websocket {
         }
     }
 
-    /// Sends an answer, as far as the server takes it now. If that fails, reading will, too, and may
-    /// tell more.
+    /// Writes a pong or close frame, as far as the server accepts it now. If that fails, reading
+    /// will fail too, and may tell more.
     fn answer(&mut self, context: &mut Context<'_>) {
         if let Poll::Ready(Ok(())) = self.poll_out(context) {
             let _ = Pin::new(&mut self.stream).poll_flush(context);
         }
     }
 
-    /// Reads into a buffer of its own. Nothing is the end.
+    /// Reads into the internal buffer. Zero bytes are the end of the stream.
     fn poll_input(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.input.reserve(CHUNK / 4);
         pin!(self.stream.read_buf(&mut self.input)).poll(context)
@@ -254,7 +254,8 @@ impl AsyncRead for Websocket {
                 this.left -= count as u64;
                 continue;
             }
-            // Small frames go on together: each that goes alone costs the connection a turn.
+            // Small frames are returned together: one read for each would cost the connection a
+            // wake-up each time.
             if this.left == 0 && this.end.is_none() && this.look_further(context) {
                 continue;
             }
@@ -268,12 +269,12 @@ impl AsyncRead for Websocket {
                 return Poll::Ready(std::mem::replace(end, Ok(())));
             }
             if this.left >= buffer.remaining() as u64 {
-                // All of what is read belongs to this frame.
+                // Everything read now belongs to this frame.
                 ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
                 this.left -= (buffer.filled().len() - before) as u64;
                 return Poll::Ready(Ok(()));
             }
-            // Brokers end the connection without saying so inside the websocket.
+            // Brokers end the connection without a websocket close frame.
             if ready!(this.poll_input(context))? == 0 {
                 return Poll::Ready(Ok(()));
             }
@@ -295,7 +296,7 @@ impl AsyncWrite for Websocket {
         ready!(this.poll_out(context))?;
         let chunk = &bytes[..bytes.len().min(CHUNK)];
         this.put(OpCode::Data(Data::Binary), chunk)?;
-        // What the server does not take now goes before anything else.
+        // Output that is not accepted yet must be written first.
         if let Poll::Ready(result) = this.poll_out(context) {
             result?;
         }
@@ -320,7 +321,7 @@ impl AsyncWrite for Websocket {
     }
 }
 
-/// The end of the stream, or an error where the server gave a reason.
+/// The end of the stream, or an error if the server gave a reason.
 fn closed(reason: &[u8]) -> io::Result<()> {
     let Some((code, text)) = reason.split_first_chunk() else {
         return if reason.is_empty() {
@@ -337,7 +338,8 @@ fn closed(reason: &[u8]) -> io::Result<()> {
     if !text.is_empty() {
         why = format!("{why} {}", told(&String::from_utf8_lossy(text)));
     }
-    // Not the kind of a connection that just broke: this is an answer, also before the CONNACK.
+    // Not the error kind of a broken connection: this is a response of the server, even before the
+    // CONNACK.
     Err(io::Error::other(why))
 }
 
