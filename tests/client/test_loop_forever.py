@@ -124,7 +124,7 @@ def test_ctrl_c_ends_a_console_program(scripted: ScriptedBroker, loop: str, wher
         def on_message(client, userdata, message):
             say("message")
             if {where == "in a handler"}:
-                time.sleep(30)
+                time.sleep(30)  # until Ctrl-C
         client.on_message = on_message
         client.on_connect = lambda *_: say("connected")
         client.connect("127.0.0.1", int(sys.argv[1]))
@@ -245,6 +245,7 @@ def test_beside_loop_start_it_waits_for_handlers_and_for_on_disconnect(
     ends: list[str] = []
 
     def on_disconnect(*_: Any) -> None:
+        # Slow on purpose: a loop_forever that does not wait ends before it.
         time.sleep(0.2)
         ends.append("on_disconnect")
 
@@ -329,7 +330,7 @@ def test_other_threads_run_while_loop_forever_waits(scripted: ScriptedBroker, pa
         def tick():
             while True:
                 ticks.append(1)
-                time.sleep(0.001)
+                time.sleep(0.001)  # so that others have their turn too
         def end_it(client):
             until(lambda: len(ticks) > 20)
             client.disconnect()

@@ -332,7 +332,8 @@ GREEN = """
     mqtt, calls, connected = Mqtt(), [], []
 
     def before(client, userdata):
-        calls.append(time.sleep(0.01))
+        time.sleep(0.01)  # other green threads have their turn meanwhile
+        calls.append(1)
         client.username_pw_set(str(len(calls)))
 
     mqtt.client.on_pre_connect = before

@@ -279,7 +279,7 @@ SLOW = 7.0
 def test_a_broker_that_answers_the_connect_after_seven_seconds_is_reached() -> None:
     def answer_late(broker: ScriptedBroker, packet: Any) -> bool:
         if packet.kind == "CONNECT":
-            time.sleep(SLOW)
+            time.sleep(SLOW)  # slow on purpose
         return False
 
     with ScriptedBroker(hook=answer_late) as broker, Mqtt(make_app(broker.port)) as mqtt:

@@ -109,6 +109,7 @@ def test_the_order_of_each_topic_is_kept_whatever_the_others_do(
     def handle(_client: Any, _userdata: Any, message: Any) -> None:
         assert message.topic not in running
         running.add(message.topic)
+        # Not equally slow, so that the messages of a topic could overtake each other.
         time.sleep(chance.choice((0, 0, 0.001)))
         seen[message.topic].append(int(message.payload))
         running.remove(message.topic)
@@ -304,7 +305,7 @@ def test_mosquitto_sends_a_slow_pool_everything_once(broker: Mosquitto) -> None:
     seen: list[bytes] = []
 
     def handle(_client: Any, _userdata: Any, message: Any) -> None:
-        time.sleep(0.001)
+        time.sleep(0.001)  # slow on purpose
         seen.append(message.payload)
 
     app = make_app(broker.port, handler_threads=4, client_id="slow-pool")

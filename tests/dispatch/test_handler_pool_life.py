@@ -190,7 +190,7 @@ GREEN = """
         assert len(running) == len(set(running))
         if message.topic == "blocked":
             blocked.wait()
-        time.sleep(0.01)
+        time.sleep(0.01)  # slow on purpose: several run at once
         running.remove(message.topic)
         seen.append(message.payload)
 

@@ -35,7 +35,7 @@ def test_the_longest_call_is_found_among_quick_ones(
         @mqtt.on_message()
         def handle(_client: Any, _userdata: Any, message: Any) -> None:
             if message.payload == b"slow":
-                time.sleep(0.3)
+                time.sleep(0.3)  # the time that is measured
             elif message.payload == b"bad":
                 raise ValueError("on purpose")
 
@@ -55,6 +55,7 @@ def test_waiting_for_messages_is_not_the_handlers_time(
     scripted: ScriptedBroker, threads: int
 ) -> None:
     with connected(make_app(scripted.port, handler_threads=threads)) as mqtt:
+        # The first is the time that is measured, the second what must not be in it.
         mqtt.on_message()(lambda *_: time.sleep(0.01))
         for count in range(1, 6):
             scripted.publish("t")

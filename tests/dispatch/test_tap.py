@@ -69,7 +69,7 @@ def test_a_life_of_a_connection_is_told_in_its_order(broker: Mosquitto) -> None:
 
     @mqtt.on_topic("tap/life")
     def handle(_client: Any, _userdata: Any, _message: Any) -> None:
-        time.sleep(0.02)
+        time.sleep(0.02)  # the time that the tap is told
 
     mqtt.init_app(make_app(broker.port))
     notes.wait_for(Subscribed)
@@ -172,7 +172,7 @@ def test_messages_and_the_time_of_handlers_from_all_threads(
         def handle(_client: Any, _userdata: Any, message: Any) -> None:
             if message.payload == b"bad":
                 raise RuntimeError("on purpose")
-            time.sleep(0.01)
+            time.sleep(0.01)  # the time that the tap is told
 
         subscribe(mqtt, f"{topic}/+", 1)
         tap_of(mqtt).add(notes)

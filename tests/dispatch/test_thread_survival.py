@@ -508,6 +508,7 @@ def test_an_exception_that_another_thread_raises_in_them(
                 assert thread.ident is not None
                 raise_in(ctypes.c_ulong(thread.ident), ctypes.py_object(Stop))
             scripted.publish(f"a/{number % 5}", b"%d" % number, qos=1)
+            # A rate: exceptions and messages come at all moments of the threads' work.
             time.sleep(0.0005)
         scripted.wait_for("PUBACK", 150)
         goes_on(scripted, mqtt.client, threads)

@@ -309,6 +309,7 @@ def test_an_async_handler_is_awaited_before_its_message_is_acknowledged(
 
     @mqtt.on_message()
     async def handler(*_: Any) -> None:
+        # Slow on purpose: an acknowledgement that does not wait for it comes first.
         await asyncio.sleep(0.05)
         finished.append(len(scripted.of("PUBACK")))
 

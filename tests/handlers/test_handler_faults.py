@@ -266,7 +266,7 @@ def test_ctrl_c_ends_a_process_whose_handler_blocks(scripted: ScriptedBroker, th
     code = f"""{BLOCKED}
     try:
         say("blocked")
-        time.sleep(60)
+        time.sleep(60)  # until Ctrl-C
     finally:
         end()
     """

@@ -69,7 +69,7 @@ def test_messages_are_handled_one_at_a_time_in_the_order_of_arrival(
         nonlocal running, most
         running += 1
         most = max(most, running)
-        time.sleep(0)
+        time.sleep(0)  # another thread has its turn
         seen.append(int(message.payload))
         running -= 1
 

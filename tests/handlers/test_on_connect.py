@@ -28,7 +28,7 @@ def start_once(broker: Mosquitto, delay: float) -> int:
     subscribed = threading.Event()
     with Mqtt(make_app(broker.port)) as mqtt:
         if delay:
-            time.sleep(delay)
+            time.sleep(delay)  # the handler comes at all moments of the connecting
 
         @mqtt.on_connect()
         def connect(client: Any, userdata: Any, flags: dict[str, int], rc: int) -> None:

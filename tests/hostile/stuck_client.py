@@ -21,6 +21,7 @@ if aliases := int(given.pop("aliases", "0")):
     properties = {"TopicAliasMaximum": aliases}
 for name, value in given.items():
     client.configure(**{name: int(value) if value.isdigit() else value})
+# Never returns.
 client.on_message = lambda *_: threading.Event().wait()
 ends: list[object] = []
 client.on_disconnect = lambda *arguments: ends.append(arguments)

@@ -230,7 +230,7 @@ def test_what_comes_byte_by_byte_or_not_at_all_has_the_time_of_the_handshake() -
 def _slowly(data: bytes, _: Any) -> Iterator[bytes]:
     for number in range(len(data)):
         yield data[number : number + 1]
-        time.sleep(0.05)
+        time.sleep(0.05)  # a rate: a byte now and then
 
 
 def _failures(client: Watched) -> list[str]:

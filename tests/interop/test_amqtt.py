@@ -122,7 +122,7 @@ def break_off(amqtt: AmqttBroker, topic: str) -> None:
         mqtt = Mqtt(app)
         until(lambda: mqtt.connected)
         say("connected")
-        time.sleep(60)
+        time.sleep(60)  # until it is killed
     """
     with running(code, amqtt.port) as script:
         script.expect("connected")

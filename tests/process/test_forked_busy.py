@@ -53,6 +53,7 @@ def parent(number):
     # OpenSSL was never used in this process.
     for _ in range(4):
         threading.Thread(target=check, daemon=True).start()
+    # The fork comes at different moments of the threads' work.
     time.sleep(number % 4 / 8000)
     status = in_child(check)
     os._exit(status != 0)

@@ -68,7 +68,7 @@ def test_a_handler_that_runs_does_not_hold_up_the_end(scripted: ScriptedBroker) 
         @mqtt.on_message()
         def handler(client, userdata, message):
             entered.set()
-            time.sleep(60)
+            time.sleep(60)  # longer than the test
 
         say("ready")
         entered.wait(10)
@@ -181,7 +181,7 @@ def test_ctrl_c_ends_the_process_promptly_with_a_disconnect(scripted: ScriptedBr
     code = f"""{CONNECTED}
     try:
         say("connected")
-        time.sleep(60)
+        time.sleep(60)  # until Ctrl-C
     finally:
         end()
     """
@@ -400,6 +400,7 @@ def test_the_ends_of_all_clients_have_one_bound() -> None:
     code = f"""{SEVERAL}
     from flask_mqtt.connection import connection
     def wait_out(waiter, timeout):
+        # In place of a wait in vain.
         time.sleep(timeout)
         return False
     connection.wait_for = wait_out

@@ -92,6 +92,7 @@ def receive_for_ever(port: int, file: Path) -> None:
     if _settings.get("handler_threads", 1) == 1:
         receiver.loop_forever(retry_first_connection=True)
     receiver.loop_start()
+    # Until it is killed.
     threading.Event().wait()
 
 
@@ -211,7 +212,7 @@ def kill_receivers(broker: Mosquitto, file: Path, kills: int, seed: int, port: i
                     publisher.publish(TOPIC, str(number), 2)
                     outcome.accepted.add(str(number))
                     number += 1
-                    time.sleep(0.001)
+                    time.sleep(0.001)  # the rate of messages
                 process.kill()
                 note(outcome, lines(process.stdout))
             outcome.kills += 1
