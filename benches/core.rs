@@ -18,7 +18,7 @@ fn main() {
     divan::main();
 }
 
-/// Messages that come, up to where the thread of the handlers has them, and their acknowledgements.
+/// Incoming messages, up to their delivery to the handlers' thread, and their acknowledgements.
 #[divan::bench(args = CASES)]
 fn receive(bencher: Bencher, (protocol, qos): (Protocol, Qos)) {
     let mut exchange = Exchange::new(protocol);
@@ -29,7 +29,7 @@ fn receive(bencher: Bencher, (protocol, qos): (Protocol, Qos)) {
     });
 }
 
-/// Messages that are published, up to the bytes that are written, and what acknowledges them.
+/// Published messages, up to the written bytes, and their acknowledgements.
 #[divan::bench(args = CASES)]
 fn publish(bencher: Bencher, (protocol, qos): (Protocol, Qos)) {
     let mut exchange = Exchange::new(protocol);
@@ -44,7 +44,7 @@ fn publish(bencher: Bencher, (protocol, qos): (Protocol, Qos)) {
     });
 }
 
-/// Topics that are looked up among so many filters.
+/// Lookups of topics in a tree with this many filters.
 #[divan::bench(args = [10, 10_000])]
 fn routes(bencher: Bencher, filters: usize) {
     let mut routes = Routes::default();

@@ -12,16 +12,16 @@ use flask_mqtt_core::core::packet::{Incoming, decode, detach};
 use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::{Event, Receipt, Session};
 
-/// Messages in one go.
+/// Messages in one run.
 pub const MESSAGES: u16 = 2_000;
 
-/// Events that the thread of the handlers fetches at a time.
+/// Events that the handlers' thread fetches at a time.
 const BATCH: usize = 512;
 
 const TOPIC: &str = "bench/topic";
 const PAYLOAD: [u8; 64] = [b'x'; 64];
 
-/// A session that the broker has accepted, its inbox, and buffers.
+/// A connected session, its inbox, and buffers.
 pub struct Exchange {
     session: Session,
     inbox: Inbox,
@@ -33,10 +33,10 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// A connected one. All messages may be on the way at once.
+    /// Creates a connected session. All messages may be in flight at once.
     ///
     /// # Panics
-    /// The session does not take a CONNACK.
+    /// If the session refuses the CONNACK.
     #[must_use]
     pub fn new(protocol: Protocol) -> Self {
         let mut options = ConnectOptions::new("broker", 1883);
@@ -65,11 +65,11 @@ impl Exchange {
         this
     }
 
-    /// Takes what was read, as the I/O thread does, and the events, as the thread of the handlers does. Returns the
-    /// receipts of the messages, and how many messages and reports there were.
+    /// Reads bytes as the I/O thread does, and fetches the events as the handlers' thread does.
+    /// Returns the receipts of the messages, and the number of messages and reports.
     ///
     /// # Panics
-    /// The session refuses it.
+    /// If the session refuses the bytes.
     pub fn receive(&mut self, bytes: &[u8]) -> (Vec<Receipt>, usize) {
         self.reading.extend_from_slice(bytes);
         while let Some(packet) =
@@ -102,10 +102,10 @@ impl Exchange {
         }
     }
 
-    /// Says that messages are handled, and takes what goes out then.
+    /// Marks messages as handled, and takes the output.
     ///
     /// # Panics
-    /// The session refuses it.
+    /// If the session refuses a receipt.
     pub fn handled(&mut self, receipts: Vec<Receipt>) -> usize {
         for receipt in receipts {
             self.session.handled(receipt).expect("a receipt of this connection");
@@ -113,10 +113,10 @@ impl Exchange {
         self.write()
     }
 
-    /// Publishes [`MESSAGES`] messages, and takes what goes out.
+    /// Publishes [`MESSAGES`] messages, and takes the output.
     ///
     /// # Panics
-    /// The session refuses it.
+    /// If the session refuses a message.
     pub fn publish(&mut self, qos: Qos) -> usize {
         for _ in 0..MESSAGES {
             let accepted = self.session.publish(TOPIC, &PAYLOAD, qos, false, None);
@@ -133,13 +133,13 @@ impl Exchange {
             written += self.writing.len();
             self.writing.clear();
         }
-        // Messages of QoS 0 are reported when they are written.
+        // QoS 0 messages are reported when they are written.
         self.fetch();
         written
     }
 }
 
-/// [`MESSAGES`] packets PUBLISH, the first of which has this identifier.
+/// [`MESSAGES`] PUBLISH packets; `first` is the packet identifier of the first one.
 #[must_use]
 pub fn messages(protocol: Protocol, qos: Qos, first: u16) -> Vec<u8> {
     let mut packets = Vec::new();
@@ -159,14 +159,14 @@ pub fn messages(protocol: Protocol, qos: Qos, first: u16) -> Vec<u8> {
     packets
 }
 
-/// [`MESSAGES`] packets PUBACK, the first of which has this identifier.
+/// [`MESSAGES`] PUBACK packets; `first` is the packet identifier of the first one.
 #[must_use]
 pub fn acknowledgements(first: u16) -> Vec<u8> {
     let packet = |mid: u16| [0x40, 2, mid.to_be_bytes()[0], mid.to_be_bytes()[1]];
     (0..MESSAGES).flat_map(|number| packet(after(first, number))).collect()
 }
 
-/// The identifier so many after another one: 65,535 is the last, and 1 follows.
+/// The identifier at a distance from another one: 1 follows 65,535.
 #[must_use]
 pub fn after(mid: u16, count: u16) -> u16 {
     mid.checked_add(count).unwrap_or_else(|| mid.wrapping_add(count) + 1)

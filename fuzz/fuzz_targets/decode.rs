@@ -11,7 +11,7 @@ use flask_mqtt_core::core::packet::{Incoming, decode};
 use flask_mqtt_core::core::qos::Qos;
 use libfuzzer_sys::fuzz_target;
 
-/// Remaining length of the largest packet that is taken.
+/// Remaining length of the largest accepted packet.
 const LIMIT: usize = 1_000;
 
 fuzz_target!(|data: &[u8]| {
@@ -26,7 +26,7 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(whole, pieces);
 });
 
-/// Pieces of other lengths each time.
+/// Pieces of varying length.
 struct Pieces<'a> {
     bytes: &'a [u8],
     length: usize,
@@ -46,7 +46,7 @@ impl<'a> Iterator for Pieces<'a> {
     }
 }
 
-/// The packets, and what is left, or the error that ends the connection.
+/// Returns the packets, and the remaining bytes or the error that ends the connection.
 fn read<'a>(
     protocol: Protocol,
     pieces: impl Iterator<Item = &'a [u8]>,
@@ -84,7 +84,7 @@ fn read_one(protocol: Protocol, buffer: &mut BytesMut) -> Result<Option<Incoming
     Ok(packet)
 }
 
-/// Bytes of the first packet, where enough of it is there to say (MQTT 3.1.1, section 2.2.3).
+/// The length of the first packet, if enough of its header is there (MQTT 3.1.1, section 2.2.3).
 fn announced(buffer: &[u8]) -> Option<usize> {
     let lengths = buffer.get(1..)?;
     let end = lengths.iter().take(4).position(|byte| byte & 0x80 == 0)?;
@@ -92,7 +92,7 @@ fn announced(buffer: &[u8]) -> Option<usize> {
     Some(2 + end + digits.fold(0, |length, byte| length << 7 | usize::from(byte & 0x7f)))
 }
 
-/// What the session need not doubt.
+/// Properties of packets that the session relies on.
 fn check(packet: &Incoming) {
     match packet {
         Incoming::Publish(publish) => {

@@ -46,7 +46,7 @@ fn check_tree(tree: &TopicTree<&str>, kept: &BTreeSet<&str>, topic: &str) {
     let mut expected: Vec<_> =
         kept.iter().copied().filter(|filter| matches(filter, topic)).collect();
     if topic.contains(['+', '#']) {
-        // No topic of MQTT: there is no order among levels that are exact and wildcards at once.
+        // Not a valid topic: among levels that are exact and wildcards at once, there is no order.
         assert_eq!(
             found.iter().copied().collect::<BTreeSet<_>>(),
             expected.iter().copied().collect()
@@ -58,7 +58,7 @@ fn check_tree(tree: &TopicTree<&str>, kept: &BTreeSet<&str>, topic: &str) {
     }
 }
 
-/// Each subscription is found as its filter is, the shared ones too.
+/// Checks that a subscription is found by its filter, including shared ones.
 fn check_routes(routes: &Routes<&str>, kept: &BTreeSet<&str>, topic: &str) {
     let found: Vec<_> = routes.matches(topic).copied().collect();
     let distinct: BTreeSet<_> = found.iter().copied().collect();
@@ -75,7 +75,8 @@ fn check_filter(filter: &str) {
     }
 }
 
-/// What sorts filters of one topic into the order of calls: the exact level, then `+`, then `#`.
+/// The sort key that puts the filters of a topic into the order of calls: the exact level, then
+/// `+`, then `#`.
 fn rank(filter: &str) -> Vec<u8> {
     let rank_of_level = |level| match level {
         "+" => 1,

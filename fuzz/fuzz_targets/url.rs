@@ -18,7 +18,7 @@ fuzz_target!(|text: &str| {
     let (front, before, after, rest) = (line(), line(), line(), line());
     let password = format!("{front}:{before}{SECRET}{after}@{rest}");
     let query = format!("{front}?{before}{SECRET}{after}");
-    // Without an @ it may be a password as long as it is in the place of the port.
+    // Without an @, text in the place of the port may be a password.
     let port: String =
         format!("{before}{SECRET}{after}").split(['/', '?', '#', ':', '@']).collect();
     let forgotten = format!("mqtt://user:{port}");
@@ -29,7 +29,7 @@ fuzz_target!(|text: &str| {
     }
 });
 
-/// What is said about a text that is no URL of a broker, or of a proxy.
+/// The errors of a text as a broker's URL, and as a proxy's.
 fn errors(text: &str) -> Vec<String> {
     let broker = parse_broker(text).map(|url| {
         assert!(!url.host.is_empty() && url.port != Some(0), "{text:?}: {url:?}");

@@ -112,7 +112,7 @@ fn truth(value: &Bound<'_, PyAny>) -> PyResult<bool> {
 /// A filter with its QoS, no local, retain as published and retain handling.
 type Wanted = (String, i64, bool, bool, u8);
 
-/// What a request returns: the return code and the packet identifier.
+/// The result of a request: the return code and the packet identifier.
 type Requested<'py> = (Bound<'py, PyAny>, Option<u16>);
 
 #[pymethods]
@@ -434,7 +434,7 @@ impl Client {
         self.core.is_wanted()
     }
 
-    /// Whether the broker accepted the present connection.
+    /// Whether the broker has accepted the present connection.
     fn is_connected(&self, py: Python<'_>) -> bool {
         self.session(py, |session| session.is_connected())
     }

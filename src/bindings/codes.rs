@@ -6,12 +6,13 @@ use pyo3::types::PyType;
 use super::once::Once;
 use crate::core::error::ReturnCode;
 
-/// The number of the first member: the others follow without a gap.
+/// The number of the first member. The others follow without a gap.
 const FIRST: i32 = ReturnCode::Again as i32;
 
 static MEMBERS: Once<Vec<Py<PyAny>>> = Once::new();
 
-/// The member for a return code. They are looked up once: `publish` returns one each time.
+/// The member for a return code. Members are looked up only once, because every `publish` returns
+/// one.
 pub fn member(py: Python<'_>, code: ReturnCode) -> PyResult<Bound<'_, PyAny>> {
     let members = MEMBERS.get_or_try_init(|| members(py))?;
     let place = usize::try_from(code as i32 - FIRST)?;

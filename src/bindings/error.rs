@@ -8,13 +8,13 @@ use pyo3::prelude::*;
 use crate::core::error::{Error, said};
 use crate::core::text::line;
 
-/// The exception that applications of Flask-MQTT and paho expect for an error.
+/// Converts an error to the exception that applications of Flask-MQTT and paho expect.
 pub fn to_python(error: Error) -> PyErr {
     let text = error.to_string();
     with_text(error, line(&text))
 }
 
-/// The same, with what to look at.
+/// The same, with a hint about the cause.
 pub fn with_advice(advice: Option<String>, error: Error) -> PyErr {
     let text = match advice {
         Some(advice) => format!("{error}. {advice}"),
@@ -25,7 +25,7 @@ pub fn with_advice(advice: Option<String>, error: Error) -> PyErr {
 
 fn with_text(error: Error, text: String) -> PyErr {
     match error {
-        // Of several brokers, the last one's error says what kind it is.
+        // Of several brokers, the last error decides the type of the exception.
         Error::Brokers(mut errors) => match errors.pop() {
             Some(last) => with_text(last, text),
             None => PyConnectionError::new_err(text),
@@ -64,7 +64,7 @@ fn with_text(error: Error, text: String) -> PyErr {
     }
 }
 
-/// An error of the system's, with its number.
+/// Converts an operating system error, with its number.
 pub fn system(error: io::Error) -> PyErr {
     match error.raw_os_error() {
         Some(errno) => PyOSError::new_err((errno, said(&error))),
@@ -72,7 +72,7 @@ pub fn system(error: io::Error) -> PyErr {
     }
 }
 
-/// `ssl.SSLError`, with the attributes that Python's own has.
+/// `ssl.SSLError`, with the same attributes as Python's own.
 fn tls(text: String) -> PyErr {
     raised(|py| {
         let ssl = py.import("ssl")?;
@@ -96,7 +96,7 @@ fn certificate(text: String, code: i32, message: String) -> PyErr {
     })
 }
 
-/// The subclass of `OSError` that belongs to an error of reading a file, with the file's name.
+/// The subclass of `OSError` for an error of reading a file, with the file's name.
 fn file(errno: i32, key: &str, path: String) -> PyErr {
     raised(|py| {
         let reason = py.import("os")?.getattr("strerror")?.call1((errno,))?;
@@ -113,7 +113,7 @@ fn unresolved(text: String, reason: &str) -> PyErr {
     })
 }
 
-/// The exception that was made, or the one that came of making it.
+/// The created exception, or the one raised while creating it.
 fn raised(make: impl for<'py> FnOnce(Python<'py>) -> PyResult<Bound<'py, PyAny>>) -> PyErr {
     Python::attach(|py| match make(py) {
         Ok(exception) => PyErr::from_value(exception),

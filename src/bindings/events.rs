@@ -22,7 +22,7 @@ const CONNECT_FAILED: u8 = 8;
 const REPLACED: u8 = 9;
 const SOCKET_OPENED: u8 = 10;
 
-/// Names the kinds.
+/// Adds the names of the kinds of events.
 pub fn add_constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("EVENT_CONNACK", CONNACK)?;
     module.add("EVENT_DISCONNECTED", DISCONNECTED)?;
@@ -37,11 +37,10 @@ pub fn add_constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("EVENT_SOCKET_OPENED", SOCKET_OPENED)
 }
 
-/// Puts events into a list of the dispatcher's, and returns whether there are any in it.
+/// Appends events to a list of the dispatcher, and returns whether the list has any.
 ///
-/// The list belongs to the dispatcher before: what is fetched is never on its way to an owner, where an
-/// exception of another thread's or a signal's could lose it. One that cannot be made, for want of
-/// memory, does not take the others along.
+/// The list already belongs to the dispatcher: so an exception of a signal handler or another
+/// thread cannot lose fetched events. If memory runs out for one event, the others stay.
 pub fn append(into: &Bound<'_, PyList>, events: Vec<Event>) -> PyResult<bool> {
     let mut topics = TopicCache::default();
     let mut made = Ok(());
@@ -56,7 +55,7 @@ pub fn append(into: &Bound<'_, PyList>, events: Vec<Event>) -> PyResult<bool> {
 
 fn append_one(into: &Bound<'_, PyList>, event: Event, topics: &mut TopicCache) -> PyResult<()> {
     let py = into.py();
-    // A handler may change the properties: each call has its own.
+    // A handler may change the properties, so each call gets its own.
     if let Event::Published { mids, code, properties: Some(properties) } = &event {
         for mid in mids.iter() {
             let properties = Properties::from_core(properties.clone());
@@ -104,7 +103,7 @@ fn to_object<'py>(
     Ok(tuple?.into_any())
 }
 
-/// Packet identifiers, as something that Python iterates over.
+/// Packet identifiers as a Python iterable.
 fn numbers<'py>(py: Python<'py>, mids: &Mids) -> PyResult<Bound<'py, PyAny>> {
     match mids.range() {
         Some((first, count)) if count > 1 => {

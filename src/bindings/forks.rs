@@ -9,28 +9,28 @@ use super::options::{ConnectOptions, TlsOptions};
 use crate::core::client;
 use crate::core::gate::OPENSSL;
 
-/// A fork is about to come. Waits, for a bounded time, for threads that have locks which a child could
-/// not do without; they never need the interpreter.
+/// Before a fork: waits, for a bounded time, for threads that hold locks which a child needs. They
+/// never need the interpreter.
 #[pyfunction]
 pub fn fork_begins(py: Python<'_>) {
     py.detach(|| OPENSSL.close());
 }
 
-/// The fork has come or failed, and this is the parent.
+/// After a fork, or its failure, in the parent.
 #[pyfunction]
 pub fn fork_ended() {
     OPENSSL.open();
 }
 
-/// The fork has come, and this is the child.
+/// After a fork, in the child.
 #[pyfunction]
 pub fn fork_made_this() {
     OPENSSL.forked();
 }
 
-/// Does what would otherwise be done when it is used first, and once only: in a child that is forked while
-/// a thread of its parent is in the middle of it, it would never be done. The options have everything that
-/// options may have.
+/// Performs one-time initialisation early. If a child were forked while a thread of its parent is
+/// in the middle of it, the initialisation would never complete in the child. `options` must use
+/// every kind of option.
 #[pyfunction]
 pub fn prepare(py: Python<'_>, _options: ConnectOptions<'_>, _tls: TlsOptions) {
     py.detach(client::prepare);

@@ -16,7 +16,7 @@ use crate::core::url::parse_proxy;
 
 macro_rules! define_limits {
     ($($(#[$documentation:meta])* $field:ident: $type:ty = $key:literal,)*) => {
-        /// Reads the bounds, which are attributes with the names of their keys.
+        /// Reads the limits from attributes with the names of their keys.
         pub fn limits(values: &Bound<'_, PyAny>) -> PyResult<Limits> {
             Ok(Limits { $($field: read(values, $key)?,)* })
         }
@@ -25,7 +25,7 @@ macro_rules! define_limits {
 
 macro_rules! define_options {
     ($($(#[$documentation:meta])* $field:ident: $type:ty = $key:literal,)*) => {
-        /// Reads all options that are values of keys as they are. The others are as by default.
+        /// Reads all options that are passed on unchanged. The others have their defaults.
         pub fn options(values: &Bound<'_, PyAny>) -> PyResult<ConnectOptions> {
             let limits = limits(values)?;
             Ok(ConnectOptions { limits, $($field: read(values, $key)?,)* ..ConnectOptions::default() })
@@ -40,7 +40,7 @@ fn read<T: Value>(values: &Bound<'_, PyAny>, key: &str) -> PyResult<T> {
     T::read(key, &values.getattr(key)?)
 }
 
-/// What a key may become in the core.
+/// The conversion of a key's value to the core's type.
 trait Value: Sized {
     fn read(key: &str, value: &Bound<'_, PyAny>) -> PyResult<Self>;
 }

@@ -12,7 +12,7 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use crate::core::topic::{Routes as CoreRoutes, TopicTree};
 
-/// Values by topic filter. `None` is no value.
+/// Values by topic filter. `None` means no value.
 #[pyclass(module = "flask_mqtt._core", frozen)]
 pub struct MQTTMatcher {
     tree: Mutex<TopicTree<Py<PyAny>>>,
@@ -43,8 +43,8 @@ impl MQTTMatcher {
         removed.map(drop).ok_or_else(|| PyKeyError::new_err(key.to_owned()))
     }
 
-    /// An iterator over the values of all filters that match a topic (MQTT 3.1.1, section 4.7): level
-    /// by level the exact name before `+`, and `+` before `#`. Changes made later do not show in it.
+    /// An iterator over the values of all filters that match a topic (MQTT 3.1.1, section 4.7): at
+    /// each level the exact name before `+`, and `+` before `#`. Later changes do not affect it.
     fn iter_match<'py>(&self, py: Python<'py>, topic: &str) -> PyResult<Bound<'py, PyIterator>> {
         let values: Vec<_> =
             locked(&self.tree).matches(topic).map(|value| value.clone_ref(py)).collect();
@@ -74,26 +74,26 @@ impl Routes {
         Self { routes: Mutex::default() }
     }
 
-    /// Sets the handler of a subscription's messages.
+    /// Sets the handler of a subscription.
     fn set(&self, sub: &str, handler: Py<PyAny>) {
         let replaced = locked(&self.routes).set(sub, handler);
         drop(replaced);
     }
 
-    /// Adds a handler beside those that a subscription has. Returns its number.
+    /// Adds a handler to those of a subscription. Returns its number.
     fn add(&self, sub: &str, handler: Py<PyAny>) -> u64 {
         locked(&self.routes).add(sub, handler)
     }
 
-    /// Forgets a handler of a subscription, if there is one: the one of a number, else the one that was
-    /// set.
+    /// Removes a handler of a subscription, if it exists: the one with this number, otherwise the
+    /// one that was set.
     #[pyo3(signature = (sub, number=None))]
     fn remove(&self, sub: &str, number: Option<u64>) {
         let removed = locked(&self.routes).remove(sub, number);
         drop(removed);
     }
 
-    /// The handlers of a topic's messages, in the order of calls.
+    /// The handlers for a topic, in the order of calls.
     fn handlers<'py>(&self, py: Python<'py>, topic: &str) -> PyResult<Bound<'py, PyTuple>> {
         let handlers: Vec<_> =
             locked(&self.routes).matches(topic).map(|handler| handler.clone_ref(py)).collect();

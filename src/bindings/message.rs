@@ -31,7 +31,7 @@ fn monotonic(moment: Instant) -> f64 {
     })
 }
 
-/// A message from the broker, as handlers get it.
+/// A message from the broker, as passed to handlers.
 #[pyclass(module = "flask_mqtt", name = "MQTTMessage", subclass)]
 pub struct MQTTMessage {
     topic: Py<PyAny>,
@@ -44,13 +44,13 @@ pub struct MQTTMessage {
     /// Whether the broker had retained it.
     #[pyo3(get, set)]
     retain: bool,
-    /// Whether this may be a repeated delivery.
+    /// The DUP flag: this may be a redelivery.
     #[pyo3(get, set)]
     dup: bool,
     /// Packet identifier; 0 for QoS 0.
     #[pyo3(get, set)]
     mid: u16,
-    /// When it was received, on the clock of `time.monotonic()`, in seconds.
+    /// Time of receipt in seconds, on the clock of `time.monotonic()`.
     #[pyo3(get, set)]
     timestamp: f64,
     /// Properties; `None` before MQTT 5.
@@ -94,7 +94,7 @@ impl MQTTMessage {
         })
     }
 
-    /// Topic it was published to. Bytes may be assigned too, as with paho.
+    /// The topic. Like paho, it also accepts bytes.
     #[getter]
     fn topic(&self, py: Python<'_>) -> Py<PyAny> {
         self.topic.clone_ref(py)

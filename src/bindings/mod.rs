@@ -52,7 +52,7 @@ fn reason_name(code: u8) -> &'static str {
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    // From now on forks are counted.
+    // Starts counting forks.
     let _ = Process::current();
     module.add_class::<client::Attempt>()?;
     module.add_class::<client::Client>()?;

@@ -26,7 +26,7 @@ struct Endpoint {
     password: Option<Password>,
 }
 
-/// Text is sent as UTF-8.
+/// Text is encoded as UTF-8.
 #[derive(FromPyObject)]
 enum Password {
     #[pyo3(transparent, annotation = "str")]
@@ -67,7 +67,8 @@ struct Will<'py> {
     properties: Option<Bound<'py, PyAny>>,
 }
 
-/// `flask_mqtt.config.options.ConnectOptions`: values of keys as they are, and what is made of several.
+/// `flask_mqtt.config.options.ConnectOptions`: the values of keys, and those derived from several
+/// keys.
 pub struct ConnectOptions<'py> {
     keys: Bound<'py, PyAny>,
     made: Made<'py>,
@@ -179,7 +180,7 @@ fn tls(from: TlsOptions) -> PyResult<core::TlsOptions> {
     })
 }
 
-/// Reads the certificates and keys that TLS is asked for, as a connection does. Raises what it would.
+/// Reads the certificates and keys as a connection does, and raises the same errors.
 #[pyfunction]
 pub fn check_tls(py: Python<'_>, options: TlsOptions, key_prefix: Option<String>) -> PyResult<()> {
     let broker = core::Endpoint { tls: true, ..core::Endpoint::tcp("", 0) };

@@ -80,7 +80,7 @@ impl Properties {
         self.present().map(Property::name).collect()
     }
 
-    /// Whether none is set.
+    /// Whether no property is set.
     #[pyo3(name = "isEmpty")]
     fn is_empty(&self) -> bool {
         self.core.is_empty()

@@ -7,7 +7,7 @@ use pyo3::types::{IntoPyDict, PyDict};
 
 use crate::core::stats::{Counters, Stats, Traffic};
 
-/// Everything but what Python counts itself.
+/// All counters except those that Python counts.
 pub fn to_dict<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, PyDict>> {
     let Stats { counters, waiting, .. } = stats;
     let dict = PyDict::new(py);

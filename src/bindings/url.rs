@@ -35,7 +35,7 @@ pub fn parse_broker_url(text: &str) -> PyResult<BrokerTuple> {
     Ok((transport, url.tls, url.host, url.port, url.path, username, password))
 }
 
-/// Raises `ValueError` for what is no URL of a proxy.
+/// Raises `ValueError` if the text is no URL of a proxy.
 #[pyfunction]
 pub fn validate_proxy(text: &str) -> PyResult<()> {
     parse_proxy(text).map(drop).map_err(to_python)

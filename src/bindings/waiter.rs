@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use super::error::system;
 use crate::core::wake::Waiter as CoreWaiter;
 
-/// How long the thread that handles signals waits before it looks for some.
+/// How often the main thread checks for signals while it waits.
 const SLICE: Duration = Duration::from_millis(50);
 
 /// A wait for something that happens once.
@@ -18,34 +18,34 @@ pub struct Waiter(Arc<CoreWaiter>);
 
 #[pymethods]
 impl Waiter {
-    /// Waits as a thread, for so many seconds at most where there is a number. Returns whether it is
-    /// over. With `signals` their handlers are called meanwhile, and what they raise ends the wait: the
-    /// main thread is to do that, and others need not.
+    /// Blocks the thread, for at most `timeout` seconds if given. Returns whether the wait is over.
+    /// With `signals`, signal handlers run meanwhile, and their exceptions end the wait; only the
+    /// main thread needs this.
     fn wait(&self, py: Python<'_>, timeout: Option<f64>, signals: bool) -> PyResult<bool> {
         wait(py, timeout, signals, |timeout| self.0.wait(timeout))
     }
 
-    /// A descriptor that reads as closed when it is over. It belongs to the caller.
+    /// A descriptor that reads as closed when the wait is over. The caller owns it.
     fn descriptor(&self) -> PyResult<RawFd> {
         Ok(self.0.descriptor().map_err(system)?.into_raw_fd())
     }
 }
 
 impl Waiter {
-    /// What a thread waits with.
+    /// Wraps a wait of the core.
     pub fn new(core: Arc<CoreWaiter>) -> Self {
         Self(core)
     }
 }
 
-/// Waits until `attempt`, which is given a time, has succeeded. Returns whether it has.
+/// Calls `attempt` with a time limit until it succeeds. Returns whether it has.
 pub fn wait(
     py: Python<'_>,
     timeout: Option<f64>,
     signals: bool,
     attempt: impl Fn(Option<Duration>) -> bool + Sync,
 ) -> PyResult<bool> {
-    // What is too long for the clock is for ever.
+    // A timeout too long for the clock means no timeout.
     let timeout = timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok());
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     loop {

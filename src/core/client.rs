@@ -322,7 +322,7 @@ impl Client {
         self.connection.is_wanted()
     }
 
-    /// Chooses what is reported: texts for `on_log`, and QoS 0 messages when they are written.
+    /// Chooses which events are reported: texts for `on_log`, and written QoS 0 messages.
     pub fn listen(&self, logging: bool, reporting: bool) {
         self.shared.inbox.set_reporting(reporting);
         self.shared.with_session(|session| {
@@ -333,10 +333,11 @@ impl Client {
 }
 
 impl Client {
-    /// Has the connection end, and the file be closed, as dropping does: it does not wait, as that could
-    /// hold up a garbage collection. Returns the waits that are over then.
+    /// Ends the connection and closes the file, as dropping the client does. It does not wait,
+    /// because that could block a garbage collection. Returns the waits that are over then.
     ///
-    /// No lock of the client's is taken: in a forked child, a thread of the parent's may hold it for ever.
+    /// It takes no lock of the client: in a forked child, a thread of the parent may hold it
+    /// forever.
     pub fn abandon(&mut self) -> Vec<Arc<Waiter>> {
         self.connection.abandon().into_iter().chain(self.file.abandon()).collect()
     }

@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::reason::{PACKET_TOO_LARGE, PROTOCOL_ERROR, TOPIC_ALIAS_INVALID, reason_name};
 use super::text::told;
 
-/// Return codes in the numbering of paho's `MQTTErrorCode`, which applications compare with.
+/// Return codes with the numbers of paho's `MQTTErrorCode`, which applications compare with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum ReturnCode {
@@ -18,13 +18,13 @@ pub enum ReturnCode {
     Success = 0,
     /// `MQTT_ERR_PROTOCOL`: the broker violated the protocol.
     Protocol = 2,
-    /// `MQTT_ERR_NO_CONN`: there is no connection.
+    /// `MQTT_ERR_NO_CONN`: not connected.
     NoConnection = 4,
-    /// `MQTT_ERR_CONN_REFUSED`: the broker answered CONNECT with a code other than 0.
+    /// `MQTT_ERR_CONN_REFUSED`: the CONNACK had a code other than 0.
     ConnectionRefused = 5,
     /// `MQTT_ERR_NOT_FOUND`: no pending message has this identifier.
     NotFound = 6,
-    /// `MQTT_ERR_CONN_LOST`: the connection ended without a DISCONNECT of ours.
+    /// `MQTT_ERR_CONN_LOST`: the connection ended unexpectedly.
     ConnectionLost = 7,
     /// `MQTT_ERR_PAYLOAD_SIZE`: the packet is larger than the broker accepts.
     PayloadSize = 9,
@@ -38,14 +38,14 @@ pub enum ReturnCode {
     Errno = 14,
     /// `MQTT_ERR_QUEUE_SIZE`: the queue is full.
     QueueSize = 15,
-    /// `MQTT_ERR_KEEPALIVE`: the broker did not answer a PINGREQ in time.
+    /// `MQTT_ERR_KEEPALIVE`: no PINGRESP arrived in time.
     KeepAlive = 16,
 }
 
 /// Every error of the core.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// A topic name to publish to that MQTT 3.1.1 section 4.7 does not allow.
+    /// A topic name that violates MQTT 3.1.1 section 4.7.
     #[error("invalid topic {topic:?}: {reason}")]
     Topic {
         /// The topic, shortened when it is long.
@@ -53,7 +53,7 @@ pub enum Error {
         /// What is wrong and what would be right.
         reason: &'static str,
     },
-    /// A topic filter to subscribe to that MQTT 3.1.1 section 4.7 does not allow.
+    /// A topic filter that violates MQTT 3.1.1 section 4.7.
     #[error("invalid subscription filter {filter:?}: {reason}")]
     Filter {
         /// The filter, shortened when it is long.
@@ -64,10 +64,10 @@ pub enum Error {
     /// A QoS outside 0..=2.
     #[error("invalid QoS {0}: it must be 0, 1 or 2")]
     Qos(i64),
-    /// A payload that no MQTT packet can carry.
+    /// A payload too large for an MQTT packet.
     #[error("payload of {0} bytes is too large: at most 268435455 bytes are allowed")]
     PayloadTooLarge(usize),
-    /// An option of the connection that cannot be used.
+    /// An invalid option of a connection.
     #[error("{name} {value}: {expected}")]
     Option {
         /// The option's name.
@@ -77,7 +77,7 @@ pub enum Error {
         /// What would be right.
         expected: &'static str,
     },
-    /// A property of MQTT 5 that cannot be sent.
+    /// An invalid property of MQTT 5.
     #[error("property {name} {value}: {expected}")]
     Property {
         /// The property's name.
@@ -87,24 +87,24 @@ pub enum Error {
         /// What would be right.
         expected: String,
     },
-    /// A URL that names no broker or proxy.
+    /// An invalid URL of a broker or proxy.
     #[error("{url:?} is no URL of a {what}: {reason}")]
     Url {
-        /// The URL without its user name and password.
+        /// The URL without user name and password.
         url: String,
         /// `broker` or `proxy`.
         what: &'static str,
         /// What is wrong and what would be right.
         reason: String,
     },
-    /// A certificate or key that cannot be read from a file.
+    /// A file with a certificate or key cannot be read.
     #[error("{key}: cannot read {path:?}: {}", said(.source))]
     File {
         /// The configuration key or argument.
         key: String,
         /// The path.
         path: String,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The file of persistent messages cannot be used.
@@ -119,7 +119,7 @@ pub enum Error {
         /// The operating system's error number; `None` if a retry cannot help.
         errno: Option<i32>,
     },
-    /// TLS cannot be set up or agreed on.
+    /// TLS cannot be set up or negotiated.
     #[error("TLS: {0}")]
     Tls(String),
     /// The broker's certificate is not trusted.
@@ -127,12 +127,12 @@ pub enum Error {
     Certificate {
         /// The reason, and which key to check.
         reason: String,
-        /// OpenSSL's number for it (`X509_V_ERR_*`).
+        /// OpenSSL's error code (`X509_V_ERR_*`).
         code: i32,
-        /// OpenSSL's text for it.
+        /// OpenSSL's error text.
         message: String,
     },
-    /// The websocket was refused.
+    /// The websocket handshake failed.
     #[error("no websocket at {address}: {reason}")]
     Websocket {
         /// `host:port`.
@@ -140,7 +140,7 @@ pub enum Error {
         /// The server's response, and which key to check.
         reason: String,
     },
-    /// The proxy did not connect to the broker.
+    /// The proxy could not connect to the broker.
     #[error("proxy {proxy}: {reason}")]
     Proxy {
         /// `host:port` of the proxy.
@@ -151,12 +151,12 @@ pub enum Error {
     /// None of several brokers could be reached.
     #[error("no broker could be reached: {}", join(.0))]
     Brokers(Vec<Error>),
-    /// The broker's name has no address.
+    /// The broker's host name has no address.
     #[error("cannot resolve broker host {host:?}: {reason}")]
     Resolve {
         /// The host as configured.
         host: String,
-        /// What the resolver said.
+        /// The resolver's error.
         reason: String,
     },
     /// No address of the broker accepted a TCP connection.
@@ -175,7 +175,7 @@ pub enum Error {
         key: String,
         /// The local address.
         address: IpAddr,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// A step of connecting timed out.
@@ -191,7 +191,7 @@ pub enum Error {
         /// The key or argument that sets the timeout.
         key: String,
     },
-    /// The broker sent something that MQTT does not allow.
+    /// The broker violated the MQTT protocol.
     #[error("protocol error: {0}")]
     Protocol(String),
     /// The broker used an invalid topic alias (MQTT 5.0, section 3.3.2.3.4).
@@ -214,7 +214,7 @@ pub enum Error {
     /// The broker refused the CONNECT, with a code of MQTT 3.1.1 or, above 127, of MQTT 5.
     #[error("connection refused by the broker: {}", refusal(*.0))]
     Refused(u8),
-    /// The broker ended the connection with a DISCONNECT of MQTT 5.
+    /// The broker ended the connection with an MQTT 5 DISCONNECT.
     #[error("connection ended by the broker: {} (code {code}){}", reason_name(*.code), because(.text.as_deref()))]
     Disconnected {
         /// Reason code.
@@ -229,7 +229,7 @@ pub enum Error {
     /// to.
     #[error("the broker closed the connection before CONNACK; possibly it {0}")]
     Unanswered(String),
-    /// The system has no descriptors or no thread for a connection.
+    /// No descriptor or thread is available for a connection.
     #[error("cannot begin to connect: {}", said(.0))]
     Begin(io::Error),
     /// Reading or writing failed.

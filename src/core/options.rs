@@ -38,7 +38,7 @@ pub struct Will {
     pub properties: Properties,
 }
 
-/// A version of MQTT, with the number that its CONNECT carries.
+/// A version of MQTT, with its number in the CONNECT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(u8)]
 pub enum Protocol {

@@ -6,26 +6,26 @@
 
 use forkguard::atfork::Guard;
 
-/// A process.
+/// Identifies a process.
 #[derive(Debug, Clone)]
 pub struct Process(Option<Guard>);
 
 impl Process {
-    /// This one. The first call registers the hook, which a fork meanwhile would miss: it is for the
-    /// beginning of a program.
+    /// The current process. The first call registers the hook, and a fork during that call would be
+    /// missed: call it when the program starts.
     pub fn current() -> Self {
-        // Only memory may lack for the hook.
+        // Registering the hook fails only without memory.
         Self(Guard::try_new().ok())
     }
 
-    /// Whether this is the process.
+    /// Whether this is the current process.
     pub fn is_current(&self) -> bool {
         !self.0.clone().is_some_and(|mut guard| guard.detected_fork())
     }
 }
 
-/// In a forked child, leaves what is the parent's alone: what its threads wait with is in memory that may
-/// be given away there, so it is not even freed.
+/// In a forked child, leaks a handle that belongs to the parent. Its threads may wait on memory
+/// that could be reused in the child, so it is not even freed.
 pub fn leave_foreign<T>(handle: &mut Option<T>, is_foreign: impl FnOnce(&T) -> bool) {
     if handle.as_ref().is_some_and(is_foreign) {
         std::mem::forget(handle.take());

@@ -13,13 +13,13 @@ pub use self::wire::{
 use self::wire::{put_value, take_value, value_len};
 use super::error::Error;
 
-/// Properties that one packet may carry. A packet of the largest size could hold fifty million.
+/// Limit on properties in one packet. A packet of the maximum size could have fifty million.
 const MOST: usize = 1_000;
 
 /// The largest variable byte integer (MQTT 5.0, section 1.5.5).
 const VARIABLE_MAX: u32 = 268_435_455;
 
-/// What a property holds.
+/// The value of a property.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// A number, whatever its width on the wire.
@@ -32,7 +32,7 @@ pub enum Value {
     Pair(String, String),
 }
 
-/// How a property's value is written.
+/// The wire type of a property.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// One byte.
@@ -47,17 +47,17 @@ pub enum Kind {
     Text,
     /// Bytes with a length.
     Binary,
-    /// Two texts.
+    /// Two strings.
     Pair,
 }
 
-/// Where properties stand.
+/// The packets that have properties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u16)]
 pub enum Place {
     /// In a CONNECT.
     Connect = 1,
-    /// With the will of a CONNECT.
+    /// In the will of a CONNECT.
     Will = 1 << 1,
     /// In a CONNACK.
     ConnAck = 1 << 2,

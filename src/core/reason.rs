@@ -1,34 +1,34 @@
 //! The reason codes of MQTT 5 (MQTT 5.0, section 2.4) and what they mean.
 
-/// The other side broke the protocol.
+/// The other side violated the protocol.
 pub const PROTOCOL_ERROR: u8 = 0x82;
-/// The client may not do that.
+/// The client is not authorized.
 pub const NOT_AUTHORIZED: u8 = 0x87;
 /// Another client has connected with the same client identifier.
 pub const SESSION_TAKEN_OVER: u8 = 0x8e;
-/// There is no message with this identifier any more.
+/// The packet identifier is unknown.
 pub const PACKET_IDENTIFIER_NOT_FOUND: u8 = 0x92;
-/// A topic alias is too high, or not known.
+/// A topic alias is too high, or unknown.
 pub const TOPIC_ALIAS_INVALID: u8 = 0x94;
-/// A packet is larger than the other side takes.
+/// A packet exceeds the other side's limit.
 pub const PACKET_TOO_LARGE: u8 = 0x95;
-/// The broker has no retained messages.
+/// The broker does not support retained messages.
 pub const RETAIN_NOT_SUPPORTED: u8 = 0x9a;
-/// The QoS is higher than the broker's highest.
+/// The QoS exceeds the broker's maximum.
 pub const QOS_NOT_SUPPORTED: u8 = 0x9b;
 
-/// The broker has no shared subscriptions.
+/// The broker does not support shared subscriptions.
 pub const SHARED_NOT_SUPPORTED: u8 = 0x9e;
-/// The broker has no identifiers of subscriptions.
+/// The broker does not support subscription identifiers.
 pub const IDENTIFIERS_NOT_SUPPORTED: u8 = 0xa1;
-/// The broker has no subscriptions with wildcards.
+/// The broker does not support wildcard subscriptions.
 pub const WILDCARDS_NOT_SUPPORTED: u8 = 0xa2;
 
-/// From here on a code says that something failed (section 2.4).
+/// Codes from here on are failures (section 2.4).
 pub const FAILURE: u8 = 0x80;
 
-/// The name of a reason code as the specification writes it. Codes up to 4 mean something else in some
-/// packets; this is what they mean in most.
+/// The name of a reason code in the specification. Codes up to 4 have other names in some packets;
+/// these are the most common ones.
 pub fn reason_name(code: u8) -> &'static str {
     match code {
         0x00 => "Success",

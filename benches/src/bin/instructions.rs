@@ -10,7 +10,7 @@ use flask_mqtt_core::core::options::Protocol;
 use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::Receipt;
 
-/// How often: buffers have grown and code has run before what is counted.
+/// Warm-up rounds: buffers grow and code runs before instructions are counted.
 const ROUNDS: u16 = 3;
 
 #[inline(never)]
@@ -28,7 +28,7 @@ fn counted_publish(exchange: &mut Exchange, qos: Qos) -> usize {
     exchange.publish(qos)
 }
 
-// Not the same code as `counted_receive`, or the compiler would make one function of both.
+// Must differ from `counted_receive`, or the compiler would merge both functions.
 #[inline(never)]
 fn counted_acknowledge(exchange: &mut Exchange, bytes: &[u8]) -> usize {
     exchange.receive(bytes).1

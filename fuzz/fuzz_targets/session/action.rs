@@ -7,7 +7,7 @@ use flask_mqtt_core::core::packet::{Ack, Incoming, Publish};
 use flask_mqtt_core::core::property::{Properties, Property, Value};
 use flask_mqtt_core::core::qos::Qos;
 
-/// Topics for both ways. Each has [`SHORTEST`] bytes at least.
+/// Topics for both directions. Each has at least [`SHORTEST`] bytes.
 pub const TOPICS: [&str; 6] = [
     "topics/0",
     "topics/1",
@@ -23,24 +23,24 @@ pub const FILTERS: [&str; 5] = ["topics/0", "topics/+", "#", "$share/group/topic
 /// Bytes of the shortest topic.
 pub const SHORTEST: usize = 8;
 
-/// A session's life.
+/// A scenario: the options of a session, and the actions.
 #[derive(Debug, Arbitrary)]
 pub struct Scenario {
     /// 0 for MQTT 3.1, 1 for 3.1.1, else 5.
     pub version: u8,
-    /// QoS 1 and 2 messages on the way at a time, less one.
+    /// QoS 1 and 2 messages in flight at a time, minus one.
     pub window: u8,
-    /// QoS 1 and 2 messages that wait beyond those, less one; 255 for no limit.
+    /// QoS 1 and 2 messages queued beyond those, minus one; 255 for no limit.
     pub queued: u8,
     /// Topic aliases that the CONNECT allows.
     pub aliases: u8,
     /// Seconds.
     pub keep_alive: u8,
-    /// Whether somebody listens to `on_log`.
+    /// Whether `on_log` has a handler.
     pub logging: bool,
-    /// Whether somebody listens to `on_publish`.
+    /// Whether `on_publish` has a handler.
     pub reporting: bool,
-    /// What happens.
+    /// The actions.
     pub actions: Vec<Action>,
 }
 
@@ -55,12 +55,12 @@ impl Scenario {
     }
 }
 
-/// Something that happens.
+/// An action.
 #[derive(Debug, Arbitrary)]
 pub enum Action {
     /// The transport is open.
     Open,
-    /// The broker accepts.
+    /// The broker accepts the connection.
     Accept { session_present: bool, server_limits: ServerLimits },
     /// The broker sends a packet.
     Receive(Packet),
@@ -79,42 +79,42 @@ pub enum Action {
     Subscribe { filters: [u8; 2], qos: AnyQos, reuse: bool, identifier: Option<u8> },
     /// The application unsubscribes.
     Unsubscribe { filter: u8 },
-    /// The application has handled one of the messages that it was given.
+    /// The application has handled one of its messages.
     Handle { which: u8 },
-    /// The application acknowledges a message by its identifier.
+    /// The application acknowledges a message by its packet identifier.
     Acknowledge { mid: u8, qos: AnyQos },
-    /// The transport writes so many bytes.
+    /// The transport writes this many bytes.
     Write { count: u16 },
     /// Time passes.
     Tick { seconds: u8, reading: bool },
-    /// The transport is gone.
+    /// The transport is lost.
     Lose,
     /// The application ends the connection.
     Disconnect { code: u8, text: Option<u8> },
-    /// Something rarer. It is one choice here, so that seeds keep their meaning.
+    /// A rare action. All of these are one choice here, so that existing seeds keep their meaning.
     Rarely(Rarity),
 }
 
-/// What happens less often.
+/// The rare actions.
 #[derive(Debug, Arbitrary)]
 pub enum Rarity {
-    /// The application ends the waiting for messages.
+    /// The application ends all waits for messages.
     Release,
-    /// The next connection is made with other options.
+    /// The next connection has other options.
     Configure { keep_alive: u8, window: u8, queued: u8 },
-    /// Handlers come and go.
+    /// Handlers are added or removed.
     Listen { logging: bool, reporting: bool },
-    /// Somebody waits for one of the messages of QoS 1 and 2.
+    /// A caller waits for one of the QoS 1 and 2 messages.
     Wait { mid: u8 },
-    /// Somebody asks what became of a message of QoS 0.
+    /// A caller asks for the outcome of a QoS 0 message.
     Ask { mid: u8 },
-    /// The application calls with what is not allowed.
+    /// The application makes an invalid call.
     Mistake { call: u8 },
-    /// The process is forked.
+    /// The process forks.
     Fork,
-    /// The session is kept in a file from now on, if there is no connection.
+    /// The session is stored in a file from now on, if there is no connection.
     Keep,
-    /// What is to be kept is written to the file, and the file closed where that is wanted and possible.
+    /// The journal is written to the file, and the file is closed, if requested and possible.
     Store { close: bool },
 }
 
@@ -129,7 +129,7 @@ impl<'a> Arbitrary<'a> for AnyQos {
     }
 }
 
-/// What a CONNACK of MQTT 5 may say.
+/// The server limits in an MQTT 5 CONNACK.
 #[derive(Debug, Arbitrary)]
 pub struct ServerLimits {
     receive_maximum: Option<u8>,
@@ -166,7 +166,7 @@ impl ServerLimits {
     }
 }
 
-/// A packet of the broker's. Identifiers come from a few, so that they often mean something.
+/// A packet from the broker. Packet identifiers come from a small set, so that they often match.
 #[derive(Debug, Arbitrary)]
 pub enum Packet {
     ConnAck { session_present: bool, code: u8 },
@@ -182,7 +182,7 @@ pub enum Packet {
 }
 
 impl Packet {
-    /// The packet as the decoder of that version gives it.
+    /// The packet as the decoder of that version returns it.
     pub fn incoming(&self, protocol: Protocol) -> Incoming {
         let v5 = protocol == Protocol::V5;
         let properties = v5.then(Properties::default);
@@ -263,7 +263,7 @@ pub fn number(property: Property, number: Option<u32>) -> Properties {
     properties
 }
 
-/// Properties of a text of that length, or none.
+/// Properties with a reason string of that length, or none.
 pub fn reason(length: Option<u8>) -> Properties {
     let mut properties = Properties::default();
     if let Some(length) = length {

@@ -4,17 +4,17 @@ use bytes::{Buf, Bytes, BytesMut};
 use flask_mqtt_core::core::options::Protocol;
 use flask_mqtt_core::core::property::{Place, Properties, Property};
 
-/// A packet of the client's.
+/// A packet from the client.
 pub struct Frame {
     /// The first byte.
     pub first: u8,
-    /// Bytes, with the fixed header.
+    /// Size in bytes, with the fixed header.
     pub size: usize,
-    /// What comes after the fixed header.
+    /// The bytes after the fixed header.
     body: Bytes,
 }
 
-/// A PUBLISH of the client's.
+/// A PUBLISH from the client.
 pub struct Published {
     pub topic: Bytes,
     /// 0 with QoS 0.
@@ -23,7 +23,7 @@ pub struct Published {
 }
 
 impl Frame {
-    /// Takes the first packet, which has to be complete.
+    /// Takes the first packet, which must be complete.
     pub fn take(bytes: &mut BytesMut) -> Self {
         let first = bytes[0];
         let end = bytes[1..].iter().take(4).position(|byte| byte & 0x80 == 0).expect("a length");
@@ -45,12 +45,12 @@ impl Frame {
         self.first >> 1 & 3
     }
 
-    /// Whether a PUBLISH is to be retained.
+    /// Whether a PUBLISH has the retain flag.
     pub fn retain(&self) -> bool {
         self.first & 1 == 1
     }
 
-    /// The packet identifier that every packet but PUBLISH begins with.
+    /// The packet identifier at the start of every packet except PUBLISH.
     pub fn mid(&self) -> u16 {
         self.body.clone().get_u16()
     }

@@ -9,25 +9,25 @@ use flask_mqtt_core::core::property::{Properties, Property};
 use super::action::SHORTEST;
 use super::frame::Frame;
 
-/// What is known of the present connection.
+/// The state of the present connection.
 #[derive(Default)]
 pub struct Link {
-    /// What the CONNACK said.
+    /// The server limits in the CONNACK.
     pub server_limits: Properties,
     /// Identifiers of PUBLISH packets that are not acknowledged.
     pub sent: HashSet<u16>,
-    /// QoS 1 messages that came and were not acknowledged.
+    /// QoS 1 messages that were received and not acknowledged.
     pub received: HashSet<u16>,
     /// QoS 1 messages that the application has handled.
     pub handled: HashSet<u16>,
-    /// What is not written of each packet, and whether it is a PUBLISH.
+    /// Unwritten bytes of each packet, and whether it is a PUBLISH.
     unwritten: VecDeque<(usize, bool)>,
     aliases: HashMap<u16, Bytes>,
     begun: bool,
 }
 
 impl Link {
-    /// A packet goes out.
+    /// Checks a packet of the client.
     pub fn frame(&mut self, frame: &Frame, protocol: Protocol) {
         assert_eq!(frame.kind() == 1, !self.begun, "a CONNECT is first, and only once");
         self.begun = true;
@@ -71,7 +71,7 @@ impl Link {
         }
     }
 
-    /// Whether the broker has said that it takes packets as large.
+    /// Checks that a packet is within the broker's size limit.
     fn is_taken(&self, frame: &Frame) {
         let largest = self.term(Property::MaximumPacketSize).unwrap_or(usize::MAX);
         assert!(frame.size <= largest, "{} bytes, while {largest} are allowed", frame.size);
@@ -81,7 +81,7 @@ impl Link {
         self.server_limits.number(property).map(|number| number as usize)
     }
 
-    /// Writes so many bytes, as far as there are; returns how many.
+    /// Writes up to `count` bytes; returns how many.
     pub fn write(&mut self, count: usize) -> usize {
         let mut left = count;
         while left > 0
@@ -102,7 +102,7 @@ impl Link {
         self.unwritten.is_empty()
     }
 
-    /// Bytes that wait, without those of messages.
+    /// Pending bytes, without those of messages.
     pub fn controls(&self) -> usize {
         self.unwritten.iter().filter(|(_, publish)| !publish).map(|(size, _)| size).sum()
     }

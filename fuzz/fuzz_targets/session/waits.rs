@@ -6,17 +6,17 @@ use std::sync::Arc;
 use flask_mqtt_core::core::delivery::{Delivery, State};
 use flask_mqtt_core::core::wake::Completions;
 
-/// Who waits, and for which message.
+/// The callers that wait, and their messages.
 #[derive(Default)]
 pub struct Waits {
-    /// Made for the first one: it takes descriptors.
+    /// Created for the first wait, because it takes descriptors.
     completions: Option<Arc<Completions>>,
     pending: HashMap<u64, Delivery>,
     count: u64,
 }
 
 impl Waits {
-    /// Somebody waits for a message.
+    /// Adds a caller that waits for a message.
     pub fn add(&mut self, delivery: &Delivery) {
         let completions = self
             .completions
@@ -27,7 +27,8 @@ impl Waits {
         }
     }
 
-    /// Everybody is woken once who has nothing more to wait for; where all waiting ends, the others too.
+    /// Checks that a caller is woken exactly once if its wait is over; with `all`, every wait is
+    /// over.
     pub fn check(&mut self, all: bool) {
         let Some(completions) = &self.completions else { return };
         for number in completions.take() {

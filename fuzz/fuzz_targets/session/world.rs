@@ -21,16 +21,17 @@ use super::frame::Frame;
 use super::link::Link;
 use super::waits::Waits;
 
-/// Bytes that may wait for the broker.
+/// Limit on bytes pending for the broker.
 const LIMIT: usize = 2_000;
 
-/// Bytes of the largest message that the application publishes.
+/// The largest published message in bytes.
 const LARGEST: usize = 700;
 
-/// Bytes of received messages that the session may keep.
+/// Limit on bytes of received messages that the session keeps.
 const INCOMING: usize = 1_000;
 
-/// MQTT 5.0, sections 2.4 and 3.7.2.1: from here on a refusal, except where the message has arrived before.
+/// MQTT 5.0, sections 2.4 and 3.7.2.1: codes from here on are refusals, except if the message
+/// arrived before.
 const FAILURE: u8 = 0x80;
 const NOT_FOUND: u8 = 0x92;
 
@@ -41,28 +42,28 @@ pub struct World {
     now: Instant,
     inflight: usize,
     reporting: bool,
-    /// Messages of QoS 1 and 2 that are not acknowledged.
+    /// Unacknowledged QoS 1 and 2 messages.
     unacknowledged: HashMap<u16, Delivery>,
-    /// Messages of QoS 0 whose end was not reported.
+    /// QoS 0 messages whose outcome was not reported.
     reported_later: HashSet<u16>,
-    /// Messages of QoS 0 that wait, or waited, for a CONNACK.
+    /// QoS 0 messages that wait, or waited, for a CONNACK.
     held: Vec<Delivery>,
-    /// Identifiers of SUBSCRIBE (true) and UNSUBSCRIBE packets without an answer.
+    /// Packet identifiers of unacknowledged SUBSCRIBE (true) and UNSUBSCRIBE packets.
     requests: HashMap<u16, bool>,
     receipts: VecDeque<Receipt>,
-    /// QoS 2 messages that were handed out and are not handled: they may come again, and must not be
-    /// handed out again.
+    /// QoS 2 messages that were delivered and are not handled: the broker may retransmit them, but
+    /// they must not be delivered again.
     taken_once: HashSet<u16>,
     waits: Waits,
     options: ConnectOptions,
     link: Link,
     disk: Disk,
-    /// Whether the file is not known to be of the broker's session.
+    /// Whether the file may have another session than the broker.
     is_strange: bool,
 }
 
 impl World {
-    /// A session that nothing has happened to.
+    /// Creates a world with a new session.
     pub fn new(scenario: &Scenario) -> Self {
         let protocol = scenario.protocol();
         let mut options = ConnectOptions::new("localhost", 1883);
@@ -103,7 +104,7 @@ impl World {
         }
     }
 
-    /// As a client does it before it connects. The file has what the session had in it before.
+    /// Opens the file as a client does before it connects. It has the session's previous content.
     fn keep(&mut self) {
         if self.session.is_open() || self.session.is_kept() {
             return;
@@ -129,7 +130,7 @@ impl World {
         }
     }
 
-    /// The broker's packet comes, or what it is ends the connection.
+    /// Passes in a packet of the broker; an invalid one ends the connection.
     fn receive(&mut self, packet: Incoming) {
         if !self.session.is_open() {
             return;
@@ -140,7 +141,7 @@ impl World {
         {
             self.link.server_limits = properties.clone().unwrap_or_default();
             if !session_present || self.is_strange {
-                // What comes now is of another session.
+                // Later messages belong to another session.
                 self.taken_once.clear();
             }
         }
@@ -175,7 +176,7 @@ impl World {
         let payload = vec![b'x'; length];
         let before = self.session.outgoing_bytes();
         let result = self.session.publish(topic, &payload, qos, retain, properties);
-        // A topic alias that is not known stands for no topic.
+        // An unknown topic alias has no topic.
         let Ok((code, mid, delivery)) = result else {
             assert!(topic.is_empty(), "{topic} is refused: {result:?}");
             return;
@@ -212,7 +213,7 @@ impl World {
             filters.map(|filter| Subscription { filter: filter_of(*filter), options: qos.into() });
         let result = self.session.subscribe(filters.collect(), properties, reuse);
         let (code, mid) = result.expect("a valid filter");
-        // The identifier of one that was sent is known from what was put out.
+        // The output shows the packet identifier of a request that was sent.
         if !reuse {
             self.requested((code, mid), true);
         }
@@ -232,7 +233,7 @@ impl World {
         }
         let index = which % self.receipts.len();
         let receipt = self.receipts[index];
-        // The same one may be handled twice.
+        // A message may be handled twice.
         if which & 1 == 0 {
             self.receipts.remove(index);
         }
@@ -272,7 +273,7 @@ impl World {
         }
     }
 
-    /// Takes what happened and what there is to write, and looks whether all is as it has to be.
+    /// Takes the events and the output, and checks the invariants.
     fn settle(&mut self) {
         let events: Vec<_> = self.session.take_events().drain(..).collect();
         for event in events {
@@ -293,7 +294,7 @@ impl World {
     }
 
     fn check_bounds(&mut self) {
-        // A message may be kept and wait to be written, each with what is around it.
+        // A message may be kept and pending at once, each with its overhead.
         let bound = self.link.controls() + 4 * (LIMIT + LARGEST);
         let bytes = self.session.outgoing_bytes();
         assert!(bytes <= bound, "{bytes} bytes wait");
@@ -323,7 +324,7 @@ impl World {
                 match publish.qos {
                     Qos::AtMostOnce => {}
                     Qos::AtLeastOnce => _ = self.link.received.insert(publish.mid),
-                    // Its identifier is free: the broker has forgotten it.
+                    // Its packet identifier is free: the broker has forgotten the message.
                     Qos::ExactlyOnce if receipt.is_none_or(is_forgotten) => {}
                     Qos::ExactlyOnce => {
                         assert!(self.taken_once.insert(publish.mid), "{} twice", publish.mid);
@@ -337,7 +338,7 @@ impl World {
         }
     }
 
-    /// The application hears of a message.
+    /// A message is reported to the application.
     fn reported(&mut self, mid: u16, code: u8) {
         match self.unacknowledged.remove(&mid) {
             Some(delivery) => {
@@ -352,7 +353,7 @@ impl World {
         }
     }
 
-    /// A packet goes out.
+    /// Checks a packet of the client.
     fn frame(&mut self, frame: &Frame) {
         self.link.frame(frame, self.protocol);
         match frame.kind() {
@@ -374,7 +375,7 @@ impl World {
         assert!(self.link.sent.len() <= self.inflight, "{} on the way", self.link.sent.len());
     }
 
-    /// A broker comes that knows nothing, and does what MQTT asks of it: everything is acknowledged.
+    /// Connects to a correct broker without a session: everything is acknowledged.
     pub fn finish(mut self) {
         self.lose();
         self.open();
@@ -408,8 +409,8 @@ impl World {
     }
 }
 
-/// Whether it is of a message that no broker waits for: its connection never was, and such numbers are
-/// counted from the end.
+/// Whether the receipt is of a message that no broker waits for. Its connection never existed; such
+/// numbers count down from the maximum.
 fn is_forgotten(receipt: Receipt) -> bool {
     receipt.connection > u32::MAX / 2
 }

@@ -18,7 +18,7 @@ fn a_forked_child_lets_go_of_its_parents_client_without_a_lock() {
     let store = Store::open(&client.shared, &persistence, "persistence").unwrap();
     client.file.put(store.as_if_inherited());
     let shared = client.shared.clone();
-    // As a thread that the child does not have.
+    // Holds the lock as a thread would that the child does not have.
     let session = shared.lock();
     let (done, ended) = mpsc::channel();
     thread::spawn(move || {

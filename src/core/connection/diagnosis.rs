@@ -6,11 +6,11 @@ use super::super::error::{Error, is_reset};
 use super::super::options::{ConnectOptions, Protocol, Transport};
 use super::super::text::shown;
 
-/// The numbers of Linux and macOS for "Too many open files", of the process and of the system.
+/// The values on Linux and macOS for "Too many open files", in the process and in the system.
 const EMFILE: i32 = 24;
 const ENFILE: i32 = 23;
 
-/// Refuses what begins like something else than MQTT: no packet of a broker's begins so.
+/// Detects other protocols by their first bytes, which no MQTT packet of a broker begins with.
 pub fn look_at(beginning: &[u8], options: &ConnectOptions) -> Result<(), Error> {
     let (what, key) = if beginning.starts_with(b"HTTP/") {
         ("HTTP", "TRANSPORT")
@@ -24,7 +24,7 @@ pub fn look_at(beginning: &[u8], options: &ConnectOptions) -> Result<(), Error> 
     Err(Error::Protocol(text))
 }
 
-/// The error for a connection that ended before the CONNACK: many brokers hang up and say nothing.
+/// The error for a connection that ended before the CONNACK. Many brokers hang up without a reason.
 pub fn explain(error: Error, options: &ConnectOptions) -> Error {
     let is_end = match &error {
         Error::Closed => true,
@@ -55,9 +55,9 @@ pub fn explain(error: Error, options: &ConnectOptions) -> Error {
     Error::Unanswered(guesses.join(", or "))
 }
 
-/// What to look at where a broker cannot be reached; `None` where the error itself says so.
+/// A hint if a broker cannot be reached; `None` if the error is clear by itself.
 ///
-/// `first` is the attempt of a caller who waits for it, and gets an exception.
+/// `first` is an attempt whose caller waits for it and gets an exception.
 pub fn advise(error: &Error, options: &ConnectOptions, first: bool) -> Option<String> {
     let mut advice: Vec<String> = Vec::new();
     let each = match error {
@@ -81,7 +81,7 @@ pub fn advise(error: &Error, options: &ConnectOptions, first: bool) -> Option<St
     Some(advice)
 }
 
-/// Whether nobody was there.
+/// Whether no broker was listening.
 fn is_away(error: &Error) -> bool {
     use Error::{Connect, ConnectTimeout, Resolve};
     let timeout = |step| matches!(step, "TCP connection" | "proxy connection");
@@ -90,7 +90,7 @@ fn is_away(error: &Error) -> bool {
         || matches!(error, ConnectTimeout { step, .. } if timeout(*step))
 }
 
-/// Whether it is this process, or the system, that has no descriptors left.
+/// Whether this process, or the system, has no descriptors left.
 fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
 }

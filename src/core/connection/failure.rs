@@ -7,10 +7,10 @@ use super::super::session::{Event, LogLevel, Suspect};
 use super::super::text::line;
 use super::diagnosis::advise;
 
-/// A failure, in words and in the fields of log records.
+/// A failure as text and as fields of a log record.
 #[derive(Debug)]
 pub struct Failure {
-    /// What happened, where, if there are several brokers, and what to look at.
+    /// The error, the broker if there are several, and a hint.
     pub text: String,
     event: &'static str,
     broker: String,
@@ -20,8 +20,9 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// With the options that the connection had; `accepted` by the broker or not. `is_new` is a client
-    /// that no broker has accepted yet, so that the settings may be wrong.
+    /// Describes a failure with the options of the connection. `accepted` says whether the broker
+    /// had accepted it. `is_new` marks a client that no broker has accepted yet, so its settings
+    /// may be wrong.
     pub fn new(options: &ConnectOptions, error: &Error, accepted: bool, is_new: bool) -> Self {
         let (event, code) = match error {
             Error::Refused(code) => ("refused", Some(u64::from(*code))),
@@ -42,7 +43,7 @@ impl Failure {
         }
     }
 
-    /// Names what was unacknowledged when so many connections in a row ended early.
+    /// Names the packet that was unacknowledged when several connections in a row ended early.
     pub fn blame(&mut self, suspect: Suspect, times: u32) {
         let Suspect { text, .. } = &suspect;
         let why = format!("the last {times} connections ended soon after {text} was sent");
@@ -50,12 +51,12 @@ impl Failure {
         self.suspect = Some(suspect);
     }
 
-    /// The line of the log, with what comes next.
+    /// The log record, with the next step.
     pub fn notice(&self, next: &str) -> Event {
         self.notice_of(self.event, next)
     }
 
-    /// The line of the log about the last failure there can be, with the reason for that.
+    /// The log record of the final failure, and why no attempt follows.
     pub fn last_notice(&self, reason: &str) -> Event {
         self.notice_of("stopped", reason)
     }
@@ -79,7 +80,7 @@ impl Failure {
     }
 }
 
-/// What happened, where, if there are several brokers, and what to look at.
+/// The error, the broker if there are several, and a hint.
 fn describe(options: &ConnectOptions, error: &Error, is_new: bool) -> String {
     let advice = if is_new { advise(error, options, false) } else { None };
     let text = match (hint(options, error), advice) {
@@ -93,7 +94,7 @@ fn describe(options: &ConnectOptions, error: &Error, is_new: bool) -> String {
     format!("broker {}: {text}", options.broker().address())
 }
 
-/// Which key a broker's refusal is about, by its code in MQTT 3.1.1 or 5.
+/// The key that a broker's refusal is about, by its code in MQTT 3.1.1 or 5.
 fn hint(options: &ConnectOptions, error: &Error) -> Option<String> {
     let Error::Refused(code) = error else {
         return None;

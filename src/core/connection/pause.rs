@@ -6,20 +6,20 @@ use super::super::inbox::Bound;
 use super::super::options::ConnectOptions;
 use super::super::session::{Event, LogLevel, Session};
 
-/// Pauses come and go many times a second where messages come faster than they are handled. The log is
-/// told of those that last longer.
+/// When messages arrive faster than they are handled, reading pauses many times a second. Only
+/// longer pauses are logged.
 const WORTH_TELLING: Duration = Duration::from_secs(1);
 
-/// The pause of one connection, if there is one.
+/// The pause in reading of one connection, if any.
 #[derive(Debug, Default)]
 pub struct Pause {
-    /// Since when, and what is full.
+    /// When it began, and what is full.
     current: Option<(Instant, Bound)>,
     told: bool,
 }
 
 impl Pause {
-    /// Takes over what is full; reading is paused as long as something is.
+    /// Updates the limit that is reached. Reading is paused while there is one.
     pub fn update(&mut self, full: Option<Bound>, session: &mut Session, options: &ConnectOptions) {
         match (full, self.current) {
             (None, None) => {}
@@ -43,14 +43,14 @@ impl Pause {
         }
     }
 
-    /// Counts a pause that is over, perhaps because the connection is.
+    /// Counts a pause that ended, perhaps with the connection.
     pub fn end(&mut self, session: &mut Session) {
         if self.current.take().is_some() {
             session.counters().resume(Instant::now());
         }
     }
 
-    /// When to call [`Self::update`] again, though nothing happened.
+    /// When to call [`Self::update`] again even if nothing happened.
     pub fn deadline(&self) -> Option<Instant> {
         let (since, _) = self.current.filter(|_| !self.told)?;
         Some(since + WORTH_TELLING)

@@ -38,7 +38,7 @@ pub struct Task {
     pub shared: Arc<Shared>,
     /// Where and how to connect.
     pub options: Arc<ConnectOptions>,
-    /// Changes when the connection is to end.
+    /// Tells the connection to end.
     pub stop: watch::Receiver<Stop>,
     /// The outcome of the first attempt.
     pub opened: Arc<Outcome>,

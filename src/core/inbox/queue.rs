@@ -94,7 +94,7 @@ impl Queue {
         self.events.len() + self.droppable.len() + self.notices.len()
     }
 
-    /// Adds events, or drops them.
+    /// Adds events, and drops some if necessary.
     pub fn extend(&mut self, events: &mut VecDeque<Event>) {
         let before = self.dropped;
         for event in events.drain(..) {

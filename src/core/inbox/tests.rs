@@ -30,7 +30,7 @@ fn message(size: usize) -> Event {
     message_of(Qos::AtMostOnce, vec![0; size].into())
 }
 
-/// A message of QoS 0 or 1 with a text.
+/// Messages of one QoS with numbers as payloads.
 fn texts(qos: Qos, range: std::ops::Range<usize>) -> VecDeque<Event> {
     range.map(|number| message_of(qos, number.to_string().into())).collect()
 }
@@ -43,19 +43,19 @@ fn line() -> Event {
     Event::Log { level: LogLevel::Debug, text: "x".to_owned() }
 }
 
-/// A report that is like no other one.
+/// A report that cannot be merged with others.
 fn own_report(number: usize) -> Event {
     let mut properties = Properties::default();
     properties.set(Property::ReasonString, Value::Text(number.to_string())).unwrap();
     Event::published(1, 0, Some(properties))
 }
 
-/// Takes up to `most` events, and returns them.
+/// Takes up to `most` events.
 fn take(inbox: &Inbox, most: usize) -> Vec<Event> {
     inbox.take(most).0
 }
 
-/// Takes up to `most` events, and returns the identifiers of the reports.
+/// Takes up to `most` events, and returns the packet identifiers of the reports.
 fn mids(inbox: &Inbox, most: usize) -> Vec<u16> {
     let mids = |event| match event {
         Event::Published { mids, .. } => mids.iter().collect(),
@@ -78,18 +78,18 @@ fn is_woken(inbox: &Inbox) -> bool {
     inbox.wakeup.wait(Some(Duration::ZERO))
 }
 
-/// An inbox for so many messages, that drops some.
+/// An inbox with a limit on messages that drops some.
 fn dropping(overflow: Overflow, incoming_messages: usize) -> Inbox {
     with(&Limits { incoming_messages, overflow, ..Limits::example() })
 }
 
-/// Messages that wait, and bytes.
+/// Pending messages, and their bytes.
 fn sums(inbox: &Inbox) -> (usize, usize) {
     let waiting = inbox.waiting();
     (waiting.messages, waiting.bytes)
 }
 
-/// Takes everything, and returns the payloads of the messages.
+/// Takes all events, and returns the payloads of the messages.
 fn payloads(inbox: &Inbox) -> Vec<String> {
     let events = take(inbox, usize::MAX).into_iter();
     let payload = |event| match event {
@@ -101,7 +101,7 @@ fn payloads(inbox: &Inbox) -> Vec<String> {
     events.filter_map(payload).collect()
 }
 
-/// Takes everything, and returns the texts for the log.
+/// Takes all events, and returns the texts for the log.
 fn notices(inbox: &Inbox) -> Vec<String> {
     let events = take(inbox, usize::MAX).into_iter();
     let text = |event| match event {
@@ -189,7 +189,7 @@ fn reports_that_are_not_in_a_row_fill_it_and_nothing_of_them_is_lost() {
     }
     assert!(sent.len() > 500_000);
     assert_eq!(inbox.look().0, Some(Bound::Reports));
-    // What was on its way comes all the same.
+    // Messages already in flight are still queued.
     sent.extend([1, 9]);
     inbox.extend(&mut [report(1), report(9)].into());
     let mut seen = Vec::new();
@@ -294,7 +294,7 @@ fn messages_of_qos_1_and_2_are_never_dropped_and_stop_the_reading() {
         assert!(!inbox.is_full());
         inbox.extend(&mut texts(Qos::ExactlyOnce, 4..10));
         assert!(inbox.is_full());
-        // Nor is there room for a new one of QoS 0.
+        // A new QoS 0 message finds no room either.
         inbox.extend(&mut texts(Qos::AtMostOnce, 10..11));
         let kept = payloads(&inbox);
         let expected: Vec<_> = (2..10).map(|number| number.to_string()).collect();
@@ -362,7 +362,7 @@ fn dropping_is_told_once_when_it_begins_and_once_when_it_is_over() {
     assert_eq!(inbox.look().1, None);
     inbox.end_dropping(true);
     assert_eq!(notices(&inbox), Vec::<String>::new());
-    // The next time is told anew, with its own number.
+    // The next drop period is reported separately, with its own count.
     inbox.extend(&mut texts(Qos::AtMostOnce, 0..3));
     inbox.end_dropping(true);
     assert!(notices(&inbox)[1].contains(" 2 QoS 0 messages"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{ConnectOptions, Endpoint, Limits, MAX_REMAINING_LENGTH};
 
 impl ConnectOptions {
-    /// Options with which a test connects to a broker.
+    /// The options of a test's connection to a broker.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
         Self {
             brokers: vec![Endpoint::tcp(host, port)],
@@ -25,7 +25,7 @@ impl ConnectOptions {
 }
 
 impl Limits {
-    /// Bounds that a test reaches only where it is about them.
+    /// Limits large enough that only tests about them reach them.
     pub fn example() -> Self {
         Self {
             packet_size: MAX_REMAINING_LENGTH,

@@ -4,62 +4,59 @@
 //! `python/flask_mqtt/config/keys.py` has their checks and their defaults; the bindings read all of
 //! these.
 
-/// Hands bounds to a macro: `documentation, field: type = "name of its key"`.
+/// Passes the limits to a macro: `documentation, field: type = "name of its key"`.
 macro_rules! limit_keys {
     ($then:ident) => {
         $then! {
-            /// Remaining length in bytes of the largest packet that is read.
+            /// Remaining length in bytes of the largest packet to read.
             packet_size: usize = "max_packet_size",
-            /// Bytes that may wait for the broker: written by the application, not yet sent or not yet
-            /// acknowledged.
+            /// Bytes pending for the broker: published, but not sent or not acknowledged.
             outgoing_bytes: usize = "max_outgoing_bytes",
-            /// Bytes of received messages that may wait for their handler.
+            /// Bytes of received messages pending for their handlers.
             incoming_bytes: usize = "max_incoming_bytes",
-            /// Received messages that may wait for their handler.
+            /// Received messages pending for their handlers.
             incoming_messages: usize = "max_incoming_messages",
-            /// QoS 1 and 2 messages that may be unacknowledged at a time; 0 for no limit.
+            /// Maximum of unacknowledged QoS 1 and 2 messages in flight; 0 for no limit.
             inflight: usize = "max_inflight",
-            /// QoS 1 and 2 messages that may wait beyond those; 0 for no limit.
+            /// Maximum of QoS 1 and 2 messages queued beyond those; 0 for no limit.
             queued: usize = "max_queued",
-            /// What happens to received messages beyond their bounds.
+            /// What to do with received messages beyond their limits.
             overflow: Overflow = "incoming_overflow",
         }
     };
 }
 
-/// The same with all others.
+/// The same for all other options.
 macro_rules! connect_keys {
     ($then:ident) => {
         $then! {
             /// The version of MQTT.
             protocol: Protocol = "protocol_version",
-            /// Client identifier; empty lets the broker choose one.
+            /// Client identifier; if empty, the broker assigns one.
             client_id: String = "client_id",
             /// Whether the broker forgets the session when the connection ends.
             clean_session: bool = "clean_session",
-            /// Seconds between packets before a PINGREQ goes out; 0 switches that off.
+            /// Seconds without a packet before a PINGREQ is sent; 0 disables it.
             keep_alive: u16 = "keepalive",
-            /// How long it may take to reach a broker, or the proxy before it: the look-up of the name, and
-            /// TCP.
+            /// Timeout for reaching a broker, or the proxy to it: resolving the name, and TCP.
             connect_timeout: Duration = "connection_timeout",
-            /// How long everything after that may take, up to the CONNACK; as long as `connect_timeout`
-            /// where that is longer.
+            /// Timeout for the later steps up to the CONNACK; at least `connect_timeout`.
             handshake_timeout: Duration = "handshake_timeout",
             /// The shortest delay before another attempt to connect; it doubles each time.
             reconnect_delay_min: Duration = "reconnect_delay_min",
             /// The longest delay before another attempt to connect.
             reconnect_delay_max: Duration = "reconnect_delay_max",
-            /// Whether there is another attempt at all.
+            /// Whether to reconnect at all.
             reconnect_on_failure: bool = "reconnect_on_failure",
             /// Properties of the CONNECT, for MQTT 5.
             properties: Properties = "connect_properties",
-            /// The proxy on the way to every broker.
+            /// The proxy to every broker.
             proxy: Option<Proxy> = "proxy",
             /// The local address to connect from.
             bind_address: Option<IpAddr> = "bind_address",
-            /// Whether small packets go out at once (`TCP_NODELAY`).
+            /// Whether to send small packets at once (`TCP_NODELAY`).
             tcp_nodelay: bool = "tcp_nodelay",
-            /// How long messages of a stream may wait to be read together; zero for not at all.
+            /// How long messages of a stream may be delayed to be read together; zero disables it.
             gather_time: Duration = "gather_time",
         }
     };

@@ -4,7 +4,7 @@ use super::limit_keys;
 
 macro_rules! define_limits {
     ($($(#[$documentation:meta])* $field:ident: $type:ty = $key:literal,)*) => {
-        /// Bounds of everything that could grow. By default nothing may: the application says how much.
+        /// Limits on everything that could grow. The default is zero: the application sets them.
         #[derive(Debug, Clone, Default)]
         pub struct Limits { $($(#[$documentation])* pub $field: $type,)* }
     };
@@ -13,12 +13,12 @@ macro_rules! define_limits {
 limit_keys!(define_limits);
 
 impl Limits {
-    /// How many QoS 1 and 2 messages may be unacknowledged at a time.
+    /// The maximum of unacknowledged QoS 1 and 2 messages in flight.
     pub fn inflight(&self) -> usize {
         or_no_limit(self.inflight)
     }
 
-    /// How many QoS 1 and 2 messages may wait beyond those.
+    /// The maximum of QoS 1 and 2 messages queued beyond those.
     pub fn queued(&self) -> usize {
         or_no_limit(self.queued)
     }
@@ -28,14 +28,14 @@ fn or_no_limit(messages: usize) -> usize {
     if messages == 0 { usize::MAX } else { messages }
 }
 
-/// What happens when as many received messages wait for their handlers as may.
+/// What to do when too many received messages are pending for their handlers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Overflow {
-    /// Nothing more is read until there is room.
+    /// Stop reading until there is room.
     #[default]
     Block,
-    /// The oldest message of QoS 0 makes room.
+    /// Drop the oldest QoS 0 message.
     DropOldest,
-    /// A new message of QoS 0 is dropped.
+    /// Drop a new QoS 0 message.
     DropNewest,
 }

@@ -66,7 +66,7 @@ impl From<u16> for Ack {
 pub enum Incoming {
     /// CONNACK.
     ConnAck {
-        /// Whether the broker kept the session of the last connection.
+        /// Whether the broker kept the previous session.
         session_present: bool,
         /// 0, or why the broker refuses (MQTT 3.1.1, table 3.1; MQTT 5.0, table 3-1).
         code: u8,
@@ -385,7 +385,7 @@ impl Control {
     }
 }
 
-/// Bytes as Python's `repr` shows them: paho's log texts have topics in this form.
+/// Formats bytes as Python's `repr`, which paho's log texts use for topics.
 pub struct PythonBytes<'a>(pub &'a [u8]);
 
 impl fmt::Display for PythonBytes<'_> {

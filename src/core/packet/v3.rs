@@ -37,7 +37,7 @@ pub fn decode(buffer: &mut BytesMut, limit: usize) -> Result<Option<Incoming>, E
     let Some(first) = buffer.first() else {
         return Ok(None);
     };
-    // Only a client sends the other types, and the codec can panic on a malformed UNSUBSCRIBE.
+    // Only clients send the other types, and the codec can panic on a malformed UNSUBSCRIBE.
     let kind = first >> 4;
     if !matches!(kind, 2..=7 | 9 | 11 | 13) {
         return Err(Error::Protocol(format!("unexpected packet type {kind} from the broker")));
@@ -47,7 +47,7 @@ pub fn decode(buffer: &mut BytesMut, limit: usize) -> Result<Option<Incoming>, E
     if kind != 3 && first & 0x0f != flags {
         return Err(Error::Protocol(format!("malformed flags (packet type {kind})")));
     }
-    // The codec takes these in any length, and would wait for all of what is not MQTT.
+    // The codec accepts any length for these, and would wait for all the bytes of what is not MQTT.
     let length = match kind {
         2 | 4..=7 | 11 => Some(2),
         13 => Some(0),
@@ -58,11 +58,12 @@ pub fn decode(buffer: &mut BytesMut, limit: usize) -> Result<Option<Incoming>, E
     {
         return Err(Error::Protocol(format!("malformed packet (packet type {kind})")));
     }
-    // Only the lowest one has a meaning (MQTT 3.1.1, section 3.2.2.1); the codec ignores the others.
+    // Only the lowest bit is defined (MQTT 3.1.1, section 3.2.2.1); the codec ignores the others.
     if kind == 2 && buffer.get(2).is_some_and(|flags| *flags > 1) {
         return Err(Error::Protocol("malformed flags of a CONNACK".to_owned()));
     }
-    // One of these comes for each message with QoS 1, two with QoS 2: the codec takes ten times as long.
+    // A fast path: every QoS 1 message has one of these and every QoS 2 message two, and the codec
+    // takes ten times as long.
     if let (4..=7, [_, 2, high, low, ..]) = (kind, &buffer[..])
         && limit >= 2
     {
@@ -117,8 +118,8 @@ fn from_codec(packet: v4::Packet) -> Result<Incoming, Error> {
     })
 }
 
-/// Refuses the identifier that no packet has (MQTT 3.1.1, section 2.3.1), which the codec takes, and
-/// which an answer would repeat.
+/// Refuses identifier 0, which is invalid (MQTT 3.1.1, section 2.3.1). The codec accepts it, and a
+/// response would repeat it.
 fn identifier(mid: u16) -> Result<u16, Error> {
     if mid == 0 {
         return Err(Error::Protocol("malformed packet: packet identifier 0".to_owned()));

@@ -16,7 +16,7 @@ use super::super::property::{
 use super::super::qos::Qos;
 use super::{Ack, Alias, Control, Incoming, Publish, PublishRef};
 
-/// Bytes of a topic alias among the properties.
+/// Size of a topic alias in the properties.
 const ALIAS_LEN: usize = 3;
 
 /// See [`super::decode`].
@@ -25,15 +25,15 @@ pub fn decode(buffer: &mut BytesMut, limit: usize) -> Result<Option<Incoming>, E
     read(first >> 4, first, body).map(Some)
 }
 
-/// Takes the first byte and the rest of a packet, if all of it is there.
+/// Takes the first byte and the rest of a packet, if it is complete.
 fn frame(buffer: &mut BytesMut, limit: usize) -> Result<Option<(u8, Bytes)>, Error> {
     let Some(&first) = buffer.first() else { return Ok(None) };
     let kind = first >> 4;
     if !matches!(kind, 2..=7 | 9 | 11 | 13 | 14) {
         return Err(Error::Protocol(format!("unexpected packet type {kind} from the broker")));
     }
-    // Flags are fixed for every type but PUBLISH (section 2.1.3). They are looked at before the length,
-    // since what is not MQTT may have any.
+    // Flags are fixed for every type but PUBLISH (section 2.1.3). They are checked before the
+    // length, because data that is not MQTT may announce any.
     let flags = if kind == 6 { 2 } else { 0 };
     if kind != 3 && first & 0x0f != flags {
         return Err(Error::Protocol(format!("malformed flags (packet type {kind})")));
@@ -103,7 +103,7 @@ fn identifier(body: &mut Bytes) -> Result<u16, Error> {
     }
 }
 
-/// Reads the answer to CONNECT. A broker that does not know MQTT 5 answers as MQTT 3.1.1 does.
+/// Reads a CONNACK. A broker without MQTT 5 may send that of MQTT 3.1.1.
 fn connack(body: &mut Bytes) -> Result<Incoming, Error> {
     let (flags, code) = (byte(body)?, byte(body)?);
     if flags > 1 {
@@ -116,7 +116,7 @@ fn connack(body: &mut Bytes) -> Result<Incoming, Error> {
     Ok(Incoming::ConnAck { session_present: flags == 1, code, properties })
 }
 
-/// Reads an acknowledgement, whose reason code and properties may be left out (section 3.4.2.1).
+/// Reads an acknowledgement. Its reason code and properties are optional (section 3.4.2.1).
 fn ack(body: &mut Bytes) -> Result<Ack, Error> {
     let mid = identifier(body)?;
     let code = if body.is_empty() { 0 } else { byte(body)? };
@@ -125,7 +125,7 @@ fn ack(body: &mut Bytes) -> Result<Ack, Error> {
     Ok(Ack { mid, code, properties: Some(properties) })
 }
 
-/// Reads a DISCONNECT, whose reason code and properties may be left out (section 3.14.2.1).
+/// Reads a DISCONNECT. Its reason code and properties are optional (section 3.14.2.1).
 fn disconnect(body: &mut Bytes) -> Result<Incoming, Error> {
     let code = if body.is_empty() { 0 } else { byte(body)? };
     let properties =
@@ -148,17 +148,17 @@ fn publish(first: u8, mut body: Bytes) -> Result<Publish, Error> {
     Ok(Publish { topic, payload: body, qos, retain, dup, mid, properties: Some(properties) })
 }
 
-/// The properties of a CONNECT: those asked for, and what other options mean in MQTT 5.
+/// The properties of a CONNECT: those of the application, and those that follow from other options.
 pub fn connect_properties(options: &ConnectOptions) -> Properties {
     let mut properties = options.properties.clone();
     let mut fill = |property, number| {
         if properties.number(property).is_none() {
-            // Both numbers are in the range of their property.
+            // Both numbers are in the range of their properties.
             let _ = properties.set(property, Value::Number(number));
         }
     };
     if !options.clean_session && options.clean_start_once == 0 {
-        // The session of MQTT 3.1.1 has no end (section 3.1.2.11.2).
+        // A session of MQTT 3.1.1 never expires (section 3.1.2.11.2).
         fill(Property::SessionExpiryInterval, u32::MAX);
     }
     if options.packet_size() < MAX_REMAINING_LENGTH {
@@ -168,14 +168,14 @@ pub fn connect_properties(options: &ConnectOptions) -> Properties {
     properties
 }
 
-/// Remaining length in bytes of a PUBLISH.
+/// The remaining length of a PUBLISH.
 pub fn publish_len(publish: &PublishRef<'_>, alias: Alias) -> usize {
     let (topic, properties) = publish_parts(publish, alias);
     let identifier = if publish.qos == Qos::AtMostOnce { 0 } else { 2 };
     2 + topic.len() + identifier + variable_len(properties) + properties + publish.payload.len()
 }
 
-/// The topic that is written, and the bytes of the properties.
+/// The topic to write, and the size of the properties.
 fn publish_parts<'a>(publish: &PublishRef<'a>, alias: Alias) -> (&'a str, usize) {
     let properties = publish.properties.map_or(0, Properties::len);
     match alias {
@@ -207,11 +207,11 @@ pub fn encode_publish(publish: &PublishRef<'_>, alias: Alias, out: &mut BytesMut
     out.put_slice(publish.payload);
 }
 
-/// Writes the packets that differ from those of MQTT 3.1.1; returns whether this is one. An
-/// acknowledgement of success does not.
+/// Writes a packet that differs from that of MQTT 3.1.1, and returns whether it did. An
+/// acknowledgement of success does not differ.
 ///
 /// # Errors
-/// [`Error::Protocol`] for what no packet can carry.
+/// [`Error::Protocol`] for values that no packet can carry.
 pub fn encode(control: &Control, out: &mut BytesMut) -> Result<bool, Error> {
     let mut body = BytesMut::new();
     let first = match control {

@@ -35,7 +35,7 @@ fn read(bytes: &[u8], place: Place) -> Result<Properties, Error> {
     Properties::read(&mut Bytes::copy_from_slice(bytes), place)
 }
 
-/// Why a list is refused, given without the length before it.
+/// The error for a list, given without its length.
 fn refusal(list: &[u8], place: Place) -> String {
     let mut bytes = BytesMut::new();
     put_variable(&mut bytes, list.len());
@@ -45,7 +45,7 @@ fn refusal(list: &[u8], place: Place) -> String {
     error.to_string()
 }
 
-/// Any value that the property may have.
+/// Any valid value of a property.
 fn value(property: Property) -> BoxedStrategy<Value> {
     let Row { kind, low, high, .. } = *property.row();
     match kind {
@@ -60,7 +60,7 @@ fn value(property: Property) -> BoxedStrategy<Value> {
     }
 }
 
-/// Any list that a place may have.
+/// Any valid list of a place.
 pub fn list(place: Place) -> impl Strategy<Value = Properties> {
     let allowed: Vec<_> = Property::all().filter(|property| property.allowed_in(place)).collect();
     let one = prop::sample::select(allowed)
@@ -149,7 +149,7 @@ fn values_that_are_cut_off_are_refused() {
 
 #[test]
 fn a_value_does_not_reach_beyond_the_list_into_the_packet() {
-    // A content type of four bytes in a list of five; the packet goes on.
+    // A content type of four bytes exceeds a list of five, although the packet has more bytes.
     let error = read(&[5, 3, 0, 4, b'a', b'b', b'c', b'd', 0], Place::Publish).unwrap_err();
     assert!(error.to_string().contains("it ends too early"), "{error}");
 }

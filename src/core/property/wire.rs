@@ -5,7 +5,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use super::super::error::Error;
 use super::{Kind, Value, malformed};
 
-/// Bytes of a value.
+/// Size of a value on the wire.
 pub(super) fn value_len(kind: Kind, value: &Value) -> usize {
     match (kind, value) {
         (Kind::Byte, _) => 1,
@@ -21,7 +21,7 @@ pub(super) fn value_len(kind: Kind, value: &Value) -> usize {
 /// Writes a value.
 pub(super) fn put_value(out: &mut BytesMut, kind: Kind, value: &Value) {
     match (kind, value) {
-        // Widths are checked where values come in.
+        // Numbers were checked when they were set.
         (Kind::Byte, Value::Number(number)) => out.put_uint(u64::from(*number), 1),
         (Kind::TwoByte, Value::Number(number)) => out.put_uint(u64::from(*number), 2),
         (Kind::FourByte, Value::Number(number)) => out.put_u32(*number),
@@ -35,7 +35,7 @@ pub(super) fn put_value(out: &mut BytesMut, kind: Kind, value: &Value) {
     }
 }
 
-/// Takes a value.
+/// Reads a value.
 pub(super) fn take_value(list: &mut Bytes, kind: Kind) -> Result<Value, Error> {
     Ok(match kind {
         Kind::Byte => Value::Number(u32::from(enough(list, 1)?.get_u8())),
@@ -43,7 +43,7 @@ pub(super) fn take_value(list: &mut Bytes, kind: Kind) -> Result<Value, Error> {
         Kind::FourByte => Value::Number(enough(list, 4)?.get_u32()),
         Kind::Variable => Value::Number(take_variable(list)?),
         Kind::Text => Value::Text(take_text(list)?),
-        // A copy, since the value may wait longer than the rest of what was read.
+        // A copy, because the value may outlive the read buffer.
         Kind::Binary => Value::Binary(Bytes::copy_from_slice(&take_binary(list)?)),
         Kind::Pair => Value::Pair(take_text(list)?, take_text(list)?),
     })
@@ -56,13 +56,13 @@ fn enough(bytes: &mut Bytes, count: usize) -> Result<&mut Bytes, Error> {
     Ok(bytes)
 }
 
-/// Takes two bytes of length and so many bytes.
+/// Reads a length of two bytes, and that many bytes.
 pub fn take_binary(bytes: &mut Bytes) -> Result<Bytes, Error> {
     let length = usize::from(enough(bytes, 2)?.get_u16());
     Ok(enough(bytes, length)?.split_to(length))
 }
 
-/// Takes text as MQTT writes it (section 1.5.4): UTF-8 without a null character.
+/// Reads an MQTT string (section 1.5.4): UTF-8 without a null character.
 pub fn take_text(bytes: &mut Bytes) -> Result<String, Error> {
     let text = take_binary(bytes)?;
     match std::str::from_utf8(&text) {
@@ -72,7 +72,7 @@ pub fn take_text(bytes: &mut Bytes) -> Result<String, Error> {
     }
 }
 
-/// Takes a variable byte integer (section 1.5.5).
+/// Reads a variable byte integer (section 1.5.5).
 pub fn take_variable(bytes: &mut Bytes) -> Result<u32, Error> {
     let mut value = 0;
     for shift in [0, 7, 14, 21] {
@@ -104,7 +104,7 @@ pub fn put_variable(out: &mut BytesMut, mut value: usize) {
     }
 }
 
-/// Bytes that a variable byte integer takes.
+/// Size of a variable byte integer.
 pub fn variable_len(value: usize) -> usize {
     match value {
         0..0x80 => 1,

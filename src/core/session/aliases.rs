@@ -6,34 +6,33 @@ use super::super::error::Error;
 use super::super::packet::{Alias, Publish, PublishRef};
 use super::super::property::Property;
 
-/// Aliases of ours, however many the broker allows: each keeps a topic of up to 64 KiB.
+/// Limit on our topic aliases, whatever the broker allows: each keeps a topic of up to 64 KiB.
 const MOST: u16 = 256;
 
-/// A shorter topic is not worth a number, which takes as many bytes.
+/// A shorter topic gets no alias, which would take as many bytes.
 const SHORTEST: usize = 4;
 
-/// Bytes by which a number given to a topic can make its packet larger: the property, and both lengths
-/// before it.
+/// By how many bytes a new alias can enlarge a packet: the property, and both lengths before it.
 const GROWTH: usize = 5;
 
-/// The aliases of what we publish: the first topics of a connection get one.
+/// The aliases of published messages. The first topics of a connection get one.
 #[derive(Debug, Default)]
 pub struct OutgoingAliases {
     allowed: u16,
-    /// Bytes of the largest packet that the broker takes.
+    /// The broker's Maximum Packet Size in bytes.
     packet_size: usize,
     numbers: HashMap<String, u16>,
 }
 
 impl OutgoingAliases {
-    /// Starts anew, with as many as the broker allows in packets as large as it takes.
+    /// Resets for a new connection, with the broker's limits.
     pub fn reset(&mut self, allowed: u16, packet_size: usize) {
         self.numbers.clear();
         self.allowed = allowed.min(MOST);
         self.packet_size = packet_size;
     }
 
-    /// How to write the topic of a message.
+    /// The form in which to send the topic of a message.
     pub fn alias(&mut self, publish: &PublishRef<'_>) -> Alias {
         let topic = publish.topic;
         if self.allowed == 0 || topic.len() < SHORTEST {
@@ -42,7 +41,7 @@ impl OutgoingAliases {
         if let Some(number) = self.numbers.get(topic) {
             return Alias::Use(*number);
         }
-        // As many as there are numbers at most.
+        // At most the highest alias allowed.
         let number = u16::try_from(self.numbers.len() + 1).unwrap_or(u16::MAX);
         if number > self.allowed || publish.v5_size() + GROWTH > self.packet_size {
             return Alias::None;
@@ -52,7 +51,7 @@ impl OutgoingAliases {
     }
 }
 
-/// The aliases of what the broker publishes.
+/// The aliases of received messages.
 #[derive(Debug, Default)]
 pub struct IncomingAliases {
     allowed: u16,
@@ -61,13 +60,13 @@ pub struct IncomingAliases {
 }
 
 impl IncomingAliases {
-    /// Starts anew, with as many as the CONNECT allowed.
+    /// Resets for a new connection, with the limit of our CONNECT.
     pub fn reset(&mut self, allowed: u16) {
         *self = Self { allowed, ..Self::default() };
     }
 
-    /// Puts the topic in the place of its alias. The alias means nothing to the application. The
-    /// topics that are kept have `limit` bytes at most.
+    /// Replaces an alias by its topic, and removes the alias, which has no meaning for the
+    /// application. The stored topics take at most `limit` bytes.
     pub fn resolve(&mut self, publish: &mut Publish, limit: usize) -> Result<(), Error> {
         let Some(properties) = &mut publish.properties else { return Ok(()) };
         let Some(number) = properties.number(Property::TopicAlias) else { return Ok(()) };

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Delays that double from the shortest to the longest. A quarter of each is random, so that many
-/// clients of a broker that comes back do not all arrive at once.
+/// Delays that double from the shortest to the longest. A quarter of each is random, so that the
+/// clients of a restarted broker do not all connect at once.
 #[derive(Debug, Default)]
 pub struct Backoff {
     attempts: u32,
@@ -17,12 +17,12 @@ impl Backoff {
         full.mul_f64(0.75 + 0.25 * random.clamp(0.0, 1.0))
     }
 
-    /// How many delays there were since it started.
+    /// The number of delays since the last reset.
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// Starts again with the shortest: a connection has proved itself.
+    /// Starts again with the shortest delay, because a connection has proved itself.
     pub fn reset(&mut self) {
         self.attempts = 0;
     }

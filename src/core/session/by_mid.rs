@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-/// Identifiers of a page. One is there as long as something of it is.
+/// Identifiers per page. A page exists while it has a value.
 const PAGE: usize = 256;
 
-/// Values by packet identifier. Consecutive ones are neighbours in memory, and none is looked for.
+/// Values by packet identifier. Consecutive ones are neighbours in memory, and a lookup does not
+/// search.
 ///
-/// A hash table was slower: with 65,000 messages that come and go each has another place in memory, or the
-/// places of those that went are cleared away now and then, for all of them together.
+/// A hash table was slower: with 65,000 messages in flight, each new one has another place in
+/// memory, or the table is now and then cleaned up for all of them at once.
 pub struct ByMid<T> {
     pages: Vec<Option<Page<T>>>,
     count: usize,
@@ -32,7 +33,7 @@ impl<T> Default for ByMid<T> {
     }
 }
 
-/// Shows it as a map.
+/// Formats it as a map.
 impl<T: fmt::Debug> fmt::Debug for ByMid<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pages = self.pages.iter().enumerate();
@@ -50,7 +51,7 @@ impl<T> ByMid<T> {
         (usize::from(mid) / PAGE, usize::from(mid) % PAGE)
     }
 
-    /// How many there are.
+    /// The number of values.
     pub fn len(&self) -> usize {
         self.count
     }
@@ -61,13 +62,13 @@ impl<T> ByMid<T> {
         self.pages[page].as_ref()?.values[place].as_ref()
     }
 
-    /// The same to be changed.
+    /// The value of an identifier, mutable.
     pub fn get_mut(&mut self, mid: u16) -> Option<&mut T> {
         let (page, place) = Self::place(mid);
         self.pages[page].as_mut()?.values[place].as_mut()
     }
 
-    /// Puts a value in, in the place of the one before.
+    /// Sets a value, and replaces a previous one.
     pub fn insert(&mut self, mid: u16, value: T) {
         let (page, place) = Self::place(mid);
         let page = self.pages[page].get_or_insert_with(Page::new);
@@ -77,7 +78,7 @@ impl<T> ByMid<T> {
         }
     }
 
-    /// Takes a value out.
+    /// Removes a value.
     pub fn remove(&mut self, mid: u16) -> Option<T> {
         let (number, place) = Self::place(mid);
         let page = self.pages[number].as_mut()?;
@@ -90,17 +91,17 @@ impl<T> ByMid<T> {
         Some(value)
     }
 
-    /// All values, by their identifiers.
+    /// All values, ordered by identifier.
     pub fn values(&self) -> impl Iterator<Item = &T> {
         self.pages.iter().flatten().flat_map(|page| page.values.iter().flatten())
     }
 
-    /// The same to be changed.
+    /// All values, mutable.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.pages.iter_mut().flatten().flat_map(|page| page.values.iter_mut().flatten())
     }
 
-    /// Takes all values out.
+    /// Removes all values.
     pub fn drain(&mut self) -> impl Iterator<Item = T> {
         let pages = std::mem::take(self).pages.into_iter().flatten();
         pages.flat_map(|page| page.values.into_iter().flatten())

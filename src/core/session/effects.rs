@@ -13,30 +13,30 @@ use super::event::{Event, LogLevel, Receipt};
 use super::journal::Journal;
 use super::log;
 
-/// Events, counters and the journal, and who listens.
+/// Events, counters and the journal, and which events have listeners.
 #[derive(Debug, Default)]
 pub struct Effects {
-    /// What happened, until the owner of the session takes it.
+    /// Events that the owner of the session has not taken yet.
     pub events: VecDeque<Event>,
-    /// What went over the connections, and what did not.
+    /// The counters of sent, received and lost messages.
     pub counters: Counters,
-    /// What is to be kept beyond the end of the process.
+    /// Operations to store beyond the end of the process.
     pub journal: Journal,
-    /// Whether somebody listens to `on_log`.
+    /// Whether `on_log` has a handler.
     pub logging: bool,
-    /// Whether somebody listens to `on_publish`.
+    /// Whether `on_publish` has a handler.
     pub reporting: bool,
 }
 
 impl Effects {
-    /// Adds a line for `on_log`, which is only put together when somebody listens.
+    /// Adds a line for `on_log`. The text is only built if there is a handler.
     pub fn log(&mut self, text: impl FnOnce() -> String) {
         if self.logging {
             self.events.push_back(Event::Log { level: LogLevel::Debug, text: line(&text()) });
         }
     }
 
-    /// Tells the application what became of a message. Reports that say the same are one.
+    /// Reports the outcome of a message. Equal reports are merged.
     pub fn report(&mut self, mid: u16, code: u8, properties: Option<Properties>) {
         if let Some(Event::Published { mids, code: last, properties: others }) =
             self.events.back_mut()
@@ -49,13 +49,13 @@ impl Effects {
         }
     }
 
-    /// Hands a message to the application.
+    /// Delivers a message to the application.
     pub fn deliver(&mut self, publish: Publish, received: Instant, receipt: Option<Receipt>) {
         self.counters.received.message(publish.qos);
         self.events.push_back(Event::Message { publish, received, receipt });
     }
 
-    /// Counts and reports a message that is not sent, because the broker has said that it does not take it.
+    /// Counts and reports a message that is not sent because it exceeds the broker's limits.
     pub fn refused(&mut self, mid: u16, topic: &str, code: u8) {
         let reason = reason_name(code);
         let text =
@@ -66,7 +66,7 @@ impl Effects {
         self.events.push_back(notice.with("rc", u64::from(code)).with("error", reason));
     }
 
-    /// Reports a request that is not sent, because the broker has said that it does not take it.
+    /// Reports a request that is not sent because it exceeds the broker's limits.
     pub fn request_refused(&mut self, request: &Control, code: u8) {
         let reason = match code {
             PACKET_TOO_LARGE => "the broker takes no packet as large".to_owned(),

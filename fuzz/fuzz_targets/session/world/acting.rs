@@ -13,7 +13,7 @@ use super::super::action::{Action, Rarity, filter_of, identifier, number, reason
 use super::World;
 
 impl World {
-    /// Lets something happen.
+    /// Performs an action.
     pub fn act(&mut self, action: &Action) {
         match action {
             Action::Open => self.open(),
@@ -106,7 +106,7 @@ impl World {
         }
     }
 
-    /// As the thread of a connection does it, before it opens one.
+    /// Sets options as the connection's thread does before a connection.
     fn configure(&mut self, keep_alive: u8, window: u8, queued: u8) {
         if self.session.is_open() {
             return;
@@ -118,7 +118,7 @@ impl World {
         self.session.configure(Arc::new(self.options.clone()));
     }
 
-    /// Nothing comes of it but an error.
+    /// Makes a call that must only return an error.
     fn mistake(&mut self, call: u8) {
         let (topic, filter) = [("a/+", "a#"), ("", ""), ("a\0b", "a/#/b")][usize::from(call % 3)];
         let bytes = self.session.outgoing_bytes();

@@ -63,7 +63,7 @@ impl Fields for Properties {
     }
 }
 
-/// rumqttc's properties of an acknowledgement; there is a type for each packet.
+/// rumqttc has a separate type of properties for each kind of acknowledgement.
 macro_rules! ack_properties {
     ($kind:ident, $properties:expr) => {
         $properties.some(|list| oracle::$kind {
@@ -143,8 +143,8 @@ fn disconnect_properties(list: &Properties) -> oracle::DisconnectProperties {
     }
 }
 
-/// What ours reads of what rumqttc writes, with the properties in the order of their identifiers:
-/// rumqttc has an order of its own.
+/// Encodes with rumqttc and decodes with our codec. The properties are sorted by identifier,
+/// because rumqttc has its own order.
 fn read(packet: &oracle::Packet) -> Incoming {
     let mut bytes = BytesMut::new();
     packet.write(&mut bytes, None).unwrap();
@@ -175,7 +175,7 @@ fn sorted(list: &Properties) -> Properties {
     sorted
 }
 
-/// What rumqttc reads of what ours writes.
+/// Encodes with our codec and decodes with rumqttc.
 fn written(write: impl FnOnce(&mut BytesMut)) -> oracle::Packet {
     let mut bytes = BytesMut::new();
     write(&mut bytes);
@@ -312,7 +312,7 @@ proptest! {
 
     #[test]
     fn a_disconnect_is_read_and_written(
-        // rumqttc writes one without properties in the wrong length.
+        // rumqttc encodes a wrong length if there are no properties.
         list in list(Place::Disconnect).prop_filter("properties", |list| !list.is_empty()),
     ) {
         let properties = Some(disconnect_properties(&list));
@@ -340,7 +340,7 @@ proptest! {
             options.limits.packet_size = 1000;
         }
         options.properties = own;
-        options.properties.remove(Property::AuthenticationMethod); // refused: there is no AUTH
+        options.properties.remove(Property::AuthenticationMethod); // AUTH is not supported
         options.brokers[0].credentials = login.clone().map(|(username, password)| Credentials { username, password: password.map(String::into_bytes) });
         options.will = will.clone().map(|Publish { topic, payload, qos, retain, properties, .. }| {
             Will { topic, payload, qos, retain, properties: properties.unwrap() }

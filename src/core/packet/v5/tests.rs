@@ -24,7 +24,7 @@ fn properties(property: Property, value: Value) -> Properties {
     properties
 }
 
-/// What rumqttc makes of it.
+/// Decodes with rumqttc.
 fn oracle(bytes: &[u8]) -> Result<Oracle, OracleError> {
     Oracle::read(&mut BytesMut::from(bytes), None)
 }
@@ -37,7 +37,7 @@ fn refusal(bytes: &[u8]) -> String {
     }
 }
 
-/// One of each packet, with what it may leave out and with a property.
+/// One packet of each type, without its optional parts, and with a property.
 const PACKETS: &[&[u8]] = &[
     b"\x20\x03\x01\x00\x00",
     b"\x20\x06\x00\x00\x03\x21\x00\x05",
@@ -264,7 +264,7 @@ fn a_request_that_no_packet_can_carry_is_an_error_and_writes_nothing() {
     assert_eq!(out, &b"before"[..]);
 }
 
-/// Bytes that begin as a packet of a broker's does.
+/// Bytes that begin like a packet of a broker.
 fn nearly_a_packet() -> impl Strategy<Value = Vec<u8>> {
     let first = prop::sample::select(PACKETS.to_vec()).prop_map(|packet| packet[0]);
     (first, prop::collection::vec(any::<u8>(), 0..60)).prop_map(|(first, body)| {
@@ -273,7 +273,7 @@ fn nearly_a_packet() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// A packet of which some bytes are wrong.
+/// A packet with some damaged bytes.
 fn damaged() -> impl Strategy<Value = Vec<u8>> {
     let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4);
     (prop::sample::select(PACKETS.to_vec()), changes).prop_map(|(packet, changes)| {
