@@ -224,7 +224,7 @@ def test_the_thread_of_a_connection_that_hangs_does_not_hold_up_connect(
     client = Client()
     client.configure(connection_timeout=2, handshake_timeout=3)
     monkeypatch.setattr("flask_mqtt.connection.connection.wait_for", wait_for)
-    with pytest.raises(TimeoutError, match=r"thread of the connection has not answered in 22\.0 s"):
+    with pytest.raises(TimeoutError, match=r"thread did not respond within 22\.0 s"):
         client.connect("127.0.0.1", scripted.port)
     assert waited == [22.0]
 
