@@ -11,15 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flask_mqtt import Client
+from support.apps import make_app
 from support.certificates import Certificates
 from support.mosquitto import Listener, Mosquitto
 from support.original import ORIGINAL
+from support.packets import MQTT5
 from support.pool import Gate
+from support.running import closing, connected
 from support.scripted import ScriptedBroker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
+
+    from flask import Flask
+
+    from flask_mqtt import Mqtt
 
 
 # A shell starts a job in the background with Ctrl-C ignored, which programs of tests inherit.
@@ -114,6 +122,54 @@ def scripted() -> Iterator[ScriptedBroker]:
     """A well-behaved recording broker; change its attributes to script it."""
     with ScriptedBroker() as broker:
         yield broker
+
+
+@pytest.fixture
+def scripted5() -> Iterator[ScriptedBroker]:
+    """A recording broker that speaks MQTT 5."""
+    with ScriptedBroker(version=MQTT5) as broker:
+        yield broker
+
+
+@pytest.fixture
+def app(scripted: ScriptedBroker) -> Flask:
+    """An application whose broker is `scripted`."""
+    return make_app(scripted.port)
+
+
+@pytest.fixture
+def mqtt(app: Flask) -> Iterator[Mqtt]:
+    """The client of `app`, which the broker has accepted."""
+    with connected(app) as mqtt:
+        yield mqtt
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    """A client without an application, which is to connect."""
+    with closing(Client()) as client:
+        yield client
+
+
+@pytest.fixture
+def short_delays(client: Client) -> None:
+    """Have `client` lose no time between attempts to connect."""
+    client.reconnect_delay_set(0.05, 0.1)
+
+
+@pytest.fixture
+def connected_by_loop(client: Client, scripted: ScriptedBroker) -> None:
+    """Have `client` connected to `scripted`, with `loop` in the thread of the test."""
+    client.connect(scripted.host, scripted.port)
+    while not client.is_connected():
+        client.loop(0.1)
+
+
+@pytest.fixture(params=[1, 3], ids=["one thread", "three threads"])
+def threads(request: pytest.FixtureRequest) -> int:
+    """How many threads call handlers: each of these numbers in turn."""
+    number: int = request.param
+    return number
 
 
 @pytest.fixture

@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from flask import Flask
 
-from flask_mqtt import Client
 from flask_mqtt.dispatch import batch, routes
-from support.running import closing
 from support.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import CodeType, FrameType
 
+    from flask_mqtt import Client
     from support.scripted import ScriptedBroker
+
+
+pytestmark = pytest.mark.usefixtures("connected_by_loop")
 
 
 class Interruption(Exception):  # noqa: N818 - it is not meant as an error
@@ -56,15 +58,6 @@ def at_line(code: CodeType, moment: int, fits: Callable[[FrameType], bool]) -> I
         yield places
     finally:
         sys.settrace(None)
-
-
-@pytest.fixture
-def client(scripted: ScriptedBroker) -> Iterator[Client]:
-    with closing(Client()) as client:
-        client.connect("127.0.0.1", scripted.port)
-        while not client.is_connected():
-            client.loop(0.1)
-        yield client
 
 
 def waiting(client: Client) -> int:

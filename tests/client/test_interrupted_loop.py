@@ -72,21 +72,13 @@ def running(error: BaseException) -> set[str]:
     return names
 
 
-@pytest.fixture
-def client(scripted: ScriptedBroker) -> Iterator[Client]:
-    with closing(Client()) as client:
-        client.connect("127.0.0.1", scripted.port)
-        while not client.is_connected():
-            client.loop(0.1)
-        yield client
-
-
 def waiting(client: Client) -> int:
     return client.stats()["waiting_incoming"]["messages"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["client", "application", "teardown"])
+@pytest.mark.usefixtures("connected_by_loop")
 def test_every_message_is_handled_once_wherever_loop_is_interrupted(
     scripted: ScriptedBroker, client: Client, kind: str
 ) -> None:
@@ -144,6 +136,7 @@ def test_every_message_is_handled_once_wherever_loop_is_interrupted(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("connected_by_loop")
 def test_a_handler_of_two_filters_is_called_once_for_each_wherever_loop_is_interrupted(
     scripted: ScriptedBroker, client: Client
 ) -> None:
@@ -180,6 +173,7 @@ def test_a_handler_of_two_filters_is_called_once_for_each_wherever_loop_is_inter
 
 # In some callbacks of its own, CPython takes note of an exception and goes on.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.usefixtures("connected_by_loop")
 def test_of_what_signals_interrupt_nothing_is_lost_but_the_call_that_ran(
     scripted: ScriptedBroker, client: Client
 ) -> None:
@@ -227,6 +221,7 @@ def test_of_what_signals_interrupt_nothing_is_lost_but_the_call_that_ran(
 
 
 @pytest.mark.parametrize("error", [TimeoutError, KeyboardInterrupt, SystemExit])
+@pytest.mark.usefixtures("connected_by_loop")
 def test_what_a_signal_handler_raises_while_loop_waits_goes_to_the_caller(
     scripted: ScriptedBroker, client: Client, error: type[BaseException]
 ) -> None:

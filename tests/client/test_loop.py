@@ -18,19 +18,12 @@ from flask_mqtt import (
 )
 from support.packets import MQTT311
 from support.ports import closed_port
-from support.running import closing
 from support.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from support.scripted import ScriptedBroker
-
-
-@pytest.fixture
-def client() -> Iterator[Client]:
-    with closing(Client(client_id="loop")) as client:
-        yield client
 
 
 def loop_until(client: Client, condition: Callable[[], Any]) -> None:

@@ -5,26 +5,17 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from flask_mqtt import MQTT_ERR_CONN_LOST, MQTT_ERR_INVAL, MQTT_ERR_NO_CONN, Client
 from support.apps import make_app
 from support.ports import closed_port
-from support.running import closing, connected
+from support.running import connected
 from support.script import running
 from support.scripted import ScriptedBroker
 from support.wait import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def client() -> Iterator[Client]:
-    with closing(Client(client_id="loop")) as client:
-        yield client
 
 
 def test_loop_forever_connects_and_ends_with_disconnect_in_a_handler(

@@ -18,7 +18,7 @@ from support.script import running
 from support.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from support.mosquitto import Mosquitto
     from support.scripted import ScriptedBroker
@@ -30,12 +30,6 @@ def mqtt_threads() -> list[str]:
 
 def wait_for_rest() -> None:
     wait_until(lambda: not mqtt_threads(), what="the threads have ended")
-
-
-@pytest.fixture
-def mqtt(scripted: ScriptedBroker) -> Iterator[Mqtt]:
-    with connected(make_app(scripted.port)) as mqtt:
-        yield mqtt
 
 
 def has(items: list[Any], count: int) -> bool:

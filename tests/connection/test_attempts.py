@@ -11,27 +11,21 @@ from flask import current_app, g
 
 from flask_mqtt import Client, Mqtt
 from support.apps import make_app
-from support.running import closing, lose
+from support.running import lose
 from support.script import running
 from support.scripted import ScriptedBroker
 from support.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from support.packets import Connect
+
+pytestmark = pytest.mark.usefixtures("short_delays")
 
 HOST = "127.0.0.1"
 
 NOT_ASKED = "handlers did not respond within"
-
-
-@pytest.fixture
-def client() -> Iterator[Client]:
-    """A client that loses no time between attempts."""
-    with closing(Client()) as client:
-        client.reconnect_delay_set(0.05, 0.1)
-        yield client
 
 
 def connects(broker: ScriptedBroker) -> list[Connect]:

@@ -10,25 +10,17 @@ import pytest
 
 from flask_mqtt import Client, MQTTv5, MQTTv311
 from support.apps import make_app
-from support.packets import MQTT5
 from support.protocol5 import new_topic
 from support.running import closing, connected, lose
-from support.scripted import ScriptedBroker
 from support.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from support.mosquitto import Mosquitto
+    from support.scripted import ScriptedBroker
 
 HOST = "127.0.0.1"
-
-
-@pytest.fixture
-def scripted5() -> Iterator[ScriptedBroker]:
-    """A recording broker that speaks MQTT 5."""
-    with ScriptedBroker(version=MQTT5) as broker:
-        yield broker
 
 
 def make_client(protocol: int = MQTTv5, client_id: str = "") -> Client:

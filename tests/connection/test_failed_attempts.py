@@ -12,7 +12,7 @@ import pytest
 from flask_mqtt import MQTT_ERR_CONN_LOST, MQTT_ERR_CONN_REFUSED, Client, Mqtt
 from support.apps import app_for, make_app
 from support.ports import closed_port
-from support.running import closing, lose
+from support.running import lose
 from support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -20,15 +20,9 @@ if TYPE_CHECKING:
 
     from support.scripted import ScriptedBroker
 
+pytestmark = pytest.mark.usefixtures("short_delays")
+
 HOST = "127.0.0.1"
-
-
-@pytest.fixture
-def client() -> Iterator[Client]:
-    """A client that loses no time between attempts."""
-    with closing(Client()) as client:
-        client.reconnect_delay_set(0.05, 0.1)
-        yield client
 
 
 # -- on_connect_fail ------------------------------------------------------------------------------

@@ -36,12 +36,6 @@ ERRORS: list[BaseException] = [
 logger = logging.getLogger("flask_mqtt")
 
 
-@pytest.fixture(params=[1, 3], ids=["one thread", "three threads"])
-def threads(request: pytest.FixtureRequest) -> int:
-    number: int = request.param
-    return number
-
-
 @pytest.fixture(params=ERRORS, ids=lambda error: type(error).__name__)
 def error(request: pytest.FixtureRequest) -> BaseException:
     value: BaseException = request.param

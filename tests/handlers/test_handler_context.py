@@ -11,28 +11,16 @@ from flask import current_app, g
 from flask.globals import app_ctx
 from flask.signals import appcontext_popped, appcontext_pushed, appcontext_tearing_down
 
-from support.apps import make_app
 from support.running import connected
 from support.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from flask import Flask
 
     from flask_mqtt import Mqtt
     from support.scripted import ScriptedBroker
-
-
-@pytest.fixture
-def app(scripted: ScriptedBroker) -> Flask:
-    return make_app(scripted.port)
-
-
-@pytest.fixture
-def mqtt(app: Flask) -> Iterator[Mqtt]:
-    with connected(app) as mqtt:
-        yield mqtt
 
 
 class Inbox:

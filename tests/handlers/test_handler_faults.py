@@ -29,12 +29,6 @@ if TYPE_CHECKING:
 PROMPT = 3.0
 
 
-@pytest.fixture(params=[1, 3], ids=["one thread", "three threads"])
-def threads(request: pytest.FixtureRequest) -> int:
-    number: int = request.param
-    return number
-
-
 @pytest.fixture
 def mqtt(scripted: ScriptedBroker, threads: int) -> Iterator[Mqtt]:
     with connected(make_app(scripted.port, handler_threads=threads)) as mqtt:

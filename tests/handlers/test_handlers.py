@@ -10,27 +10,13 @@ import pytest
 
 from flask_mqtt import MQTT_ERR_CONN_LOST, Mqtt
 from support.apps import make_app
-from support.running import connected
 from support.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from flask import Flask
 
     from support.packets import Packet
     from support.scripted import ScriptedBroker
-
-
-@pytest.fixture
-def app(scripted: ScriptedBroker) -> Flask:
-    return make_app(scripted.port)
-
-
-@pytest.fixture
-def mqtt(app: Flask) -> Iterator[Mqtt]:
-    with connected(app) as mqtt:
-        yield mqtt
 
 
 @pytest.mark.smoke

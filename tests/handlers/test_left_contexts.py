@@ -26,11 +26,6 @@ COUNT = 20
 OTHER = Flask("other")
 
 
-@pytest.fixture
-def app(scripted: ScriptedBroker) -> Flask:
-    return make_app(scripted.port)
-
-
 @pytest.fixture(params=[1, 3], ids=["one thread", "a pool"])
 def mqtt(app: Flask, request: pytest.FixtureRequest) -> Iterator[Mqtt]:
     app.config["MQTT_HANDLER_THREADS"] = request.param

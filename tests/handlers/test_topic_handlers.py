@@ -13,16 +13,8 @@ from support.running import connected
 from support.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from support.mosquitto import Mosquitto
     from support.scripted import ScriptedBroker
-
-
-@pytest.fixture
-def mqtt(scripted: ScriptedBroker) -> Iterator[Mqtt]:
-    with connected(make_app(scripted.port)) as mqtt:
-        yield mqtt
 
 
 def subscribe(mqtt: Mqtt, *filters: str) -> None:

@@ -21,20 +21,12 @@ from support import codec
 from support.apps import make_app
 from support.packets import MQTT5
 from support.running import closing, connected
-from support.scripted import ScriptedBroker
 from support.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from support.scripted import ScriptedBroker
 
 pytestmark = pytest.mark.smoke
-
-
-@pytest.fixture
-def scripted5() -> Iterator[ScriptedBroker]:
-    """A recording broker that speaks MQTT 5."""
-    with ScriptedBroker(version=MQTT5) as broker:
-        yield broker
 
 
 def _app(broker: ScriptedBroker, **config: Any) -> Any:
