@@ -6,9 +6,9 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A second descriptor of the socket, where the application has asked for one.
+/// A second descriptor of the socket, if the application wants one.
 ///
-/// The lock guards the descriptor, for a look or a system call that does not wait.
+/// The lock guards the descriptor. It is held for a look or a system call that does not block.
 #[derive(Debug, Default)]
 pub struct Socket {
     wanted: AtomicBool,
@@ -18,23 +18,23 @@ pub struct Socket {
 #[derive(Debug, Default)]
 struct State {
     descriptor: Option<OwnedFd>,
-    /// Of the connections whose socket was kept: that of the present one, or 0 when it has ended.
+    /// The number of the present connection among those whose socket was kept; 0 when it has ended.
     number: u64,
     last: u64,
 }
 
 impl Socket {
-    /// Chooses whether the sockets of later connections are kept.
+    /// Sets whether to keep the sockets of later connections.
     pub fn want(&self, wanted: bool) {
         self.wanted.store(wanted, Ordering::Release);
     }
 
-    /// Whether they are.
+    /// Whether sockets are kept.
     pub fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::Acquire)
     }
 
-    /// Keeps the socket of an attempt to connect. Without descriptors there is none to give.
+    /// Keeps the socket of an attempt to connect. If no descriptor is left, nothing is kept.
     pub fn keep(&self, socket: BorrowedFd<'_>) {
         if self.is_wanted() {
             let descriptor = socket.try_clone_to_owned().ok();
@@ -45,7 +45,8 @@ impl Socket {
         }
     }
 
-    /// A descriptor of the present socket for the application, and the socket's number.
+    /// Duplicates the present socket for the application, and returns the descriptor and the
+    /// socket's number.
     ///
     /// # Errors
     /// The process has no descriptors left.
@@ -57,22 +58,22 @@ impl Socket {
         Ok(Some((descriptor.try_clone()?, state.number)))
     }
 
-    /// The number of the present socket; 0 where there is none, or its connection is over.
+    /// The number of the present socket; 0 if there is none, or its connection has ended.
     pub fn number(&self) -> u64 {
         self.lock().number
     }
 
-    /// Says that the connection is over, before the application hears of that.
+    /// Marks the connection as ended, before the application learns of it.
     pub fn retire(&self) {
         self.lock().number = 0;
     }
 
-    /// Ends the connection of the socket: the application's descriptor would keep it open.
+    /// Shuts the socket down, because the application's descriptor would keep the connection open.
     pub fn end(&self) {
         let mut state = self.lock();
         state.number = 0;
         if let Some(descriptor) = state.descriptor.take() {
-            // The call is the same for every stream, and an ended one is what is wanted.
+            // The call works for every stream socket; an error means that it is already closed.
             let _ = TcpStream::from(descriptor).shutdown(Shutdown::Both);
         }
     }

@@ -1,20 +1,20 @@
 //! Text from peers, made fit for one line of the log.
 
-/// Most characters that are shown of a name, and of a sentence.
+/// The maximum number of characters shown of a name or a sentence.
 const MOST: usize = 100;
 const LONGEST: usize = 500;
 
-/// What needs no escape without quotes around it.
+/// Characters that need no escape outside quotes.
 const QUOTES: [char; 3] = ['"', '\'', '\\'];
 
-/// In quotes, with line breaks and control characters escaped, and not at any length.
+/// Quotes a text: escapes line breaks and control characters, and shortens it.
 pub fn shown(text: &str) -> String {
     let short: String = text.chars().take(MOST).collect();
     let more = if short.len() < text.len() { "…" } else { "" };
     format!("{short:?}{more}")
 }
 
-/// A sentence of others, as above but without quotes around it.
+/// The same for a sentence, without the quotes.
 pub fn told(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", line(&text[..end])),
@@ -22,9 +22,8 @@ pub fn told(text: &str) -> String {
     }
 }
 
-/// A text as one line: what ends a line, controls a terminal or turns the direction of writing is escaped.
-/// All that is shown to people goes through here in the end, since it may have texts of others in it,
-/// however it was put together.
+/// Escapes everything that would end a line, control a terminal or change the direction of writing.
+/// Every log line passes through here, because any of them may contain text from a peer.
 pub fn line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for piece in text.split_inclusive(QUOTES) {

@@ -48,7 +48,7 @@ pub struct KeepAlive {
 }
 
 impl KeepAlive {
-    /// Starts with a new connection; an interval of zero switches it off.
+    /// Starts with a new connection; an interval of zero disables it.
     pub fn new(interval: Duration, now: Instant) -> Self {
         let interval = Some(interval).filter(|interval| !interval.is_zero());
         Self { interval, sent: now, received: now, ping: Ping::None }
@@ -116,7 +116,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Sends the PINGREQ that is due, and writes it.
+    /// Sends the due PINGREQ, and writes it.
     fn ping(keep_alive: &mut KeepAlive, now: Instant, reading: Reading) {
         assert_eq!(keep_alive.check(now, reading), Due::Ping);
         keep_alive.pinged(2, now);
@@ -185,7 +185,7 @@ mod tests {
             keep_alive.wrote(second.into(), start + second * SECOND);
             assert_eq!(keep_alive.check(start + second * SECOND, Reading::On), Due::Nothing);
         }
-        // Then it has the interval for its answer.
+        // Once it is written, the response may take one interval.
         keep_alive.wrote(1000, start + 100 * SECOND);
         assert_eq!(keep_alive.check(start + 109 * SECOND, Reading::On), Due::Nothing);
         assert_eq!(keep_alive.check(start + 110 * SECOND, Reading::On), Due::Unanswered);

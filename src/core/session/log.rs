@@ -7,7 +7,7 @@ use super::super::packet::{
 use super::super::reason::reason_name;
 use super::super::text::told;
 
-/// A packet of the broker's.
+/// A packet from the broker.
 pub fn received(packet: &Incoming) -> String {
     match packet {
         Incoming::ConnAck { session_present, code, .. } => {
@@ -35,7 +35,7 @@ pub fn received(packet: &Incoming) -> String {
     }
 }
 
-/// A CONNECT of ours.
+/// A CONNECT to the broker.
 pub fn sending_connect(options: &ConnectOptions) -> String {
     let flags = connect_flags(options);
     format!(
@@ -51,7 +51,7 @@ pub fn sending_connect(options: &ConnectOptions) -> String {
     )
 }
 
-/// A PUBLISH of ours.
+/// A PUBLISH to the broker.
 pub fn sending_publish(publish: &PublishRef<'_>) -> String {
     let size = match publish.payload.len() {
         0 => " (NULL payload)".to_owned(),
@@ -67,7 +67,7 @@ pub fn sending_publish(publish: &PublishRef<'_>) -> String {
     )
 }
 
-/// Any other packet of ours.
+/// Any other packet to the broker.
 pub fn sending(control: &Control) -> String {
     match control {
         Control::Subscribe { mid, filters, .. } => {

@@ -90,7 +90,7 @@ pub struct Session {
     /// The reason code and properties of our next DISCONNECT.
     next_disconnect: (u8, Properties),
     connection: u32,
-    /// The `clean_start_once` of the last connection that the broker accepted.
+    /// The `clean_start_once` of the last accepted connection.
     started: u32,
     ids: Ids,
     outgoing: Outgoing,

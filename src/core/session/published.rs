@@ -32,7 +32,7 @@ impl From<u16> for Mids {
 }
 
 impl Mids {
-    /// Bytes that each run beyond the first one takes.
+    /// Bytes of each run beyond the first one.
     pub const RUN: usize = size_of::<Run>();
 
     /// Adds an identifier at the end.

@@ -12,10 +12,10 @@ use super::server_limits::ServerLimits;
 use super::{Link, Session, log};
 
 impl Session {
-    /// Takes a packet from the broker.
+    /// Handles a packet from the broker.
     ///
     /// # Errors
-    /// The connection has to end: the broker broke the protocol or refused the CONNECT.
+    /// The connection has to end: the broker violated the protocol or refused the CONNECT.
     pub fn receive(&mut self, packet: Incoming, now: Instant) -> Result<(), Error> {
         self.output.effects.log(|| log::received(&packet));
         match (&self.link, packet) {
@@ -26,7 +26,7 @@ impl Session {
                 Err(Error::Protocol("a second CONNACK".to_owned()))
             }
             (Link::Connected, packet) => self.receive_connected(packet, now),
-            // It was on its way when the connection ended.
+            // It was in flight when the connection ended.
             (Link::Ending, _) => Ok(()),
             _ => Err(Error::Protocol("a packet before the CONNACK".to_owned())),
         }
@@ -71,7 +71,7 @@ impl Session {
         Ok(())
     }
 
-    /// Takes over what the CONNACK of MQTT 5 says (section 3.2.2.3).
+    /// Adopts the server limits and other properties of an MQTT 5 CONNACK (section 3.2.2.3).
     fn agree(&mut self, properties: &Properties, now: Instant) {
         self.server_limits = ServerLimits::new(properties);
         let number = |property| properties.number(property);
@@ -90,7 +90,7 @@ impl Session {
         );
     }
 
-    /// Sends a QoS 0 message that waited for the CONNACK, which may have said that it may not be sent.
+    /// Sends a QoS 0 message that was held for the CONNACK. The CONNACK's limits may forbid it.
     fn publish_held(&mut self, publish: &Publish, progress: Progress) {
         let publish = PublishRef::from(publish);
         match self.server_limits.refusal(&publish) {
@@ -108,7 +108,7 @@ impl Session {
     fn receive_connected(&mut self, packet: Incoming, now: Instant) -> Result<(), Error> {
         let Self { outgoing, incoming, ids, output, connection, .. } = self;
         match packet {
-            // These two leave what waits to be sent as it is.
+            // These two do not change what is waiting to be sent.
             Incoming::Publish(mut publish) => {
                 let limit = self.options.limits.incoming_bytes;
                 self.aliases.resolve(&mut publish, limit)?;

@@ -11,23 +11,23 @@ use super::super::reason::{
     SHARED_NOT_SUPPORTED, WILDCARDS_NOT_SUPPORTED,
 };
 
-/// Bytes of the largest packet there can be.
+/// The size of the largest possible packet in bytes.
 const LARGEST_PACKET: usize = 5 + MAX_REMAINING_LENGTH;
 
-/// Limits that a CONNACK sets.
+/// The limits in a CONNACK.
 #[derive(Debug, Clone)]
 pub struct ServerLimits {
-    /// QoS 1 and 2 messages that may be unacknowledged at a time.
+    /// Maximum of QoS 1 and 2 messages in flight.
     receive_maximum: usize,
-    /// Bytes of the largest packet that the broker takes, with its fixed header.
+    /// The broker's Maximum Packet Size in bytes, with the fixed header.
     pub packet_size: usize,
     qos: Qos,
     retain: bool,
-    /// What a SUBSCRIBE may ask for.
+    /// The supported kinds of subscriptions.
     pub subscriptions: Available,
 }
 
-/// What there is of kinds of subscriptions.
+/// The kinds of subscriptions that the broker supports.
 #[derive(Debug, Clone, Copy)]
 pub struct Available {
     wildcards: bool,
@@ -42,8 +42,9 @@ impl Default for Available {
 }
 
 impl Available {
-    /// Why a request may not be sent, as a reason code; `None` if it may. A server may end the connection
-    /// of who asks for what it does not have (MQTT 5.0, section 3.2.2.3.11 and following).
+    /// The reason code if a request must not be sent; `None` if it may. A server may end the
+    /// connection of a client that uses an unsupported kind of subscription (MQTT 5.0, section
+    /// 3.2.2.3.11 and following).
     pub fn refusal(self, request: &Control) -> Option<u8> {
         let Control::Subscribe { filters, properties, .. } = request else { return None };
         let any = |is: fn(&str) -> bool| filters.iter().any(|one| is(&one.filter));
@@ -73,7 +74,7 @@ impl Default for ServerLimits {
 }
 
 impl ServerLimits {
-    /// What the properties of a CONNACK say.
+    /// Reads the limits from the properties of a CONNACK.
     pub fn new(properties: &Properties) -> Self {
         let number = |property| properties.number(property).map(|number| number as usize);
         let defaults = Self::default();
@@ -94,17 +95,17 @@ impl ServerLimits {
         }
     }
 
-    /// QoS 1 and 2 messages that may be unacknowledged at a time, where the application has a limit too.
+    /// Maximum of QoS 1 and 2 messages in flight, with the application's own limit.
     pub fn window(&self, limits: &Limits) -> usize {
         limits.inflight().min(self.receive_maximum)
     }
 
-    /// Whether there may be messages that may not be sent.
+    /// Whether any limit could forbid a message.
     pub fn are_limited(&self) -> bool {
         self.qos < Qos::ExactlyOnce || !self.retain || self.packet_size < LARGEST_PACKET
     }
 
-    /// Why a message may not be sent, as a reason code; `None` if it may.
+    /// The reason code if a message must not be sent; `None` if it may.
     pub fn refusal(&self, publish: &PublishRef<'_>) -> Option<u8> {
         if publish.qos > self.qos {
             Some(QOS_NOT_SUPPORTED)
@@ -118,7 +119,7 @@ impl ServerLimits {
     }
 }
 
-/// What `publish` returns for a refusal.
+/// The return code of `publish` for a refusal.
 pub fn return_code(refusal: u8) -> ReturnCode {
     if refusal == PACKET_TOO_LARGE { ReturnCode::PayloadSize } else { ReturnCode::NotSupported }
 }

@@ -6,38 +6,37 @@ use super::super::packet::Control;
 use super::super::text::shown;
 use super::Session;
 
-/// Most characters of a topic that are told.
+/// The maximum number of characters of a topic in a log text.
 const MOST_TOPIC: usize = 1000;
 
-/// A connection that lived so long has proved itself, whatever became of it.
+/// A connection that lasted this long has proved itself, however it ended.
 const PROOF: Duration = Duration::from_secs(10);
 
-/// The oldest packet of a connection that was not acknowledged.
+/// The oldest unacknowledged packet of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Suspect {
     /// Position of a message in the order of acceptance; 0 for a request.
     pub order: u64,
-    /// Packet identifier of a message; a request has another one on each connection.
+    /// Packet identifier of a message. A request gets a new one on each connection.
     pub mid: Option<u16>,
-    /// Topic of a message, or filters of a request, bounded.
+    /// Topic of a message, or filters of a request, shortened.
     pub topic: String,
     /// Bytes of topic, payload and properties of a message.
     pub size: usize,
-    /// In words.
+    /// Description for the log.
     pub text: String,
 }
 
 impl Session {
-    /// Whether the present connection has proved to be of use: the broker has acknowledged a message of
-    /// ours on it, or it has lived for some time.
+    /// Whether the present connection has proved itself: the broker has acknowledged a message on
+    /// it, or it has lasted for some time.
     pub fn has_proved(&self, now: Instant) -> bool {
         self.is_connected()
             && (self.outgoing.has_acknowledged()
                 || self.accepted_at.is_some_and(|at| now.saturating_duration_since(at) >= PROOF))
     }
 
-    /// What the broker has not acknowledged on the present connection: the oldest message, or where
-    /// there is none the oldest request.
+    /// The oldest unacknowledged message of the present connection, or else the oldest request.
     pub fn suspect(&self) -> Option<Suspect> {
         let message = self.outgoing.oldest().map(|(order, publish)| {
             let (mid, qos, size) = (publish.mid, publish.qos as u8, publish.size());

@@ -10,34 +10,35 @@ use std::time::{Duration, Instant};
 
 use super::super::wake::Waiter;
 
-/// How long the end of a connection and of its file may take together, so that waiting is worth it.
+/// How long a connection and its file may take to end, together. Waiting longer is not worth it.
 const LONGEST: Duration = Duration::from_secs(8);
 
-/// Device and number of a file.
+/// Device and inode of a file.
 pub type Identity = (u64, u64);
 
-/// Each with what is over when it is closed. Who takes the lock has a file in use, so a child that was
-/// forked at that moment opens none. It is held for a look or a change.
+/// Each file with a wait that is over when it is closed. A thread that takes the lock has a file in
+/// use, so a child forked at that moment opens none. The lock is held only to read or change the
+/// list.
 static CLOSING: Mutex<Vec<Closing>> = Mutex::new(Vec::new());
 
 struct Closing {
-    /// In a child that was forked meanwhile, the parent's are left alone.
+    /// A forked child ignores the files of its parent.
     process: u32,
     file: Identity,
     closed: Arc<Waiter>,
 }
 
-/// Which file has a name.
+/// The identity of the file with this path.
 pub fn identity(path: &Path) -> io::Result<Identity> {
     fs::metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
-/// A file is being closed.
+/// Adds a file that is being closed.
 pub fn note(file: Identity, closed: Arc<Waiter>) {
     lock().push(Closing { process: std::process::id(), file, closed });
 }
 
-/// Waits for the end of a file, but for a bounded time, if it is being closed.
+/// Waits, for a bounded time, until a file is closed, if it is being closed.
 pub fn wait(path: &Path) {
     let Ok(file) = identity(path) else { return };
     let deadline = Instant::now() + LONGEST;
@@ -48,7 +49,7 @@ pub fn wait(path: &Path) {
     }
 }
 
-/// Those that are not closed yet.
+/// The files that are not closed yet.
 fn lock() -> MutexGuard<'static, Vec<Closing>> {
     let mut closing = CLOSING.lock().unwrap_or_else(PoisonError::into_inner);
     let process = std::process::id();

@@ -10,23 +10,23 @@ use super::super::shared::Shared;
 use super::super::wake::Waiter;
 use super::Store;
 
-/// How long a file that is being closed is waited for where it is to be opened again.
+/// How long to wait for a file to close before it is opened again.
 const CLOSING: Duration = Duration::from_secs(5);
 
-/// The handle of the file.
+/// The handle of a client's file.
 pub struct Handle {
     shared: Arc<Shared>,
-    /// Held for a look, never while the file is opened or written.
+    /// Held only to read or change it, never while the file is opened or written.
     store: Mutex<Option<Store>>,
 }
 
 impl Handle {
-    /// No file yet.
+    /// Creates a handle without a file.
     pub fn new(shared: Arc<Shared>) -> Self {
         Self { shared, store: Mutex::new(None) }
     }
 
-    /// Opens the file that messages are kept in, where there is to be one and it is not open yet. Returns
+    /// Opens the file of persistent messages, if the options have one and it is not open. Returns
     /// whether it did.
     ///
     /// # Errors
@@ -58,25 +58,25 @@ impl Handle {
         Ok(true)
     }
 
-    /// Has the file written and closed. Returns a wait that is over then, or `None` where there is none.
+    /// Writes and closes the file. Returns a wait that is over then, or `None` without a file.
     pub fn close(&self) -> Option<Arc<Waiter>> {
         self.lock().as_mut().map(Store::close)
     }
 
-    /// Does the same for who has the client alone: no lock is taken.
+    /// The same with exclusive access to the client: takes no lock.
     pub fn abandon(&mut self) -> Option<Arc<Waiter>> {
         let store = self.store.get_mut().unwrap_or_else(PoisonError::into_inner);
         leave_foreign(store, Store::is_foreign);
         store.take().map(|mut store| store.close())
     }
 
-    /// Has a file that was opened elsewhere.
+    /// Sets a file that was opened elsewhere.
     #[cfg(test)]
     pub fn put(&self, store: Store) {
         *self.lock() = Some(store);
     }
 
-    /// The file. It is never a forked child's: what its parent has in it is not sent from there.
+    /// Locks the file. A forked child has none: its parent's messages are not sent from there.
     fn lock(&self) -> MutexGuard<'_, Option<Store>> {
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         leave_foreign(&mut store, Store::is_foreign);

@@ -9,7 +9,7 @@ use super::super::property::{Place, Properties};
 use super::super::qos::Qos;
 use super::super::session::{Kept, KeptIncoming, KeptOutgoing};
 
-/// `SQLite`'s numbers have a sign. None of ours ever needs the bit.
+/// `SQLite`'s integers are signed. None of our numbers needs the sign bit.
 pub fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -18,11 +18,11 @@ fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(|number| u64::try_from(number).unwrap_or(0))
 }
 
-/// Of a message of ours, and of one that came: for [`insert`].
+/// Statements for [`insert`]: of a published message, and of a received one.
 pub const OUTGOING: &str = "INSERT INTO outgoing VALUES (?, 0, ?, ?, ?, ?, ?, ?)";
 pub const INCOMING: &str = "INSERT INTO incoming VALUES (?, 0, ?, ?, ?, ?, ?, ?)";
 
-/// Adds a message, with one of the two statements for that.
+/// Inserts a message with one of the two statements.
 pub fn insert(
     connection: &Connection,
     statement: &str,
@@ -41,7 +41,7 @@ pub fn insert(
     statement.execute(values).map(|_| ())
 }
 
-/// Everything that is in the file.
+/// Reads the whole content of the file.
 pub fn read(connection: &Connection) -> rusqlite::Result<Kept> {
     let mut kept =
         connection.query_row("SELECT file, opened, client_id FROM session", [], |row| {

@@ -17,7 +17,7 @@ use super::super::shared::Shared;
 use super::Store;
 use super::database::{Database, Refusal};
 
-/// A place for a file, which is removed with it.
+/// The path of a file; the file is removed when this is dropped.
 struct Place(PathBuf);
 
 impl Place {

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// What a file looks like from outside.
+/// The state of a file, as `stat` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Look {
     device: u64,
@@ -20,13 +20,13 @@ impl Look {
         Ok(Self { device: found.dev(), number: found.ino(), size: found.len() })
     }
 
-    /// Whether it has lost nothing since it looked like this.
+    /// Whether the file has lost nothing since this state.
     fn went_on(&self, now: &Self) -> bool {
         (self.device, self.number) == (now.device, now.number) && now.size >= self.size
     }
 }
 
-/// The files of a database, as they were after what was written last.
+/// The files of a database, as they were after the last write.
 #[derive(Debug)]
 pub struct Watch {
     file: (PathBuf, Look),
@@ -34,19 +34,19 @@ pub struct Watch {
     log: (PathBuf, Look),
 }
 
-/// What has become of them.
+/// The result of a check.
 #[derive(Debug, PartialEq, Eq)]
 pub enum State {
-    /// They are as they were.
+    /// Nothing is lost.
     Sound,
-    /// The log was removed, and still is what the connection has open.
+    /// The log was removed, and only the connection still has it open.
     LogRemoved,
-    /// Something is lost.
+    /// Data is lost.
     Lost(&'static str),
 }
 
 impl Watch {
-    /// Looks at the files of an open database, in which something was written.
+    /// Records the files of an open database after a write.
     pub fn begin(path: &Path) -> io::Result<Self> {
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
@@ -55,7 +55,7 @@ impl Watch {
         Ok(Self { file: (path.to_owned(), there), log: (log, log_there) })
     }
 
-    /// Looks at them before something is written.
+    /// Checks the files before a write.
     pub fn look(&self) -> State {
         let (path, before) = &self.file;
         match Look::at(path) {
@@ -74,13 +74,13 @@ impl Watch {
         }
     }
 
-    /// How large the log was when it was looked at last.
+    /// The size of the log at the last check.
     pub fn log_size(&self) -> u64 {
         self.log.1.size
     }
 
-    /// Remembers what they look like after something was written. Of what was removed since, the look from
-    /// before stays, so that the next look finds it.
+    /// Records the files after a write. For a file removed meanwhile, the earlier state stays, so
+    /// that the next check notices it.
     pub fn wrote(&mut self) {
         for (path, before) in [&mut self.file, &mut self.log] {
             if let Ok(now) = Look::at(path)

@@ -11,9 +11,9 @@ use super::error::Error;
 const MAX_LENGTH: usize = 65_535;
 const SHOWN_LENGTH: usize = 80;
 
-/// Checks a topic name to publish to.
+/// Checks a topic name for publishing.
 pub fn validate_topic(topic: &str) -> Result<(), Error> {
-    // Without an end in between, so that the compiler looks at many bytes at once.
+    // The loop does not stop early, so that the compiler can vectorise it.
     let is_wrong = |wrong, byte| wrong | matches!(byte, b'+' | b'#' | 0);
     let reason = if topic.is_empty() {
         "it must not be empty"
@@ -29,7 +29,7 @@ pub fn validate_topic(topic: &str) -> Result<(), Error> {
     Err(Error::Topic { topic: shorten(topic), reason })
 }
 
-/// Checks a topic filter to subscribe to.
+/// Checks a topic filter for subscribing.
 pub fn validate_filter(filter: &str) -> Result<(), Error> {
     let reason = if filter.is_empty() {
         "it must not be empty"
@@ -47,9 +47,9 @@ pub fn validate_filter(filter: &str) -> Result<(), Error> {
     Err(Error::Filter { filter: shorten(filter), reason })
 }
 
-/// Whether `filter` matches `topic`. A wildcard at the start of a filter does not match a topic that
-/// starts with `$` (section 4.7.2). Where a filter is not valid, `#` before its end and `+` or `#` beside
-/// other characters stand for themselves.
+/// Whether `filter` matches `topic`. A wildcard at the start of a filter does not match a topic
+/// that starts with `$` (section 4.7.2). In an invalid filter, `#` before the end, and `+` or `#`
+/// beside other characters, are literals.
 pub fn matches(filter: &str, topic: &str) -> bool {
     if topic.starts_with('$') && filter.starts_with(['+', '#']) {
         return false;
@@ -68,7 +68,7 @@ pub fn matches(filter: &str, topic: &str) -> bool {
     levels.next().is_none()
 }
 
-/// The filter that the messages of a subscription match: that of a shared one is what comes after
+/// The filter that a subscription's messages match. For a shared subscription it is the part after
 /// `$share/<group>/` (MQTT 5.0, section 4.8.2).
 pub fn without_share(subscription: &str) -> &str {
     match subscription.strip_prefix("$share/").and_then(|shared| shared.split_once('/')) {

@@ -5,26 +5,26 @@ use std::mem;
 use super::tree::TopicTree;
 use super::without_share;
 
-/// Values by the filter of a subscription, found by the topics of the messages that the subscription
-/// gets. That of a shared one is its filter without `$share/<group>/`, so several subscriptions may
-/// have the same. A subscription has one value that is set, and any number beside it.
+/// Values by the filter of a subscription, found by the topic of a message. The filter of a shared
+/// subscription is the part after `$share/<group>/`, so several subscriptions may have the same
+/// filter. A subscription has at most one set value, and any number of added ones.
 #[derive(Debug)]
 pub struct Routes<V> {
     tree: TopicTree<Vec<Route<V>>>,
-    /// How many values were added beside others.
+    /// How many values were added so far.
     added: u64,
 }
 
 #[derive(Debug)]
 struct Route<V> {
     subscription: Box<str>,
-    /// Of one that was added; none of the one that was set.
+    /// The number of an added value; `None` for the set one.
     number: Option<u64>,
     value: V,
 }
 
 impl<V> Routes<V> {
-    /// Sets the value of a subscription, and returns the one that was set before.
+    /// Sets the value of a subscription, and returns the previously set one.
     pub fn set(&mut self, subscription: &str, value: V) -> Option<V> {
         let routes = self.routes(subscription);
         if let Some(known) = routes.iter_mut().find(|route| route.is(subscription, None)) {
@@ -34,7 +34,7 @@ impl<V> Routes<V> {
         None
     }
 
-    /// Adds a value beside those that a subscription has. Returns its number, which no other one gets.
+    /// Adds a value to those of a subscription. Returns its unique number.
     pub fn add(&mut self, subscription: &str, value: V) -> u64 {
         self.added += 1;
         let number = self.added;
@@ -43,7 +43,7 @@ impl<V> Routes<V> {
         number
     }
 
-    /// Takes a value of a subscription: the one of a number, else the one that was set.
+    /// Removes a value of a subscription: the one with this number, otherwise the set one.
     pub fn remove(&mut self, subscription: &str, number: Option<u64>) -> Option<V> {
         let filter = without_share(subscription);
         let routes = self.tree.get_mut(filter)?;
@@ -55,23 +55,23 @@ impl<V> Routes<V> {
         Some(removed.value)
     }
 
-    /// Whether there is no value.
+    /// Whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.tree.is_empty()
     }
 
-    /// All values, in no order.
+    /// All values, in arbitrary order.
     pub fn values(&self) -> impl Iterator<Item = &V> {
         self.tree.values().flatten().map(|route| &route.value)
     }
 
-    /// The values for a message, in the order of [`TopicTree::matches`]; those of the same filter as
-    /// they came.
+    /// The values for a message, in the order of [`TopicTree::matches`]; those of the same filter
+    /// in the order of insertion.
     pub fn matches<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = &'a V> {
         self.tree.matches(topic).flatten().map(|route| &route.value)
     }
 
-    /// The list of a subscription's filter, which may be new.
+    /// The list of a subscription's filter, created if needed.
     fn routes(&mut self, subscription: &str) -> &mut Vec<Route<V>> {
         self.tree.get_or_insert_with(without_share(subscription), Vec::new)
     }

@@ -23,12 +23,12 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-/// Has libraries begin that keep something for the whole process.
+/// Initialises libraries with process-wide state.
 pub fn prepare() {
     tls::prepare();
 }
 
-/// Looks at once at what an attempt would fail with: certificates, keys, headers.
+/// Checks in advance what an attempt would fail with: certificates, keys, headers.
 pub fn check(options: &ConnectOptions) -> Result<(), Error> {
     if options.brokers.iter().any(|broker| broker.tls) {
         tls::check(options)?;
@@ -36,9 +36,9 @@ pub fn check(options: &ConnectOptions) -> Result<(), Error> {
     websocket::check(options)
 }
 
-/// Opens the way to a broker. Returns until when the broker has to have answered the CONNECT, too: what
-/// comes after the way to it, or to a proxy, has one deadline. The socket that it begins with is kept,
-/// where that is wanted.
+/// Opens the transport to a broker. Also returns the deadline for the CONNACK: all steps after
+/// reaching the broker, or a proxy, share one deadline. The socket is kept if the application wants
+/// it.
 pub async fn open(
     options: &ConnectOptions,
     broker: &Endpoint,
@@ -71,7 +71,7 @@ pub async fn open(
     }
 }
 
-/// What may go over a way to a broker.
+/// Adds the layers above the first stream: TLS and a websocket.
 async fn further(
     options: &ConnectOptions,
     broker: &Endpoint,
@@ -90,7 +90,7 @@ async fn further(
     Ok((stream, deadline.until))
 }
 
-/// Until when a part of an attempt has to be done.
+/// The deadline of a part of an attempt.
 struct Deadline {
     until: Instant,
     timeout: Timeout,
@@ -101,7 +101,7 @@ impl Deadline {
         Self { until: Instant::now() + timeout.time, timeout }
     }
 
-    /// Does a step. What is not done in time is named in the error.
+    /// Runs a step. After a timeout the error names it.
     async fn keep<T>(
         &self,
         step: &'static str,

@@ -12,7 +12,7 @@ use super::super::error::{Error, said};
 use super::super::options::{ConnectOptions, Credentials, Endpoint, Proxy, ProxyKind};
 use super::{Stream, tcp};
 
-/// Most of what a proxy may answer, in bytes.
+/// Limit on a proxy's response in bytes.
 const ANSWER: usize = 16 * 1024;
 
 /// `host:port` of a proxy, for messages.
@@ -101,7 +101,7 @@ async fn http(
         let io = TokioIo::new(stream);
         let mut http = hyper::client::conn::http1::Builder::new();
         let (mut sender, connection) = http.max_buf_size(ANSWER).handshake(io).await?;
-        // It ends with the sender, when this call does, unless the stream is handed over before.
+        // The task ends with the sender, when this call does, unless the stream is taken before.
         tokio::spawn(connection.with_upgrades());
         let response = sender.send_request(request).await?;
         let status = response.status();
@@ -113,7 +113,7 @@ async fn http(
     let key = options.key("PROXY");
     match talk.await {
         Ok(Ok(upgraded)) => Ok(Box::new(TokioIo::new(upgraded))),
-        // Tinyproxy answers 401 where the standard has 407.
+        // Tinyproxy sends 401, but the standard is 407.
         Ok(Err(
             status @ (StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::UNAUTHORIZED),
         )) => {
@@ -128,7 +128,7 @@ async fn http(
         Err(error) if error.is_parse() => {
             Err(failed(proxy, format!("the answer is not of HTTP; look at the scheme in {key}")))
         }
-        // That is all that hyper says of one that sends something, or closes, before it gets the request.
+        // If a proxy sends data or closes before it gets the request, hyper reports only this.
         Err(error) if error.is_canceled() => Err(failed(
             proxy,
             format!("it does not wait for the request; look at the scheme and the port in {key}"),

@@ -10,8 +10,8 @@ use super::super::error::said;
 
 /// All addresses of a host, in the resolver's order.
 ///
-/// The C library's look-up cannot be interrupted. So it has a thread of its own, which nobody waits for who
-/// has given up. Tokio's own look-up panics where the system starts no other thread.
+/// The C library's look-up cannot be cancelled. So it runs in a thread of its own, which is
+/// abandoned after a timeout. Tokio's own look-up panics if the system can start no thread.
 pub async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);

@@ -12,10 +12,11 @@ use super::super::error::{Error, said};
 use super::super::options::ConnectOptions;
 use super::resolve::resolve;
 
-/// How long an address is waited for before the next one is tried beside it (RFC 8305, section 5).
+/// The delay before the next address is tried in parallel (RFC 8305, section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Connects to the first address of the host that accepts. The families take turns, as in RFC 8305.
+/// Connects to the first address of the host that accepts. Address families alternate, as in RFC
+/// 8305.
 pub async fn connect(options: &ConnectOptions, host: &str, port: u16) -> Result<TcpStream, Error> {
     let unresolved =
         |error: io::Error| Error::Resolve { host: host.to_owned(), reason: said(&error) };
@@ -44,7 +45,7 @@ enum Failure {
     Connect(io::Error),
 }
 
-/// The addresses that can be reached from a local one.
+/// The addresses that are reachable from a local one.
 fn of_family(
     options: &ConnectOptions,
     addresses: Vec<SocketAddr>,
@@ -66,7 +67,7 @@ fn bind_error(options: &ConnectOptions, address: IpAddr, source: io::Error) -> E
     Error::Bind { key: options.key("BIND_ADDRESS"), address, source }
 }
 
-/// The resolver's order, with the families taking turns.
+/// The resolver's order, with alternating address families.
 fn interleave(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
     let first_family = addresses.first().is_some_and(SocketAddr::is_ipv4);
     let (first, second): (Vec<_>, Vec<_>) =
@@ -81,8 +82,8 @@ fn interleave(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
     turns
 }
 
-/// Tries one address after the other: the next one at once after a failure, and after a head start
-/// beside one that does not answer. The first that accepts wins; the rest ends with this call.
+/// Tries the addresses in order: the next one at once after a failure, and in parallel after a
+/// delay if one does not respond. The first that accepts wins; the other attempts are cancelled.
 async fn race(
     mut addresses: VecDeque<SocketAddr>,
     local: Option<IpAddr>,
@@ -115,8 +116,8 @@ async fn race(
     }
 }
 
-/// Whether an error came from the other side. That says more than that this machine has no way to an
-/// address, as for IPv6 in a network without.
+/// Whether an error came from the peer. That says more than a missing route, as for IPv6 in a
+/// network without it.
 fn is_answer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionRefused, ConnectionReset, TimedOut};
     matches!(error.kind(), ConnectionRefused | ConnectionReset | TimedOut)
@@ -155,7 +156,7 @@ mod tests {
         listener().1
     }
 
-    /// An address that does not answer: the queue of its listener is full.
+    /// An address that does not respond: its listener's queue is full.
     fn stuck() -> (tokio::net::TcpListener, Vec<std::net::TcpStream>, SocketAddr) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(([127, 0, 0, 1], 0).into()).unwrap();

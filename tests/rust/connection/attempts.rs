@@ -10,7 +10,7 @@ use super::support::{App, Broker, ClosedPort, Connection, wait_for};
 
 const PROMPT: Duration = Duration::from_millis(500);
 
-/// Options that lose no time between attempts.
+/// Options with short delays between attempts.
 fn quick(broker: &Broker) -> ConnectOptions {
     let mut options = broker.options();
     options.reconnect_delay_min = Duration::from_millis(10);
@@ -25,7 +25,7 @@ fn wait_asked(app: &App) {
     app.wait(|event| *event == Event::Attempt);
 }
 
-/// Waits for a CONNECT with this name, and accepts it.
+/// Waits for a CONNECT with this user name, and accepts it.
 fn accept(broker: &Broker, name: &str) -> Connection {
     let (mut connection, connect) = broker.meet_client();
     assert_eq!(connect.client_id, name);
@@ -33,7 +33,7 @@ fn accept(broker: &Broker, name: &str) -> Connection {
     connection
 }
 
-/// An application with a connection, which is asked from now on.
+/// A connected application, with settings refreshes from now on.
 fn asked(broker: &Broker, options: ConnectOptions) -> (App, Connection) {
     let (app, connection) = App::connected(broker, options);
     app.client.ask(true);
@@ -52,7 +52,7 @@ fn an_attempt_waits_for_the_answer_and_takes_its_options() {
     let connection = accept(&broker, "new");
     assert!(!app.client.is_asking());
 
-    // They hold for later attempts too.
+    // The new options hold for later attempts too.
     drop(connection);
     wait_asked(&app);
     app.client.answer(None).unwrap();
@@ -165,7 +165,7 @@ fn the_same_brokers_go_on_in_turn_and_others_begin_with_the_first() {
     let mut options = quick(&one);
     options.brokers.push(Endpoint::tcp("127.0.0.1", two.port()));
     let (app, connection) = asked(&one, options.clone());
-    // The first one refuses, so that it is the turn of the second.
+    // The first broker refuses, so that the second one is tried.
     drop(connection);
     wait_asked(&app);
     app.client.answer(Some(options.clone())).unwrap();

@@ -4,7 +4,7 @@ use rumqttc::mqttbytes::v4::Packet;
 
 use super::support::{App, Broker, publish};
 
-/// Sends bytes and then nothing; returns how the connection ended. It is made again.
+/// Sends bytes and then nothing; returns how the connection ended. The client reconnects.
 fn end_of(bytes: &[u8]) -> (i32, String) {
     let broker = Broker::new();
     let mut options = broker.options();

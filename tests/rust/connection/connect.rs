@@ -14,7 +14,7 @@ use rumqttc::mqttbytes::v4::Packet;
 
 use super::support::{App, Broker, wait_for, wait_over};
 
-/// A port that nothing listens on.
+/// A port without a listener.
 fn closed_port() -> ConnectOptions {
     Broker::new().options()
 }
@@ -23,7 +23,7 @@ fn closed_port() -> ConnectOptions {
 fn each_connect_has_the_outcome_of_its_own_attempt() {
     let (silent, closed) = (Broker::new(), closed_port());
     let mut options = silent.options();
-    // There is a handshake to wait for.
+    // A websocket, so that there is a handshake to wait for.
     options.brokers[0].transport = Transport::Websocket;
     let app = App::new();
     let first = app.client.connect(options, true).unwrap();
@@ -70,7 +70,7 @@ fn a_host_without_an_address_is_reported() {
 
 #[test]
 fn a_broker_that_does_not_accept_in_time_is_reported() {
-    // Further connections to a listener whose queue is full get no answer.
+    // A listener with a full queue does not respond to further connections.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
     let _runtime = runtime.enter();
     let socket = tokio::net::TcpSocket::new_v4().unwrap();

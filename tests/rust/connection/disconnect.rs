@@ -94,7 +94,7 @@ fn dropping_the_client_sends_disconnect_and_ends_its_thread() {
     let mut wake = UnixStream::from(app.client.wakeup().descriptor().unwrap());
     drop(app);
     assert_eq!(connection.read_to_end(), [Packet::Disconnect]);
-    // The thread holds the other end until it is over.
+    // The thread holds the other end until it ends.
     wake.read_to_end(&mut Vec::new()).unwrap();
 }
 

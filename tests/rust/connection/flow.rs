@@ -12,7 +12,7 @@ use rumqttc::mqttbytes::v4::Packet;
 
 use super::support::{App, Broker, Connection, PATIENCE, PINGRESP, publish, wait_for, wait_over};
 
-/// Sends large messages until the client takes no more. Returns how many were sent, the last one
+/// Sends large messages until the client accepts no more. Returns how many were sent, the last one
 /// perhaps in part, and the rest of that one.
 fn flood(connection: &mut Connection, most: u32) -> (u32, Vec<u8>) {
     let stream = &mut connection.stream;
@@ -22,7 +22,7 @@ fn flood(connection: &mut Connection, most: u32) -> (u32, Vec<u8>) {
         payload.resize(60_000, 0);
         let bytes = publish(&payload);
         let mut rest = &bytes[..];
-        // Room may come back a moment later, so one refusal is only a sign; the pings take seconds.
+        // Room may come back a moment later, so one refusal is only a hint; the pings take seconds.
         while !rest.is_empty() {
             match stream.write(rest) {
                 Ok(count) => rest = &rest[count..],
@@ -187,10 +187,10 @@ fn where_reports_pile_up_nothing_is_read_and_qos_0_waits_until_half_of_them_are_
     }
     let publish = |qos| app.client.publish("t", b"x", qos, false, None).unwrap().0;
     wait_for("a refusal", || (publish(Qos::AtMostOnce) == ReturnCode::Again).then_some(()));
-    // It makes no report before something is read.
+    // No reports are created before something is read.
     assert_eq!(publish(Qos::AtLeastOnce), ReturnCode::Success);
     wait_for("its bytes to be written", || app.client.is_stuck().then_some(()));
-    // Who does not listen makes no reports.
+    // Without listeners no reports are created.
     app.client.listen(false, false);
     assert_eq!(publish(Qos::AtMostOnce), ReturnCode::Success);
     app.client.listen(false, true);
@@ -201,7 +201,7 @@ fn where_reports_pile_up_nothing_is_read_and_qos_0_waits_until_half_of_them_are_
         answers += events.iter().filter(is_answer).count();
         answers
     };
-    // It is given for other reasons too, so who waits looks again.
+    // It is given for other reasons too, so a waiter checks again.
     let mut room = app.client.room();
     while publish(Qos::AtMostOnce) == ReturnCode::Again {
         while !room.wait(Some(Duration::ZERO)) {

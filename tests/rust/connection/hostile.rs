@@ -12,7 +12,7 @@ use super::support::{ACCEPTED, App, Broker, Connection, publish, wait_for};
 
 const MEBIBYTE: usize = 1024 * 1024;
 
-/// Sends a block again and again until the client ends the connection. It takes some of it only.
+/// Sends a block repeatedly until the client ends the connection. The client reads only some of it.
 fn pour(connection: &mut Connection, block: &[u8], most: usize) {
     let stream = &mut connection.stream;
     for _ in 0..most {
@@ -65,7 +65,7 @@ fn v5(broker: &Broker) -> ConnectOptions {
     ConnectOptions { protocol: Protocol::V5, ..broker.options() }
 }
 
-/// Answers the CONNECT with bytes and then nothing; returns how the attempt ended.
+/// Responds to the CONNECT with bytes and then nothing; returns how the attempt ended.
 fn answered(options: impl FnOnce(&Broker) -> ConnectOptions, answer: &[u8]) -> String {
     let broker = Broker::new();
     let app = App::new();
@@ -75,7 +75,7 @@ fn answered(options: impl FnOnce(&Broker) -> ConnectOptions, answer: &[u8]) -> S
     app.wait_lost().1
 }
 
-/// A CONNACK of MQTT 5 with encoded properties.
+/// An MQTT 5 CONNACK with encoded properties.
 fn connack(code: u8, properties: &[u8]) -> Vec<u8> {
     let variable = |value: usize| {
         let low = |shift: usize| u8::try_from(value >> shift & 0x7f).unwrap();
@@ -123,7 +123,7 @@ fn a_connack_that_never_ends_is_given_up_at_the_handshake_timeout() {
     })
     .unwrap();
     let mut connection = wait_for("a connection", || broker.pending());
-    // As long as may be, and a byte at a time.
+    // A header of maximum length, one byte at a time.
     let sender = std::thread::spawn(move || {
         connection.send(&[0x20, 0x80, 0x80, 0x40]);
         while connection.stream.write_all(&[0]).is_ok() {
@@ -152,7 +152,7 @@ fn a_connection_is_made_again_however_full_the_inbox_is() {
     let broker = Broker::new();
     let mut options = broker.options();
     options.limits.incoming_messages = 1;
-    // Nothing is read, so the end is noticed when a ping cannot be written.
+    // Nothing is read, so the end is noticed only when a ping cannot be written.
     options.keep_alive = 1;
     let (app, mut connection) = App::connected(&broker, options);
     connection.send(&publish(b"first"));
@@ -172,7 +172,7 @@ fn a_handler_that_never_returns_bounds_what_attempts_leave_behind() {
     options.limits.incoming_bytes = 1;
     let app = App::new();
     app.connect(options).unwrap();
-    // Each leaves 900 kB of text with the refusal, until 16 MiB wait.
+    // Each refusal leaves 900 kB of text, until 16 MiB are pending.
     let text = [&[0x26, 0xff, 0xff][..], &vec![b'a'; 65_535], &[0, 0]].concat().repeat(14);
     let refusal = connack(0x87, &text);
     let mut refused = Vec::new();
@@ -180,7 +180,8 @@ fn a_handler_that_never_returns_bounds_what_attempts_leave_behind() {
     while last.elapsed() < Duration::from_secs(1) {
         let Some(mut connection) = broker.pending() else { continue };
         connection.send(&refusal);
-        // Closed here, what is not read yet would be lost with the CONNECT that is not read either.
+        // Closing here would reset the connection, because the CONNECT is unread, and lose data
+        // that the client has not read.
         refused.push(connection);
         last = Instant::now();
         assert!(refused.len() < 40);

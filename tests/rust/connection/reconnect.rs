@@ -125,7 +125,7 @@ fn an_attempt_that_fails_does_not_end_the_automatic_ones() {
     let (app, connection) = App::connected(&broker, options.clone());
     drop(connection);
     app.wait_lost();
-    // Nobody is there, neither at the first place nor at the second.
+    // No broker listens at either address.
     let mut elsewhere = closed.options();
     elsewhere.reconnect_delay_min = Duration::from_millis(50);
     app.connect(elsewhere).unwrap_err();

@@ -13,7 +13,7 @@ use super::packet::Packet;
 /// MQTT 5.0, section 3.7.2.1.
 const NOT_FOUND: u8 = 0x92;
 
-/// What is to be sent.
+/// Packets that the broker has to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owed {
     ConnAck { present: bool, server_limits: usize },
@@ -25,15 +25,15 @@ pub enum Owed {
     UnsubAck(u16),
 }
 
-/// A message to the client that the client has not acknowledged.
+/// A message that the client has not acknowledged.
 #[derive(Debug)]
 pub struct Pending {
     pub message: usize,
     mid: u16,
     qos: Qos,
-    /// On the present connection.
+    /// Sent on the present connection.
     sent: bool,
-    /// On any.
+    /// Sent on any connection.
     dup: bool,
     released: bool,
 }
@@ -45,15 +45,15 @@ pub struct Broker {
     /// Whether there is a session.
     pub session: bool,
     v5: bool,
-    /// Whether it uses an identifier again once it has sent the PUBREL, as some do (against MQTT 3.1.1,
-    /// section 2.3.1).
+    /// Whether it reuses a packet identifier once it has sent the PUBREL, as some brokers do
+    /// (against MQTT 3.1.1, section 2.3.1).
     early: bool,
-    /// Whether it hands a message of QoS 2 on when the PUBREL comes, and not with the PUBLISH: both are
-    /// right (MQTT 3.1.1, figure 4.3).
+    /// Whether it forwards a QoS 2 message on PUBREL instead of PUBLISH: both are correct (MQTT
+    /// 3.1.1, figure 4.3).
     late: bool,
     pub owed: Vec<Owed>,
     pub pending: Vec<Pending>,
-    /// Messages of QoS 2 that came and were not released, by identifier.
+    /// QoS 2 messages that were received and not released, by identifier.
     unreleased: BTreeMap<u16, usize>,
     pub subscriptions: BTreeSet<u8>,
 }
@@ -72,7 +72,7 @@ impl Broker {
         self.subscriptions.clear();
     }
 
-    /// The connection is gone. What was not sent before may have been, and be lost.
+    /// The connection is lost. With `sent`, unsent packets count as sent, and lost.
     pub fn lose(&mut self, sent: bool) {
         self.connected = false;
         self.owed.clear();
@@ -91,7 +91,7 @@ impl Broker {
         self.owed.extend(released.map(|pending| Owed::PubRel(pending.mid)));
     }
 
-    /// Has a message for the client.
+    /// Adds a message for the client.
     pub fn publish(&mut self, message: usize, qos: Qos) {
         let is_through = |pending: &Pending| {
             self.early && pending.released && !self.owed.contains(&Owed::PubRel(pending.mid))
@@ -103,12 +103,12 @@ impl Broker {
         self.pending.push(Pending { message, mid, qos, sent: false, dup: false, released: false });
     }
 
-    /// Whether it accepted the connection and has said so.
+    /// Whether it has sent a CONNACK that accepts.
     pub fn is_open(&self) -> bool {
         self.connected && !matches!(self.owed.first(), Some(Owed::ConnAck { .. }))
     }
 
-    /// The place of the message to send next: in order.
+    /// The index of the next message to send, in order.
     pub fn next(&self) -> Option<usize> {
         let next = self.pending.iter().position(|pending| !pending.sent && !pending.released);
         next.filter(|_| self.is_open())
@@ -135,8 +135,8 @@ impl Broker {
         (Incoming::Publish(publish), message)
     }
 
-    /// Which of what it owes may be sent next: all of it, but for PUBRELs, which keep their order, and
-    /// CONNACK, which comes first.
+    /// Which pending packets may be sent next: any, except that PUBRELs keep their order and
+    /// CONNACK comes first.
     pub fn may_answer(&self, in_order: bool) -> Vec<u8> {
         let mut released = false;
         let mut may = Vec::new();
@@ -153,7 +153,7 @@ impl Broker {
         may
     }
 
-    /// Sends something that it owes.
+    /// Sends a pending packet.
     pub fn answer(&mut self, place: usize, server_limits: &[Properties]) -> Incoming {
         let properties = self.v5.then(Properties::default);
         let ack = |mid, code| Ack { mid, code, properties: properties.clone() };
@@ -178,8 +178,8 @@ impl Broker {
         }
     }
 
-    /// Takes a packet of the client's. Returns the number of a message that it hands on, and of one that
-    /// the client has acknowledged.
+    /// Handles a packet of the client. Returns the number of a message that it forwards, and of one
+    /// that the client has acknowledged.
     pub fn take(&mut self, packet: Packet) -> Result<(Option<usize>, Option<usize>), String> {
         match packet {
             Packet::Connect => return Err("a second CONNECT".to_owned()),
@@ -227,7 +227,7 @@ impl Broker {
         Ok((None, None))
     }
 
-    /// The first message with that identifier that is sent: with `early` another one may have it.
+    /// The first sent message with this identifier: with `early` several may have it.
     fn of(&mut self, mid: u16, qos: Qos) -> Option<&mut Pending> {
         let mut pending = self.pending.iter_mut();
         pending.find(|pending| {

@@ -6,8 +6,8 @@
 use std::fmt::{Debug, Write};
 use std::ops::Range;
 
-/// What a session does next does not follow from these: counters, the clock, which stands still here, and
-/// spare buffers.
+/// Fields that do not affect what a session does next: counters, the clock, which stands still
+/// here, and spare buffers.
 const IGNORED: [(&str, &str); 5] = [
     ("Session", "options"),
     ("Session", "accepted_at"),
@@ -16,18 +16,18 @@ const IGNORED: [(&str, &str); 5] = [
     ("Effects", "counters"),
 ];
 
-/// Positions in the bytes of a connection, which matter where a message of QoS 0 ends at one.
+/// Byte positions of a connection. They matter only if a QoS 0 message ends at one.
 const POSITIONS: [(&str, &str); 3] =
     [("Output", "encoded"), ("Output", "written"), ("Output", "progress")];
 
-/// Hashes values, in a buffer that is used again.
+/// Hashes values, with a reused buffer.
 pub struct Canonical {
     text: String,
     positions: bool,
 }
 
 impl Canonical {
-    /// With `positions` those in the bytes of a connection count.
+    /// With `positions`, byte positions of a connection count.
     pub fn new(positions: bool) -> Self {
         Self { text: String::new(), positions }
     }
@@ -49,7 +49,7 @@ pub fn mix(hash: u64, next: u64) -> u64 {
     mixed ^ mixed >> 29
 }
 
-/// Reads a text that ends with a zero.
+/// Parses a text that ends with a zero.
 struct Reader<'a> {
     text: &'a [u8],
     at: usize,
@@ -57,7 +57,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// A name or a number, with the quoted text that may follow it: `b"..."`.
+    /// A name or a number, with a quoted text that may follow: `b"..."`.
     fn word(&mut self) -> u64 {
         let mut hash = 1;
         let mut at = self.at;
@@ -140,7 +140,7 @@ impl Reader<'_> {
         IGNORED.iter().any(is_it) || !self.positions && POSITIONS.iter().any(is_it)
     }
 
-    /// Goes past a value.
+    /// Skips a value.
     fn skip(&mut self) {
         let mut depth = 0;
         loop {

@@ -3,7 +3,7 @@
 use bytes::{Buf, BytesMut};
 use flask_mqtt_core::core::qos::Qos;
 
-/// A packet of the client's. A payload is the number of its message, a filter one letter.
+/// A packet of the client. A payload is the number of its message; a filter is one letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Packet {
     Connect,
@@ -17,7 +17,7 @@ pub enum Packet {
     Disconnect,
 }
 
-/// Takes the first packet, with its length. With MQTT 5 there are no properties, but their length.
+/// Takes the first packet, with its length. MQTT 5 packets have an empty list of properties.
 pub fn read(bytes: &mut BytesMut, v5: bool) -> (Packet, usize) {
     let (first, length) = (bytes[0], usize::from(bytes[1]));
     assert!(length < 128, "the model's packets are short");

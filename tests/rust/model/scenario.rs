@@ -5,14 +5,14 @@ use flask_mqtt_core::core::qos::Qos::{
     self, AtLeastOnce as Q1, AtMostOnce as Q0, ExactlyOnce as Q2,
 };
 
-/// What the application asks for, of a filter of one letter.
+/// A request of the application for a filter of one letter.
 #[derive(Debug, Clone, Copy)]
 pub enum Request {
     Subscribe(u8),
     Unsubscribe(u8),
 }
 
-/// How often something may fail.
+/// How often each failure may happen.
 #[derive(Debug, Clone, Copy)]
 pub struct Limit {
     pub losses: usize,
@@ -27,7 +27,7 @@ pub struct Limit {
 const NEVER: Limit =
     Limit { losses: 0, forgets: 0, refusals: 0, finishes: 0, failures: 0, closes: 0, crashes: 0 };
 
-/// A world.
+/// The parameters of a world.
 #[derive(Debug)]
 pub struct Scenario {
     pub name: &'static str,
@@ -37,18 +37,18 @@ pub struct Scenario {
     pub downs: &'static [Qos],
     pub requests: &'static [Request],
     pub inflight: usize,
-    /// What the broker may allow: Receive Maximum and Maximum QoS.
+    /// Possible limits of the broker: Receive Maximum and Maximum QoS.
     pub server_limits: &'static [(Option<u32>, Option<u32>)],
     /// Whether the session ends with each connection.
     pub clean: bool,
     pub file: bool,
-    /// Whether the transport writes half packets, which matters for QoS 0.
+    /// Whether the transport writes packets in halves, which matters for QoS 0.
     pub slow: bool,
-    /// Whether the broker answers in the order of what it read.
+    /// Whether the broker responds in the order of the packets it read.
     pub in_order: bool,
-    /// Whether the broker uses identifiers again before it may.
+    /// Whether the broker reuses packet identifiers too early.
     pub early: bool,
-    /// Whether it hands a message of QoS 2 on when the PUBREL comes.
+    /// Whether it forwards a QoS 2 message on PUBREL.
     pub late: bool,
     /// Whether a child is forked in each state.
     pub forks: bool,
@@ -73,7 +73,7 @@ const PLAIN: Scenario = Scenario {
     limit: NEVER,
 };
 
-/// Those that the tests explore, to the last state.
+/// The scenarios that the tests explore completely.
 pub static SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "publish",
@@ -233,7 +233,7 @@ pub static SCENARIOS: &[Scenario] = &[
     },
 ];
 
-/// Larger ones, for as long as there is time.
+/// Larger scenarios, explored while there is time.
 pub static LARGER: &[Scenario] = &[
     Scenario {
         name: "publish, three losses",

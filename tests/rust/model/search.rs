@@ -8,13 +8,13 @@ use super::canonical::Canonical;
 use super::scenario::Scenario;
 use super::world::{Action, World};
 
-/// What was explored.
+/// The result of a search.
 pub struct Explored {
     pub states: usize,
     pub transitions: usize,
-    /// Actions from the beginning to the farthest state all of whose successors were looked at.
+    /// Number of actions to the deepest state whose successors were all visited.
     pub depth: usize,
-    /// Whether there is nothing more.
+    /// Whether every state was visited.
     pub complete: bool,
 }
 
@@ -31,7 +31,7 @@ struct Search {
     seen: HashSet<u64>,
 }
 
-/// Says what led to a failure, also where the session itself panics.
+/// Prints the path to a failure, even if the session panics.
 struct Tell<'a>(&'a [Action]);
 
 impl Drop for Tell<'_> {
@@ -52,7 +52,7 @@ fn world(scenario: &'static Scenario, path: &[Action]) -> World {
     world
 }
 
-/// Explores for so long at most.
+/// Explores for at most `time`.
 pub fn explore(scenario: &'static Scenario, time: Duration) -> Explored {
     let start = Instant::now();
     let (steps, seen) = (Vec::new(), HashSet::new());
@@ -104,7 +104,7 @@ impl Search {
         }
     }
 
-    /// Returns whether the state is new, and whether all holds in it and after it.
+    /// Returns whether the state is new, and whether the invariants hold in it and after it.
     fn visit(&mut self, path: &[Action]) -> bool {
         let reached = world(self.scenario, path);
         if !self.seen.insert(reached.fingerprint(&mut self.canonical)) {
@@ -115,7 +115,7 @@ impl Search {
             result.unwrap_or_else(|text| panic!("{}: {text}", self.scenario.name));
         };
         holds(reached.drain(false));
-        // With two messages of one identifier, nobody can tell on another connection which is which.
+        // If one identifier has two messages, another connection cannot distinguish them.
         if !self.scenario.early {
             holds(world(self.scenario, path).drain(true));
         }

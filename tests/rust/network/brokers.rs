@@ -11,7 +11,7 @@ use rumqttc::mqttbytes::v4::Packet;
 use super::servers::{MOMENT, nobody, silent, websocket};
 use super::support::{App, Broker, wait_over};
 
-/// Less than the delay after a round.
+/// Shorter than the delay after all brokers failed.
 const AT_ONCE: Duration = Duration::from_millis(700);
 
 fn options(brokers: Vec<Endpoint>) -> ConnectOptions {

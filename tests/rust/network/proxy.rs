@@ -30,11 +30,11 @@ fn with_password(mut proxy: Proxy) -> Proxy {
     proxy
 }
 
-/// So many bytes are read, and then these are written.
+/// How many bytes to read, and what to write then.
 type Step = (usize, &'static [u8]);
 
-/// Has a proxy answer in steps: for each it reads so many bytes, and then writes some. It returns all that
-/// it read, and the connection.
+/// A proxy that follows these steps: each reads some bytes and then writes some. Returns all bytes
+/// read, and the connection.
 fn steps(answers: Vec<Step>) -> (JoinHandle<(Vec<u8>, TcpStream)>, u16) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -52,7 +52,7 @@ fn steps(answers: Vec<Step>) -> (JoinHandle<(Vec<u8>, TcpStream)>, u16) {
     (thread, port)
 }
 
-/// The error of a proxy, behind its name.
+/// The error about a proxy, without the prefix that names it.
 fn reason(proxy: Proxy) -> String {
     let port = proxy.port;
     let error = App::new().connect(options(proxy)).unwrap_err();
@@ -66,7 +66,7 @@ const CONNECTED: &[u8] = &[5, 0, 0, 1, 127, 0, 0, 1, 0, 80];
 
 #[test]
 fn socks5_gets_the_name_of_the_broker_and_then_mqtt() {
-    // 3: a name follows, of 14 bytes; 1883 is 0x075b.
+    // Address type 3: a name of 14 bytes follows; port 1883 is 0x075b.
     let (server, port) = steps(vec![(3, &[5, 0]), (21, CONNECTED), (1, &[])]);
     let app = App::new();
     app.connect(options(proxy(ProxyKind::Socks5, port))).unwrap();
@@ -206,7 +206,7 @@ fn all_steps_after_tcp_share_one_timeout() {
     let attempt = app.client.connect(options, true).unwrap();
     let mut stream = take(&listener);
     read_head(&mut stream);
-    // So much of the time is gone when the next step begins.
+    // The next step begins when this part of the time has passed.
     std::thread::sleep(timeout * 4 / 5);
     stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
     super::support::wait_over(&attempt);

@@ -10,7 +10,7 @@ use flask_mqtt_core::core::url::parse_proxy;
 use super::servers::nobody;
 use super::support::{App, Broker, wait_for};
 
-/// A proxy that runs until it is dropped.
+/// A proxy program that runs until this is dropped.
 struct Program {
     child: Child,
     config: Option<PathBuf>,
@@ -27,7 +27,7 @@ impl Drop for Program {
 }
 
 impl Program {
-    /// Starts it and waits until it listens; none where it is not installed.
+    /// Starts it and waits until it listens; `None` if it is not installed.
     fn start(command: &mut Command, port: u16, config: Option<PathBuf>) -> Option<Self> {
         let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let Ok(child) = command.spawn() else {
@@ -54,7 +54,7 @@ impl Program {
     }
 }
 
-/// Connects to a broker by its name.
+/// Connects to a broker by its host name.
 fn connect(proxy: &str) -> Result<(), String> {
     let broker = Broker::new();
     let mut options = broker.options();

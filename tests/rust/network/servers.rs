@@ -23,7 +23,7 @@ pub fn websocket(port: u16) -> ConnectOptions {
     options
 }
 
-/// Connects while `serve` runs, and returns what came of both.
+/// Connects while `serve` runs, and returns both results.
 pub fn connect<T>(
     app: &App,
     options: ConnectOptions,
@@ -41,7 +41,7 @@ fn listen() -> (TcpListener, u16) {
     (listener, port)
 }
 
-/// Takes a connection, and gives up when none comes.
+/// Accepts a connection, with a timeout.
 pub fn take(listener: &TcpListener) -> TcpStream {
     listener.set_nonblocking(true).unwrap();
     let stream = super::support::wait_for("a connection", || match listener.accept() {
@@ -66,19 +66,19 @@ pub fn read_head(stream: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-/// A port that accepts and says nothing.
+/// A port that accepts connections and sends nothing.
 pub fn silent() -> (TcpListener, u16) {
     listen()
 }
 
-/// A server that reads a request, gives an answer and closes. It returns the request.
+/// A server that reads a request, sends a response and closes. It returns the request.
 pub fn answering(answer: impl Into<Vec<u8>>) -> (JoinHandle<String>, u16) {
     let (listener, port) = listen();
     let answer = answer.into();
     let thread = std::thread::spawn(move || {
         let mut stream = take(&listener);
         let head = read_head(&mut stream);
-        // Who does not want the whole answer closes before.
+        // A client may close before it has read the whole response.
         let _ = stream.write_all(&answer);
         head
     });
@@ -101,12 +101,12 @@ impl WsBroker {
         websocket(self.port)
     }
 
-    /// Takes a connection and does the handshake, with this subprotocol in the answer.
+    /// Accepts a connection and performs the handshake, with this subprotocol in the response.
     pub fn shake_hands(&self, subprotocol: Option<&'static str>) -> WsConnection {
         WsConnection::over(take(&self.listener), subprotocol)
     }
 
-    /// Has a client connect, and accepts its CONNECT.
+    /// Connects a client, and accepts its CONNECT.
     pub fn accept(&self, app: &App, options: ConnectOptions) -> WsConnection {
         let (result, mut connection) = connect(app, options, || self.shake_hands(Some("mqtt")));
         result.unwrap();
@@ -117,7 +117,7 @@ impl WsBroker {
     }
 }
 
-/// A connection of its.
+/// One connection of the broker.
 pub struct WsConnection<S = TcpStream> {
     pub socket: WebSocket<S>,
     pub request: Request,
@@ -125,7 +125,7 @@ pub struct WsConnection<S = TcpStream> {
 }
 
 impl<S: Read + Write> WsConnection<S> {
-    /// Does the handshake over a stream.
+    /// Performs the handshake over a stream.
     pub fn over(stream: S, subprotocol: Option<&'static str>) -> Self {
         let mut request = None;
         #[expect(clippy::result_large_err, reason = "the library's signature")]
@@ -145,7 +145,7 @@ impl<S: Read + Write> WsConnection<S> {
         self.socket.send(Message::binary(bytes.to_vec())).unwrap();
     }
 
-    /// The next packet, or none where the client has closed the websocket.
+    /// The next packet, or `None` if the client has closed the websocket.
     pub fn read(&mut self) -> Option<Packet> {
         loop {
             if let Ok(packet) = Packet::read(&mut self.buffer, usize::MAX) {
@@ -164,10 +164,10 @@ impl<S: Read + Write> WsConnection<S> {
     }
 }
 
-/// A short timeout, for what is to run into it.
+/// A short timeout, for tests of timeouts.
 pub const MOMENT: Duration = Duration::from_millis(300);
 
-/// An endpoint that nothing listens at.
+/// An endpoint without a listener.
 pub fn nobody() -> Endpoint {
     let (_listener, port) = listen();
     Endpoint::tcp("127.0.0.1", port)

@@ -15,7 +15,7 @@ fn options(path: &str) -> ConnectOptions {
     options
 }
 
-/// A path of the test's own.
+/// A path that only one test uses.
 fn path(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("flask-mqtt-{}-{name}", std::process::id()));
     let _ = std::fs::remove_file(&path);

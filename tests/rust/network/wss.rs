@@ -21,7 +21,7 @@ use rumqttc::mqttbytes::v4::Packet;
 use super::servers::{WsConnection, connect, read_head, take, websocket};
 use super::support::{ACCEPTED, App, publish};
 
-/// A certificate for `localhost` that is its own authority.
+/// A self-signed certificate for `localhost`.
 fn certificate() -> (X509, PKey<Private>) {
     let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
     let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
@@ -81,7 +81,7 @@ impl Broker {
     }
 }
 
-/// Sends small and large messages both ways, and disconnects.
+/// Sends small and large messages in both directions, and disconnects.
 fn talk(app: &App, connection: &mut WsConnection<SslStream<TcpStream>>) {
     for size in [0, 1, 1_000_000] {
         let payload = vec![5; size];
@@ -106,7 +106,7 @@ fn packets_go_both_ways_through_a_websocket_inside_tls() {
     talk(&app, &mut connection);
 }
 
-/// A proxy that connects to what it is asked for, once. It returns what that was.
+/// A proxy for one connection. It returns the requested address.
 fn relay() -> (JoinHandle<String>, u16) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -126,7 +126,7 @@ fn relay() -> (JoinHandle<String>, u16) {
 }
 
 fn copy(mut from: TcpStream, mut to: TcpStream) {
-    // How a connection ends is not what is looked at here.
+    // The test ignores how a connection ends.
     let _ = std::io::copy(&mut from, &mut to);
     let _ = to.shutdown(Shutdown::Write);
 }

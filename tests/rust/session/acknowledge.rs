@@ -9,7 +9,7 @@ use super::peer::{Peer, message};
 
 const NONE: [&str; 0] = [];
 
-/// Acknowledges, and returns the code and what goes out.
+/// Acknowledges, and returns the return code and the output.
 fn acknowledge(peer: &mut Peer, mid: u16, qos: Qos) -> (ReturnCode, Vec<String>) {
     let code = peer.session.acknowledge(mid, qos).unwrap();
     (code, peer.sent())
@@ -22,7 +22,7 @@ fn done(packet: &str) -> (ReturnCode, Vec<String>) {
 const NOT_FOUND: (ReturnCode, Vec<String>) = (ReturnCode::NotFound, Vec::new());
 const OFFLINE: (ReturnCode, Vec<String>) = (ReturnCode::NoConnection, Vec::new());
 
-/// A QoS 2 message that the application has.
+/// Delivers a QoS 2 message to the application.
 fn release(peer: &mut Peer, mid: u16) {
     assert_eq!(peer.receive(message(mid, ExactlyOnce, "a")), [format!("PUBREC m{mid}")]);
     assert_eq!(peer.receive(Incoming::PubRel(mid.into())), NONE);
@@ -58,7 +58,7 @@ fn what_the_application_does_not_have_is_not_acknowledged() {
     {
         assert_eq!(acknowledge(&mut peer, mid, qos), NOT_FOUND, "{mid}");
     }
-    // Without its PUBREL, a QoS 2 message is not the application's yet.
+    // A QoS 2 message is not delivered before its PUBREL.
     assert_eq!(acknowledge(&mut peer, 6, ExactlyOnce), NOT_FOUND);
 }
 

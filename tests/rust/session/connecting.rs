@@ -134,7 +134,7 @@ fn a_broker_that_does_not_answer_the_connect_in_time_is_given_up() {
         options.connect_timeout = Duration::from_secs(1);
         options.handshake_timeout = Duration::from_millis(2500);
     });
-    // The handshakes before took some of the time.
+    // The earlier handshakes took some of the time.
     let due = peer.now + Duration::from_millis(1500);
     peer.session.opened(peer.now, due);
     assert_eq!(peer.session.deadline(), Some(due));

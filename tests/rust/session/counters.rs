@@ -20,7 +20,7 @@ fn a_message_with_qos_2_is_received_once_however_often_it_comes() {
     peer.receive(Incoming::PubRel(1.into()));
     peer.receive(Incoming::PubRel(1.into()));
     assert_eq!(counters(&peer).received.messages, [0, 0, 1]);
-    // One with QoS 1 comes again as another one.
+    // A QoS 1 message is redelivered as a new one.
     peer.receive(message(1, Qos::AtLeastOnce, "a"));
     peer.receive(message(1, Qos::AtLeastOnce, "a"));
     peer.receive(message(0, Qos::AtMostOnce, "a"));

@@ -14,7 +14,7 @@ use super::peer::Peer;
 use super::peer_v5::{ack, numbers};
 use super::values::connack;
 
-/// Somebody who waits for a message with the number 7.
+/// A waiter for a message, with the number 7.
 fn wait(delivery: &Delivery) -> Arc<Completions> {
     let completions = Arc::new(Completions::new().unwrap());
     assert!(delivery.listen(&completions, 7));

@@ -20,7 +20,7 @@ fn dup(mid: u16, payload: &str) -> Incoming {
     Incoming::Publish(Publish { dup: true, ..publish })
 }
 
-/// A message that comes, and is released at once.
+/// Sends a message to the session, and releases it at once.
 fn give(peer: &mut Peer, mid: u16, payload: &str) -> Receipt {
     assert_eq!(peer.receive(message(mid, ExactlyOnce, payload)), [format!("PUBREC m{mid}")]);
     assert_eq!(peer.receive(Incoming::PubRel(mid.into())), NONE);
@@ -73,7 +73,7 @@ fn a_pubrel_that_is_repeated_while_the_message_is_handled_gets_its_pubcomp_too()
     let a = give(&mut peer, 5, "a");
     assert_eq!(peer.receive(Incoming::PubRel(5.into())), NONE);
     assert_eq!(peer.handled(a), ["PUBCOMP m5"; 2]);
-    // Nothing is left of it: the next one is another message.
+    // No state is left: the next message is a new one.
     let b = give(&mut peer, 5, "b");
     for _ in 0..1_000 {
         assert_eq!(peer.receive(Incoming::PubRel(5.into())), NONE);
@@ -162,7 +162,7 @@ fn kept(disk: &mut Disk) -> Peer {
     peer
 }
 
-/// Has a message come, stores it, and releases it.
+/// Sends a message to the session, stores it, and releases it.
 fn give_stored(peer: &mut Peer, disk: &mut Disk, payload: &str) -> Receipt {
     peer.receive(message(5, ExactlyOnce, payload));
     disk.store(&mut peer.session);
@@ -222,18 +222,18 @@ fn a_file_that_comes_later_or_is_opened_again_changes_none_of_it() {
     assert_eq!(peer.handled(c), ["PUBCOMP m5"]);
 }
 
-/// What may happen to three identifiers.
+/// Actions on three identifiers.
 #[derive(Debug, Clone)]
 enum Step {
-    /// A new message, where the one before is released.
+    /// A new message, once the previous one is released.
     Publish(u16),
-    /// It, or the one that is released, once more.
+    /// A retransmission of it, or of its PUBREL.
     Repeat(u16),
     Release(u16),
-    /// The n-th that the application has.
+    /// The application handles its n-th message.
     Handle(usize),
     Acknowledge(u16),
-    /// The broker keeps the session, and releases again what is not complete.
+    /// The broker keeps the session, and repeats PUBRELs without a PUBCOMP.
     Reconnect,
 }
 
@@ -249,12 +249,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A broker that has at most one message of each identifier that is not released, and any number that
-/// are.
+/// A broker with at most one unreleased message per identifier, and any number of released ones.
 #[derive(Default)]
 struct World {
     sent: Vec<String>,
-    /// By identifier: what is not released, and whether its PUBREC came.
+    /// By identifier: the unreleased message.
     unreleased: [Option<String>; 4],
     /// By identifier: PUBRELs of this connection without a PUBCOMP, and messages without one.
     owed: [usize; 4],
@@ -317,7 +316,7 @@ impl World {
                 let code = peer.session.acknowledge(mid, ExactlyOnce).unwrap();
                 assert_eq!(code == ReturnCode::Success, place.is_some());
                 if let Some(place) = place {
-                    // The receipt of the one that it was does nothing any more.
+                    // The receipt of the earlier message has no effect any more.
                     let (_, receipt) = self.unhandled.remove(place);
                     let sent = peer.sent();
                     self.take(&sent);
@@ -330,7 +329,7 @@ impl World {
                 for mid in 1..4_u16 {
                     let waits = usize::from(self.unreleased[usize::from(mid)].is_some());
                     for _ in 0..self.incomplete[usize::from(mid)] - waits {
-                        // It may release the one that waits: nothing tells them apart.
+                        // It may release the waiting one: the broker cannot tell them apart.
                         self.release(peer, mid);
                     }
                 }
@@ -379,7 +378,7 @@ fn nothing_more_is_to_be_read_while_so_many_are_not_acknowledged_and_the_broker_
         peer.written();
     }
     assert!(peer.session.is_clogged());
-    // A ping that is not answered, since nothing is read, ends no connection.
+    // An unanswered ping does not end a connection while nothing is read.
     for _ in 0..4 {
         peer.tick(true).unwrap();
     }

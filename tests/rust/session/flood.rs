@@ -10,7 +10,7 @@ use super::peer::{Peer, SECOND, message};
 
 const MEBIBYTE: usize = 1024 * 1024;
 
-/// Hands in packets that each want an answer of four bytes, and takes none of those.
+/// Sends packets that each need a response of four bytes, and reads no response.
 fn ask(peer: &mut Peer, packet: &Incoming, times: usize) {
     for _ in 0..times {
         peer.session.receive(packet.clone(), peer.now).unwrap();
@@ -34,7 +34,7 @@ fn nothing_more_is_to_be_read_while_a_mebibyte_of_answers_waits() {
         assert!(peer.session.is_clogged());
         peer.session.wrote(output.len(), peer.now);
         assert!(!peer.session.is_clogged());
-        // Who takes as little as that is asked for no more than before.
+        // A broker that reads this little may send no more than before.
         ask(&mut peer, &packet, output.len() / 4);
         assert!(peer.session.is_clogged());
         assert_eq!(peer.written().len(), MEBIBYTE);
@@ -133,7 +133,7 @@ fn while_handlers_are_slow_a_broker_may_take_nothing() {
     for second in 0..1000 {
         peer.session.tick(peer.now + second * SECOND, false).unwrap();
     }
-    // From then on it has as long as ever.
+    // From then on it has the full time again.
     assert!(peer.session.deadline().unwrap() > peer.now + 999 * SECOND);
 }
 

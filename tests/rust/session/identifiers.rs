@@ -26,7 +26,7 @@ fn requests(sent: &[String]) -> Vec<&str> {
     sent.iter().map(String::as_str).filter(is_request).collect()
 }
 
-/// A session whose file has as many messages as there are identifiers, and a window of some.
+/// A session with a message for every packet identifier in its file, and a limited window.
 fn full(window: usize) -> Peer {
     let mut peer = Peer::with(|options| {
         options.limits.inflight = window;
@@ -95,7 +95,7 @@ fn requests_wait_for_those_of_messages_from_a_file_and_go_out_in_order() {
         assert_eq!(requests(&peer.receive(Incoming::PubAck(mid.into()))), [request]);
         assert_eq!(requests(&peer.receive(Incoming::PingResp)), NONE);
     }
-    // An answer to a request frees one too.
+    // The acknowledgement of a request frees an identifier, too.
     assert_eq!(requests(&peer.receive(unsuback(2))), ["SUBSCRIBE m2 a:2"]);
     peer.events();
     for mid in [2, 3, 1] {
@@ -112,7 +112,7 @@ fn more_filters_than_there_are_identifiers_are_all_subscribed_to_on_one_connecti
     }
     let mut sent = peer.connect(false);
     assert_eq!(sent.len(), 65_535);
-    // What is not sent yet is not sent twice; and what is changed is sent as it is then.
+    // An unsent request is not duplicated, and is sent with its latest options.
     assert_eq!(peer.subscribe_again("69999", AtMostOnce), WAITS);
     assert_eq!(peer.unsubscribe("69998"), WAITS);
     assert_eq!(peer.subscribe("69997", AtLeastOnce), WAITS);
@@ -168,7 +168,7 @@ fn filters_unsubscribed_from_offline_follow_too() {
     for mid in 1..=3 {
         sent.extend(peer.receive(Incoming::PubAck(mid.into())));
     }
-    // Of both, the last one counts.
+    // Of the two, the last request counts.
     let expected = ["UNSUBSCRIBE m1 a0", "UNSUBSCRIBE m2 a2", "SUBSCRIBE m3 a1:0"];
     assert_eq!(requests(&sent), expected);
 }
@@ -230,7 +230,7 @@ fn requests_before_the_connack_that_are_too_large_for_the_broker_go_out_filter_b
     let events = peer.events();
     let is_notice = |event: &&Event| matches!(event, Event::Notice { .. });
     assert_eq!(events.iter().filter(is_notice).count(), 1, "{events:?}");
-    // Another broker may take it.
+    // Another broker may accept it.
     peer.session.lost();
     peer.open();
     let sent = peer.receive(accepted(true, Properties::default()));

@@ -32,7 +32,7 @@ pub enum Step {
     Stray(Incoming),
 }
 
-/// A session, a broker, what is on the wire between them, and what the application saw.
+/// A session, a broker, the packets on the wire, and what the application saw.
 pub struct World {
     pub peer: Peer,
     pub broker: Broker,
@@ -109,7 +109,7 @@ impl World {
                 let payload = format!("down{}", self.sent.len());
                 let packet = self.broker.publish(*qos, &payload);
                 self.sent.push((*qos, payload));
-                // A broker that has not seen the CONNECT keeps the message for later.
+                // A broker that has not read the CONNECT keeps the message for later.
                 if self.broker.connected {
                     self.to_client.push_back(packet);
                 }
@@ -134,8 +134,8 @@ impl World {
     }
 
     pub fn lose(&mut self) {
-        // The client cannot know that the broker made a new session if that CONNACK is lost: the next
-        // one says that there is a session (MQTT 3.1.1, section 3.2.2.2). That hole is not tested.
+        // If the CONNACK of a new session is lost, the client cannot learn of it: the next CONNACK
+        // reports a session (MQTT 3.1.1, section 3.2.2.2). This gap is not tested.
         if self.forgetful && !self.peer.session.is_connected() {
             self.broker.forget();
         }
@@ -197,7 +197,7 @@ impl World {
         assert!(self.inflight.len() <= self.window);
     }
 
-    /// Lets the connection stay up until there is nothing left to do.
+    /// Keeps the connection open until everything is done.
     fn finish(&mut self) {
         self.run(&[Step::Lose, Step::Open]);
         while !(self.to_broker.is_empty() && self.to_client.is_empty() && self.unhandled.is_empty())
@@ -213,7 +213,7 @@ pub fn of(qos: Qos, messages: &[(Qos, String)]) -> Vec<String> {
     chosen.map(|message| message.1.clone()).collect()
 }
 
-/// Every message where it came for the first time.
+/// The first arrival of each message.
 pub fn first(messages: &[(Qos, String)]) -> Vec<(Qos, String)> {
     let mut seen = HashSet::new();
     let acknowledged = messages.iter().filter(|message| message.0 != Qos::AtMostOnce);
@@ -228,7 +228,7 @@ pub fn qos() -> impl Strategy<Value = Qos> {
     prop_oneof![Just(Qos::AtMostOnce), Just(Qos::AtLeastOnce), Just(Qos::ExactlyOnce)]
 }
 
-/// Packets that answer nothing, with identifiers from a range.
+/// Acknowledgements that match no packet, with identifiers from a range.
 fn stray(mids: std::ops::Range<u16>) -> impl Strategy<Value = Incoming> {
     mids.prop_flat_map(|mid| {
         prop_oneof![

@@ -10,7 +10,7 @@ use rumqttc::mqttbytes::v4::Packet;
 
 use super::peer::{message, text};
 
-/// A message to the client that the client has not acknowledged.
+/// A message that the client has not acknowledged.
 struct Unacknowledged {
     mid: u16,
     qos: Qos,
@@ -18,10 +18,10 @@ struct Unacknowledged {
     released: bool,
 }
 
-/// The broker's side of one session, and what it has seen.
+/// The broker's side of one session, and what it has received.
 #[derive(Default)]
 pub struct Broker {
-    /// Whether the CONNECT of the present connection came.
+    /// Whether it has read the CONNECT of the present connection.
     pub connected: bool,
     /// Properties of the CONNACK, for MQTT 5.
     pub server_limits: Option<Properties>,
@@ -30,7 +30,7 @@ pub struct Broker {
     unreleased: HashSet<u16>,
     /// Filters subscribed to.
     pub subscriptions: BTreeMap<String, u8>,
-    /// Payloads handed on, in order.
+    /// Payloads forwarded, in order.
     pub received: Vec<(Qos, String)>,
     /// Payloads of messages that the client has acknowledged, in order.
     pub acknowledged: Vec<String>,
@@ -45,7 +45,7 @@ impl Broker {
         self.subscriptions.clear();
     }
 
-    /// Publishes to the client, with the lowest identifier that is free. The packet may be lost.
+    /// Publishes to the client, with the lowest free identifier. The packet may be lost.
     pub fn publish(&mut self, qos: Qos, payload: &str) -> Incoming {
         let free = |mid: &u16| self.unacknowledged.iter().all(|message| message.mid != *mid);
         let mid = (1..=u16::MAX).find(free).unwrap();
@@ -58,7 +58,7 @@ impl Broker {
         message(mid, qos, payload)
     }
 
-    /// Takes a packet of the client's, and returns the answers.
+    /// Handles a packet of the client, and returns the responses.
     pub fn take(&mut self, packet: &Packet) -> Vec<Incoming> {
         match packet {
             Packet::Connect(_) => return self.accept(),
@@ -103,7 +103,7 @@ impl Broker {
         Vec::new()
     }
 
-    /// Accepts the connection, and sends again what the client has not acknowledged.
+    /// Accepts the connection, and retransmits unacknowledged messages.
     fn accept(&mut self) -> Vec<Incoming> {
         self.connected = true;
         let session_present = std::mem::replace(&mut self.session_present, true);

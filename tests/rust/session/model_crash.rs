@@ -16,9 +16,9 @@ use super::peer::Peer;
 enum Step {
     Plain(Plain),
     Publish(Qos),
-    /// Everything noted is stored.
+    /// All recorded operations are stored.
     Store,
-    /// The process ends when so many operations are stored.
+    /// The process is killed after so many operations are stored.
     Crash(usize),
 }
 
@@ -26,14 +26,14 @@ struct Process {
     world: World,
     protocol: Protocol,
     disk: Disk,
-    /// Messages that are published and, as far as is known, not stored.
+    /// Messages published and, as far as known, not stored.
     storing: Vec<(Qos, String, Delivery)>,
     published: usize,
-    /// Messages of which it is stored that they are handled.
+    /// Messages that are stored as handled.
     done: HashSet<String>,
-    /// Messages that were handled, which was not stored: they are given out again.
+    /// Messages that were handled, but not stored as handled: they are delivered again.
     again: HashSet<String>,
-    /// How many deliveries to the application were looked at.
+    /// How many deliveries to the application were checked.
     seen: usize,
 }
 
@@ -55,7 +55,7 @@ impl Process {
             "me".clone_into(&mut options.client_id);
         });
         let kept = self.disk.open();
-        // Only their PUBREL is sent again.
+        // Only their PUBREL is retransmitted.
         let released = kept.outgoing.iter().filter(|message| message.released);
         self.world.inflight = released.map(|message| message.publish.mid).collect();
         self.world.peer.session.keep(kept);
@@ -96,7 +96,7 @@ impl Process {
         self.world.run(&[Plain::Handle(count)]);
     }
 
-    /// Notes what is stored, and looks at what the application was given.
+    /// Records what is stored, and checks what was delivered to the application.
     fn look(&mut self) {
         let is_stored =
             |message: &(Qos, String, Delivery)| message.2.storing().state() == State::Published;
@@ -117,7 +117,8 @@ impl Process {
         self.disk.write(&mut self.world.peer.session, count);
         self.look();
         self.world.lose();
-        // As in the model: that the broker forgot is not known before the CONNACK is, and stored.
+        // As in the model: that the broker forgot the session is unknown until the CONNACK is read,
+        // and stored.
         if self.world.forgetful && !(connected && whole) {
             self.world.broker.forget();
         }
@@ -127,7 +128,7 @@ impl Process {
         self.start();
     }
 
-    /// Lets the process run, the file be written and the connection stay up until nothing is left to do.
+    /// Keeps the process, the file and the connection running until everything is done.
     fn finish(&mut self) {
         self.run(&[Step::Store, Step::Plain(Plain::Lose), Step::Plain(Plain::Open)]);
         let all = usize::MAX;
@@ -146,7 +147,7 @@ impl Process {
             && !peer.session.has_journal()
     }
 
-    /// What arrived of the messages that were stored, where each came for the first time.
+    /// The first arrivals of the stored messages.
     fn arrived(&self) -> Vec<(Qos, String)> {
         let accepted = |message: &(Qos, String)| self.world.accepted.contains(message);
         first(&self.world.broker.received).into_iter().filter(accepted).collect()

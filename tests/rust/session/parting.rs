@@ -44,7 +44,7 @@ fn nothing_follows_a_disconnect() {
     assert_eq!(result, (ReturnCode::NoConnection, None));
     let result = peer.session.unsubscribe(vec!["a".to_owned()], Properties::default()).unwrap();
     assert_eq!(result, (ReturnCode::NoConnection, None));
-    // What the broker still says is not answered either.
+    // Later packets of the broker get no response either.
     assert_eq!(peer.receive(message(8, ExactlyOnce, "a")), NONE);
     assert_eq!(peer.receive(Incoming::PubRel(7.into())), NONE);
     peer.session.tick(peer.now + std::time::Duration::from_secs(1000), true).unwrap();
@@ -65,7 +65,7 @@ fn what_is_published_when_the_end_is_wanted_goes_with_the_next_connection() {
     assert_eq!(publish(&mut peer, "late", AtLeastOnce), ReturnCode::NoConnection);
     assert_eq!(publish(&mut peer, "lost", AtMostOnce), ReturnCode::NoConnection);
     assert_eq!(peer.session.leaving(), 2);
-    // Handlers that return now are in time, and so is what was accepted before.
+    // Handlers that return now are in time, and earlier messages are still sent.
     assert_eq!(peer.receive(message(5, AtMostOnce, "a")), NONE);
     assert_eq!(peer.receive(Incoming::PubAck(1.into())), ["PUBLISH q1 m2 two"]);
     assert_eq!(peer.session.leaving(), 1);

@@ -17,7 +17,7 @@ use rumqttc::mqttbytes::v4::Packet;
 
 pub const SECOND: Duration = Duration::from_secs(1);
 
-/// A session and the clock that it lives by.
+/// A session and its clock.
 pub struct Peer {
     pub session: Session,
     pub now: Instant,
@@ -25,7 +25,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// A session without a connection, with options of the test's.
+    /// A session without a connection, with options changed by the test.
     pub fn with(change: impl FnOnce(&mut ConnectOptions)) -> Self {
         let mut options = ConnectOptions::new("broker", 1883);
         change(&mut options);
@@ -45,14 +45,14 @@ impl Peer {
         peer
     }
 
-    /// A session that the broker accepted, and did not know.
+    /// A session accepted by a broker that did not know it.
     pub fn connected() -> Self {
         let mut peer = Self::offline();
         peer.connect(false);
         peer
     }
 
-    /// Opens the transport; the CONNACK has to come within five seconds.
+    /// Opens the transport; the CONNACK must arrive within five seconds.
     pub fn begin(&mut self) {
         self.session.opened(self.now, self.now + Duration::from_secs(5));
     }
@@ -63,7 +63,7 @@ impl Peer {
         assert_eq!(self.sent(), ["CONNECT"]);
     }
 
-    /// Opens the transport and accepts; returns what follows the CONNECT. The events up to here are
+    /// Opens the transport and accepts; returns the output after the CONNECT. Events up to here are
     /// dropped.
     pub fn connect(&mut self, session_present: bool) -> Vec<String> {
         self.open();
@@ -72,19 +72,19 @@ impl Peer {
         sent
     }
 
-    /// Loses the connection and makes another one, as [`Self::connect`] does.
+    /// Loses the connection and reconnects, like [`Self::connect`].
     pub fn reconnect(&mut self, session_present: bool) -> Vec<String> {
         self.session.lost();
         self.connect(session_present)
     }
 
-    /// Hands in a packet, and returns what the session puts out then.
+    /// Passes in a packet, and returns the output.
     pub fn receive(&mut self, packet: Incoming) -> Vec<String> {
         self.session.receive(packet, self.now).unwrap();
         self.sent()
     }
 
-    /// Hands in a packet that ends the connection.
+    /// Passes in a packet that ends the connection.
     pub fn refuse(&mut self, packet: Incoming) -> Error {
         self.session.receive(packet, self.now).unwrap_err()
     }
@@ -100,12 +100,12 @@ impl Peer {
         all
     }
 
-    /// Takes the output and reports it as written; each packet in a line.
+    /// Takes the output and reports it as written; one line per packet.
     pub fn sent(&mut self) -> Vec<String> {
         self.packets().iter().map(describe).collect()
     }
 
-    /// As [`Self::sent`], undescribed; what MQTT 5 adds is left out.
+    /// Like [`Self::sent`], as packets; additions of MQTT 5 are left out.
     pub fn packets(&mut self) -> Vec<Packet> {
         let mut bytes = self.written();
         let mut packets = Vec::new();
@@ -123,7 +123,7 @@ impl Peer {
         each(self.session.take_events().drain(..))
     }
 
-    /// Takes the events, which are messages, as payload and receipt.
+    /// Takes the events, which must be messages, as payload and receipt.
     pub fn messages(&mut self) -> Vec<(String, Option<Receipt>)> {
         let message = |event| match event {
             Event::Message { publish, receipt, .. } => (text(&publish.payload), receipt),
@@ -132,13 +132,13 @@ impl Peer {
         self.events().into_iter().map(message).collect()
     }
 
-    /// Takes the one event there is: a message with a receipt.
+    /// Takes the only event: a message with a receipt.
     pub fn receipt(&mut self) -> Receipt {
         let [(_, Some(receipt))] = self.messages()[..] else { panic!("one message is expected") };
         receipt
     }
 
-    /// Says that a message is handled, and returns what goes out then.
+    /// Marks a message as handled, and returns the output.
     pub fn handled(&mut self, receipt: Receipt) -> Vec<String> {
         self.session.handled(receipt).unwrap();
         self.sent()
@@ -151,7 +151,7 @@ impl Peer {
         (code, mid)
     }
 
-    /// Publishes to the topic `t`, and returns what tells how the message fares.
+    /// Publishes to the topic `t`, and returns the delivery.
     pub fn deliver(&mut self, qos: Qos) -> Delivery {
         let (_, mid, delivery) = self.session.publish("t", b"x", qos, false, None).unwrap();
         delivery.unwrap_or_else(|| self.session.delivery(mid))
@@ -176,7 +176,7 @@ impl Peer {
         self.session.unsubscribe(vec![filter.to_owned()], Properties::default()).unwrap()
     }
 
-    /// Lets the clock run to the session's deadline, and does what is due.
+    /// Advances the clock to the session's deadline, and does what is due.
     pub fn tick(&mut self, reading: bool) -> Result<Vec<String>, Error> {
         self.now = self.session.deadline().expect("something is due some time");
         self.session.tick(self.now, reading)?;
@@ -197,7 +197,7 @@ pub fn message(mid: u16, qos: Qos, payload: &str) -> Incoming {
     })
 }
 
-/// A packet of the client's in one line; of a PUBLISH the flags, the identifier and the payload.
+/// A packet of the client in one line; for a PUBLISH the flags, the identifier and the payload.
 fn describe(packet: &Packet) -> String {
     match packet {
         Packet::Connect(_) => "CONNECT".to_owned(),

@@ -13,7 +13,7 @@ use rumqttc::v5::mqttbytes::v5::{Disconnect, DisconnectReasonCode, Packet};
 use super::peer::Peer;
 
 impl Peer {
-    /// A session of MQTT 5 without a connection.
+    /// An MQTT 5 session without a connection.
     pub fn v5(change: impl FnOnce(&mut ConnectOptions)) -> Self {
         Self::with(|options| {
             options.protocol = Protocol::V5;
@@ -21,21 +21,21 @@ impl Peer {
         })
     }
 
-    /// A session of MQTT 5 that the broker accepted with these properties, and did not know.
+    /// An MQTT 5 session accepted with these properties by a broker that did not know it.
     pub fn accepted(list: &[(Property, u32)]) -> Self {
         let mut peer = Self::v5(|_| {});
         peer.accept(false, list);
         peer
     }
 
-    /// Opens the transport and accepts; returns what follows the CONNECT. The events up to here are
+    /// Opens the transport and accepts; returns the output after the CONNECT. Events up to here are
     /// dropped.
     pub fn accept(&mut self, session_present: bool, list: &[(Property, u32)]) -> Vec<Packet> {
         self.open();
         self.answer(session_present, numbers(list))
     }
 
-    /// Answers the CONNECT; returns and drops what [`Self::accept`] does.
+    /// Responds to the CONNECT; returns and drops the same as [`Self::accept`].
     pub fn answer(&mut self, session_present: bool, properties: Properties) -> Vec<Packet> {
         self.session.receive(accepted(session_present, properties), self.now).unwrap();
         let packets = self.v5_packets();
@@ -43,7 +43,7 @@ impl Peer {
         packets
     }
 
-    /// As [`Self::packets`], with what MQTT 5 adds.
+    /// Like [`Self::packets`], with the additions of MQTT 5.
     pub fn v5_packets(&mut self) -> Vec<Packet> {
         let mut bytes = self.written();
         let mut packets = Vec::new();
@@ -53,13 +53,13 @@ impl Peer {
         packets
     }
 
-    /// The bytes that wait to be written.
+    /// The number of unwritten bytes.
     pub fn v5_bytes(&mut self) -> usize {
         self.written().len()
     }
 }
 
-/// Properties that are numbers.
+/// Numeric properties.
 pub fn numbers(list: &[(Property, u32)]) -> Properties {
     let mut properties = Properties::default();
     for (property, number) in list {
@@ -68,14 +68,14 @@ pub fn numbers(list: &[(Property, u32)]) -> Properties {
     properties
 }
 
-/// A property that is text.
+/// A text property.
 pub fn text_of(property: Property, text: &str) -> Properties {
     let mut properties = Properties::default();
     properties.set(property, Value::Text(text.to_owned())).unwrap();
     properties
 }
 
-/// The packet that accepts.
+/// A CONNACK that accepts.
 pub fn accepted(session_present: bool, properties: Properties) -> Incoming {
     Incoming::ConnAck { session_present, code: 0, properties: Some(properties) }
 }
@@ -107,7 +107,7 @@ pub fn read_v5(bytes: &mut BytesMut) -> Packet {
     Packet::read(bytes, None).unwrap()
 }
 
-/// What MQTT 3.1.1 has of a packet.
+/// The parts of a packet that MQTT 3.1.1 has.
 pub fn as_v4(packet: &Packet) -> v4::Packet {
     match packet {
         Packet::Connect(connect, ..) => v4::Packet::Connect(v4::Connect::new(&connect.client_id)),

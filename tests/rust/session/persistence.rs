@@ -29,7 +29,7 @@ fn connected(disk: &mut Disk, session_present: bool) -> Peer {
     peer
 }
 
-/// What a process leaves behind whose broker has a message of QoS 2, and waits for the PUBREL.
+/// The file of a process whose broker has a QoS 2 message and waits for the PUBREL.
 fn with_a_released_message() -> Disk {
     let mut disk = Disk::default();
     let mut first = connected(&mut disk, false);
@@ -201,7 +201,7 @@ fn a_message_that_was_not_handled_is_given_to_the_next_process_on_its_pubrel() {
     assert_eq!(second.sent(), ["PUBCOMP m7"]);
 }
 
-/// The next process, and the receipt of the message that it gives out when the broker accepts it.
+/// The next process, and the receipt of the message that it delivers when the broker accepts it.
 fn restored(disk: &mut Disk, session_present: bool) -> (Peer, Receipt) {
     let mut peer = peer(disk);
     peer.open();

@@ -8,7 +8,7 @@ use flask_mqtt_core::core::qos::Qos;
 use super::peer::Peer;
 
 const NONE: [&str; 0] = [];
-/// As many as there are packet identifiers, without those for SUBSCRIBE and UNSUBSCRIBE.
+/// The number of packet identifiers, without those reserved for SUBSCRIBE and UNSUBSCRIBE.
 const MOST_MESSAGES: u16 = 65_535 - 255;
 const FULL: (ReturnCode, u16) = (ReturnCode::Again, 0);
 
@@ -16,7 +16,7 @@ fn with_bytes(bytes: usize) -> Peer {
     Peer::with(|options| options.limits.outgoing_bytes = bytes)
 }
 
-/// Publishes `count` messages and returns what goes out.
+/// Publishes `count` messages and returns the output.
 fn publish(peer: &mut Peer, count: usize, qos: Qos) -> Vec<String> {
     for number in 1..=count {
         assert_eq!(peer.publish(&number.to_string(), qos).0, ReturnCode::Success);

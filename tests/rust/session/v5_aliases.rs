@@ -42,13 +42,13 @@ fn publish(peer: &mut Peer, topic: &str, qos: Qos) -> Topic {
     topics(&peer.v5_packets()).remove(0)
 }
 
-/// Publishes as an application does that names an alias itself.
+/// Publishes like an application that sets an alias itself.
 fn publish_named(peer: &mut Peer, topic: &str, number: u32) -> Result<Vec<Topic>, Error> {
     peer.session.publish(topic, b"x", Qos::AtMostOnce, false, Some(alias(number)))?;
     Ok(topics(&peer.v5_packets()))
 }
 
-/// The topic with which a message from the broker reaches the application.
+/// The topic that the application sees for a message of the broker.
 fn received(peer: &mut Peer, topic: &str, properties: Properties) -> String {
     peer.receive(message_to(topic, properties));
     match peer.events().remove(0) {
@@ -60,7 +60,7 @@ fn received(peer: &mut Peer, topic: &str, properties: Properties) -> String {
     }
 }
 
-/// A session whose CONNECT allows the broker so many aliases.
+/// A session whose CONNECT allows this many aliases.
 fn accepting(number: u32) -> Peer {
     let mut peer = Peer::v5(|options| options.properties = numbers(&allowing(number)));
     peer.accept(false, &[]);

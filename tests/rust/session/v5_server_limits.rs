@@ -12,7 +12,7 @@ use super::peer_v5::{accepted, ack, numbers, text_of};
 
 const NONE: [&str; 0] = [];
 
-/// Answers the CONNECT, and returns what follows it in one line each.
+/// Responds to the CONNECT, and returns the output after it, one line per packet.
 fn answer(peer: &mut Peer, session_present: bool, list: &[(Property, u32)]) -> Vec<String> {
     peer.open();
     let lines = peer.receive(accepted(session_present, numbers(list)));

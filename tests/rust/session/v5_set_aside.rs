@@ -19,7 +19,7 @@ const QOS_1: [(Property, u32); 1] = [(Property::MaximumQoS, 1)];
 const SMALL: [(Property, u32); 1] = [(Property::MaximumPacketSize, 20)];
 const LARGE: &str = "larger than the broker takes";
 
-/// Opens the next connection, and returns what follows the CONNECT in one line each.
+/// Opens the next connection, and returns the output after the CONNECT, one line per packet.
 fn reconnect(peer: &mut Peer, session_present: bool, list: &[(Property, u32)]) -> Vec<String> {
     if peer.session.is_open() {
         peer.session.lost();
@@ -75,7 +75,7 @@ fn a_message_waits_for_a_broker_that_takes_it_and_is_reported_once() {
         let end = format!("the first is message 1 on \"t\": {reason} (code {code})");
         assert!(text.ends_with(&end), "{text}");
         assert_eq!((stats(&peer), dropped(&peer)), ((0, 0, 1), 0));
-        // The same broker again: nothing new is told.
+        // The same broker again: no new warning.
         assert_eq!(reconnect(&mut peer, true, &list), NONE);
         assert_eq!((peer.events(), delivery.state()), (vec![], State::SetAside(code)));
         let sent = reconnect(&mut peer, false, &[]);
@@ -125,7 +125,7 @@ fn it_takes_no_room_in_the_window_or_the_queue_and_the_end_does_not_wait_for_it(
     assert_eq!(peer.session.leaving(), 0);
     assert_eq!(peer.publish("later", ExactlyOnce).0, ReturnCode::NoConnection);
     assert_eq!(peer.session.leaving(), 0);
-    // With the window of one they come one after the other.
+    // With a window of one they are sent one after the other.
     assert_eq!(reconnect(&mut peer, false, &[]), ["PUBLISH q2 m1 x"]);
     peer.receive(Incoming::PubRec(ack(1, 0)));
     assert_eq!(peer.receive(Incoming::PubComp(ack(1, 0))), ["PUBLISH q2 m2 x"]);
@@ -140,7 +140,7 @@ fn what_was_on_its_way_to_another_broker_is_set_aside_too() {
     peer.receive(Incoming::PubRec(ack(2, 0)));
     assert_eq!(reconnect(&mut peer, false, &QOS_1), NONE);
     assert_eq!((stats(&peer), warning(&mut peer).0), ((0, 0, 2), 2));
-    // An answer to what is set aside answers nothing.
+    // An acknowledgement of a message that is set aside is ignored.
     peer.receive(Incoming::PubRec(ack(1, 0)));
     assert_eq!((peer.events(), stats(&peer)), (vec![], (0, 0, 2)));
     let sent = reconnect(&mut peer, false, &[]);
@@ -198,7 +198,7 @@ fn in_a_file_it_outlives_the_process() {
     let mut second = start(&mut disk);
     assert_eq!(reconnect(&mut second, false, &QOS_1), NONE);
     disk.store(&mut second.session);
-    // A file that is closed and opened again goes on with it.
+    // The message is kept when the file is closed and opened again.
     second.session.lost();
     assert!(second.session.close_file());
     second.session.keep(disk.open());

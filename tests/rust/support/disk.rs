@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use flask_mqtt_core::core::packet::Publish;
 use flask_mqtt_core::core::session::{Kept, KeptIncoming, KeptOutgoing, Operation, Session};
 
-/// What is stored, by number: with outgoing messages whether they are released, with incoming ones
+/// The stored messages, by number: outgoing ones with whether they are released, incoming ones with
 /// whether the broker forgot them.
 #[derive(Debug, Clone, Default)]
 pub struct Disk {
@@ -16,7 +16,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Opens the file: what is in it.
+    /// Opens the file, and returns its content.
     pub fn open(&mut self) -> Kept {
         self.opened += 1;
         let outgoing = self.outgoing.iter().map(|(order, (released, publish))| KeptOutgoing {
@@ -38,12 +38,12 @@ impl Disk {
         }
     }
 
-    /// Stores what the session has, and says so.
+    /// Stores the session's operations, and reports them as stored.
     pub fn store(&mut self, session: &mut Session) {
         self.write(session, usize::MAX);
     }
 
-    /// Stores the first operations; says so if those are all.
+    /// Stores the first operations; reports them if those are all.
     pub fn write(&mut self, session: &mut Session, count: usize) {
         let (operations, number) = session.take_journal();
         let whole = count >= operations.len();

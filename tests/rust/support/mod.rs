@@ -18,13 +18,13 @@ use flask_mqtt_core::core::wake::Waiter;
 use rumqttc::mqttbytes::v4::{Connect, Packet};
 use tokio::net::TcpSocket;
 
-/// Longer than anything here takes, so that only a failure waits for it.
+/// Longer than anything here takes: only a failing test waits this long.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 pub const ACCEPTED: &[u8] = &[0x20, 2, 0, 0];
 pub const PINGRESP: &[u8] = &[0xd0, 0];
 
-/// Waits until `attempt` gives something.
+/// Waits until `attempt` returns a value.
 pub fn wait_for<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -36,7 +36,7 @@ pub fn wait_for<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Waits until a wait is over, and returns how long that took.
+/// Waits until a wait is over, and returns how long it took.
 pub fn wait_over(waiter: &Waiter) -> Duration {
     let start = Instant::now();
     assert!(waiter.wait(Some(PATIENCE)), "the waiter is woken in time");
@@ -67,12 +67,12 @@ impl Broker {
         ConnectOptions::new("127.0.0.1", self.port())
     }
 
-    /// Waits for a connection and its CONNECT, and answers nothing.
+    /// Waits for a connection and its CONNECT, and sends nothing.
     pub fn meet(&self) -> Connection {
         self.meet_client().0
     }
 
-    /// As [`Self::meet`], with the CONNECT.
+    /// Like [`Self::meet`], and returns the CONNECT.
     pub fn meet_client(&self) -> (Connection, Connect) {
         let mut connection = wait_for("a connection", || self.pending());
         match connection.read() {
@@ -81,7 +81,7 @@ impl Broker {
         }
     }
 
-    /// A connection, if there is one, whose CONNECT is not looked at.
+    /// A connection, if there is one; its CONNECT is not read.
     pub fn pending(&self) -> Option<Connection> {
         let stream = match self.listener.accept() {
             Ok((stream, _)) => stream,
@@ -102,7 +102,7 @@ impl Broker {
     }
 }
 
-/// A port where nobody listens, which no other test can get as long as this is there.
+/// A port without a listener, reserved against other tests while this exists.
 pub struct ClosedPort {
     socket: TcpSocket,
 }
@@ -119,7 +119,7 @@ impl ClosedPort {
     }
 }
 
-/// One connection of the broker's.
+/// One connection of the broker.
 pub struct Connection {
     pub stream: TcpStream,
     buffer: BytesMut,
@@ -130,7 +130,7 @@ impl Connection {
         self.stream.write_all(bytes).unwrap();
     }
 
-    /// The next packet, or none where the client has closed the connection.
+    /// The next packet, or `None` if the client has closed the connection.
     pub fn read(&mut self) -> Option<Packet> {
         let mut chunk = vec![0; 65_536];
         loop {
@@ -179,14 +179,14 @@ impl App {
         Self { client: Client::new() }
     }
 
-    /// Connects, and returns what came of the first attempt.
+    /// Connects, and returns the result of the first attempt.
     pub fn connect(&self, options: ConnectOptions) -> Result<(), Error> {
         let attempt = self.client.connect(options, true)?;
         wait_over(&attempt);
         attempt.outcome().expect("the attempt is over when its waiter is given")
     }
 
-    /// An application that the broker has accepted, and that has seen it.
+    /// An application that the broker has accepted, and that knows it.
     pub fn connected(broker: &Broker, options: ConnectOptions) -> (Self, Connection) {
         let app = Self::new();
         app.connect(options).unwrap();
@@ -195,7 +195,7 @@ impl App {
         (app, connection)
     }
 
-    /// Takes events one by one until one is as wanted, and returns that one.
+    /// Takes events until one matches, and returns that one.
     pub fn wait(&self, wanted: impl Fn(&Event) -> bool) -> Event {
         wait_for("an event", || self.client.take(1).pop().filter(&wanted))
     }
@@ -209,7 +209,7 @@ impl App {
         (code as i32, text)
     }
 
-    /// Waits for so many messages, and returns their payloads.
+    /// Waits for `count` messages, and returns their payloads.
     pub fn messages(&self, count: usize) -> Vec<Vec<u8>> {
         let is_message = |event: &Event| matches!(event, Event::Message { .. });
         let payload = |event| match event {
@@ -230,7 +230,7 @@ impl App {
         (0..10_000).find_map(full).expect("what waits for the broker is bounded");
     }
 
-    /// Disconnects, and returns how long that took.
+    /// Disconnects, and returns how long it took.
     pub fn disconnect(&self) -> Duration {
         let waiter = self.client.disconnect(true, 0, Properties::default());
         wait_over(&waiter.expect("there is a connection"))

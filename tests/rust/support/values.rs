@@ -7,7 +7,7 @@ use flask_mqtt_core::core::packet::{Incoming, Subscription};
 use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::{End, Event};
 
-/// What is subscribed to, from filters and their QoS.
+/// Subscriptions from filters and their QoS.
 pub fn subscriptions(filters: Vec<(String, Qos)>) -> Vec<Subscription> {
     let subscription = |(filter, qos): (String, Qos)| Subscription { filter, options: qos.into() };
     filters.into_iter().map(subscription).collect()
@@ -18,7 +18,7 @@ pub fn published(mid: u16) -> Event {
     Event::published(mid, 0, None)
 }
 
-/// The events with a report for each message.
+/// The events, with reports split into one per message.
 pub fn each(events: impl IntoIterator<Item = Event>) -> Vec<Event> {
     let reports = |event| match event {
         Event::Published { mids, code, properties } => {
@@ -29,17 +29,17 @@ pub fn each(events: impl IntoIterator<Item = Event>) -> Vec<Event> {
     events.into_iter().flat_map(reports).collect()
 }
 
-/// The event of a connection that ended without a DISCONNECT of the broker's.
+/// The event for a connection that ended without a DISCONNECT of the broker.
 pub fn ended(code: ReturnCode) -> Event {
     Event::Disconnected(End { code, reason: None, properties: None })
 }
 
-/// The packet that accepts or refuses.
+/// A CONNACK.
 pub fn connack(session_present: bool, code: u8) -> Incoming {
     Incoming::ConnAck { session_present, code, properties: None }
 }
 
-/// The packet that answers an UNSUBSCRIBE.
+/// An UNSUBACK.
 pub fn unsuback(mid: u16) -> Incoming {
     Incoming::UnsubAck { mid, codes: Vec::new(), properties: None }
 }

@@ -23,10 +23,10 @@ use super::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::sync::{Arc, Mutex};
 use super::wake::{Completions, Notifier, Signal, Waiter, Wakeup};
 
-/// How many orders each model is tried in.
+/// In how many orders each model runs.
 const ORDERS: usize = 1000;
 
-/// More threads, in some of the orders.
+/// Models of several threads, tried in some of the orders.
 pub const MODELS: &[(&str, fn())] = &[
     ("a wait ends, at a condition or a socket", a_wait_ends),
     ("who waits for a signal is woken", a_signal_wakes),
@@ -40,7 +40,8 @@ pub const MODELS: &[(&str, fn())] = &[
     ("a session that threads share comes to rest", a_session_is_shared),
 ];
 
-/// Runs a model in many orders: half of them drawn step by step, half with threads of changing priority.
+/// Runs a model in many orders: half of them fully random, half with random priorities of the
+/// threads.
 pub fn run(name: &str, model: fn()) {
     let start = Instant::now();
     let seconds = std::env::var("MODEL_SECONDS").ok().map(|seconds| {
@@ -55,7 +56,8 @@ pub fn run(name: &str, model: fn()) {
         for scheduler in schedulers {
             let mut config = Config::new();
             config.max_steps = MaxSteps::FailAfter(100_000);
-            // That an atomic is looked at as if it were ordered with everything else: here it is.
+            // The warning is that shuttle treats every atomic as sequentially consistent; so do
+            // these models.
             config.silence_warnings = true;
             orders += Runner::new(scheduler, config).run(model);
         }
@@ -69,7 +71,7 @@ pub fn join<T>(threads: impl IntoIterator<Item = thread::JoinHandle<T>>) {
     }
 }
 
-/// Whether a byte or the end can be read.
+/// Whether a byte or the end of the stream can be read.
 pub fn is_readable(socket: &UnixStream) -> bool {
     socket.set_nonblocking(true).unwrap();
     match (&*socket).read(&mut [0; 64]) {
@@ -92,7 +94,7 @@ fn a_wait_ends() {
     assert!(is_readable(&green.join().unwrap()), "a socket reads as closed");
 }
 
-/// As who waits for room does: registers, looks, waits.
+/// Like a caller that waits for room: registers, checks, waits.
 fn a_signal_wakes() {
     let signal = Arc::new(Signal::default());
     let room = Arc::new(AtomicUsize::new(0));
@@ -143,7 +145,7 @@ fn an_outcome_is_there() {
     assert!(outcome.waiter().wait(None), "nobody will say more");
 }
 
-/// As the dispatcher does: waits, takes everything, looks whether it is to stop.
+/// Like the dispatcher: waits, takes everything, checks whether to stop.
 fn a_wakeup_is_not_lost() {
     let wakeup = Arc::new(Wakeup::default());
     let queue = Arc::new(Mutex::new(Vec::new()));
@@ -173,7 +175,7 @@ fn a_wakeup_is_not_lost() {
     dispatcher.join().unwrap();
 }
 
-/// As the thread of the file does: waits, stores everything, ends.
+/// Like the file's thread: waits, stores everything, ends.
 fn a_notifier_is_heard() {
     let (notifier, journal) = (Arc::new(Notifier::default()), Arc::new(Mutex::new(0)));
     let writer = {
@@ -224,7 +226,7 @@ fn a_delivery_is_told() {
     let session = thread::spawn(move || {
         progress.stored();
         progress.sent();
-        // Dropped, as with a message that is given up, or reached.
+        // Dropped, as for a lost message, or reached.
         if shuttle::rand::Rng::r#gen(&mut shuttle::rand::thread_rng()) {
             progress.finish(None);
         }
@@ -236,7 +238,7 @@ fn a_delivery_is_told() {
     assert_eq!(over.iter().filter(|number| **number == 1).count(), usize::from(listens));
 }
 
-/// As an event loop does: waits until the socket is readable, takes the list.
+/// Like an event loop: waits until the socket is readable, and takes the list.
 fn completions_are_readable() {
     let completions = Arc::new(Completions::new().unwrap());
     let threads = [1, 2].map(|number| {
@@ -255,7 +257,7 @@ fn completions_are_readable() {
     assert_eq!(taken, [1, 2, 10, 20]);
 }
 
-/// What is over when nobody says so any more: where there is something, the socket has to tell it.
+/// The ended waits that are left in the list. If there are any, the socket must be readable.
 pub fn left(completions: &Completions) -> Vec<u64> {
     let descriptor = completions.descriptor().try_clone_to_owned().unwrap();
     let readable = is_readable(&UnixStream::from(descriptor));
@@ -277,7 +279,7 @@ pub fn event(number: u8) -> Event {
     Event::Message { publish, received: Instant::now(), receipt: None }
 }
 
-/// The I/O thread stops reading when it is full, and goes on when there is room.
+/// The I/O thread stops reading when the inbox is full, and resumes when there is room.
 fn an_inbox_passes() {
     const MESSAGES: u8 = 6;
     let inbox = Arc::new(Inbox::default());
@@ -311,7 +313,8 @@ fn an_inbox_passes() {
     assert_eq!(dispatcher.join().unwrap(), (0..MESSAGES).collect::<Vec<_>>());
 }
 
-/// Publishers that wait for room, the dispatcher, the I/O thread with its broker, and the thread of the file.
+/// Publishers that wait for room, the dispatcher, the I/O thread with its broker, and the file's
+/// thread.
 fn a_session_is_shared() {
     const EACH: u8 = 2;
     let mut options = ConnectOptions::new("broker", 1883);
@@ -383,7 +386,7 @@ fn publish(shared: &Shared, number: u8, qos: Qos) {
     }
 }
 
-/// Writes what there is, and answers it.
+/// Writes the output, and responds to it.
 fn broker(shared: &Shared, over: &AtomicBool) {
     let now = Instant::now();
     let mut bytes = BytesMut::new();
@@ -397,7 +400,7 @@ fn broker(shared: &Shared, over: &AtomicBool) {
             continue;
         }
         shared.wrote(written);
-        // PUBLISH: type, length, length of the topic, the topic, the identifier, the payload.
+        // PUBLISH: type, length, length of the topic, topic, packet identifier, payload.
         let mut rest = &bytes[..];
         let mut answers = VecDeque::new();
         while let [first, length, ..] = *rest {

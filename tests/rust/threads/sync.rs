@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream as Socket;
 pub use shuttle::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError, Weak, atomic};
 use tokio::sync::futures::Notified;
 
-/// Lets another thread run, as every look at an atomic of shuttle's does.
+/// Lets another thread run, as every access to an atomic of shuttle does.
 fn switch() {
     atomic::AtomicBool::new(false).load(atomic::Ordering::SeqCst);
 }

@@ -11,10 +11,11 @@ use super::super::output::Output;
 use super::super::server_limits::ServerLimits;
 use super::{Entry, Outgoing, State};
 
-/// So many may be set aside: half of the identifiers that messages may have. There is room for others.
+/// Limit on messages set aside: half of the packet identifiers for messages, so that others find
+/// room.
 const MOST: usize = 32_640;
 
-/// What is set aside.
+/// The messages set aside.
 #[derive(Debug, Default)]
 pub struct Aside {
     pub count: usize,
@@ -27,21 +28,21 @@ impl Aside {
         self.bytes += entry.publish.size();
     }
 
-    /// A broker takes the message.
+    /// A broker accepts the message.
     pub fn remove(&mut self, entry: &Entry) {
         self.count -= 1;
         self.bytes -= entry.publish.size();
         entry.progress.resume();
     }
 
-    /// Whether there is room for another one: half of what may wait at all, or a single one.
+    /// Whether another one fits: up to half of the limit on pending bytes, or a single message.
     fn has_room(&self, size: usize, limits: &Limits) -> bool {
         let fits = self.bytes + size <= limits.outgoing_bytes / 2;
         self.count < MOST && (fits || self.count == 0)
     }
 }
 
-/// Those that are set aside at a time, for the log.
+/// The messages set aside at one time, for the log.
 #[derive(Default)]
 struct Told {
     count: u64,
@@ -65,7 +66,8 @@ impl Told {
 }
 
 impl Outgoing {
-    /// Sets aside what waits and the broker does not take. For what there is no room it is given up.
+    /// Sets aside queued messages that exceed the broker's limits. Those that do not fit are
+    /// dropped.
     pub fn sort_out(
         &mut self,
         limits: &Limits,

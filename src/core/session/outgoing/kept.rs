@@ -9,8 +9,8 @@ use super::aside::Aside;
 use super::{Entry, Outgoing, State};
 
 impl Outgoing {
-    /// Takes over what a file has, which comes before what is not in it. Returns how many messages are
-    /// given up because all identifiers are in use.
+    /// Restores the messages of a file; they come before those that are in no file. Returns how
+    /// many messages are dropped because all packet identifiers are in use.
     pub fn restore(
         &mut self,
         kept: Vec<KeptOutgoing>,
@@ -50,7 +50,7 @@ impl Outgoing {
         lost
     }
 
-    /// Forgets everything, and returns in order what no file has.
+    /// Removes all messages, and returns in order those that are in no file.
     fn take_others(&mut self, ids: &mut Ids) -> Vec<Entry> {
         let mut own: Vec<_> = self
             .entries
@@ -65,7 +65,7 @@ impl Outgoing {
         own
     }
 
-    /// The file is the one that was closed, as it was closed: notes what has happened since.
+    /// The file is unchanged since this session closed it: notes what has happened since.
     pub fn go_on(&mut self, kept: &[KeptOutgoing], journal: &mut Journal) {
         let orders: HashSet<u64> = self.entries.values().map(|entry| entry.order).collect();
         for KeptOutgoing { order, .. } in kept.iter().filter(|kept| !orders.contains(&kept.order)) {

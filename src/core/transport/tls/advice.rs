@@ -11,10 +11,10 @@ use super::connector::version_name;
 use super::pem;
 use super::rejection::Rejection;
 
-/// The number of OpenSSL's library for TLS among its error codes (`ERR_LIB_SSL`).
+/// The code of OpenSSL's TLS library (`ERR_LIB_SSL`).
 const LIBRARY: i32 = 20;
 
-/// The number of what stands for the operating system there (`ERR_LIB_SYS`).
+/// The code of the operating system there (`ERR_LIB_SYS`).
 const SYSTEM: i32 = 2;
 
 // OpenSSL's reasons (`SSL_R_*` in its sslerr.h).
@@ -28,7 +28,7 @@ const UNEXPECTED_END: i32 = 294;
 const LEGACY_SIGNATURE: i32 = 333;
 const DH_KEY_TOO_SMALL: i32 = 394;
 const VERSION_TOO_LOW: i32 = 396;
-/// An alert's reason is its number (RFC 8446, section 6) and this.
+/// The reason of a received alert is its number (RFC 8446, section 6) plus this.
 const ALERT: i32 = 1000;
 
 const HANDSHAKE_FAILURE: i32 = 40;
@@ -38,7 +38,7 @@ const UNRECOGNIZED_NAME: i32 = 112;
 const CERTIFICATE_REQUIRED: i32 = 116;
 const NO_APPLICATION_PROTOCOL: i32 = 120;
 
-/// What is known of a connection, for its messages.
+/// The facts about a connection that error texts use.
 pub struct Advice {
     options: ConnectOptions,
     host: String,
@@ -47,17 +47,17 @@ pub struct Advice {
 
 impl Advice {
     pub fn new(options: &ConnectOptions, broker: &Endpoint) -> Self {
-        // A certificate has neither the dot that ends a full name nor the zone of an IPv6 address.
+        // A certificate has neither the dot after a full name nor the zone of an IPv6 address.
         let host = broker.host.split('%').next().unwrap_or_default().trim_end_matches('.');
         Self { options: options.clone(), host: host.to_owned(), address: broker.address() }
     }
 
-    /// The name that is asked for, and that the certificate has to have.
+    /// The name to verify in the certificate.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The error for a handshake that failed.
+    /// The error for a failed handshake.
     pub fn handshake(&self, error: ssl::Error, rejection: &Rejection) -> Error {
         if let Some(error) = rejection.explain(&self.options, &self.host) {
             return error;
@@ -77,8 +77,8 @@ impl Advice {
         }
     }
 
-    /// The error for a connection that failed after its handshake, and whether the broker had said
-    /// anything before.
+    /// The error for a connection that failed after its handshake. `heard` says whether the broker
+    /// had sent anything.
     pub fn later(&self, error: io::Error, heard: bool) -> io::Error {
         if let Some(stack) = stack(&error) {
             return io::Error::other(self.explain(stack));
@@ -133,14 +133,14 @@ impl Advice {
         Error::Tls(known.unwrap_or_else(other))
     }
 
-    /// What an alert of the broker's means.
+    /// The meaning of an alert of the broker.
     fn alert(&self, number: i32, stack: &ErrorStack) -> String {
         let said = pem::said(stack);
         let said = said.rsplit("alert ").next().unwrap_or_default();
         match number {
             CERTIFICATE_REQUIRED => self.wants_certificate(said),
-            // No certificate, a bad, unsupported, revoked, expired or otherwise unwanted one, one of an
-            // unknown authority, one without access, one that its key did not sign for.
+            // All alerts about the client's certificate: missing, bad, unsupported, revoked,
+            // expired, unwanted, of an unknown CA, without access, or with a wrong signature.
             41..=46 | 48 | 49 | 51 if self.has_certificate() => format!(
                 "the broker does not accept the client's certificate ({said}): look at {} and {}",
                 self.key("TLS_CERTFILE"),
@@ -200,7 +200,7 @@ impl Advice {
         }
     }
 
-    /// For a connection that was cut off in the middle of the handshake.
+    /// The error for a connection that was closed during the handshake.
     fn cut(&self) -> Error {
         Error::Tls(format!(
             "{} closed the connection in the handshake: possibly it does not speak TLS on this port \
@@ -211,7 +211,7 @@ impl Advice {
         ))
     }
 
-    /// What a broker that hangs up may have against this client.
+    /// Possible reasons why a broker hangs up on this client.
     fn objection(&self) -> String {
         let wish = if self.has_certificate() {
             "does not accept the client's certificate"
@@ -230,17 +230,17 @@ impl Advice {
     }
 }
 
-/// Whether the peer just hung up, without TLS's own `close_notify`.
+/// Whether the peer closed without TLS's `close_notify`.
 pub fn is_unexpected_end(error: &io::Error) -> bool {
     stack(error).is_some_and(|stack| reasons(stack).any(|reason| reason == UNEXPECTED_END))
 }
 
-/// Whether the peer said what it has against the connection.
+/// Whether the peer sent an alert with its reason.
 pub fn is_alert(error: &io::Error) -> bool {
     stack(error).is_some_and(|stack| reasons(stack).any(|reason| (ALERT..=1255).contains(&reason)))
 }
 
-/// What the operating system said, where OpenSSL put it among its own errors.
+/// The operating system's error, if OpenSSL put it among its own errors.
 fn system(error: &ssl::Error) -> Option<io::Error> {
     let error = error.ssl_error()?.errors().first()?;
     let number = i32::try_from(error.code() & 0x7fff_ffff).ok()?;

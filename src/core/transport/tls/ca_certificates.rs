@@ -13,7 +13,7 @@ use super::super::super::error::Error;
 use super::super::super::options::{ConnectOptions, Pem};
 use super::pem;
 
-/// Sets the CA certificates: those that are given and no others, or the system's.
+/// Sets the CA certificates: only the given ones, or the system's.
 pub fn set(connector: &mut SslConnectorBuilder, options: &ConnectOptions) -> Result<(), Error> {
     let Some(given) = &options.tls.ca else {
         return if options.tls.verify { add_system(connector.cert_store_mut()) } else { Ok(()) };
@@ -41,8 +41,8 @@ fn from_source(key: &str, source: &Pem) -> Result<Vec<X509>, Error> {
         .map_err(|reason| Error::Tls(format!("{key}: {}: {reason}", pem::describe(source))))
 }
 
-/// The files of a directory that has names as `openssl rehash` gives them, otherwise its `.pem`, `.crt`
-/// and `.cer` files.
+/// The files of a directory: those with names as `openssl rehash` makes them, otherwise all `.pem`,
+/// `.crt` and `.cer` files.
 fn from_directory(key: &str, directory: &Path) -> Result<Vec<X509>, Error> {
     let files = list(directory).map_err(|source| pem::unreadable(key, directory, source))?;
     let hashed: Vec<_> = files.iter().filter(|file| is_hashed(file)).cloned().collect();
@@ -62,7 +62,7 @@ fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in directory.read_dir()? {
         let path = entry?.path();
-        // Links that lead nowhere are usual where certificates have been removed.
+        // Dangling links are usual after certificates were removed.
         if path.is_file() {
             files.push(path);
         }
@@ -87,8 +87,8 @@ fn is_named_pem(file: &Path) -> bool {
     ["pem", "crt", "cer"].iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
-/// Adds to OpenSSL's own default places, which follow the environment variables, those where systems
-/// keep their CA certificates: an OpenSSL that was built in looks only where it was built.
+/// Adds OpenSSL's default places, which follow the environment variables, and those where systems
+/// keep their CA certificates: a bundled OpenSSL knows only the place where it was built.
 fn add_system(store: &mut X509StoreBuilderRef) -> Result<(), Error> {
     add_probed(store).map_err(|error| pem::internal(&error))
 }
@@ -98,8 +98,8 @@ fn add_probed(store: &mut X509StoreBuilderRef) -> Result<(), ErrorStack> {
     if std::env::var_os(openssl_probe::ENV_CERT_FILE).is_none()
         && let Some(file) = probed.cert_file
     {
-        // One that cannot be read is as good as none, as it is for OpenSSL's own default places: the
-        // directories may have what is needed, and if not, the handshake says so.
+        // An unreadable file is ignored, as OpenSSL does in its default places: the directories may
+        // have the certificate, and if not, the handshake fails.
         let _ = store.add_lookup(X509Lookup::file())?.load_cert_file(file, SslFiletype::PEM);
     }
     if std::env::var_os(openssl_probe::ENV_CERT_DIR).is_none() {
@@ -111,7 +111,7 @@ fn add_probed(store: &mut X509StoreBuilderRef) -> Result<(), ErrorStack> {
     Ok(())
 }
 
-/// Whether there is any place where the system might keep CA certificates.
+/// Whether any place exists where the system may keep CA certificates.
 pub fn system_has_any() -> bool {
     let probed = openssl_probe::probe();
     probed.cert_file.is_some() || !probed.cert_dir.is_empty()

@@ -7,7 +7,7 @@ use super::super::super::options::{ConnectOptions, TlsVersion};
 use super::rejection::Rejection;
 use super::{ca_certificates, identity, pem};
 
-/// What every handshake with these options starts from.
+/// Builds the connector for all handshakes with these options.
 pub fn build(options: &ConnectOptions) -> Result<SslConnector, Error> {
     let mut connector =
         SslConnector::builder(SslMethod::tls_client()).map_err(|error| pem::internal(&error))?;
@@ -16,7 +16,8 @@ pub fn build(options: &ConnectOptions) -> Result<SslConnector, Error> {
         connector.set_verify(SslVerifyMode::NONE);
     }
     let (suites, ciphers) = ciphers(options)?;
-    // The list comes before the certificate: its security level decides which certificates may be used.
+    // The ciphers come before the certificate: their security level decides which certificates are
+    // allowed.
     if let Some(ciphers) = &ciphers {
         connector.set_cipher_list(ciphers).map_err(|_| no_cipher(options))?;
     }
@@ -39,7 +40,7 @@ pub fn build(options: &ConnectOptions) -> Result<SslConnector, Error> {
     Ok(connector.build())
 }
 
-/// One handshake with a host.
+/// Prepares one handshake with a host.
 pub fn session(options: &ConnectOptions, host: &str, rejection: &Rejection) -> Result<Ssl, Error> {
     if host.contains('\0') {
         return Err(Error::Tls(format!("the host {host:?} has a null character in it")));
@@ -60,8 +61,8 @@ pub fn session(options: &ConnectOptions, host: &str, rejection: &Rejection) -> R
     })
 }
 
-/// The names of TLS 1.3's suites, and those of the other ciphers with OpenSSL's operators: it wants
-/// them apart.
+/// Separates the names of TLS 1.3 suites from the other ciphers and OpenSSL's operators, since
+/// OpenSSL has a separate call for each.
 fn ciphers(options: &ConnectOptions) -> Result<(Option<String>, Option<String>), Error> {
     let Some(list) = &options.tls.ciphers else { return Ok((None, None)) };
     if list.contains('\0') {
@@ -84,8 +85,8 @@ fn no_cipher(options: &ConnectOptions) -> Error {
     Error::Tls(format!("{key} {list:?}: no cipher of that name; `openssl ciphers` lists them"))
 }
 
-/// The lowest and the highest version. Where all ciphers are TLS 1.3's, nothing lower is spoken: it
-/// would be with ciphers that are not in the list.
+/// The lowest and the highest version. If all ciphers are TLS 1.3 suites, lower versions are
+/// disabled: they would use ciphers that are not in the list.
 fn versions(
     options: &ConnectOptions,
     only_suites: bool,
@@ -136,7 +137,7 @@ pub fn version_name(version: TlsVersion) -> &'static str {
     }
 }
 
-/// The protocols to offer (RFC 7301, section 3.1): each with its length before it.
+/// The protocols to offer (RFC 7301, section 3.1), each with its length in front.
 fn protocols(options: &ConnectOptions) -> Result<Option<Vec<u8>>, Error> {
     let mut encoded = Vec::new();
     for protocol in &options.tls.alpn {

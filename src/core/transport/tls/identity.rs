@@ -7,7 +7,7 @@ use super::super::super::error::Error;
 use super::super::super::options::{ConnectOptions, Pem};
 use super::pem;
 
-/// Sets the certificate, its chain and its key, where the options have them.
+/// Sets the certificate, its chain and its key, if the options have them.
 pub fn set(connector: &mut SslConnectorBuilder, options: &ConnectOptions) -> Result<(), Error> {
     let certificate_key = options.key("TLS_CERTFILE");
     let key_key = options.key("TLS_KEYFILE");
@@ -72,7 +72,7 @@ fn private_key(options: &ConnectOptions, certificate: &Pem) -> Result<PKey<Priva
     if password.contains('\0') {
         return refuse(format!("{password_key} has a null character in it"));
     }
-    // With any password, if only an empty one, OpenSSL does not ask the terminal for it.
+    // A password, even an empty one, keeps OpenSSL from asking for it on the terminal.
     PKey::private_key_from_pem_passphrase(&text, password.as_bytes()).or_else(|error| {
         refuse(match (contains(&text, b"ENCRYPTED"), password.is_empty()) {
             (true, true) => format!("{name}: the key in {what} is encrypted: set {password_key}"),

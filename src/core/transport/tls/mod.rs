@@ -24,19 +24,19 @@ use super::super::gate::{Inside, OPENSSL};
 use super::super::options::{ConnectOptions, Endpoint};
 use super::Stream;
 
-/// Reads the files and builds what a handshake needs, to find mistakes before anything is connected.
+/// Reads the files and builds a connector, to find mistakes before connecting.
 pub fn check(options: &ConnectOptions) -> Result<(), Error> {
     let _inside = begin()?;
     connector::build(options).map(drop)
 }
 
-/// Has OpenSSL begin, so that no later thread is in the middle of that when the process forks.
+/// Initialises OpenSSL, so that no thread is in the middle of that during a fork.
 pub fn prepare() {
     let _inside = OPENSSL.enter();
     openssl::init();
 }
 
-/// Goes through the gate for what begins.
+/// Enters the gate for a first step.
 fn begin() -> Result<Inside<'static>, Error> {
     OPENSSL.begin().map_err(|_| {
         let text = "TLS cannot be used in this process: another thread of its parent was using OpenSSL when it was forked";
@@ -44,8 +44,8 @@ fn begin() -> Result<Inside<'static>, Error> {
     })
 }
 
-/// Shakes hands with a broker. The files are read anew, so that renewed certificates are taken. The
-/// caller sees to the time limit.
+/// Performs the handshake with a broker. The files are read again, so that renewed certificates are
+/// used. The caller limits the time.
 pub async fn wrap(
     stream: Box<dyn Stream>,
     options: &ConnectOptions,
@@ -67,17 +67,17 @@ pub async fn wrap(
     }
 }
 
-/// OpenSSL's stream, which is touched with the gate held only.
+/// OpenSSL's stream, which is used only inside the gate.
 struct Guarded(Option<SslStream<Box<dyn Stream>>>);
 
 impl Guarded {
-    /// Does one step, which never waits.
+    /// Performs one non-blocking step.
     fn with<T>(
         &mut self,
         step: impl FnOnce(Pin<&mut SslStream<Box<dyn Stream>>>) -> Poll<T>,
     ) -> Poll<T> {
         let _inside = OPENSSL.enter();
-        // It is there until this is dropped.
+        // The stream exists until this is dropped.
         self.0.as_mut().map_or(Poll::Pending, |stream| step(Pin::new(stream)))
     }
 }
@@ -89,8 +89,8 @@ impl Drop for Guarded {
     }
 }
 
-/// A TLS stream whose errors say what to do. In TLS 1.3 a broker's refusal of the client's certificate
-/// comes after the handshake, as an error of reading.
+/// A TLS stream whose errors contain hints. In TLS 1.3 a broker rejects the client's certificate
+/// after the handshake, which shows as an error of reading.
 struct Secured {
     stream: Guarded,
     advice: Advice,
@@ -104,8 +104,8 @@ impl Secured {
         self.advice.later(error, self.heard)
     }
 
-    /// The error for a write that failed. A broker that refuses the client says why before it hangs up:
-    /// that lies there unread, and is told instead of the hanging up.
+    /// The error for a failed write. A broker that rejects the client sends an alert before it
+    /// hangs up: the unread alert is reported instead of the broken connection.
     fn explain_write(&mut self, error: io::Error, context: &mut Context<'_>) -> io::Error {
         let mut scratch = [0; 1024];
         let mut buffer = ReadBuf::new(&mut scratch);
@@ -130,7 +130,8 @@ impl AsyncRead for Secured {
                 this.heard = true;
                 Ok(())
             }
-            // The end without a close_notify of TLS: MQTT has its own framing, so nothing is cut unseen.
+            // The peer closed without `close_notify`. MQTT has its own framing, so a truncation
+            // cannot go unnoticed.
             Err(error) if advice::is_unexpected_end(&error) => Ok(()),
             Err(error) => Err(this.explain(error)),
         })

@@ -11,10 +11,10 @@ use openssl::x509::X509;
 use super::super::super::error::Error;
 use super::super::super::options::Pem;
 
-/// Far more than all CA certificates that there are.
+/// Far larger than a file of all public CA certificates.
 const LARGEST_FILE: u64 = 16 * 1024 * 1024;
 
-/// What a PEM source is called in messages.
+/// The name of a PEM source in messages.
 pub fn describe(pem: &Pem) -> String {
     match pem {
         Pem::Path(path) => format!("{:?}", path.display().to_string()),
@@ -30,19 +30,19 @@ pub fn read(key: &str, pem: &Pem) -> Result<Bytes, Error> {
     }
 }
 
-/// The error for a path that cannot be read.
+/// The error for an unreadable path.
 pub fn unreadable(key: &str, path: &Path, source: io::Error) -> Error {
     Error::File { key: key.to_owned(), path: path.display().to_string(), source }
 }
 
 fn read_file(path: &Path) -> io::Result<Bytes> {
-    refuse_odd(&std::fs::metadata(path)?)?; // before it is opened: to open a pipe may take for ever
+    refuse_odd(&std::fs::metadata(path)?)?; // opening a pipe may block forever
     let mut content = Vec::new();
     File::open(path)?.take(LARGEST_FILE).read_to_end(&mut content)?;
     Ok(content.into())
 }
 
-/// A directory is not refused: the system does that in its own words.
+/// Directories pass: the operating system's own error is clear.
 fn refuse_odd(metadata: &Metadata) -> io::Result<()> {
     let refusal = if metadata.len() > LARGEST_FILE {
         "it is larger than 16 MiB"
@@ -54,7 +54,7 @@ fn refuse_odd(metadata: &Metadata) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, refusal))
 }
 
-/// All certificates in a PEM text, possibly none. The error says what is wrong with one.
+/// All certificates in a PEM text, possibly none. The error says what is wrong with a certificate.
 pub fn certificates(text: &[u8]) -> Result<Vec<X509>, String> {
     if certificate_is_encrypted(text) {
         return Err("an encrypted certificate cannot be used".to_owned());
@@ -63,7 +63,7 @@ pub fn certificates(text: &[u8]) -> Result<Vec<X509>, String> {
         .map_err(|error| format!("a certificate is damaged ({})", said(&error)))
 }
 
-/// OpenSSL would ask the terminal for the password of such a one.
+/// OpenSSL would ask for the password on the terminal.
 fn certificate_is_encrypted(text: &[u8]) -> bool {
     let text = String::from_utf8_lossy(text);
     let encrypted = |block: &str| {
@@ -73,13 +73,13 @@ fn certificate_is_encrypted(text: &[u8]) -> bool {
     text.split("-----BEGIN ").skip(1).any(encrypted)
 }
 
-/// OpenSSL's reasons, without the places in its source.
+/// OpenSSL's reasons, without source locations.
 pub fn said(stack: &ErrorStack) -> String {
     let reasons: Vec<_> = stack.errors().iter().filter_map(openssl::error::Error::reason).collect();
     if reasons.is_empty() { "no reason given".to_owned() } else { reasons.join(", ") }
 }
 
-/// A failure that no configuration explains.
+/// An error that no configuration explains.
 pub fn internal(stack: &ErrorStack) -> Error {
     Error::Tls(format!("OpenSSL: {}", said(stack)))
 }

@@ -11,7 +11,7 @@ use super::super::super::options::{ConnectOptions, Pem};
 use super::super::super::text::shown;
 use super::{ca_certificates, pem};
 
-// OpenSSL's numbers (`X509_V_ERR_*` in its x509_vfy.h).
+// OpenSSL's error codes (`X509_V_ERR_*` in its x509_vfy.h).
 const NO_ISSUER: i32 = 2;
 const NOT_YET_VALID: i32 = 9;
 const EXPIRED: i32 = 10;
@@ -24,10 +24,10 @@ const WRONG_HOST: i32 = 62;
 const WRONG_ADDRESS: i32 = 64;
 const WEAK: std::ops::RangeInclusive<i32> = 66..=68;
 
-/// A certificate lists as many names as its author likes; a message does not.
+/// A certificate may have any number of names; a message shows at most these.
 const NAMES_SHOWN: usize = 5;
 
-/// Where the verification of a handshake leaves what it objected to.
+/// The first verification error of a handshake.
 #[derive(Clone, Default)]
 pub struct Rejection(Arc<Mutex<Option<Objection>>>);
 
@@ -42,7 +42,7 @@ struct Objection {
 }
 
 impl Rejection {
-    /// Takes down OpenSSL's first objection.
+    /// Records OpenSSL's first error.
     pub fn note(&self, context: &X509StoreContextRef) {
         let error = context.error();
         let certificate = context.current_cert();
@@ -59,7 +59,7 @@ impl Rejection {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(objection);
     }
 
-    /// The error for what was taken down, if anything was.
+    /// The error for the recorded one, if there is any.
     pub fn explain(&self, options: &ConnectOptions, host: &str) -> Option<Error> {
         let slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         slot.as_ref().map(|objection| Error::Certificate {
@@ -133,7 +133,7 @@ fn list(names: &[String]) -> String {
     }
 }
 
-/// The names that the certificate is for. The subject's common name counts where there is no other.
+/// The names in the certificate. The subject's common name counts only if there are no others.
 fn names(certificate: &X509Ref) -> Vec<String> {
     let mut found = Vec::new();
     for name in certificate.subject_alt_names().iter().flatten() {
@@ -155,7 +155,7 @@ fn address(bytes: &[u8]) -> Option<String> {
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(|bytes| Ipv6Addr::from(bytes).to_string())).ok()
 }
 
-/// A subject in a few words: its common name, or whatever entry comes last.
+/// A short form of a subject: its common name, or else the last entry.
 fn name(subject: &X509NameRef) -> String {
     let last = || subject.entries().last().and_then(|entry| entry.data().to_string().ok());
     common_name(subject)

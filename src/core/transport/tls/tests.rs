@@ -16,7 +16,7 @@ fn ca_certificates(options: &ConnectOptions) -> usize {
 #[test]
 fn the_authorities_of_the_system_are_found_whichever_openssl_is_linked_unless_others_are_named() {
     let Ok(system) = std::fs::read(SYSTEM) else {
-        return; // there are none to find
+        return; // nothing to find
     };
     let mut options = ConnectOptions::new("localhost", 8883);
     assert!(ca_certificates(&options) > 10);

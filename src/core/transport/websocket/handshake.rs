@@ -19,7 +19,7 @@ use super::super::super::error::{Error, is_reset};
 use super::super::super::options::{ConnectOptions, Endpoint, Secret, Transport};
 use super::super::Stream;
 
-/// Looks at what the requests for websockets are made of.
+/// Checks the options that go into the websocket request.
 pub fn check(options: &ConnectOptions) -> Result<(), Error> {
     check_headers(&options.websocket_headers)?;
     let is_websocket = |broker: &&Endpoint| broker.transport == Transport::Websocket;
@@ -29,12 +29,12 @@ pub fn check(options: &ConnectOptions) -> Result<(), Error> {
     })
 }
 
-/// Looks at headers for the request. No error shows a value.
+/// Checks the application's headers. No error shows a value.
 fn check_headers(headers: &[(String, Secret)]) -> Result<(), Error> {
     headers.iter().try_for_each(|(name, value)| header(name, value).map(drop))
 }
 
-/// Asks for a websocket. Returns the stream, and what the server has sent behind its answer.
+/// Performs the handshake. Returns the stream, and data that the server sent after its response.
 pub async fn shake_hands(
     stream: Box<dyn Stream>,
     options: &ConnectOptions,
@@ -42,14 +42,14 @@ pub async fn shake_hands(
 ) -> Result<(Box<dyn Stream>, BytesMut), Error> {
     let request = request(options, broker)?;
     let answer = Answer { stream, read: BytesMut::new(), begun: false, at_start: true };
-    // It reads nothing after the handshake, so it needs no buffer for that.
+    // The library reads nothing after the handshake, so it needs no buffer.
     let config = WebSocketConfig::default().read_buffer_size(0);
     match client_async_with_config(request, answer, Some(config)).await {
         Ok((socket, _)) => {
             let Answer { stream, read, .. } = socket.into_inner();
             Ok((stream, read))
         }
-        // TLS below may have an error of its own to tell.
+        // TLS below may have a more precise error.
         Err(WsError::Io(error)) => Err(match Error::from(error) {
             Error::Io(error) if is_reset(&error) => no_websocket(broker, closed_early(options)),
             other => other,
@@ -85,7 +85,7 @@ fn request(options: &ConnectOptions, broker: &Endpoint) -> Result<Request, Error
     if !broker.path.starts_with('/') {
         return Err(path());
     }
-    // The URI's host goes nowhere: the header says which one is meant.
+    // The URI's host is not sent: the `Host` header names the server.
     let mut request = Request::builder()
         .uri(format!("{scheme}://broker{}", broker.path))
         .header("Connection", "Upgrade")
@@ -129,7 +129,7 @@ fn header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderValue), Error
     Ok((key, value))
 }
 
-/// Why there is no websocket, and what to look at.
+/// Why the websocket was refused, and which key to check.
 fn refusal(options: &ConnectOptions, error: &WsError) -> String {
     let path = options.key("WS_PATH");
     match error {
@@ -169,7 +169,7 @@ fn refused_with(options: &ConnectOptions, response: &Response) -> String {
     }
 }
 
-/// A location without user, password and query, and not at any length.
+/// A location without user, password and query, shortened.
 fn without_secrets(location: &str) -> String {
     let location = location.split(['?', '#']).next().unwrap_or_default();
     let (scheme, rest) = location.split_once("//").unwrap_or(("", location));
@@ -178,19 +178,19 @@ fn without_secrets(location: &str) -> String {
     format!("{scheme}{separator}{rest}").chars().take(200).collect()
 }
 
-/// The stream as the library sees it, which keeps what it reads: so it gets the answer, up to an empty
-/// line, and nothing of what is behind.
+/// The stream for the library, which keeps whatever it reads: so it gets the response, up to an
+/// empty line, and nothing after it.
 struct Answer {
     stream: Box<dyn Stream>,
-    /// What was read and not handed out.
+    /// Data read, but not passed on.
     read: BytesMut,
-    /// Whether there was a line that is not empty, and whether one begins.
+    /// Whether a non-empty line was read, and whether a new line begins.
     begun: bool,
     at_start: bool,
 }
 
 impl Answer {
-    /// How many of the bytes that were read are up to an empty line.
+    /// How many of the bytes belong to the response, up to the empty line.
     fn end(&mut self, most: usize) -> usize {
         for (index, byte) in self.read.iter().take(most).enumerate() {
             match byte {

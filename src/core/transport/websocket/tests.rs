@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
 
-/// Of which nothing is a message: MQTT goes in binary ones.
+/// Kinds of frames that carry no MQTT: that uses binary messages.
 #[derive(Clone, Debug)]
 enum Sent {
     Message(Vec<u8>, Vec<usize>),
@@ -36,7 +36,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A message in frames that end at these places, with a ping in between.
+/// A message in frames that end at `cuts`, with a ping in between.
 fn message(payload: &[u8], cuts: &[usize]) -> Vec<u8> {
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (payload.len() + 1)).collect();
     cuts.sort_unstable();
@@ -61,7 +61,7 @@ fn sent() -> impl Strategy<Value = Sent> {
     ]
 }
 
-/// Sends the bytes of a server, cut into pieces of this size.
+/// Sends bytes as a server, in pieces of this size.
 async fn send(server: &mut DuplexStream, bytes: &[u8], size: usize) {
     for piece in bytes.chunks(size) {
         server.write_all(piece).await.unwrap();
@@ -69,7 +69,7 @@ async fn send(server: &mut DuplexStream, bytes: &[u8], size: usize) {
     }
 }
 
-/// The frames of a client: their first bytes, and what they bring.
+/// The frames of a client: first bytes and payloads.
 fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let mut found = Vec::new();
     while let Some((header, length)) = {
@@ -110,12 +110,12 @@ proptest! {
                 Sent::Pong(payload) => bytes.extend(frame(0x8a, payload)),
             }
         }
-        // A ping right before the close needs no answer.
+        // A ping right before the close frame needs no pong.
         bytes.extend(frame(0x82, b"end"));
         wanted.extend(b"end");
-        // Byte by byte where there are few.
+        // Byte by byte, if there are few.
         let size = size.max(bytes.len() / 2_000);
-        // Some of it has come with the answer to the request.
+        // Some of it arrives with the response to the request.
         let (behind, rest) = bytes.split_at(behind.min(bytes.len()));
         let (received, answers) = run(async {
             let (mut server, client) = duplex(4096);
@@ -207,7 +207,7 @@ fn pings_of_a_server_that_reads_nothing_leave_one_answer_waiting() {
             assert_eq!(socket.read(&mut space).await.unwrap(), 1);
         }
         assert!(socket.output.len() < 200, "{}", socket.output.len());
-        // Those that went out before there was no more room, and the last one.
+        // The pongs sent while there was room, and the last one.
         let mut answers = vec![0; 1024];
         server.read_exact(&mut answers).await.unwrap();
         socket.flush().await.unwrap();

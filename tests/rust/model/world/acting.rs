@@ -12,10 +12,10 @@ use super::super::scenario::Request;
 use super::{Action, Batch, Checked, Down, Fate, NOW, Up, World, ensure, session};
 
 impl World {
-    /// Has something happen.
+    /// Performs an action.
     ///
     /// # Errors
-    /// Something does not hold any more.
+    /// An invariant does not hold.
     pub fn apply(&mut self, action: Action) -> Checked {
         match action {
             Action::Publish => self.publish()?,
@@ -169,8 +169,8 @@ impl World {
     pub(super) fn lose(&mut self, sent: bool, forget: bool) {
         self.broker.lose(sent);
         if forget || self.scenario.clean || self.unheard && !self.session.is_connected() {
-            // A session that begins is not known to be another one where its CONNACK is lost: the next one
-            // says that there is a session (MQTT 3.1.1, section 3.2.2.2). That hole is MQTT's own.
+            // If the CONNACK of a new session is lost, the client cannot learn of it: the next
+            // CONNACK reports a session (MQTT 3.1.1, section 3.2.2.2). This gap is in MQTT itself.
             self.forget();
         }
         self.session.lost();
@@ -180,7 +180,7 @@ impl World {
         self.ups.iter_mut().for_each(|up| up.later = false);
         (self.finishing, self.ending) = (false, false);
         for up in self.ups.iter_mut().filter(|up| up.qos == Qos::AtMostOnce) {
-            // Nothing more comes of it: its delivery says that, or that it was written.
+            // The message is over: its delivery says so, or that it was written.
             up.fate = Fate::Over;
         }
     }
@@ -210,7 +210,7 @@ impl World {
         Ok(())
     }
 
-    /// The broker hands a message on.
+    /// The broker forwards a message.
     pub(super) fn arrives(&mut self, message: usize) -> Checked {
         let (qos, up) = (self.ups[message].qos, &self.ups[message]);
         ensure(up.due || qos == Qos::AtMostOnce, || {
@@ -221,7 +221,7 @@ impl World {
             self.ups[message].again = false;
             return ensure(may_again, || format!("message {message} arrives twice"));
         }
-        // With the QoS of another one it may overtake it.
+        // A message with another QoS may overtake it.
         let later = &self.ups[message + 1..];
         let overtakes = later.iter().any(|later| later.qos == qos && later.arrived);
         self.ups[message].arrived = true;
@@ -254,7 +254,7 @@ impl World {
                 self.session.stored(number).map_err(|error| error.to_string())?;
             }
             for up in self.ups.iter_mut().filter(|up| up.fate == Fate::Pending) {
-                // `publish` raises an error for it: it counts as not accepted.
+                // `publish` raises an error for it, so it counts as not accepted.
                 if up.delivery.as_ref().is_some_and(|one| one.storing().state() == State::Lost) {
                     (up.fate, up.due) = (Fate::Over, false);
                 }
@@ -279,7 +279,7 @@ impl World {
         for (number, up) in self.ups.iter_mut().enumerate() {
             up.delivery = None;
             if is_there(&out, number) {
-                // It is reported again if it was, since the file does not have that yet.
+                // It is reported again, because the file does not have the first report yet.
                 (up.fate, up.sent) = (Fate::Pending, true);
             } else if up.fate == Fate::Pending {
                 ensure(!up.sent, || format!("message {number} was sent before it was stored"))?;
@@ -297,7 +297,7 @@ impl World {
         self.left.clear();
         self.session = session(self.scenario);
         for filter in self.wanted.clone() {
-            // As the application does when it begins.
+            // As the application does at its start.
             let filter = char::from(filter).to_string();
             let filters = vec![Subscription { filter, options: Qos::AtLeastOnce.into() }];
             self.session

@@ -9,7 +9,7 @@ use super::super::packet::{self, Packet};
 use super::{Checked, FAILURE, Fate, NOT_FOUND, NOW, World, ensure};
 
 impl World {
-    /// Takes what happened and what there is to write, and looks whether all is as it has to be.
+    /// Takes the events and the output, and checks the invariants.
     pub(super) fn settle(&mut self) -> Checked {
         for event in std::mem::take(self.session.take_events()) {
             match event {
@@ -57,7 +57,7 @@ impl World {
         Ok(())
     }
 
-    /// A packet goes out.
+    /// Checks a packet of the client.
     pub(super) fn packet(&mut self, packet: Packet) -> Checked {
         let after = matches!(self.wire.back(), Some((Packet::Disconnect, _)));
         ensure(!after, || format!("{packet:?} follows the DISCONNECT"))?;
@@ -92,7 +92,7 @@ impl World {
         }
     }
 
-    /// The application hears of a message.
+    /// A message is reported to the application.
     pub(super) fn reported(&mut self, mid: u16, code: u8) -> Checked {
         self.inflight.remove(&mid);
         let mut ups = self.ups.iter_mut().enumerate();
@@ -110,7 +110,7 @@ impl World {
         })
     }
 
-    /// The application is given a message.
+    /// A message is delivered to the application.
     pub(super) fn given(&mut self, number: usize, receipt: Option<Receipt>) -> Checked {
         let qos = self.downs[number].qos;
         let was_given = std::mem::replace(&mut self.downs[number].given, true);
@@ -122,7 +122,7 @@ impl World {
             });
         }
         let later = &self.downs[number + 1..];
-        // What the application was given by the process before may come again after others.
+        // Messages that the previous process delivered may come again after others.
         let overtakes = later.iter().any(|later| later.qos == qos && later.given);
         ensure(!overtakes || self.spent.crashes > 0, || {
             format!("message {number} from the broker is given after a later one")

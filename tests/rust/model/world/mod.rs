@@ -21,86 +21,86 @@ use super::disk::Disk;
 use super::packet::Packet;
 use super::scenario::Scenario;
 
-/// Time stands still: what the clock does is tested elsewhere.
+/// Time stands still: other tests cover the clock.
 static NOW: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// From here on a reason code is a refusal (MQTT 5.0, section 2.4), but for that of an identifier that is
-/// not known.
+/// Reason codes from here on are refusals (MQTT 5.0, section 2.4), except "packet identifier not
+/// found".
 const FAILURE: u8 = 0x80;
 const NOT_FOUND: u8 = 0x92;
 
-/// Something that can happen.
+/// An action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// The application publishes its next message.
     Publish,
     /// It subscribes or unsubscribes.
     Request,
-    /// It has handled one of the messages that it was given.
+    /// It has handled one of its messages.
     Handle(u8),
     /// A transport opens.
     Open,
-    /// Half of a packet is written, or the rest of it.
+    /// Half of a packet, or the rest of it, is written.
     Write,
-    /// The connection ends, with all that is on its way. The broker may have sent more than came, and may
-    /// lose the session.
+    /// The connection ends, and packets in flight are lost. The broker may have sent more than
+    /// arrived, and may lose the session.
     Lose {
         sent: bool,
         forget: bool,
     },
-    /// The end of the connection begins, for the application; then the DISCONNECT goes out.
+    /// The application begins to end the connection; then the DISCONNECT is sent.
     Finish,
     Disconnect,
-    /// The broker reads the CONNECT, and allows this.
+    /// The broker reads the CONNECT, and accepts with these limits.
     Accept(u8),
     /// It refuses the client.
     Refuse,
     /// It reads any other packet.
     Take,
-    /// An answer of the broker's comes.
+    /// A response of the broker arrives.
     Answer(u8),
     /// The broker gets a message for the client.
     BrokerPublish,
-    /// That comes.
+    /// It sends that message.
     Send,
-    /// The thread of the file takes the journal; that is on the disk; the session hears of it.
+    /// The steps of storing: the thread takes the journal, writes it, and tells the session.
     TakeJournal,
     Commit,
     Tell,
-    /// It could not be stored.
+    /// The journal could not be stored.
     Fail,
-    /// The file is closed, and opened again.
+    /// The file is closed and opened again.
     Close,
     Reopen,
-    /// The process is killed, and another one begins with the file.
+    /// The process is killed, and a new one starts with the file.
     Crash,
 }
 
-/// What became of a message of ours.
+/// The state of a published message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    /// Accepted, without a report.
+    /// Accepted, but not reported.
     Pending,
-    /// Reported, or not accepted: nothing more may come of it.
+    /// Reported, or not accepted: no further report may follow.
     Over,
 }
 
-/// A message of ours.
+/// A published message.
 #[derive(Debug)]
 struct Up {
     qos: Qos,
     mid: u16,
     fate: Fate,
-    /// None after the process was killed.
+    /// `None` after the process was killed.
     delivery: Option<Delivery>,
-    /// Whether a PUBLISH went out, by this process.
+    /// Whether this process sent a PUBLISH.
     sent: bool,
-    /// Whether it came to the broker, and whether it has to.
+    /// Whether it arrived at the broker, and whether it must.
     arrived: bool,
     due: bool,
-    /// Whether it may come there again, at QoS 2: the broker has forgotten that it has it.
+    /// Whether it may arrive again at QoS 2, because the broker has forgotten it.
     again: bool,
-    /// Whether it was accepted after the end of this connection had begun: it is for the next one.
+    /// Whether it was accepted while this connection was ending, and so is for the next one.
     later: bool,
 }
 
@@ -110,20 +110,20 @@ impl Up {
     }
 }
 
-/// A message to us.
+/// A message for the client.
 #[derive(Debug)]
 struct Down {
     qos: Qos,
-    /// Whether the session has read its PUBLISH, and has to give it out.
+    /// Whether the session has read its PUBLISH, and must deliver it.
     received: bool,
-    /// Whether the application was given it.
+    /// Whether it was delivered to the application.
     given: bool,
     handled: bool,
     /// Whether the broker has forgotten it.
     forgotten: bool,
 }
 
-/// The journal on its way to the disk.
+/// The journal while it is being stored.
 #[derive(Debug)]
 enum Batch {
     None,
@@ -131,7 +131,7 @@ enum Batch {
     Committed(u64),
 }
 
-/// How often something has happened that may only happen so often.
+/// How often each bounded action has happened.
 #[derive(Debug, Clone, Copy, Default)]
 struct Spent {
     requests: usize,
@@ -144,7 +144,7 @@ struct Spent {
     crashes: usize,
 }
 
-/// Everything.
+/// The whole state of the model.
 pub struct World {
     scenario: &'static Scenario,
     session: Session,
@@ -152,23 +152,23 @@ pub struct World {
     server_limits: Vec<Properties>,
     disk: Disk,
     batch: Batch,
-    /// What could not be stored.
+    /// Operations that could not be stored.
     left: Vec<Operation>,
     closed: bool,
     finishing: bool,
     ending: bool,
-    /// Packets for the broker, with their bytes that are not written.
+    /// Packets to the broker, each with its number of unwritten bytes.
     wire: VecDeque<(Packet, usize)>,
     ups: Vec<Up>,
     downs: Vec<Down>,
     unhandled: Vec<(usize, Option<Receipt>)>,
     wanted: BTreeSet<u8>,
-    /// Messages of which the PUBLISH went out on this connection, and no answer has come.
+    /// Messages sent on this connection and not acknowledged.
     inflight: BTreeSet<u16>,
     receive_maximum: usize,
-    /// Whether the broker has lost the session, which the session has not heard: CONNACK may be lost.
+    /// Whether the broker has lost the session and the client does not know: a CONNACK may be lost.
     unheard: bool,
-    /// SUBSCRIBE and UNSUBSCRIBE packets of the application's that will be answered on this connection.
+    /// SUBSCRIBE and UNSUBSCRIBE packets that must be acknowledged on this connection.
     requests: BTreeSet<u16>,
     spent: Spent,
 }
@@ -180,7 +180,7 @@ fn ensure(holds: bool, text: impl FnOnce() -> String) -> Checked {
 }
 
 impl World {
-    /// A session that nothing has happened to.
+    /// A world with a new session.
     pub fn new(scenario: &'static Scenario) -> Self {
         let server_limits = scenario.server_limits.iter().map(|(maximum, qos)| {
             let mut properties = Properties::default();
@@ -230,7 +230,7 @@ impl World {
         }
     }
 
-    /// What tells this state from others.
+    /// The hash that identifies this state.
     pub fn fingerprint(&self, canonical: &mut Canonical) -> u64 {
         let Self {
             scenario: _,
@@ -265,7 +265,7 @@ impl World {
         mix(mix(canonical.hash(session), canonical.hash(broker)), canonical.hash(&own))
     }
 
-    /// What can happen next.
+    /// The possible next actions.
     pub fn enabled(&self) -> Vec<Action> {
         let Scenario { ups, downs, requests, slow, server_limits, in_order, .. } = self.scenario;
         let (limit, spent) = (&self.scenario.limit, self.spent);
@@ -289,7 +289,7 @@ impl World {
             may(Action::Lose { sent, forget: false }, lose);
             may(Action::Lose { sent, forget: true }, lose && spent.forgets < limit.forgets);
         }
-        // This side closes after the DISCONNECT, whatever has been read.
+        // The client closes after the DISCONNECT, whatever was read.
         may(Action::Lose { sent: false, forget: false }, self.ending);
         may(Action::Finish, open && !self.finishing && spent.finishes < limit.finishes);
         may(Action::Disconnect, self.finishing && !self.ending);
@@ -334,7 +334,7 @@ impl World {
         self.wire.iter().position(|(_, left)| *left > 0)
     }
 
-    /// The packet that the broker can read, if it is there in whole.
+    /// The next packet for the broker, if it is completely written.
     fn readable(&self) -> Option<Packet> {
         self.wire.front().filter(|(_, left)| *left == 0).map(|(packet, _)| *packet)
     }

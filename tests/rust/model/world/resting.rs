@@ -7,11 +7,11 @@ use super::super::broker::Broker;
 use super::{Action, Checked, Fate, NOW, Up, World, ensure};
 
 impl World {
-    /// Nothing fails any more, and everybody does what is due, on this connection or on a new one: looks
-    /// whether that ends, and with everything done.
+    /// Without further failures, both sides do everything that is due, on this connection or on a
+    /// new one. Checks that this ends with all messages and requests complete.
     ///
     /// # Errors
-    /// Something waits for ever, or is lost.
+    /// Something waits forever, or is lost.
     pub fn drain(mut self, reconnect: bool) -> Checked {
         if reconnect && self.session.is_open() {
             self.lose(false, false);
@@ -24,7 +24,7 @@ impl World {
             } else if self.is_done() || again {
                 return self.is_empty();
             } else {
-                // What this broker does not take, or forgot, is for the next one.
+                // A message that this broker refuses, or has forgotten, is for the next one.
                 again = true;
                 self.lose(false, false);
             }
@@ -58,13 +58,13 @@ impl World {
 
     pub(super) fn is_empty(&self) -> Checked {
         for (number, up) in self.ups.iter().enumerate() {
-            // With QoS 0: written, or lost with its connection.
+            // QoS 0: written, or lost with its connection.
             let is_over = up.fate == Fate::Over && up.state() != Some(State::Pending);
             ensure(is_over, || format!("message {number} is never reported"))?;
             ensure(up.arrived || !up.due, || format!("message {number} never arrives"))?;
         }
         for (number, down) in self.downs.iter().enumerate() {
-            // QoS 0 goes with its connection.
+            // QoS 0 messages are lost with their connection.
             let due = down.received || !down.forgotten && down.qos != Qos::AtMostOnce;
             ensure(down.handled || !due, || format!("message {number} from the broker is lost"))?;
         }
@@ -87,10 +87,10 @@ impl World {
         Ok(())
     }
 
-    /// Looks whether a child that was forked now has the subscriptions, and no messages.
+    /// Checks that a child forked now has the subscriptions and no messages.
     ///
     /// # Errors
-    /// It has not.
+    /// The child differs.
     pub fn fork(self) -> Checked {
         let broker = Broker::new(self.is_v5(), false, false);
         let session = self.session.for_child(*NOW);
@@ -98,7 +98,7 @@ impl World {
         let mut child = World { session, broker, scenario: self.scenario, ..others };
         let known = self.unhandled;
         child.keep();
-        // Receipts of the parent's do nothing there.
+        // Receipts of the parent have no effect there.
         for (_, receipt) in known {
             if let Some(receipt) = receipt {
                 child.session.handled(receipt).map_err(|error| error.to_string())?;

@@ -153,7 +153,7 @@ fn protocols_are_offered_in_their_order_and_one_is_chosen() {
     refused(options, &["MQTT_TLS_ALPN", "x-amzn-mqtt-ca"]);
 }
 
-/// A peer that does what a test says with the first connection.
+/// A peer that runs a test's function on its first connection.
 fn peer(act: impl FnOnce(TcpStream) + Send + 'static) -> ConnectOptions {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -167,7 +167,7 @@ fn a_peer_that_answers_in_another_language_does_not_speak_tls() {
         let options = peer(move |mut stream| {
             assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
             stream.write_all(answer.as_bytes()).unwrap();
-            let _ = stream.read(&mut [0; 4096]); // until the client has had enough
+            let _ = stream.read(&mut [0; 4096]); // until the client closes
         });
         refused(options, &["does not speak TLS on this port", "MQTT_TLS_ENABLED"]);
     }
@@ -177,7 +177,7 @@ fn a_peer_that_answers_in_another_language_does_not_speak_tls() {
 fn a_peer_that_hangs_up_in_the_handshake_may_not_speak_tls() {
     for read in [true, false] {
         let options = peer(move |mut stream| {
-            // Without reading, the client gets a reset instead of an end.
+            // With unread data, closing sends the client a reset instead of an end.
             if read {
                 assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
             } else {

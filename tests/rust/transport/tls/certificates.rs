@@ -34,7 +34,7 @@ impl Certified {
         super::text(self.key.private_key_to_pem_pkcs8().unwrap())
     }
 
-    /// A certificate from this authority.
+    /// A certificate signed by this CA.
     pub fn issue(&self, wish: &Wish) -> Certified {
         make(wish, Some(self))
     }
@@ -45,7 +45,7 @@ impl Certified {
     }
 }
 
-/// What is wanted of a certificate.
+/// The properties of a certificate.
 pub struct Wish {
     pub name: &'static str,
     pub dns: Vec<&'static str>,
@@ -53,7 +53,7 @@ pub struct Wish {
     /// Days from now.
     pub valid: (i64, i64),
     pub authority: bool,
-    /// Whether it is good for clients only.
+    /// Whether it is for clients only.
     pub client_only: bool,
 }
 
@@ -131,7 +131,7 @@ fn days_from_now(days: i64) -> Asn1Time {
     Asn1Time::from_unix(i64::try_from(now.as_secs()).unwrap() + days * DAY).unwrap()
 }
 
-/// A directory that goes with the test.
+/// A directory that is removed when this is dropped.
 pub struct Folder(PathBuf);
 
 impl Folder {

@@ -22,7 +22,7 @@ fn client() -> Wish {
     Wish { name: "a client", dns: vec![], ..Wish::default() }
 }
 
-/// A broker that demands a certificate from an authority, with that authority.
+/// A broker that requires a client certificate of a CA, with that CA.
 fn demanding(version: SslVersion) -> (Server, Certified) {
     let ca = authority("an authority");
     let server = Server::with(&ca.localhost(), |builder| demand(builder, &ca, version));
@@ -34,7 +34,7 @@ fn accepted(server: &Server, options: ConnectOptions) {
     assert_eq!(server.seen().client.as_deref(), Some("a client"));
 }
 
-/// All forms that a private key comes in.
+/// Every format of a private key.
 fn forms(key: &PKey<Private>) -> Vec<(Vec<u8>, bool)> {
     let cipher = Cipher::aes_128_cbc();
     let mut forms = vec![
@@ -49,7 +49,7 @@ fn forms(key: &PKey<Private>) -> Vec<(Vec<u8>, bool)> {
         let plain = ec.private_key_to_pem().unwrap();
         let mut group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
         group.set_asn1_flag(Asn1Flag::NAMED_CURVE);
-        // As `openssl ecparam -genkey` writes it: the curve in a block before the key.
+        // The format of `openssl ecparam -genkey`: the curve in a block before the key.
         let curve =
             b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
         forms.push(([&curve[..], &plain].concat(), false));
@@ -108,7 +108,8 @@ fn the_chain_beside_the_certificate_is_sent() {
     accepted(&server, options);
 }
 
-/// What is said of a broker that refuses a client: in TLS 1.2 of the handshake, in TLS 1.3 after it.
+/// The error for a broker that rejects a client: in TLS 1.2 during the handshake, in TLS 1.3 after
+/// it.
 fn refusal(version: SslVersion, options: ConnectOptions) -> String {
     if version == SslVersion::TLS1_2 {
         let error = fail(options);

@@ -14,7 +14,7 @@ use flask_mqtt_core::core::session::Event;
 use self::certificates::Certified;
 use crate::support::App;
 
-/// Options for a server at `localhost`, as the extension makes them.
+/// Options for a server at `localhost`, as the extension sets them.
 fn options(port: u16, trusted: &Certified) -> ConnectOptions {
     let mut options = ConnectOptions::new("localhost", port);
     options.brokers[0].tls = true;
@@ -23,7 +23,7 @@ fn options(port: u16, trusted: &Certified) -> ConnectOptions {
     options
 }
 
-/// Connects until the broker has accepted.
+/// Connects, and waits until the broker has accepted.
 fn connect(options: ConnectOptions) -> App {
     let app = App::new();
     app.connect(options).unwrap();
@@ -31,12 +31,12 @@ fn connect(options: ConnectOptions) -> App {
     app
 }
 
-/// Connects in vain.
+/// Connects, expecting an error.
 fn fail(options: ConnectOptions) -> Error {
     App::new().connect(options).expect_err("the connection is refused")
 }
 
-/// Asserts that a text is one line and has all parts in it.
+/// Asserts that a text is one line and contains all parts.
 fn assert_says(text: &str, parts: &[&str]) {
     assert!(!text.contains('\n'), "more than a line: {text}");
     for part in parts {

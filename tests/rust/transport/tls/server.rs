@@ -12,7 +12,7 @@ use openssl::ssl::{
 use super::certificates::Certified;
 use crate::support::{ACCEPTED, PATIENCE};
 
-/// What a server saw of a connection whose handshake was done.
+/// What a server saw of a connection after the handshake.
 #[derive(Debug)]
 pub struct Seen {
     pub sni: Option<String>,
@@ -29,7 +29,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server for one connection.
+    /// Starts a server.
     pub fn new(certified: &Certified) -> Self {
         Self::with(certified, |_| {})
     }
@@ -43,7 +43,7 @@ impl Server {
         let port = listener.local_addr().unwrap().port();
         let (sender, seen) = channel();
         std::thread::spawn(move || {
-            // One connection after another: some tests connect twice.
+            // Accepts several connections, since some tests connect twice.
             while let Ok((stream, _)) = listener.accept() {
                 if let Some(seen) = serve(stream, &acceptor)
                     && sender.send(seen).is_err()
@@ -59,7 +59,7 @@ impl Server {
         self.port
     }
 
-    /// Waits for a connection that was accepted.
+    /// Waits for an accepted connection.
     pub fn seen(&self) -> Seen {
         self.seen.recv_timeout(PATIENCE).expect("a connection")
     }
@@ -70,13 +70,13 @@ pub fn acceptor(
     change: impl FnOnce(&mut SslAcceptorBuilder),
 ) -> SslAcceptor {
     let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
-    change(&mut builder); // first, as a security level bears on the certificate
+    change(&mut builder); // first, because a security level affects the certificate
     builder.set_certificate(&certified.certificate).unwrap();
     builder.set_private_key(&certified.key).unwrap();
     builder.build()
 }
 
-/// Asks every client for a certificate from an authority.
+/// Requires a client certificate of a CA.
 pub fn demand(builder: &mut SslAcceptorBuilder, authority: &Certified, version: SslVersion) {
     builder.set_min_proto_version(Some(version)).unwrap();
     builder.set_max_proto_version(Some(version)).unwrap();
@@ -84,7 +84,7 @@ pub fn demand(builder: &mut SslAcceptorBuilder, authority: &Certified, version: 
     builder.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT);
 }
 
-/// Speaks one protocol only, and says so with an alert.
+/// Accepts one ALPN protocol only, and otherwise sends an alert.
 pub fn speak(builder: &mut SslAcceptorBuilder, protocol: &'static [u8]) {
     builder.set_alpn_select_callback(move |_, offered| {
         select_next_proto(protocol, offered)
@@ -98,7 +98,7 @@ fn serve(stream: TcpStream, acceptor: &SslAcceptor) -> Option<Seen> {
     let mut stream = match Ssl::new(acceptor.context()).unwrap().accept(stream) {
         Ok(stream) => stream,
         Err(HandshakeError::Failure(refused)) => {
-            // Hanging up at once could cost the client the alert.
+            // Closing at once could lose the alert.
             let _ = std::io::copy(&mut refused.get_ref(), &mut std::io::sink());
             return None;
         }

@@ -15,7 +15,7 @@ use crate::support::App;
 
 const GARBAGE: &[u8] = b"-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n";
 
-/// Options that would try a port where nobody listens, changed by a test.
+/// Options for a port without a listener, changed by a test.
 fn with(change: impl FnOnce(&mut ConnectOptions, &Certified)) -> ConnectOptions {
     let ca = authority("an authority");
     let mut options = options(1, &ca);
@@ -23,7 +23,7 @@ fn with(change: impl FnOnce(&mut ConnectOptions, &Certified)) -> ConnectOptions 
     options
 }
 
-/// Asserts that a call to connect, before any attempt, says that TLS cannot be set up.
+/// Asserts that connecting fails before any attempt, because TLS cannot be set up.
 fn assert_refused(options: ConnectOptions, parts: &[&str]) {
     let error = App::new().client.connect(options, true).unwrap_err();
     assert!(matches!(error, Error::Tls(_)), "{error:?}");

@@ -21,7 +21,7 @@ const WRONG_HOST: i32 = 62;
 const WRONG_ADDRESS: i32 = 64;
 const KEY_TOO_SMALL: i32 = 66;
 
-/// Connects in vain, and asserts OpenSSL's number and what is said.
+/// Connects, and asserts OpenSSL's error code and the text of the error.
 fn assert_rejected(options: ConnectOptions, expected: i32, parts: &[&str]) {
     let error = fail(options);
     let Error::Certificate { code, message, .. } = &error else { panic!("{error}") };
@@ -211,7 +211,7 @@ fn ca_certificates_are_read_anew_for_every_connection() {
     let mut options = options(server.port(), &old);
     options.tls.ca = Some(Pem::Path(file));
     let app = App::new();
-    let _waiter = app.client.connect(options, false).unwrap(); // not the first attempt only
+    let _waiter = app.client.connect(options, false).unwrap(); // not only the first attempt
     app.wait(|event| matches!(event, Event::Notice { .. }));
     folder.write("ca.pem", new.text());
     server.seen();
