@@ -46,7 +46,8 @@ fn check_tree(tree: &TopicTree<&str>, kept: &BTreeSet<&str>, topic: &str) {
     let mut expected: Vec<_> =
         kept.iter().copied().filter(|filter| matches(filter, topic)).collect();
     if topic.contains(['+', '#']) {
-        // Not a valid topic: among levels that are exact and wildcards at once, there is no order.
+        // Not a valid topic: the order is undefined among levels that are exact and wildcards at
+        // once.
         assert_eq!(
             found.iter().copied().collect::<BTreeSet<_>>(),
             expected.iter().copied().collect()

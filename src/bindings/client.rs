@@ -33,8 +33,8 @@ use crate::core::wake::Waiter as CoreWaiter;
 
 static CLIENTS: AtomicU64 = AtomicU64::new(0);
 
-/// Waits for the ends of dropped clients, each with its process. The lock is held for a push or a
-/// look, by threads that hold the GIL, so no thread holds it during a fork.
+/// Waits for the ends of dropped clients, each with its process. Threads take the lock with the
+/// GIL, only to read or change the list, so no thread holds it during a fork.
 static DEPARTING: Mutex<Vec<(Process, Arc<CoreWaiter>)>> = Mutex::new(Vec::new());
 
 /// Waits until dropped clients have sent and stored their last messages.
@@ -398,8 +398,8 @@ impl Client {
         events::append(into, self.core.take(most))
     }
 
-    /// Whether there are more events. To be asked after the previous ones are handled: if there are
-    /// none, pending acknowledgements are sent at once.
+    /// Whether there are more events. Call it after handling the previous ones: if there are none,
+    /// pending acknowledgements are sent at once.
     fn has_events(&self) -> bool {
         self.core.has_events()
     }

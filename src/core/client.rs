@@ -275,8 +275,8 @@ impl Client {
         }
     }
 
-    /// Whether there are more events. To be asked after the previous ones are handled: if there are
-    /// none, pending acknowledgements are sent at once.
+    /// Whether there are more events. Call it after handling the previous ones: if there are none,
+    /// pending acknowledgements are sent at once.
     pub fn has_events(&self) -> bool {
         let has_events = !self.shared.inbox.is_empty();
         if !has_events {

@@ -250,8 +250,8 @@ impl Properties {
     /// [`Error::Property`] for an invalid value.
     pub fn set(&mut self, property: Property, value: Value) -> Result<(), Error> {
         let mut checked = property.check(&value);
-        // Section 3.3.2.3.5. Reading skips this check: what a broker lets through is not worth
-        // losing the connection.
+        // Section 3.3.2.3.5. Reading skips this check: if the broker lets it through, it is no
+        // reason to lose the connection.
         if property == Property::ResponseTopic
             && matches!(&value, Value::Text(topic) if topic.contains(['+', '#']))
         {

@@ -120,8 +120,8 @@ impl Queue {
     }
 
     /// Merges a report with the last one, if both say the same and no other event is between them.
-    /// Droppable events may be between them if there are so many reports that the order matters
-    /// less.
+    /// With very many reports, droppable events may be between them, because the bound matters more
+    /// than the order.
     fn push_report(&mut self, event: Event) {
         let any_order = self.reports >= MOST_REPORTS / 2;
         if let Some((number, last)) = self.events.back_mut()

@@ -143,8 +143,8 @@ pub fn decode(
     }
 }
 
-/// Payloads of at least this size, or so many bytes of payloads read together, keep their read
-/// buffer alive: that is at most a few times their size.
+/// The size from which payloads keep their read buffer alive, which is at most a few times as
+/// large. It applies to one payload, or to the sum of the small ones in a read.
 const LARGE: usize = 16 * 1024;
 
 /// Copies small payloads out of their shared read buffer, so that a pending message does not keep

@@ -47,7 +47,8 @@ pub fn decode(buffer: &mut BytesMut, limit: usize) -> Result<Option<Incoming>, E
     if kind != 3 && first & 0x0f != flags {
         return Err(Error::Protocol(format!("malformed flags (packet type {kind})")));
     }
-    // The codec accepts any length for these, and would wait for all the bytes of what is not MQTT.
+    // The codec accepts any length for these, and would wait for all bytes of another protocol's
+    // data.
     let length = match kind {
         2 | 4..=7 | 11 => Some(2),
         13 => Some(0),

@@ -100,7 +100,7 @@ pub enum Then {
     Release { mid: u16, order: u64 },
     /// A response may be sent on that connection.
     Answer { answer: Control, connection: u32 },
-    /// A waiter is told.
+    /// Wakes a waiter.
     Tell(Progress),
 }
 

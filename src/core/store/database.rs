@@ -195,8 +195,8 @@ impl Database {
             },
             State::Lost(reason) => self.lost = Some(reason.to_owned()),
         }
-        // The log must not be written into the file: it does not match it, and the name may be
-        // another file's now.
+        // Closing must not write the log into the file: the two no longer belong together, and the
+        // name may be another file's now.
         let config = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
         let _ = self.connection.set_db_config(config, true);
         Err(self.lost.clone().unwrap_or_default())

@@ -54,7 +54,7 @@ fn a_client_runs_from_connect_to_the_end_of_its_thread() {
 fn the_dispatcher_is_woken_when_the_thread_has_ended() {
     let broker = Broker::new();
     let (app, _connection) = App::connected(&broker, broker.options());
-    // What came before.
+    // Discards earlier wake-ups.
     while app.client.wakeup().wait(Some(Duration::from_millis(200))) {}
     app.client.disconnect(false, 0, Properties::default()).unwrap();
     assert!(app.client.wakeup().wait(Some(super::support::PATIENCE)));

@@ -123,7 +123,7 @@ fn a_connack_that_never_ends_is_given_up_at_the_handshake_timeout() {
     })
     .unwrap();
     let mut connection = wait_for("a connection", || broker.pending());
-    // A header of maximum length, one byte at a time.
+    // The largest allowed CONNACK, one byte at a time.
     let sender = std::thread::spawn(move || {
         connection.send(&[0x20, 0x80, 0x80, 0x40]);
         while connection.stream.write_all(&[0]).is_ok() {

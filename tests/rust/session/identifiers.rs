@@ -1,4 +1,4 @@
-//! Requests and messages when packet identifiers run out: each request goes out as soon as one is
+//! Requests and messages when packet identifiers run out: each request is sent as soon as one is
 //! free, in the order of the calls, and is acknowledged.
 
 use bytes::Bytes;

@@ -223,7 +223,7 @@ impl Websocket {
     }
 
     /// Writes a pong or close frame, as far as the server accepts it now. If that fails, reading
-    /// will fail too, and may tell more.
+    /// fails too, perhaps with a more precise error.
     fn answer(&mut self, context: &mut Context<'_>) {
         if let Poll::Ready(Ok(())) = self.poll_out(context) {
             let _ = Pin::new(&mut self.stream).poll_flush(context);

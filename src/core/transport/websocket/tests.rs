@@ -1,4 +1,4 @@
-//! Decodes frames, cut at every point, and refuses what is no frame.
+//! Decodes frames, cut at every point, and refuses invalid ones.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use proptest::prelude::*;
