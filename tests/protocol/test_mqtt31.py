@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,10 +14,11 @@ from support.packets import MQTT311
 from support.peer import Peer
 from support.running import connected
 from support.scripted import ScriptedBroker
-from support.server import HOST
+from support.server import Server
 from support.wait import wait_until
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from flask import Flask
@@ -134,17 +134,17 @@ def test_a_bare_client_speaks_it_too(broker: Mosquitto) -> None:
 def test_a_broker_from_before_mqtt_5_is_told_from_its_refusal(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    class OldBroker(Server):
+        def serve(self, connection: socket.socket) -> None:
+            connection.recv(4096)
+            connection.sendall(MQTT311.connack(1))
+
     codes: list[ReasonCode] = []
     mqtt = Mqtt()
     mqtt.on_connect()(lambda _client, _userdata, _flags, rc: codes.append(rc))
-    with socket.create_server((HOST, 0)) as listener:
-        mqtt.init_app(make_app(listener.getsockname()[1], protocol_version=MQTTv5))
-        with mqtt:
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(4096)
-                connection.sendall(MQTT311.connack(1))
-            wait_until(lambda: "next attempt" in caplog.text and codes)
+    with OldBroker() as broker, mqtt:
+        mqtt.init_app(make_app(broker.port, protocol_version=MQTTv5))
+        wait_until(lambda: "next attempt" in caplog.text and codes)
     assert "unacceptable protocol version (code 1); look at MQTT_PROTOCOL_VERSION" in caplog.text
     assert codes == [1]
     assert str(codes[0]) == "Unacceptable protocol version"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,9 +13,11 @@ from support.exchange import round_trip
 from support.ports import closed_port
 from support.proxy import HttpProxy, SocksProxy
 from support.running import connected
+from support.server import Server
 from support.wait import wait_until
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
     from pathlib import Path
 
@@ -184,20 +184,14 @@ def test_several_brokers_are_tried_in_turn_through_the_proxy(
         round_trip(mqtt)
 
 
-def test_a_server_that_speaks_first_is_no_http_proxy() -> None:
-    def serve(listener: socket.socket) -> None:
-        connection, _ = listener.accept()
-        with connection:
+def test_a_server_that_speaks_first_is_no_http_proxy(client: Client) -> None:
+    class MailServer(Server):
+        def serve(self, connection: socket.socket) -> None:
             connection.sendall(b"220 mail.example.com ESMTP\r\n")
             connection.recv(1)
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
-        thread.start()
-        client = Client()
-        client.configure(proxy=f"http://127.0.0.1:{listener.getsockname()[1]}")
+    with MailServer() as server:
+        client.configure(proxy=f"http://127.0.0.1:{server.port}")
         wrong = r"(does not wait for the request|answer is not of HTTP); look at the scheme"
         with pytest.raises(OSError, match=wrong):
             client.connect("127.0.0.1")
-        client.close()
-    thread.join(5)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import ssl
-import threading
 from typing import TYPE_CHECKING, Any
 
 from flask_mqtt import Mqtt
 from parity.registry import Difference, scenario
+from support.relay import Relay
 
 if TYPE_CHECKING:
     from parity.recording import Run
@@ -81,25 +80,15 @@ def the_request_for_a_websocket(run: Run) -> None:
     for name, options in ways.items():
         mqtt = Mqtt()
         mqtt.client.ws_set_options(**options)
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = server.getsockname()[1]
-            answering = threading.Thread(target=refuse, args=(run, name, server))
-            answering.start()
+        with Relay(answer=b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n") as server:
             with contextlib.suppress(ConnectionError):
-                mqtt.init_app(run.app(broker_port=port, transport="websockets"))
-            answering.join(5)
-
-
-def refuse(run: Run, name: str, server: socket.socket) -> None:
-    """Record a request without what is another one every time, and refuse it."""
-    connection, (_, port) = server.accept()[0], server.getsockname()
-    with connection, connection.makefile("rb") as lines:
-        request, *header = [line.decode().strip() for line in iter(lines.readline, b"\r\n")]
-        pairs = (line.replace(str(port), "PORT").split(": ", 1) for line in header)
-        headers = {key.lower(): value for key, value in pairs}
+                mqtt.init_app(run.app(broker_port=server.port, transport="websockets"))
+            head = server.wait_for_head().decode()
+        request, *header = head.replace(str(server.port), "PORT").split("\r\n")[:-2]
+        headers = {key.lower(): value for key, value in (line.split(": ", 1) for line in header)}
+        # It is another one every time.
         run.fact(f"{name}: key", len(headers.pop("sec-websocket-key")))
         run.fact(name, [request, headers])
-        connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
 
 
 @scenario()
