@@ -21,7 +21,7 @@ from pathlib import Path
 
 import places
 
-PROGRAM = places.ROOT / "target" / "release" / "instructions"
+PROGRAM = places.ROOT / "target" / "benches" / "release" / "instructions"
 FIGURES = places.ROOT / "benches" / "instructions.json"
 #: Messages of each call, and calls: as the program has them.
 MESSAGES = 3 * 2_000
