@@ -32,7 +32,7 @@ PATIENCE = 10.0
 #: Seconds for what may not happen, since something has failed.
 HOPE = 0.2
 #: SQLite takes a read that fails for a file that is damaged.
-UNREADABLE = "or cannot be read"
+UNREADABLE = "damaged or unreadable"
 #: Calls that may fail in a way that is said. Everything else is a bug.
 SAID = (OSError, RuntimeError)
 
