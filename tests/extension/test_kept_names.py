@@ -219,7 +219,7 @@ def test_the_client_of_an_extension_shows_the_configuration(scripted: ScriptedBr
 def test_a_url_shows_its_parts() -> None:
     with mock.patch.object(Client, "connect"), Mqtt(app_for("mqtts://ann:pw@192.0.2.1")) as mqtt:
         client: Any = mqtt.client
-        client._parts.connection.has_host = True
+        client._parts.connection.host_given()
         assert (client._host, client._port, client._ssl) == ("192.0.2.1", 8883, True)
         assert (client._username, client._password) == (b"ann", b"pw")
 

@@ -147,3 +147,18 @@ def test_imports_are_found() -> None:
 )
 def test_the_job_of_each_module_is_told(folder: str, rows: str) -> None:
     assert {f"{rows}{name}" for name in order(folder)} - set(ROWS) <= {f"{rows}__init__"}
+
+
+#: The parts whose state others only change by their methods, by the attributes that hold them.
+PARTS = re.compile(r"(?:^|\.)_?(?:events|connection|settings|publisher)$")
+
+
+def test_the_state_of_a_part_is_written_by_the_part_alone() -> None:
+    found = [
+        f"{path.relative_to(PACKAGE)}: {ast.unparse(target)}"
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        for target in getattr(node, "targets", [getattr(node, "target", None)])
+        if isinstance(target, ast.Attribute) and PARTS.search(ast.unparse(target.value))
+    ]
+    assert found == []

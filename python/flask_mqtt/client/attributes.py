@@ -30,7 +30,7 @@ class Attributes(Base):
         if not value:
             raise ValueError(f"host {value!r}: it must be a host name, an address or a URL")
         _assign(self._parts, "host", broker_url=value)
-        self._parts.connection.has_host = True
+        self._parts.connection.host_given()
 
     @property
     def port(self) -> int:
@@ -55,7 +55,7 @@ class Attributes(Base):
     @discreet
     def keepalive(self, value: int) -> None:
         _assign(self._parts, "keepalive", keepalive=value)
-        self._parts.events.server_keepalive = None
+        self._parts.events.forget_keepalive()
 
     @property
     def transport(self) -> Literal["tcp", "websockets", "unix"]:

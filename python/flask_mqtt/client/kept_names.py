@@ -92,7 +92,7 @@ class KeptNames(Base):
     @discreet
     def _host(self, value: str) -> None:
         self._parts.settings.change(broker_url=value)
-        self._parts.connection.has_host = True
+        self._parts.connection.host_given()
 
     @property
     def _port(self) -> int:
@@ -109,7 +109,7 @@ class KeptNames(Base):
     @_keepalive.setter
     def _keepalive(self, value: int) -> None:
         self._parts.settings.change(keepalive=value)
-        self._parts.events.server_keepalive = None
+        self._parts.events.forget_keepalive()
 
     @property
     def _bind_address(self) -> str:

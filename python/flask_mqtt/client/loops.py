@@ -90,7 +90,7 @@ class Loops(Base):
         self._parts.holder.notice_fork()
         if self._parts.dispatcher.working or self._parts.dispatcher.is_current_thread:
             return MQTT_ERR_INVAL
-        self._parts.events.ended_with = 0
+        self._parts.events.forget_end()
         # Without a connection's thread nothing can come that is worth waiting for.
         timeout = timeout if self._parts.holder.core.is_running() else 0
         if self._parts.dispatcher.run_here(timeout) is None:
@@ -130,7 +130,7 @@ class Loops(Base):
         self._parts.holder.notice_fork()
         if self._parts.dispatcher.is_current_thread:
             return MQTT_ERR_INVAL
-        self._parts.events.ended_with = 0
+        self._parts.events.forget_end()
         self._parts.connection.connect_first(retry=retry_first_connection)
         if self._parts.dispatcher.started:
             self._parts.dispatcher.wait_for_rest()

@@ -45,7 +45,7 @@ class Attempts:
         self._events = events
         #: What `passed_by` has found so far, so that each line is logged only once.
         self._passed_by: frozenset[str] = frozenset()
-        events.refresh_settings = self._refresh
+        events.refresh_with(self._refresh)
 
     def start(self, *, report_first: bool) -> Attempt:
         """Have the core connect with the present settings.
@@ -65,8 +65,8 @@ class Attempts:
         options = settings.connect_options(make_headers=report_first)
         self._warn(settings, options)
         self._settings.take()
-        self._events.server_keepalive = None
-        self._events.speaks_5 = settings.protocol_version == MQTTv5
+        self._events.forget_keepalive()
+        self._events.set_version(speaks_5=settings.protocol_version == MQTTv5)
         # The connection's thread may ask as soon as it runs.
         self._settings.announce()
         try:
@@ -75,10 +75,10 @@ class Attempts:
                 attempt = self._connect(options, report_first, dispatcher.running, by_handler)
         except BaseException:
             # An earlier connection goes on, and its next attempt needs the earlier settings.
-            self._events.speaks_5 = spoke_5
+            self._events.set_version(speaks_5=spoke_5)
             self._settings.give_back()
             raise
-        self._settings.used = settings
+        self._settings.use(settings)
         return attempt
 
     def _warn(self, settings: Config, options: ConnectOptions) -> None:
@@ -120,8 +120,8 @@ class Attempts:
         try:
             settings = self._settings.take()
             core.answer(settings.connect_options())
-            events.speaks_5 = settings.protocol_version == MQTTv5
-            self._settings.used = settings
+            events.set_version(speaks_5=settings.protocol_version == MQTTv5)
+            self._settings.use(settings)
         except BaseException as error:
             # The connection's thread waits for an answer.
             core.answer(None)

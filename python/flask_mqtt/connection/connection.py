@@ -71,6 +71,10 @@ class Connection:
         """Host name or address of the broker, or the path of its socket; empty before `connect`."""
         return self._settings.first_broker.host if self.has_host else ""
 
+    def host_given(self) -> None:
+        """Connect to the host of the settings when asked to: it was assigned."""
+        self.has_host = True
+
     @property
     def keepalive(self) -> int:
         """Seconds between packets before a PINGREQ: the broker's choice, if it made one."""
@@ -205,7 +209,8 @@ class Connection:
         self._waits_for_loop = self._retries_with_loop = False
         was_open = self._holder.core.is_open()
         if self._events.dispatcher.running:
-            self._events.is_ending = self._events.is_ending or was_open
+            if was_open:
+                self._events.expect_end()
             self._holder.core.disconnect(report=True, reason=reason, properties=properties)
         else:
             waiter = self._holder.core.disconnect(

@@ -105,6 +105,10 @@ class ConnectionSettings:
         self.config, self._adopted = settings, values
         return settings
 
+    def use(self, settings: Config) -> None:
+        """Remember what the last attempt to connect was made with."""
+        self.used = settings
+
     def are_used_with(self, values: Config) -> bool:
         """Whether the last attempt was made with what these values of the extension make."""
         return values.joined(self.config, self._adopted) == self.used

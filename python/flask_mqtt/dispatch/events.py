@@ -43,7 +43,7 @@ class Events:
     """
 
     #: Called where the connection's thread asks for the settings of its next attempt.
-    refresh_settings: Callable[[], None]
+    _refresh_settings: Callable[[], None]
 
     def __init__(
         self, client: Any, holder: CoreHolder, registry: HandlerRegistry, userdata: Any
@@ -113,6 +113,26 @@ class Events:
         self.dispatcher.look_closely()
         # An `on_connect` that came late has something to catch up with.
         core.wake()
+
+    def refresh_with(self, refresh: Callable[[], None]) -> None:
+        """Call this when the connection's thread asks for the settings of its next attempt."""
+        self._refresh_settings = refresh
+
+    def set_version(self, *, speaks_5: bool) -> None:
+        """Take the events that follow for those of MQTT 5, or of an earlier version."""
+        self.speaks_5 = speaks_5
+
+    def forget_keepalive(self) -> None:
+        """Forget the keep alive that the broker chose: there is a new one, or a new connection."""
+        self.server_keepalive = None
+
+    def expect_end(self) -> None:
+        """Expect the event of a connection that `disconnect` ends."""
+        self.is_ending = True
+
+    def forget_end(self) -> None:
+        """Forget why the last connection ended: a loop begins that waits for the next end."""
+        self.ended_with = 0
 
     def forked(self, core: CoreClient) -> None:
         """Be without a connection in a forked child.
@@ -314,7 +334,7 @@ class Events:
             )
 
     def _attempt(self) -> None:
-        self.refresh_settings()
+        self._refresh_settings()
 
     def call_on_pre_connect(self, call: Handler) -> None:
         """Call `on_pre_connect`, but for a connection that it makes itself.
