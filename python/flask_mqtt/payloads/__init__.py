@@ -1,0 +1,6 @@
+"""Payloads as values of an annotated type, from JSON and to JSON."""
+
+from .decoding import Decoder, decoder_for
+from .errors import InvalidPayload
+
+__all__ = ["Decoder", "InvalidPayload", "decoder_for"]

@@ -1,0 +1,161 @@
+"""Types of pydantic and msgspec, where the application has them: each decodes its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Hashable
+from functools import lru_cache
+from typing import Any
+
+from .errors import InvalidPayload, Mismatch, path_of
+from .parsing import parse
+from .shape import Definitions, Shape
+
+#: Of one payload, decoded without Python between the JSON and the model.
+DecodeJson = Callable[[bytes], Any]
+
+
+def is_model(kind: Any) -> bool:
+    """Whether a type is a pydantic model or dataclass, or a msgspec Struct."""
+    return _is_pydantic(kind) or _is_struct(kind)
+
+
+def decoder_of(kind: Any) -> DecodeJson | None:
+    """Return what decodes payloads of a model; None for any other type.
+
+    It raises `InvalidPayload`.
+    """
+    if _is_pydantic(kind):
+        return _pydantic_decoder(kind)
+    if _is_struct(kind):
+        return _struct_decoder(kind)
+    return None
+
+
+def shape_of(kind: Any) -> Shape | None:
+    """Return the shape of a model, as a part of another type; None for any other type."""
+    if _is_pydantic(kind):
+        return _pydantic_shape(kind)
+    if _is_struct(kind):
+        return _struct_shape(kind)
+    return None
+
+
+def to_builtins(value: Any) -> Any:
+    """Return what JSON has for an object of a model; anything else as it is."""
+    kind: Any = type(value)
+    if _is_pydantic(kind):
+        return _adapter(kind).dump_python(value, mode="json", by_alias=True)
+    if _is_struct(kind):
+        msgspec: Any = sys.modules["msgspec"]
+        return msgspec.to_builtins(value)
+    return value
+
+
+# A type of theirs exists only where they were imported.
+
+
+def _is_pydantic(kind: Any) -> bool:
+    return (
+        "pydantic" in sys.modules
+        and isinstance(kind, type)
+        and hasattr(kind, "__pydantic_validator__")
+    )
+
+
+@lru_cache(maxsize=256)
+def _adapter(kind: Hashable) -> Any:
+    pydantic: Any = sys.modules["pydantic"]
+    return pydantic.TypeAdapter(kind)
+
+
+def _is_struct(kind: Any) -> bool:
+    msgspec = sys.modules.get("msgspec")
+    return msgspec is not None and isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _pydantic_decoder(kind: Any) -> DecodeJson:
+    pydantic: Any = sys.modules["pydantic"]
+    validate = _adapter(kind).validate_json
+    failure = pydantic.ValidationError
+
+    def decode(payload: bytes) -> Any:
+        if b"NaN" in payload or b"Infinity" in payload:
+            # pydantic takes these for numbers.
+            parse(payload)
+        try:
+            return validate(payload)
+        except failure as error:
+            reason, path = _first(error)
+            raise InvalidPayload(reason, path_of(path)) from error
+
+    return decode
+
+
+def _pydantic_shape(kind: Any) -> Shape:
+    pydantic: Any = sys.modules["pydantic"]
+    adapter = _adapter(kind)
+
+    def convert(value: Any) -> Any:
+        try:
+            return adapter.validate_python(value)
+        except pydantic.ValidationError as error:
+            reason, path = _first(error)
+            raise Mismatch(reason, path_of(path)[1:]) from error
+
+    def schema(definitions: Definitions) -> dict[str, Any]:
+        told: dict[str, Any] = adapter.json_schema(ref_template=f"{Definitions.PLACE}{{model}}")
+        for name, inner in told.pop("$defs", {}).items():
+            definitions.add(name, inner)
+        # A model that refers to itself is among its definitions already.
+        return told if "$ref" in told else definitions.reference(kind, kind.__name__, lambda: told)
+
+    return Shape(convert, schema)
+
+
+def _first(error: Any) -> tuple[str, list[str | int]]:
+    """Return the reason and the place of the first of pydantic's errors."""
+    told = error.errors(include_url=False, include_context=False)
+    more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
+    return f"{' '.join(told[0]['msg'].split())}{more}", list(told[0]["loc"])
+
+
+def _struct_decoder(kind: Any) -> DecodeJson:
+    msgspec: Any = sys.modules["msgspec"]
+    decode_json = msgspec.json.Decoder(kind).decode
+
+    def decode(payload: bytes) -> Any:
+        try:
+            return decode_json(payload)
+        except msgspec.MsgspecError as error:
+            reason, path = _split(error)
+            raise InvalidPayload(reason, f"${path}") from error
+
+    return decode
+
+
+def _struct_shape(kind: Any) -> Shape:
+    msgspec: Any = sys.modules["msgspec"]
+
+    def convert(value: Any) -> Any:
+        try:
+            return msgspec.convert(value, kind)
+        except msgspec.MsgspecError as error:
+            reason, path = _split(error)
+            raise Mismatch(reason, path) from error
+
+    def schema(definitions: Definitions) -> dict[str, Any]:
+        [told], found = msgspec.json.schema_components(
+            [kind], ref_template=f"{Definitions.PLACE}{{name}}"
+        )
+        for name, inner in found.items():
+            definitions.add(name, inner)
+        return dict(told)
+
+    return Shape(convert, schema)
+
+
+def _split(error: Exception) -> tuple[str, str]:
+    """Return the reason and the path, without its ``$``, of an error of msgspec's."""
+    reason, _, path = str(error).partition(" - at `$")
+    return reason, path.rstrip("`")

@@ -1,0 +1,55 @@
+"""What a type means for JSON: how a value of it is made, and its JSON Schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+
+class Definitions:
+    """The named schemas of a document, each of them once."""
+
+    #: Where the document has them.
+    PLACE = "#/components/schemas/"
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self.schemas: dict[str, dict[str, Any]] = {}
+        self._names: dict[Any, str] = {}
+
+    def reference(self, kind: Any, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return a reference to the schema of a type, which may refer to itself.
+
+        Args:
+            kind: The type.
+            name: What to call it. Another type of that name is called by its number, too.
+            make: Makes its schema. Called once for a type.
+        """
+        if kind not in self._names:
+            free = name
+            number = 1
+            while free in self.schemas:
+                number += 1
+                free = f"{name}{number}"
+            self._names[kind] = free
+            self.schemas[free] = {}
+            self.schemas[free] = make()
+        return {"$ref": f"{self.PLACE}{self._names[kind]}"}
+
+    def add(self, name: str, schema: dict[str, Any]) -> None:
+        """Put in a schema that others refer to by its name.
+
+        Raises:
+            ValueError: There is another one of this name.
+        """
+        if self.schemas.setdefault(name, schema) != schema:
+            raise ValueError(f"two payload types are called {name}: rename one of them")
+
+
+class Shape(NamedTuple):
+    """A type, as far as JSON is concerned."""
+
+    #: Makes a value of the type of what JSON has, or raises `Mismatch`.
+    convert: Callable[[Any], Any]
+    #: Returns the schema of what JSON has.
+    schema: Callable[[Definitions], dict[str, Any]]
