@@ -106,6 +106,7 @@ from .paho.subscribeoptions import SubscribeOptions
 from .paho.texts import connack_string, error_string
 from .process import ends  # noqa: F401 - it ends the clients with the process
 from .publishing.info import MQTTMessageInfo
+from .routing.building import BuildError
 from .stats import Stats
 
 __version__ = "0.1.0"
@@ -143,6 +144,7 @@ __all__ = [
     "MQTT_LOG_INFO",
     "MQTT_LOG_NOTICE",
     "MQTT_LOG_WARNING",
+    "BuildError",
     "CallbackAPIVersion",
     "CallbackOnConnect",
     "CallbackOnConnectFail",

@@ -73,6 +73,13 @@ class HandlerTimes(TypedDict):
     failures: int
 
 
+class RouteCounts(TypedDict):
+    """The routes of an extension, and what became of their messages."""
+
+    routes: int
+    not_converted: int
+
+
 class LastError(TypedDict):
     """Why the last connection, or attempt to have one, failed."""
 
@@ -111,6 +118,12 @@ class Stats(_Common):
 
     dropped: Dropped
     handlers: HandlerTimes
+    routes: RouteCounts
+
+
+def no_routes() -> RouteCounts:
+    """Return the counters as they are without any route."""
+    return {"routes": 0, "not_converted": 0}
 
 
 def collect(core: CoreClient, no_handler: int, handlers: HandlerTimes) -> Stats:
@@ -123,4 +136,4 @@ def collect(core: CoreClient, no_handler: int, handlers: HandlerTimes) -> Stats:
     """
     counted = core.stats()
     dropped: Dropped = {**counted["dropped"], "no_handler": no_handler}
-    return {**counted, "dropped": dropped, "handlers": handlers}
+    return {**counted, "dropped": dropped, "handlers": handlers, "routes": no_routes()}

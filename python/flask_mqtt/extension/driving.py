@@ -6,6 +6,7 @@ its methods, and see these calls. A client that is none of ours sees no others, 
 
 from __future__ import annotations
 
+import functools
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -148,6 +149,28 @@ def start_loop(client: Client) -> None:
 def subscribes_itself(client: Any) -> bool:
     """Whether a client subscribes again with each connection, and nobody watches `subscribe`."""
     return is_ours(client) and "subscribe" not in vars(client) and type(client).subscribe is _OURS
+
+
+def add_handler(client: Client, sub: str, handler: Callable[..., Any]) -> Callable[[], None]:
+    """Have a handler called for the messages of a subscription, besides others.
+
+    What stands in for a client has one handler for each.
+
+    Args:
+        client: The client.
+        sub: The filter, which may be that of a shared subscription.
+        handler: Called as ``(client, userdata, message)``.
+
+    Returns:
+        What undoes that.
+    """
+    own = parts(client)
+    if own is None:
+        client.message_callback_add(sub, handler)
+        return functools.partial(client.message_callback_remove, sub)
+    own.holder.notice_fork()
+    number = own.dispatcher.add_route_beside(sub, handler)
+    return functools.partial(own.dispatcher.remove_route, sub, number)
 
 
 def call_directly(name: str, handler: Callable[..., Any], *arguments: Any) -> None:

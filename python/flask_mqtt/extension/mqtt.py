@@ -29,6 +29,7 @@ from .application import check_app, itself, register
 from .decorators import Decorators
 from .further import FurtherValue
 from .own_handlers import OwnHandlers
+from .routes import RouteMethods, begin_routes, leave_routes_to_parent, with_routes
 from .subscribed import Subscribed
 
 logger = logging.getLogger("flask_mqtt")
@@ -39,7 +40,7 @@ _is_enabled_for = logger.isEnabledFor
 MqttT = TypeVar("MqttT", bound="Mqtt")
 
 
-class Mqtt(Decorators):
+class Mqtt(Decorators, RouteMethods):
     """MQTT for a Flask application.
 
     Give it the application here, or later to :meth:`init_app`. Several brokers are several objects,
@@ -186,6 +187,7 @@ class Mqtt(Decorators):
             )
         driving.adopt(self.client, self.__rs_values)
         driving.set_will(self.client, self.__rs_values)
+        begin_routes(self, app)
         self._connect()
 
     def __rs_runs_with(self, values: config.Config) -> bool:
@@ -320,6 +322,7 @@ class Mqtt(Decorators):
         # Another thread of the parent's may have had their locks.
         self.__rs_setting_up = threading.RLock()
         self.__rs_refusals = Refusals()
+        leave_routes_to_parent(self)
 
     # -- what is subscribed to --------------------------------------------------------------------
 
@@ -445,7 +448,7 @@ class Mqtt(Decorators):
         Returns:
             A new dict, of dicts, numbers, texts, booleans and None: :class:`Stats`.
         """
-        return self.client.stats()
+        return with_routes(self, self.client.stats())
 
     # -- handlers ---------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""Routes: messages by topics with placeholders, as Flask routes requests."""

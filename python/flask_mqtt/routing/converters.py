@@ -1,0 +1,129 @@
+"""The converters of placeholders: Werkzeug's classes, which an application knows from its URLs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from werkzeug.routing import (
+    AnyConverter,
+    BaseConverter,
+    FloatConverter,
+    IntegerConverter,
+    PathConverter,
+    UnicodeConverter,
+    UUIDConverter,
+)
+
+if TYPE_CHECKING:
+    from werkzeug.routing import Map
+
+#: By the names that Flask's rules have for them, and Python's for a text.
+DEFAULTS: dict[str, type[BaseConverter]] = {
+    "default": UnicodeConverter,
+    "string": UnicodeConverter,
+    "str": UnicodeConverter,
+    "int": IntegerConverter,
+    "float": FloatConverter,
+    "uuid": UUIDConverter,
+    "path": PathConverter,
+    "any": AnyConverter,
+}
+
+_ARGUMENT = re.compile(
+    r"""\s*(?:(?P<name>[A-Za-z_]\w*)\s*=\s*)?
+    (?:(?P<text>"[^"]*"|'[^']*')|(?P<number>-?\d+(?:\.\d*)?)(?=\s*(?:,|$))|(?P<word>[\w.-]+))
+    \s*(?:,|$)""",
+    re.VERBOSE,
+)
+
+_WORDS = {"True": True, "False": False, "None": None}
+
+
+class Converter:
+    """One placeholder's converter: reads a text of a topic, and writes one."""
+
+    def __init__(self, kind: type[BaseConverter], arguments: str, url_map: Map) -> None:
+        """Make one.
+
+        Args:
+            kind: Its class.
+            arguments: As in Flask's rules: ``minlength=2``.
+            url_map: What the class wants besides.
+
+        Raises:
+            ValueError: The arguments are malformed, or not those of the class.
+        """
+        positional, by_name = parse_arguments(arguments)
+        try:
+            made = kind(url_map, *positional, **by_name)
+            self.fullmatch = re.compile(made.regex).fullmatch
+        except (TypeError, ValueError, re.error) as error:
+            raise ValueError(f"{kind.__name__}({arguments}): {error}") from error
+        #: May raise ValueError, as Werkzeug's ValidationError is one.
+        self.to_python = made.to_python
+        #: It escapes what a URL cannot have; but for this class, which gives back what it has got.
+        self._to_url = made.to_url
+        self._escapes = not isinstance(made, AnyConverter)
+        #: Whether it stands for one level of a topic, and not for all that follow.
+        self.is_one_level = bool(made.part_isolating)
+
+    def write(self, value: Any) -> str:
+        """Return the text of a value.
+
+        Raises:
+            ValueError: The value has none, or one that would not be read again.
+        """
+        try:
+            text = self._to_url(value)
+            if self._escapes:
+                text = unquote(text, errors="strict")
+        except (TypeError, ValueError) as error:
+            raise ValueError(str(error) or type(error).__name__) from error
+        if self.is_one_level and "/" in text:
+            raise ValueError("it has a '/', which would begin another level of the topic")
+        if "+" in text or "#" in text:
+            raise ValueError("'+' and '#' are wildcards of filters, and no topic has them")
+        if self.fullmatch(text) is None:
+            raise ValueError("it is no value of the converter")
+        try:
+            self.to_python(text)
+        except ValueError as error:
+            raise ValueError(str(error) or "it is no value of the converter") from error
+        return text
+
+
+def parse_arguments(text: str) -> tuple[list[Any], dict[str, Any]]:
+    """Return the arguments of a converter: those without a name, and the others.
+
+    Args:
+        text: As in Flask's rules: numbers, True, False, None, quoted texts and plain words.
+
+    Raises:
+        ValueError: It is malformed.
+    """
+    positional: list[Any] = []
+    by_name: dict[str, Any] = {}
+    place = 0
+    while place < len(text):
+        found = _ARGUMENT.match(text, place)
+        if found is None:
+            raise ValueError(f"arguments {text!r}: malformed at {text[place:]!r}")
+        place = found.end()
+        value = _value(found)
+        name = found["name"]
+        if name is None:
+            positional.append(value)
+        else:
+            by_name[name] = value
+    return positional, by_name
+
+
+def _value(found: re.Match[str]) -> Any:
+    if found["text"] is not None:
+        return found["text"][1:-1]
+    number = found["number"]
+    if number is not None:
+        return float(number) if "." in number else int(number)
+    return _WORDS.get(found["word"], found["word"])

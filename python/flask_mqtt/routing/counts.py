@@ -1,0 +1,38 @@
+"""Counts what becomes of the messages of routes."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Literal
+
+from ..stats import no_routes
+
+if TYPE_CHECKING:
+    from ..stats import RouteCounts
+
+
+class Counts:
+    """The counters that are ``stats()["routes"]``."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self._lock = threading.Lock()
+        self._counts = no_routes()
+
+    def add(self, name: Literal["routes", "not_converted"]) -> None:
+        """Count one more.
+
+        Args:
+            name: Of the counter.
+        """
+        with self._lock:
+            self._counts[name] += 1
+
+    def shown(self) -> RouteCounts:
+        """Return a copy, of one moment."""
+        with self._lock:
+            return self._counts.copy()
+
+    def forked(self) -> None:
+        """Be usable in a forked child: another thread of the parent's may have had the lock."""
+        self._lock = threading.Lock()

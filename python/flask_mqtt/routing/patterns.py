@@ -1,0 +1,240 @@
+"""Topics with placeholders: ``sensors/<int:id>/temperature``."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .._core import validate_filter, validate_topic
+from .converters import Converter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from werkzeug.routing import BaseConverter, Map
+
+#: A level of a rule: what is between `<` and `>` may have a '/', as an argument of a converter.
+_LEVEL = re.compile(r"""(?:<(?:"[^"]*"|'[^']*'|[^"'<>])*>|[^/<>])*""")
+
+_PLACEHOLDER = re.compile(
+    r"<(?:(?P<converter>[A-Za-z_]\w*)(?:\((?P<arguments>.*)\))?:)?(?P<name>[A-Za-z_]\w*)>",
+    re.ASCII | re.DOTALL,
+)
+
+#: How no topic begins (MQTT 3.1.1, section 4.7.3).
+_NO_TOPIC = "\0"
+
+#: `topic_for` has this for itself.
+_RESERVED = "absolute"
+
+
+class Placeholder(NamedTuple):
+    """A level of a rule that stands for a value."""
+
+    #: Which level it is.
+    place: int
+    name: str
+    #: The converter's name, and its arguments as they are written.
+    converter: str
+    arguments: str
+
+
+class Pattern:
+    """A rule: the filter to subscribe to, the values in a topic, and the topic of values.
+
+    Its converters are found by `bind`, which the filter, `match` and `build` need.
+    """
+
+    def __init__(self, rule: str) -> None:
+        """Parse a rule.
+
+        Args:
+            rule: A filter in which a level may be ``<name>`` or ``<converter:name>``.
+
+        Raises:
+            TypeError: It is no text.
+            ValueError: It is malformed.
+        """
+        if not isinstance(rule, str):
+            raise TypeError(f"rule {rule!r}: it must be a text, as in 'sensors/<int:id>'")
+        self.rule = rule
+        #: The levels, with the placeholders among them.
+        self.levels = _levels(rule)
+        self.placeholders = [one for one in self.levels if isinstance(one, Placeholder)]
+        self.names = tuple(one.name for one in self.placeholders)
+        for name in self.names:
+            if self.names.count(name) > 1:
+                raise ValueError(f"rule {rule!r}: two placeholders are called {name!r}")
+            if name == _RESERVED:
+                raise ValueError(
+                    f"rule {rule!r}: no placeholder can be called {name!r}, as topic_for has an "
+                    "argument of that name"
+                )
+        if self.levels[0] == "$share":
+            raise ValueError(f"rule {rule!r}: name the group of a shared subscription by share=")
+        # What is wrong without looking at any converter is said at once.
+        self._check_filter(["+" if isinstance(one, Placeholder) else one for one in self.levels])
+        self.filter = ""
+        self._converters: list[Converter] = []
+        #: For `match`: how to split a topic, how many levels there are to be, how it must not
+        #: begin, and the levels that are texts and values.
+        self._most_splits = -1
+        self._counts: tuple[int, ...] = ()
+        self._no_topic = _NO_TOPIC
+        self._texts: list[tuple[int, str]] = []
+        self._values: list[tuple[int, str, Callable[[str], object], Callable[[str], Any]]] = []
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the converters were found."""
+        return bool(self.filter)
+
+    def missing(self, converters: Mapping[str, type[BaseConverter]]) -> list[str]:
+        """Return the names of converters that are not among these."""
+        return [one.converter for one in self.placeholders if one.converter not in converters]
+
+    def bind(self, converters: Mapping[str, type[BaseConverter]], url_map: Map) -> None:
+        """Find the converters.
+
+        Args:
+            converters: By name.
+            url_map: What converters are made with.
+
+        Raises:
+            ValueError: One is unknown, has wrong arguments, or stands where it cannot.
+        """
+        bound: list[Converter] = []
+        filter_ = ["+" if isinstance(one, Placeholder) else one for one in self.levels]
+        for one in self.placeholders:
+            kind = converters.get(one.converter)
+            if kind is None:
+                known = ", ".join(sorted(converters))
+                raise ValueError(
+                    f"rule {self.rule!r}: there is no converter {one.converter!r}; there are "
+                    f"{known}"
+                )
+            try:
+                converter = Converter(kind, one.arguments, url_map)
+            except ValueError as error:
+                raise ValueError(f"rule {self.rule!r}: <{one.name}>: {error}") from error
+            if not converter.is_one_level:
+                if one.place != len(self.levels) - 1:
+                    raise ValueError(
+                        f"rule {self.rule!r}: <{one.converter}:{one.name}> stands for all "
+                        "levels that follow, so it must be the last one"
+                    )
+                filter_[-1] = "#"
+            bound.append(converter)
+        self._check_filter(filter_)
+        self._bind(bound, filter_)
+
+    def _bind(self, converters: list[Converter], filter_: list[str]) -> None:
+        last = len(self.levels) - 1
+        rest = filter_[-1] == "#"
+        self._most_splits = last if rest else -1
+        # The level above is one of the filter's topics too (MQTT 3.1.1, section 4.7.1.2).
+        self._counts = (last + 1, last) if rest and self.levels[-1] == "#" else (last + 1,)
+        # No wildcard stands for such a level (MQTT 3.1.1, section 4.7.2).
+        self._no_topic = "$" if filter_[0] in ("+", "#") else _NO_TOPIC
+        self._texts = [
+            (place, one)
+            for place, one in enumerate(self.levels)
+            if isinstance(one, str) and one not in ("+", "#")
+        ]
+        self._values = [
+            (one.place, one.name, converter.fullmatch, converter.to_python)
+            for one, converter in zip(self.placeholders, converters, strict=True)
+        ]
+        self._converters = converters
+        # What comes last says that the rest is there.
+        self.filter = "/".join(filter_)
+
+    def match(self, topic: str) -> dict[str, Any] | None:
+        """Return the values in a topic, or None where it is no topic of the rule.
+
+        Args:
+            topic: The topic.
+        """
+        levels = topic.split("/", self._most_splits)
+        if len(levels) not in self._counts or topic.startswith(self._no_topic):
+            return None
+        for place, text in self._texts:
+            if levels[place] != text:
+                return None
+        values: dict[str, Any] = {}
+        try:
+            for place, name, fullmatch, to_python in self._values:
+                level = levels[place]
+                if fullmatch(level) is None:
+                    return None
+                values[name] = to_python(level)
+        except ValueError:
+            return None
+        return values
+
+    def build(self, values: Mapping[str, Any]) -> str:
+        """Return the topic of values: `match` finds these in it.
+
+        Args:
+            values: By the names of the placeholders; more of them do not matter.
+
+        Raises:
+            KeyError: One is missing.
+            ValueError: One cannot be in a topic, or the rule has a wildcard.
+        """
+        levels: list[str] = []
+        converters = iter(self._converters)
+        for level in self.levels:
+            if not isinstance(level, Placeholder):
+                if level in ("+", "#"):
+                    raise ValueError(f"the rule {self.rule!r} has the wildcard {level!r}")
+                levels.append(level)
+                continue
+            value = values[level.name]
+            try:
+                levels.append(next(converters).write(value))
+            except ValueError as error:
+                shown = level.converter if level.converter != "default" else "str"
+                raise ValueError(f"<{shown}:{level.name}> {value!r}: {error}") from error
+        topic = "/".join(levels)
+        if topic.startswith("$") and isinstance(self.levels[0], Placeholder):
+            name = self.levels[0].name
+            raise ValueError(f"<{name}> {levels[0]!r}: a topic with '$' is not one of the rule")
+        validate_topic(topic)
+        return topic
+
+    def _check_filter(self, levels: list[str]) -> None:
+        try:
+            validate_filter("/".join(levels))
+        except ValueError as error:
+            raise ValueError(f"rule {self.rule!r}: {error}") from error
+
+
+def _levels(rule: str) -> list[str | Placeholder]:
+    levels: list[str | Placeholder] = []
+    place = 0
+    while True:
+        found = _LEVEL.match(rule, place)
+        assert found is not None, "it matches nothing, too"  # noqa: S101
+        level, place = found[0], found.end()
+        if place < len(rule) and rule[place] != "/":
+            raise ValueError(f"rule {rule!r}: malformed placeholder at {rule[place:]!r}")
+        if "<" in level:
+            levels.append(_placeholder(rule, level, len(levels)))
+        else:
+            levels.append(level)
+        if place == len(rule):
+            return levels
+        place += 1
+
+
+def _placeholder(rule: str, level: str, index: int) -> Placeholder:
+    found = _PLACEHOLDER.fullmatch(level)
+    if found is None:
+        raise ValueError(
+            f"rule {rule!r}: malformed level {level!r}: it must be <name> or <converter:name> and "
+            "nothing else, as a wildcard of MQTT stands for a whole level"
+        )
+    return Placeholder(
+        index, found["name"], found["converter"] or "default", found["arguments"] or ""
+    )

@@ -1,0 +1,123 @@
+"""A route: a rule, its handler, and its options."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any
+
+from ..paho.subscribeoptions import SubscribeOptions
+from .signature import payload_of
+
+if TYPE_CHECKING:
+    from .patterns import Pattern
+    from .signature import Payload
+
+Handler = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class RouteOptions:
+    """What is said of a route besides its rule and its handler."""
+
+    #: The highest QoS wanted: 0, 1 or 2.
+    qos: int = 0
+    #: For MQTT 5, as in `SubscribeOptions`.
+    no_local: bool = False
+    retain_as_published: bool = False
+    retain_handling: int = 0
+    #: The group of a shared subscription, or None.
+    share: str | None = None
+    #: Whether a parameter annotated with dict or list gets the payload.
+    json: bool = False
+
+    def __post_init__(self) -> None:
+        """Look at the values.
+
+        Raises:
+            TypeError: One has another type.
+            ValueError: One is not allowed.
+        """
+        if not isinstance(self.qos, int) or isinstance(self.qos, bool):
+            raise TypeError(f"qos {self.qos!r}: it must be 0, 1 or 2")
+        if not 0 <= self.qos <= 2:  # noqa: PLR2004 - at most once, at least once, exactly once
+            raise ValueError(f"qos {self.qos!r}: it must be 0, 1 or 2")
+        self.subscribe_options()
+        if self.share is not None:
+            self._check_share(self.share)
+
+    def _check_share(self, share: object) -> None:
+        if not isinstance(share, str):
+            raise TypeError(f"share {share!r}: it must be the name of a group, or None")
+        if not share or any(one in share for one in "/+#\0"):
+            raise ValueError(
+                f"share {share!r}: the name of a group has one character at least, and no '/', '+' "
+                "or '#' (MQTT 5.0, section 4.8.2)"
+            )
+        if self.no_local:
+            raise ValueError(
+                f"share {share!r} and no_local: a shared subscription cannot have it (MQTT 5.0, "
+                "section 3.8.3.1)"
+            )
+
+    def subscribe_options(self) -> SubscribeOptions | None:
+        """Return the options of the subscription that only MQTT 5 has, or None without any."""
+        wanted = self.no_local, self.retain_as_published, self.retain_handling
+        made = SubscribeOptions(self.qos, *wanted)
+        return made if any(wanted) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Route:
+    """What messages of a pattern's topics are given to."""
+
+    pattern: Pattern
+    handler: Handler
+    #: What `topic_for` finds it by; None for what has no name of its own, as a lambda.
+    name: str | None
+    #: Whether the application has given that name.
+    is_named: bool
+    options: RouteOptions
+    #: The parameter of the handler that gets the decoded payload.
+    payload: Payload | None = field(default=None)
+
+    @classmethod
+    def of(
+        cls, pattern: Pattern, handler: Handler, name: str | None, options: RouteOptions
+    ) -> Route:
+        """Make a route of what an application says.
+
+        Args:
+            pattern: Its rule.
+            handler: Its handler.
+            name: Its name; None for that of the handler.
+            options: Its options.
+
+        Raises:
+            TypeError: The handler cannot be called for it, or the name is no text.
+            ValueError: The name is empty.
+        """
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name {name!r}: it must be a text")
+        if name == "":
+            raise ValueError("name '': it must have one character at least")
+        payload = payload_of(handler, pattern.rule, pattern.names, json=options.json)
+        own = _name_of(handler) if name is None else name
+        return cls(pattern, handler, own, name is not None, options, payload)
+
+    @property
+    def filter(self) -> str:
+        """What is subscribed to, with the group of a shared subscription."""
+        share = self.options.share
+        plain = self.pattern.filter
+        return plain if share is None else f"$share/{share}/{plain}"
+
+
+def _name_of(handler: Any) -> str | None:
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    if not isinstance(handler, (FunctionType, MethodType)):
+        return None
+    return handler.__name__ if handler.__name__.isidentifier() else None

@@ -1,0 +1,244 @@
+"""The owner of an extension's routes."""
+
+from __future__ import annotations
+
+import threading
+from collections import ChainMap
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from werkzeug.routing import Map
+
+from ..paho.subscribeoptions import SubscribeOptions
+from .building import build, unknown
+from .converters import DEFAULTS
+from .counts import Counts
+from .patterns import Pattern
+from .route import Handler, Route, RouteOptions
+from .stages import compose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask import Flask
+    from werkzeug.routing import BaseConverter
+
+#: How a filter is subscribed to: the QoS, and the options of MQTT 5 if there are any.
+Subscription = tuple[int, SubscribeOptions | None]
+
+#: Of one filter, these have to be the same for all routes: a broker has one subscription to it.
+_SAME = ("no_local", "retain_as_published", "retain_handling")
+
+
+class Host(Protocol):
+    """What has the routes: the extension."""
+
+    def subscribe(self, topic: Any, qos: int = 0, options: Any = None) -> object:
+        """Subscribe, now or with the next connection, and again after every reconnect."""
+
+    def publish(
+        self,
+        topic: str,
+        payload: Any = None,
+        qos: int = 0,
+        retain: bool = False,
+        properties: Any = None,
+    ) -> object:
+        """Publish a message."""
+
+
+class Router:
+    """The routes: found by their names, subscribed to once for each filter.
+
+    Until `open` they are only kept: the configuration says how to subscribe, and the application
+    may have further converters.
+    """
+
+    def __init__(
+        self, host: Host, add_handler: Callable[[str, Handler], Callable[[], None]]
+    ) -> None:
+        """Start without any.
+
+        Args:
+            host: What subscribes and publishes.
+            add_handler: Has a handler called for the messages of a subscription, besides others.
+                Returns what undoes that.
+        """
+        self._host = host
+        self._add_handler = add_handler
+        #: By name: Werkzeug's, and those of the application, which may put others in.
+        self.converters: dict[str, type[BaseConverter]] = dict(DEFAULTS)
+        #: What becomes of the messages.
+        self.counts = Counts()
+        self._url_map = Map()
+        self._is_open = False
+        #: Guards what follows. Nothing of the application's is called while it is held.
+        self._lock = threading.Lock()
+        self._routes: list[Route] = []
+        #: Those whose messages are handled, and what undoes that.
+        self._begun: dict[Route, Callable[[], None]] = {}
+        self._named: dict[str, list[Route]] = {}
+        #: By what is subscribed to for them.
+        self._of_filter: dict[str, list[Route]] = {}
+        #: How that was subscribed to.
+        self._subscribed: dict[str, Subscription] = {}
+
+    @property
+    def routes(self) -> list[Route]:
+        """The routes, in the order of registration."""
+        with self._lock:
+            return list(self._routes)
+
+    def add(self, rule: str, handler: Handler, name: str | None, options: RouteOptions) -> Route:
+        """Add a route, and subscribe if `open` was called.
+
+        Args:
+            rule: A topic with placeholders.
+            handler: Called as ``handler(client, message, **values)``.
+            name: What `topic_for` finds it by; None for the handler's own name.
+            options: What else is said of it.
+
+        Raises:
+            TypeError: The handler cannot be called for it.
+            ValueError: The rule is malformed, or contradicts another route.
+        """
+        pattern = Pattern(rule)
+        route = Route.of(pattern, handler, name, options)
+        # A converter that is not known yet may come with the application.
+        if self._is_open or not pattern.missing(self.converters):
+            self._bind(pattern)
+        with self._lock:
+            self._check_name(route)
+            if pattern.is_bound:
+                self._want(route)
+            self._routes.append(route)
+            if route.name is not None:
+                self._named.setdefault(route.name, []).append(route)
+            is_open = self._is_open
+        if is_open:
+            try:
+                self._begin(route)
+                self._subscribe(route.filter)
+            except BaseException:
+                self.remove(route)
+                raise
+        return route
+
+    def remove(self, route: Route) -> None:
+        """Forget a route. What was subscribed to for it stays so.
+
+        Args:
+            route: The route. One that is not there is left alone.
+        """
+        with self._lock:
+            self._routes = [one for one in self._routes if one is not route]
+            for table, key in ((self._named, route.name), (self._of_filter, route.filter)):
+                left = [one for one in table.get(key or "", ()) if one is not route]
+                if left:
+                    table[key or ""] = left
+                else:
+                    table.pop(key or "", None)
+            undo = self._begun.pop(route, None)
+        if undo is not None:
+            undo()
+
+    def open(self, app: Flask) -> None:
+        """Handle the messages of all routes, and subscribe. Doing so again goes on with the rest.
+
+        Args:
+            app: The application, whose converters may be used.
+
+        Raises:
+            ValueError: A route has a converter that nobody knows, or contradicts another one, or
+                wants what the version of MQTT does not have.
+        """
+        url_map = getattr(app, "url_map", None)
+        if isinstance(url_map, Map):
+            self._url_map = url_map
+        self._is_open = True
+        routes = self.routes
+        for route in routes:
+            self._begin(route)
+        for filter_ in dict.fromkeys(route.filter for route in routes):
+            self._subscribe(filter_)
+
+    def topic_for(self, name: str, values: dict[str, Any]) -> str:
+        """Return the topic of a route for values: `building.build`."""
+        with self._lock:
+            routes = list(self._named.get(name, ()))
+            names = [] if routes else list(self._named)
+        if not routes:
+            raise unknown(name, names)
+        for route in routes:
+            if not route.pattern.is_bound:
+                self._bind(route.pattern)
+        return build(name, routes, values)
+
+    def forked(self) -> None:
+        """Be usable in a forked child: another thread of the parent's may have had the lock."""
+        self._lock = threading.Lock()
+        self.counts.forked()
+
+    def _bind(self, pattern: Pattern) -> None:
+        pattern.bind(ChainMap(self.converters, dict(self._url_map.converters)), self._url_map)
+
+    def _check_name(self, route: Route) -> None:
+        """Look whether another route was given the same name. The caller has the lock."""
+        for other in self._named.get(route.name or "", ()) if route.is_named else ():
+            if other.is_named and other.handler is not route.handler:
+                raise ValueError(
+                    f"name {route.name!r}: the route {other.pattern.rule!r} has it already, so "
+                    f"{route.pattern.rule!r} needs another one"
+                )
+
+    def _want(self, route: Route) -> None:
+        """Have a route subscribed to with others of its filter. The caller has the lock."""
+        others = self._of_filter.setdefault(route.filter, [])
+        if route in others:
+            return
+        for name in _SAME if others else ():
+            wanted, other = getattr(route.options, name), getattr(others[0].options, name)
+            if wanted != other:
+                raise ValueError(
+                    f"the routes {others[0].pattern.rule!r} and {route.pattern.rule!r} have the "
+                    f"filter {route.filter!r}, which is subscribed to once: {name} is {other!r} of "
+                    f"the one and {wanted!r} of the other"
+                )
+        others.append(route)
+
+    def _begin(self, route: Route) -> None:
+        """Have the messages of a route handled, if they are not yet."""
+        if not route.pattern.is_bound:
+            self._bind(route.pattern)
+        with self._lock:
+            self._want(route)
+            if route in self._begun:
+                return
+            self._begun[route] = _nothing
+        undo = self._add_handler(route.filter, compose(route, self.counts))
+        with self._lock:
+            self._begun[route] = undo
+        self.counts.add("routes")
+
+    def _subscribe(self, filter_: str) -> None:
+        """Subscribe with what is wanted, until no other thread has wanted more meanwhile."""
+        while True:
+            with self._lock:
+                routes = list(self._of_filter.get(filter_, ()))
+                made = self._subscribed.get(filter_)
+            if not routes:
+                return
+            qos = max(route.options.qos for route in routes)
+            options = replace(routes[0].options, qos=qos).subscribe_options()
+            if made == (qos, options):
+                return
+            if options is None:
+                self._host.subscribe(filter_, qos)
+            else:
+                self._host.subscribe(filter_, options=options)
+            with self._lock:
+                self._subscribed[filter_] = qos, options
+
+
+def _nothing() -> None:
+    """Undo nothing."""

@@ -1,0 +1,166 @@
+"""What a handler of a route takes besides the client and the message."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import sys
+from typing import Any, NamedTuple, get_origin, get_type_hints, is_typeddict
+
+from ..handlers.callables import (
+    does_nothing,
+    own_signature,
+    parameters,
+    positional,
+    stated_signature,
+)
+from ..handlers.naming import name_of
+from ..handlers.slots import check_decorated
+
+_PARAMETER = inspect.Parameter
+
+#: What every handler gets by its place.
+_BEFORE = 2
+
+#: The classes whose subclasses are models of payloads, by the module that has to be imported.
+_MODELS = (("pydantic", "BaseModel"), ("msgspec", "Struct"))
+
+
+class Payload(NamedTuple):
+    """The parameter that gets the decoded payload."""
+
+    name: str
+    annotation: Any
+
+
+def payload_of(handler: Any, rule: str, names: tuple[str, ...], *, json: bool) -> Payload | None:
+    """Look at a handler when it is registered.
+
+    Args:
+        handler: What is called as ``handler(client, message, **values)``.
+        rule: Of the route, for errors.
+        names: Of the values.
+        json: Whether a parameter annotated with dict or list is the payload too.
+
+    Returns:
+        Its parameter for the payload, or None.
+
+    Raises:
+        TypeError: It cannot be called so. The error names the parameter.
+    """
+    said = f"topic({rule!r})"
+    check_decorated(said, handler)
+    if not callable(handler):
+        raise TypeError(f"{said} {type(handler).__name__}: the handler must be a function")
+    said = f"{said} {name_of(handler)}"
+    reason = does_nothing(handler, _BEFORE)
+    if reason is not None:
+        raise TypeError(f"{said}: {reason}")
+    signature = own_signature(handler)
+    if signature is None:
+        return None
+    takes_all = any(one.kind is _PARAMETER.VAR_KEYWORD for one in signature.parameters.values())
+    if takes_all:
+        # A decorator's, which passes on what it gets.
+        stated = stated_signature(handler) or signature
+        return _payload(said, handler, _by_name(stated, names), json=json)
+    payload = _payload(said, handler, _by_name(signature, names), json=json)
+    _check(f"{said}{parameters(signature)}", signature, names, payload)
+    return payload
+
+
+def is_payload(annotation: Any, *, json: bool) -> bool:
+    """Whether an annotation says that a parameter gets the decoded payload.
+
+    Args:
+        annotation: The annotation.
+        json: Whether dict and list do.
+    """
+    if json and (annotation in (dict, list) or get_origin(annotation) in (dict, list)):
+        return True
+    if not isinstance(annotation, type):
+        return False
+    if dataclasses.is_dataclass(annotation) or is_typeddict(annotation):
+        return True
+    models = (getattr(sys.modules.get(module), name, None) for module, name in _MODELS)
+    return any(model is not None and issubclass(annotation, model) for model in models)
+
+
+def _by_name(signature: inspect.Signature, names: tuple[str, ...]) -> list[inspect.Parameter]:
+    """Return the parameters that get neither the client, the message nor a value."""
+    first = [one.name for one in positional(signature)[:_BEFORE]]
+    return [
+        one
+        for one in signature.parameters.values()
+        if one.kind in (_PARAMETER.POSITIONAL_OR_KEYWORD, _PARAMETER.KEYWORD_ONLY)
+        and one.name not in first
+        and one.name not in names
+    ]
+
+
+def _payload(
+    said: str, handler: Any, others: list[inspect.Parameter], *, json: bool
+) -> Payload | None:
+    if not others:
+        return None
+    annotations = _annotations(said, handler)
+    found = [
+        Payload(one.name, annotations[one.name])
+        for one in others
+        if one.name in annotations and is_payload(annotations[one.name], json=json)
+    ]
+    if len(found) > 1:
+        names = " and ".join(repr(one.name) for one in found)
+        raise TypeError(f"{said}: its parameters {names} are both annotated for the payload")
+    return found[0] if found else None
+
+
+def _annotations(said: str, handler: Any) -> dict[str, Any]:
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    if not inspect.isroutine(handler):
+        handler = type(handler).__call__
+    function = inspect.unwrap(handler)
+    try:
+        return get_type_hints(function)
+    except (NameError, TypeError, AttributeError) as error:
+        raise TypeError(f"{said}: its annotations cannot be looked up: {error}") from error
+
+
+def _check(
+    said: str, signature: inspect.Signature, names: tuple[str, ...], payload: Payload | None
+) -> None:
+    given = [*names, *([payload.name] if payload else [])]
+    try:
+        signature.bind(*[None] * _BEFORE, **dict.fromkeys(given))
+    except TypeError:
+        raise TypeError(f"{said}: {_reason(signature, names, payload)}") from None
+
+
+def _reason(signature: inspect.Signature, names: tuple[str, ...], payload: Payload | None) -> str:
+    placed = positional(signature)
+    starred = any(one.kind is _PARAMETER.VAR_POSITIONAL for one in signature.parameters.values())
+    called = f"handler({', '.join(['client', 'message', *(f'{name}=…' for name in names)])})"
+    if len(placed) < _BEFORE and not starred:
+        return f"it is called as {called}, so it must begin with two parameters for these"
+    first = [one.name for one in placed[:_BEFORE]]
+    for name in names:
+        if name in first:
+            return (
+                f"{name!r} is the value of a placeholder, and must come after the parameters for "
+                "the client and the message"
+            )
+        found = signature.parameters.get(name)
+        if found is None:
+            return f"it has no parameter {name!r}, for the value of the placeholder <{name}>"
+        if found.kind is _PARAMETER.POSITIONAL_ONLY:
+            return f"its parameter {name!r} is positional-only, and values are given by name"
+    known = {*first, *names, *([payload.name] if payload else [])}
+    for one in signature.parameters.values():
+        if one.default is one.empty and one.name not in known:
+            return (
+                f"nothing gives a value to its parameter {one.name!r}: it is no placeholder of the "
+                "rule, and its annotation is none of a payload"
+            )
+    return f"it cannot be called as {called}"

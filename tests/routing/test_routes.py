@@ -1,0 +1,221 @@
+"""Routes against a real broker: what they subscribe to, and what their handlers get."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from flask import Flask, current_app, render_template_string
+from werkzeug.routing import BaseConverter
+
+from flask_mqtt import Mqtt, MQTTv5
+from support.apps import make_app
+from support.running import connected, echoes
+from support.wait import wait_until
+
+if TYPE_CHECKING:
+    from support.mosquitto import Mosquitto
+    from support.scripted import ScriptedBroker
+
+
+class Celsius(BaseConverter):
+    regex = r"-?\d+C"
+
+    def to_python(self, value: str) -> int:
+        return int(value[:-1])
+
+    def to_url(self, value: int) -> str:
+        return f"{value}C"
+
+
+def subscriptions(broker: ScriptedBroker) -> list[tuple[str, int]]:
+    return [item for packet in broker.of("SUBSCRIBE") for item in packet.filters]
+
+
+def test_a_route_subscribes_and_gets_the_values(broker: Mosquitto) -> None:
+    top = f"routes/{uuid.uuid4()}"
+    seen: list[tuple[Any, ...]] = []
+    app = make_app(broker.port)
+    mqtt = Mqtt()
+
+    @mqtt.topic(f"{top}/<int:id>/temperature", qos=1)
+    def temperature(client: Any, message: Any, id: int) -> None:  # noqa: A002
+        seen.append((client is mqtt.client, message.topic, message.payload, id, current_app.name))
+
+    with mqtt:
+        mqtt.init_app(app)
+        wait_until(lambda: mqtt.connected)
+        assert echoes(mqtt)
+        mqtt.publish(mqtt.topic_for("temperature", id=42), "21", qos=1)
+        wait_until(lambda: seen)
+        assert seen == [(True, f"{top}/42/temperature", b"21", 42, app.name)]
+        assert mqtt.topics[f"{top}/+/temperature"].qos == 1
+        assert mqtt.stats()["routes"] == {"routes": 1, "not_converted": 0}
+
+
+def test_a_value_that_does_not_convert_is_another_route_s(
+    scripted: ScriptedBroker, mqtt: Mqtt, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[tuple[str, Any]] = []
+
+    @mqtt.topic("a/<int:number>")
+    def numbers(client: Any, message: Any, number: int) -> None:
+        seen.append(("number", number))
+
+    @mqtt.topic("a/<text>")
+    async def texts(client: Any, message: Any, *, text: str) -> None:
+        seen.append(("text", text))
+
+    @mqtt.topic("a/<path:all>")
+    def everything(client: Any, message: Any, **values: Any) -> None:
+        seen.append(("path", values))
+
+    with caplog.at_level(logging.DEBUG, "flask_mqtt"):
+        for topic in ("a/1", "a/x", "a/1/x"):
+            scripted.publish(topic)
+        wait_until(lambda: len(seen) == 6)
+    assert seen == [
+        ("number", 1),
+        ("text", "1"),
+        ("path", {"all": "1"}),
+        ("text", "x"),
+        ("path", {"all": "x"}),
+        ("path", {"all": "1/x"}),
+    ]
+    assert mqtt.stats()["routes"] == {"routes": 3, "not_converted": 1}
+    lines = [record.getMessage() for record in caplog.records if "no topic of" in record.msg]
+    assert lines == ["'a/x' is no topic of the route 'a/<int:number>'"]
+
+
+def test_routes_of_one_filter_share_a_subscription_with_the_highest_qos(
+    scripted: ScriptedBroker,
+) -> None:
+    mqtt = Mqtt()
+    for name, qos in (("x", 1), ("y", 0), ("z", 2)):
+        mqtt.topic(f"a/<{name}>", qos=qos)(lambda *_, **__: None)
+    with mqtt:
+        mqtt.init_app(make_app(scripted.port))
+        wait_until(lambda: subscriptions(scripted) == [("a/+", 2)])
+        # A later one subscribes again only where it wants more.
+        mqtt.topic("b/<int:x>", qos=1)(lambda *_, **__: None)
+        mqtt.topic("b/<x>")(lambda *_, **__: None)
+        mqtt.topic("b/<y>", qos=2)(lambda *_, **__: None)
+        wait_until(lambda: len(subscriptions(scripted)) == 3)
+        assert subscriptions(scripted)[1:] == [("b/+", 1), ("b/+", 2)]
+        scripted.drop()
+        wait_until(lambda: scripted.connections == 2)
+        wait_until(lambda: len(subscriptions(scripted)) == 5)
+        assert sorted(subscriptions(scripted)[3:]) == [("a/+", 2), ("b/+", 2)]
+
+
+def test_the_group_of_a_shared_subscription(broker: Mosquitto) -> None:
+    top = f"routes/{uuid.uuid4()}"
+    app = make_app(broker.port, protocol_version=MQTTv5)
+    seen: list[int] = []
+    with connected(app) as one, connected(app) as other:
+        for mqtt in (one, other):
+
+            @mqtt.topic(f"{top}/<int:job>", share="workers", qos=1)
+            def work(client: Any, message: Any, job: int) -> None:
+                seen.append(job)
+
+            assert echoes(mqtt)
+        for job in range(10):
+            one.publish(one.topic_for("work", job=job), qos=1)
+        wait_until(lambda: len(seen) == 10)
+        assert sorted(seen) == list(range(10))
+        assert list(one.topics)[:1] == [f"$share/workers/{top}/+"]
+
+
+def test_own_converters_and_those_of_the_application(scripted: ScriptedBroker) -> None:
+    app = make_app(scripted.port)
+    app.url_map.converters["celsius"] = Celsius
+    mqtt, seen = Mqtt(), list[Any]()
+    # The application's are known when it is there.
+    mqtt.topic("a/<celsius:t>", name="a")(lambda _c, _m, t: seen.append(t))
+    with pytest.raises(ValueError, match=r"rule 'a/<celsius:t>': there is no converter 'celsius'"):
+        mqtt.topic_for("a", t=3)
+    mqtt.converters["degrees"] = Celsius
+    mqtt.topic("b/<degrees:t>")(lambda _c, _m, t: seen.append(t))
+    with mqtt:
+        mqtt.init_app(app)
+        wait_until(lambda: len(subscriptions(scripted)) == 2)
+        for topic in ("a/-3C", "a/3", "b/4C"):
+            scripted.publish(topic)
+        wait_until(lambda: len(seen) == 2)
+        assert seen == [-3, 4]
+        assert mqtt.topic_for("a", t=-3) == "a/-3C"
+        with pytest.raises(ValueError, match="there is no converter 'nothing'"):
+            mqtt.topic("<nothing:x>")(lambda *_, **__: None)
+        assert mqtt.stats()["routes"]["routes"] == 2
+
+
+def test_topic_for_in_a_template(scripted: ScriptedBroker) -> None:
+    app: Flask = make_app(scripted.port)
+    with connected(app) as mqtt:
+        mqtt.topic("a/<int:x>", name="a")(lambda *_, **__: None)
+        with app.app_context():
+            assert render_template_string("{{ topic_for('a', x=3) }}") == "a/3"
+
+
+def test_threads_may_register_at_once(scripted: ScriptedBroker, mqtt: Mqtt) -> None:
+    seen: list[int] = []
+    start = threading.Barrier(8)
+
+    def register(number: int) -> None:
+        start.wait()
+        for each in range(20):
+            qos = (number + each) % 3
+            mqtt.topic(f"t/<int:v{number}_{each}>", qos=qos)(
+                lambda *_, **values: seen.extend(values.values())
+            )
+
+    threads = [threading.Thread(target=register, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wait_until(lambda: subscriptions(scripted))
+    # The last word has the highest QoS.
+    wait_until(lambda: subscriptions(scripted)[-1] == ("t/+", 2))
+    scripted.publish("t/5")
+    wait_until(lambda: len(seen) == 160)
+    assert mqtt.stats()["routes"]["routes"] == 160
+
+
+@pytest.mark.parametrize("version", ["3.1.1", "5"])
+def test_what_only_mqtt_5_has(
+    version: str, scripted: ScriptedBroker, scripted5: ScriptedBroker
+) -> None:
+    mqtt = Mqtt()
+    mqtt.topic("a", no_local=True, retain_handling=2)(lambda *_: None)
+    with mqtt:
+        if version == "5":
+            mqtt.init_app(make_app(scripted5.port, protocol_version=MQTTv5))
+            wait_until(lambda: scripted5.of("SUBSCRIBE"))
+            assert scripted5.of("SUBSCRIBE")[0].raw[-1] == 0b0010_0100
+        else:
+            with pytest.raises(ValueError, match="MQTT 5"):
+                mqtt.init_app(make_app(scripted.port))
+
+
+def test_a_route_that_cannot_be_subscribed_to_is_none(scripted: ScriptedBroker, mqtt: Mqtt) -> None:
+    with pytest.raises(ValueError, match="MQTT 5"):
+        mqtt.topic("a/<x>", no_local=True, name="a")(lambda *_, **__: None)
+    with pytest.raises(ValueError, match="there is no such route"):
+        mqtt.topic_for("a", x=1)
+    # Nor does it stand in the way of another one.
+    mqtt.topic("a/<x>", name="a")(lambda *_, **__: None)
+    wait_until(lambda: subscriptions(scripted) == [("a/+", 0)])
+
+
+def test_contradicting_options_of_one_filter_are_an_error() -> None:
+    mqtt = Mqtt()
+    mqtt.topic("a/<x>", no_local=True)(lambda *_, **__: None)
+    with pytest.raises(ValueError, match=r"'a/<x>' and 'a/<int:y>' .*no_local is True .* False"):
+        mqtt.topic("a/<int:y>")(lambda *_, **__: None)
+    # One of another group is another subscription.
+    mqtt.topic("a/<y>", share="g")(lambda *_, **__: None)
