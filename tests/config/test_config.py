@@ -319,7 +319,7 @@ def test_only_the_keys_with_the_prefix_are_read() -> None:
 
 
 def test_the_prefix_of_the_constructor_holds_in_init_app(scripted: ScriptedBroker) -> None:
-    app = make_app(scripted.port, prefix="MQTT2", client_id="second")
+    app = make_app(scripted.port, config_prefix="MQTT2", client_id="second")
     app.config["MQTT_BROKER_PORT"] = 1
     with Mqtt(config_prefix="MQTT2") as mqtt:
         mqtt.init_app(app)
@@ -330,7 +330,7 @@ def test_the_prefix_of_the_constructor_holds_in_init_app(scripted: ScriptedBroke
 
 
 def test_the_prefix_of_init_app_wins_over_that_of_the_constructor(scripted: ScriptedBroker) -> None:
-    app = make_app(scripted.port, prefix="MQTT3")
+    app = make_app(scripted.port, config_prefix="MQTT3")
     with Mqtt(config_prefix="MQTT2") as mqtt:
         mqtt.init_app(app, config_prefix="MQTT3")
         scripted.wait_for("CONNECT")

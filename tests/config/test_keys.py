@@ -37,7 +37,7 @@ class Few(Settings):
 
 
 def test_an_entry_says_what_a_key_is_called_and_what_is_shown_of_it() -> None:
-    few = Few(prefix="MQTT", token="hunter2")
+    few = Few(key_prefix="MQTT", token="hunter2")
     assert (few.size, few.token) == (3, "hunter2")
     assert (few.key("size"), Few().key("size")) == ("MQTT_SIZE", "size")
     assert "hunter2" not in repr(few)

@@ -41,7 +41,7 @@ def test_a_default_proxy_of_pysocks_is_told_of(
 ) -> None:
     socks.set_default_proxy(socks.SOCKS5, "proxy.example.com")
     try:
-        with connected(make_app(scripted.port, prefix="OTHER"), config_prefix="OTHER"):
+        with connected(make_app(scripted.port, config_prefix="OTHER"), config_prefix="OTHER"):
             pass
     finally:
         socks.set_default_proxy()

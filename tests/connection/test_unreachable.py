@@ -46,7 +46,7 @@ def test_a_refused_connection_asks_for_the_broker_and_names_the_keys(
 
 
 def test_the_keys_have_the_prefix_of_the_extension() -> None:
-    app = make_app(closed_port(), prefix="SENSORS")
+    app = make_app(closed_port(), config_prefix="SENSORS")
     text = failure(app, ConnectionRefusedError, config_prefix="SENSORS")
     assert text.endswith(f"Check SENSORS_BROKER_URL and SENSORS_BROKER_PORT{ASYNC}")
 

@@ -7,17 +7,17 @@ from typing import Any
 from flask import Flask
 
 
-def make_app(port: int, prefix: str = "MQTT", **config: Any) -> Flask:
+def make_app(port: int, config_prefix: str = "MQTT", **config: Any) -> Flask:
     """Make an application for the broker on `port` of 127.0.0.1.
 
     Keys in `config` go without the prefix and in lower case: make_app(port, client_id="me").
     """
     app = Flask("tests")
     app.testing = True
-    app.config[f"{prefix}_BROKER_URL"] = "127.0.0.1"
-    app.config[f"{prefix}_BROKER_PORT"] = port
+    app.config[f"{config_prefix}_BROKER_URL"] = "127.0.0.1"
+    app.config[f"{config_prefix}_BROKER_PORT"] = port
     for key, value in config.items():
-        app.config[f"{prefix}_{key.upper()}"] = value
+        app.config[f"{config_prefix}_{key.upper()}"] = value
     return app
 
 

@@ -164,12 +164,7 @@ class Handlers(Base):
             TypeError: The handler is no function.
             ValueError: The filter is malformed (MQTT 3.1.1, section 4.7), or there is no handler.
         """
-        if callback is None or sub is None:
-            raise ValueError("a handler for a topic needs both the filter and the handler")
-        check_handler("callback", callback, MESSAGE, [3])
-        if not isinstance(sub, str):
-            raise TypeError(f"sub {sub!r}: it must be a filter, as in 'home/#'")
-        validate_filter(sub)
+        check_route(sub, callback)
         self._parts.holder.notice_fork()
         self._parts.dispatcher.add_route(sub, callback)
 
@@ -187,7 +182,8 @@ class Handlers(Base):
         if not isinstance(sub, str):
             raise TypeError(f"sub {sub!r}: it must be the filter that was added")
         self._parts.holder.notice_fork()
-        self._parts.dispatcher.remove_route(sub)
+        for full in (False, True):
+            self._parts.dispatcher.remove_route(sub, full=full)
 
     def user_data_set(self, userdata: Any) -> None:
         """Set what every handler gets as ``userdata``."""
@@ -196,6 +192,21 @@ class Handlers(Base):
     def user_data_get(self) -> Any:
         """Return what every handler gets as ``userdata``."""
         return self._parts.dispatcher.userdata
+
+
+def check_route(sub: Any, callback: Any) -> None:
+    """Look at a handler of messages, and the filter of these.
+
+    Raises:
+        TypeError: As `Client.message_callback_add`.
+        ValueError: As that.
+    """
+    if callback is None or sub is None:
+        raise ValueError("a handler for a topic needs both the filter and the handler")
+    check_handler("callback", callback, MESSAGE, [3])
+    if not isinstance(sub, str):
+        raise TypeError(f"sub {sub!r}: it must be a filter, as in 'home/#'")
+    validate_filter(sub)
 
 
 #: What the attributes are in a class that has no method in the place of one.

@@ -8,7 +8,7 @@ from os import PathLike
 from typing import Any
 
 from .._core import check_tls
-from ..config import NAMES, cleartext
+from ..config import CLIENT_NAMES, cleartext
 from ..config.proxies import PROXY_ARGUMENTS, proxy_url
 from ..config.suggestions import meant
 from ..config.tls import tell_of_certificate
@@ -33,8 +33,8 @@ class Settings(Base):
             ValueError: A value is not allowed, or ``tls_only`` is set and the running connection is
                 one without TLS.
         """
-        for name in values.keys() - NAMES:
-            right = meant(name, NAMES)
+        for name in values.keys() - CLIENT_NAMES:
+            right = meant(name, CLIENT_NAMES)
             hint = f"; did you mean {right}?" if right else ""
             raise TypeError(f"configure() has no setting {name!r}{hint}")
         wanted = self._parts.settings.config.updated(values)
@@ -150,7 +150,7 @@ class Settings(Base):
         settings = self._parts.settings.config.updated(values)
         # Nothing changes where a file cannot be read.
         if settings.tls_context is None:
-            check_tls(settings.tls_options(), settings.prefix)
+            check_tls(settings.tls_options(), settings.key_prefix)
         self._parts.settings.change(**values)
 
     @discreet
@@ -158,7 +158,7 @@ class Settings(Base):
         """Use TLS with what can be read from a context, or with the defaults."""
         self._parts.settings.change(tls_enabled=True, tls_context=context)
         settings = self._parts.settings.config
-        if context is not None and settings.prefix is None and settings.tls_certfile is None:
+        if context is not None and settings.key_prefix is None and settings.tls_certfile is None:
             tell_of_certificate(context, "tls_certfile", "tls_keyfile with configure()")
 
     @discreet

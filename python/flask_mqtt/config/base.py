@@ -33,6 +33,8 @@ class Told(Flag):
     CONNECT = auto()
     #: By a method of its own: `username_pw_set`, `tls_set` and so on.
     METHOD = auto()
+    #: By none: the extension uses it itself, and the client knows nothing of it.
+    NEVER = auto()
 
 
 #: What Flask-MQTT has no call for.
@@ -122,13 +124,13 @@ class Settings:
     """Values that were read from keys with a prefix, or given as arguments."""
 
     #: What the keys begin with; None where the values are arguments.
-    prefix: str | None = field(default=None, compare=False, kw_only=True)
+    key_prefix: str | None = field(default=None, compare=False, kw_only=True)
     #: The names of the values that were set, also where they equal the default.
     given: frozenset[str] = field(default=frozenset(), repr=False, compare=False, kw_only=True)
 
     def key(self, name: str) -> Name:
         """Return what a value is called in messages: ``MQTT_BROKER_URL`` or ``broker_url``."""
-        return called(type(self), name, self.prefix)
+        return called(type(self), name, self.key_prefix)
 
     def is_set(self, name: str) -> bool:
         """Return whether a value was set."""

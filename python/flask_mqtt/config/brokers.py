@@ -158,7 +158,7 @@ def _host(values: BrokerKeys, text: str) -> str:
 
 def _socket(values: BrokerKeys, text: str) -> str:
     # A name alone is one in the working directory, but nobody means the default.
-    if "/" in text or (text and (values.prefix is None or values.is_set("broker_url"))):
+    if "/" in text or (text and (values.key_prefix is None or values.is_set("broker_url"))):
         return text
     needed = f"with {values.key('transport')} = 'unix' it must be the path of the socket"
     raise _refused(values, text, f"{needed}, as in /run/broker.sock")

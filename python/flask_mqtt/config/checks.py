@@ -15,6 +15,9 @@ from .shown import wrong_type, wrong_value
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+#: In bytes: a topic has 65535 at most (MQTT 3.1.1, 1.5.3), of which a slash and one more are left.
+_LONGEST_PREFIX = 65_533
+
 
 def text(key: str, value: object) -> str:
     """Check a string of MQTT."""
@@ -185,11 +188,31 @@ def will_topic(key: str, value: object) -> str | None:
     """Check the topic of a will."""
     topic = text_or_none(key, value)
     if topic is not None:
-        try:
-            validate_topic(topic)
-        except ValueError as error:
-            raise ValueError(f"{key}: {error}") from None
+        _validate_topic(key, topic)
     return topic
+
+
+def topic_prefix(key: str, value: object) -> str | None:
+    """Check the levels that all topics begin with; an empty text is none."""
+    prefix = text_or_none(key, value)
+    if not prefix:
+        return None
+    if prefix.startswith("$"):
+        reason = "it must not begin with $, as topics of the broker's own do"
+        raise wrong_value(key, prefix, reason)
+    _validate_topic(key, prefix)
+    if len(prefix.encode()) > _LONGEST_PREFIX:
+        raise ValueError(
+            f"{key} is longer than {_LONGEST_PREFIX} bytes: it leaves no room for topics"
+        )
+    return prefix
+
+
+def _validate_topic(key: str, topic: str) -> None:
+    try:
+        validate_topic(topic)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from None
 
 
 def will_message(key: str, value: object) -> str | bytes | bytearray | float | None:

@@ -175,7 +175,15 @@ class ClientKeys:
 
 
 @dataclass
-class Keys(ClientKeys, WillKeys, CoreKeys, TlsKeys, BrokerKeys):
+class ExtensionKeys:
+    """What the extension uses itself, and no client."""
+
+    #: Levels that the topics of the application begin with at the broker.
+    prefix: str | None = key(None, checks.topic_prefix, told=Told.NEVER)
+
+
+@dataclass
+class Keys(ExtensionKeys, ClientKeys, WillKeys, CoreKeys, TlsKeys, BrokerKeys):
     """The values of all keys."""
 
 
@@ -184,6 +192,9 @@ KEYS = keys_of(Keys)
 
 #: Their names.
 NAMES = frozenset(KEYS)
+
+#: Those of what a client can be told.
+CLIENT_NAMES = frozenset(name for name, entry in KEYS.items() if Told.NEVER not in entry.told)
 
 #: Those that the core takes as they are.
 CORE_NAMES = tuple(keys_of(CoreKeys))

@@ -43,7 +43,7 @@ def read(config: Mapping[str, Any], prefix: str) -> Config:
     names = frozenset(
         name for name, value in given.items() if value is not None and not _is_blank(value)
     )
-    result = Config(prefix=prefix, given=names).updated(given)
+    result = Config(key_prefix=prefix, given=names).updated(given)
     endpoints = result.check()
     if brokers.any_tls(endpoints) and result.tls_context is None:
         _refuse_lost_trust(empty, result)

@@ -107,7 +107,7 @@ class Config(Keys):
             will=self._will(),
             tls=self._tls(endpoints),
             websocket_headers=self.websocket_headers(make=make_headers),
-            key_prefix=self.prefix,
+            key_prefix=self.key_prefix,
         )
 
     def check(self) -> list[Endpoint]:

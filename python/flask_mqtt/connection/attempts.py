@@ -84,7 +84,7 @@ class Attempts:
     def _warn(self, settings: Config, options: ConnectOptions) -> None:
         if settings.proxy is None and any(one.transport != "unix" for one in options.brokers):
             self._tell_what_is_passed_by(settings)
-        if settings.prefix is None:
+        if settings.key_prefix is None:
             for line in cleartext.falls_back(settings, options.brokers):
                 write(logger.warning, "%s", line)
 
@@ -102,7 +102,7 @@ class Attempts:
 
     def _tell_what_is_passed_by(self, settings: Config) -> None:
         """Log what the application has done for sockets, and this connection does not use."""
-        bare = settings.prefix is None
+        bare = settings.key_prefix is None
         for text in passed_by("proxy_set()" if bare else settings.key("proxy")):
             if text not in self._passed_by:
                 self._passed_by |= {text}

@@ -126,7 +126,7 @@ class ConnectionSettings:
         """
         version = self.config.protocol_version
         if version != MQTTv5:
-            bare = self.config.prefix is None
+            bare = self.config.key_prefix is None
             key = "protocol" if bare else self.config.key("protocol_version")
             raise ValueError(
                 f"{what}: this needs MQTT 5, and {key} is {version}; set it to 5 (MQTTv5)"
@@ -168,7 +168,7 @@ class ConnectionSettings:
             self.need_5("clean_start")
             values["clean_session"] = clean_start
         self.change(**values)
-        if self.config.prefix is None:
+        if self.config.key_prefix is None:
             for line in brokers.overridden(self.config):
                 write(logger.warning, "%s", line)
         self.config = replace(self.config, clean_start_once=next(_numbers) if once else 0)

@@ -236,7 +236,7 @@ class Batch:
             wait: Waits until a wake-up comes; returns whether there is a reason to go on waiting.
         """
         return HandlerPool(
-            self._handlers.handle,
+            self._handlers,
             self._acknowledge,
             self._receipts,
             wait,

@@ -86,17 +86,21 @@ class Dispatcher:
     def on_message(self, handler: Handler | None) -> None:
         self.message_handlers.on_message = handler
 
-    def add_route(self, sub: str, handler: Handler) -> None:
-        """Call a handler for the messages of a subscription, in the place of the one before."""
-        self.message_handlers.set(sub, handler)
+    def add_route(self, sub: str, handler: Handler, *, full: bool = False) -> None:
+        """Call a handler for the messages of a subscription: `MessageHandlers.set`."""
+        self.message_handlers.set(sub, handler, full=full)
 
-    def add_route_beside(self, sub: str, handler: Handler) -> int:
-        """Call a handler besides those of a subscription. Returns its number."""
-        return self.message_handlers.add(sub, handler)
+    def add_route_beside(self, sub: str, handler: Handler, *, full: bool = False) -> int:
+        """Call a handler besides those of a subscription: `MessageHandlers.add`."""
+        return self.message_handlers.add(sub, handler, full=full)
 
-    def remove_route(self, sub: str, number: int | None = None) -> None:
-        """Forget the handler of a number, else the one that `add_route` has set."""
-        self.message_handlers.remove(sub, number)
+    def remove_route(self, sub: str, number: int | None = None, *, full: bool = False) -> None:
+        """Forget a handler: `MessageHandlers.remove`."""
+        self.message_handlers.remove(sub, number, full=full)
+
+    def strip_topics(self, strip: Callable[[str], str | None] | None) -> None:
+        """Give handlers the topics of messages without a prefix: `MessageHandlers.strip`."""
+        self.message_handlers.strip(strip)
 
     @property
     def manual_ack(self) -> bool:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .._core import MQTTMessage
     from ..handlers.caller import Caller
     from .receipts import Entry, Receipts
+    from .routes import MessageHandlers
 
     Acknowledge = Callable[[MQTTMessage], None]
 
@@ -59,7 +60,7 @@ class HandlerPool:
 
     def __init__(
         self,
-        handle: Callable[[MQTTMessage, Caller, Acknowledge], None],
+        handlers: MessageHandlers,
         acknowledge: Acknowledge,
         receipts: Receipts,
         wait: Callable[[], bool],
@@ -69,14 +70,14 @@ class HandlerPool:
         """Make a pool without threads; each calls `work`.
 
         Args:
-            handle: Calls the handlers of a message, and the last argument where it is not QoS 0.
+            handlers: Those of messages.
             acknowledge: Tells the broker that a message is handled: with QoS 2, in any order.
             receipts: Does so with QoS 1, and is used under the pool's lock as long as this is open.
             wait: Waits for `wake`; returns whether there is a reason to go on waiting.
             wake: Ends a wait, from any thread.
             ends: Tells of a failure outside of handlers; returns whether the thread is to end.
         """
-        self._handle = handle
+        self._handlers = handlers
         self._acknowledge = acknowledge
         self._receipts = receipts
         self._wait = wait
@@ -166,7 +167,7 @@ class HandlerPool:
             self._take(taken)
             for job in taken:
                 caller.begin()
-                self._handle(job.message, caller, partial(self._handled, job))
+                self._handlers.handle(job.message, caller, partial(self._handled, job))
         except BaseException:
             # As after a handler that fails.
             for job in taken:

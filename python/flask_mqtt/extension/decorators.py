@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from ..client import Client
 from ..handlers.slots import check_decorated, with_parentheses
+from . import driving
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 
@@ -51,14 +52,15 @@ class Decorators:
         return self.on_topic(topic)
 
     @with_parentheses("mqtt.on_topic('home/#')")
-    def on_topic(self, topic: str) -> Callable[[HandlerT], HandlerT]:
+    def on_topic(self, topic: str, *, no_prefix: bool = False) -> Callable[[HandlerT], HandlerT]:
         """Decorate a handler ``(client, userdata, message)`` of messages on matching topics.
 
         It does not subscribe. Where several filters match, every handler runs, the exact ones
         first.
 
         Args:
-            topic: A filter.
+            topic: A filter, of topics without ``MQTT_PREFIX``.
+            no_prefix: The filter is one of full topics, and the handler gets the full topic.
 
         Raises:
             TypeError: The filter is missing.
@@ -68,7 +70,7 @@ class Decorators:
             raise TypeError("on_topic needs a filter: @mqtt.on_topic('home/+')")
 
         def decorator(handler: HandlerT) -> HandlerT:
-            self.client.message_callback_add(topic, handler)
+            driving.set_handler(self.client, topic, handler, no_prefix=no_prefix)
             return handler
 
         return decorator

@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from ..client import Client
 from ..client.base import Parts, parts_of
+from ..client.handlers import check_route
 from ..handlers.slots import SLOTS
 from ..paho.constants import MQTTv5
 from ..paho.enums import CallbackAPIVersion
+from .prefix import for_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .._core import Client as CoreClient
     from ..config import Config
+    from .prefix import TopicPrefix
 
 #: As it is before a test puts something else there.
 _OURS = Client.subscribe
@@ -55,7 +58,30 @@ def core_of(client: Any) -> CoreClient | None:
 def adopt(client: Client, values: Config, *, again: bool = False) -> Config:
     """Give a client all values of the configuration. Returns those to connect with."""
     own = parts(client)
-    return values if own is None else own.settings.adopt(values, again=again)
+    return values if own is None else own.settings.adopt(for_client(values), again=again)
+
+
+def runs_with(client: Client, values: Config) -> bool:
+    """Whether a client of ours is connected or connecting with these values already."""
+    return parts_of(client).connection.runs_with(for_client(values))
+
+
+def strip_topics(client: Any, prefix: TopicPrefix) -> None:
+    """Have the handlers of a client get topics without a prefix."""
+    own = parts(client)
+    if own is not None:
+        own.dispatcher.strip_topics(prefix.strip if prefix else None)
+
+
+def set_handler(client: Any, topic: str, handler: Callable[..., Any], *, no_prefix: bool) -> None:
+    """Set the handler of a filter: of full topics, or of those without the prefix."""
+    own = parts(client)
+    if own is None or not no_prefix:
+        client.message_callback_add(topic, handler)
+        return
+    check_route(topic, handler)
+    own.holder.notice_fork()
+    own.dispatcher.add_route(topic, handler, full=True)
 
 
 def introduce(
@@ -77,6 +103,7 @@ def introduce(
 
 def set_will(client: Client, values: Config) -> None:
     """Set the will, if the configuration has one."""
+    values = for_client(values)
     if values.last_will_topic is None:
         return
     client.will_set(

@@ -18,19 +18,18 @@ from ..dispatch.events import Events
 from ..handlers.registry import Hooks
 from ..handlers.slots import Handler
 from ..paho.constants import MQTT_ERR_SUCCESS
-from ..paho.enums import MQTTErrorCode
-from ..paho.message import TopicQos
 from ..publishing.info import MQTTMessageInfo
 from ..publishing.refusals import Refusals
 from ..records import fields, write
 from ..stats import Stats
 from . import driving
 from .application import check_app, itself, register
-from .decorators import Decorators
 from .further import FurtherValue
+from .outgoing import Outgoing, outgoing
 from .own_handlers import OwnHandlers
+from .prefix import TopicPrefix
 from .routes import RouteMethods, begin_routes, leave_routes_to_parent, with_routes
-from .subscribed import Subscribed
+from .subscribing import Subscribing
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -40,7 +39,7 @@ _is_enabled_for = logger.isEnabledFor
 MqttT = TypeVar("MqttT", bound="Mqtt")
 
 
-class Mqtt(Decorators, RouteMethods):
+class Mqtt(Subscribing, RouteMethods):
     """MQTT for a Flask application.
 
     Give it the application here, or later to :meth:`init_app`. Several brokers are several objects,
@@ -104,16 +103,15 @@ class Mqtt(Decorators, RouteMethods):
         #: Held by `init_app`: of two at once, the second one finds what the first has made.
         self.__rs_setting_up = threading.RLock()
         self.__rs_refusals = Refusals()
-        self.__rs_subscribed = Subscribed(self.__rs_forget)
-        if type(self).topics is not Mqtt.topics:
-            # A subclass has the name in its class.
-            self.topics = self.__rs_subscribed.topics
+        super().__init__()
         self.config_prefix = config_prefix
         #: The configuration as it was read, without later assignments to attributes.
         self.__rs_read = config.Config()
         self.__rs_apply(self.__rs_read)
         #: Whether it has connected.
         self.__rs_started = False
+        #: None where messages are sent as they are given, so that those pay nothing.
+        self.__rs_outgoing: Outgoing | None = None
         self.__rs_hook()
         if mqtt_logging:
             self.client.enable_logger(logger)
@@ -163,7 +161,7 @@ class Mqtt(Decorators, RouteMethods):
             if name not in read.given and getattr(self, name) != getattr(self.__rs_read, name)
         }
         values = read.updated(assigned)
-        is_again = self.app is app and self.__rs_read.prefix == read.prefix
+        is_again = self.app is app and self.__rs_read.key_prefix == read.key_prefix
         stays = is_again and self.__rs_runs_with(values)
         self.app = app
         self.__rs_read = read
@@ -180,6 +178,7 @@ class Mqtt(Decorators, RouteMethods):
         parts = driving.parts(self.client)
         if parts is not None:
             parts.dispatcher.bind(app)
+        self.__rs_use_prefix(TopicPrefix(values.prefix))
         register(app, self.config_prefix, self)
         if parts is None:
             driving.introduce(
@@ -190,10 +189,14 @@ class Mqtt(Decorators, RouteMethods):
         begin_routes(self, app)
         self._connect()
 
+    def __rs_use_prefix(self, prefix: TopicPrefix) -> None:
+        self.__rs_outgoing = outgoing(self.__rs_values)
+        self._rs_subscribed.use_prefix(self.client, prefix)
+        driving.strip_topics(self.client, prefix)
+
     def __rs_runs_with(self, values: config.Config) -> bool:
-        parts = driving.parts(self.client)
-        if parts is not None:
-            return parts.connection.runs_with(values)
+        if driving.is_ours(self.client):
+            return driving.runs_with(self.client, values)
         # What stands in for a client does not say.
         return self.__rs_started and self.__rs_values == values
 
@@ -238,7 +241,7 @@ class Mqtt(Decorators, RouteMethods):
         values = self.__rs_values.updated({name: getattr(self, name) for name in config.ATTRIBUTES})
         # It may also have set some on the client, as with tls_set.
         settings = driving.adopt(self.client, values, again=True)
-        self.__rs_subscribed.look_through()
+        self._rs_subscribed.look_through()
         try:
             driving.set_up(self.client, values, settings)
             result = driving.connect(self.client, settings, later=self._connect_async)
@@ -290,7 +293,7 @@ class Mqtt(Decorators, RouteMethods):
             # What is the application's, and fails, keeps nobody from the rest.
             attempt(setattr, self, "connected", True)
             self.__rs_refusals.end(driving.core_of(self.client), "Connected")
-            attempt(self.__rs_subscribed.subscribe_again, self.client, events)
+            attempt(self._rs_subscribed.subscribe_again, self.client, events)
         if events is None:
             self.__rs_handlers.call(self.app, "on_connect", client, userdata, flags, rc)
         else:
@@ -300,7 +303,7 @@ class Mqtt(Decorators, RouteMethods):
         events = self.__rs_telling("on_disconnect")
         attempt = _call if events is None else events.guarded
         attempt(setattr, self, "connected", False)
-        attempt(self.__rs_subscribed.look_through)
+        attempt(self._rs_subscribed.look_through)
         if events is None:
             self.__rs_handlers.call(self.app, "on_disconnect", client, userdata, rc)
         else:
@@ -324,78 +327,7 @@ class Mqtt(Decorators, RouteMethods):
         self.__rs_refusals = Refusals()
         leave_routes_to_parent(self)
 
-    # -- what is subscribed to --------------------------------------------------------------------
-
-    @property
-    def topics(self) -> dict[str, TopicQos]:
-        """What is subscribed to: a dict of ``TopicQos(topic, qos)``.
-
-        It is the application's own: an entry that it puts in, takes out or changes counts for the
-        next connection, and so does another dict in its place.
-        """
-        return self.__rs_subscribed.topics
-
-    @topics.setter
-    def topics(self, value: dict[str, TopicQos]) -> None:
-        self.__rs_subscribed.replace(value)
-
-    def __rs_forget(self, name: str) -> None:
-        parts = driving.parts(self.client)
-        if parts is not None:
-            parts.connection.forget([name])
-
-    # -- subscriptions and messages ---------------------------------------------------------------
-
-    def subscribe(
-        self, topic: Any, qos: int = 0, options: Any = None, properties: Any = None
-    ) -> tuple[MQTTErrorCode, int | None]:
-        """Subscribe, now and again after every reconnect.
-
-        Args:
-            topic: A filter, a tuple ``(filter, qos)``, or a list of either. With MQTT 5
-                :class:`SubscribeOptions` may stand in place of a QoS.
-            qos: The highest QoS wanted, 0, 1 or 2; for a single filter.
-            options: For MQTT 5, in place of the QoS: :class:`SubscribeOptions`.
-            properties: For MQTT 5: a :class:`Properties` object or a dict.
-
-        Returns:
-            ``(rc, mid)``. Without a connection ``(MQTT_ERR_NO_CONN, None)``: the subscription is
-            made with the next one. Where all 65,535 packet identifiers are in use,
-            ``(MQTT_ERR_SUCCESS, None)``: it is made as soon as one is free.
-
-        Raises:
-            TypeError: A QoS, an option or a property has the wrong type.
-            ValueError: A filter, QoS or property is not allowed (MQTT 3.1.1, section 4.7), or there
-                are options or properties before MQTT 5.
-        """
-        return self.__rs_subscribed.subscribe(self.client, topic, qos, options, properties)
-
-    def unsubscribe(
-        self, topic: str, properties: Any = None
-    ) -> tuple[MQTTErrorCode, int | None] | None:
-        """Unsubscribe from a filter.
-
-        Args:
-            topic: The filter, as it was subscribed to.
-            properties: For MQTT 5: a :class:`Properties` object or a dict.
-
-        Returns:
-            ``(rc, mid)``; None for a filter that is not subscribed to. Without a connection
-            ``(MQTT_ERR_NO_CONN, None)``: the filter is not subscribed to any more, and the broker
-            is told with the next connection, if it has kept the session. Where all packet
-            identifiers are in use, ``(MQTT_ERR_SUCCESS, None)``: it is told when one is free.
-        """
-        return self.__rs_subscribed.unsubscribe(self.client, self.topics, topic, properties)
-
-    def unsubscribe_all(self) -> bool:
-        """Unsubscribe from every filter.
-
-        Returns:
-            Whether none is left in ``topics``.
-        """
-        for topic in list(self.topics):
-            self.unsubscribe(topic)
-        return not self.topics
+    # -- messages ---------------------------------------------------------------------------------
 
     def publish(
         self,
@@ -404,6 +336,8 @@ class Mqtt(Decorators, RouteMethods):
         qos: int = 0,
         retain: bool = False,
         properties: Any = None,
+        *,
+        no_prefix: bool = False,
     ) -> MQTTMessageInfo:
         """Publish a message. It may be called from every thread.
 
@@ -413,6 +347,7 @@ class Mqtt(Decorators, RouteMethods):
             qos: Quality of service: 0, 1 or 2.
             retain: Whether the broker keeps the message for later subscribers.
             properties: For MQTT 5: a :class:`Properties` object or a dict.
+            no_prefix: Leave out ``MQTT_PREFIX``.
 
         Returns:
             ``(rc, mid)``, which can be awaited: a :class:`MQTTMessageInfo`. ``MQTT_ERR_SUCCESS``:
@@ -428,6 +363,8 @@ class Mqtt(Decorators, RouteMethods):
             ValueError: The topic, QoS, size or a property is not allowed (MQTT 3.1.1, section 3.3),
                 or there are properties before MQTT 5.
         """
+        if self.__rs_outgoing is not None:
+            topic = self.__rs_outgoing.topic(topic, no_prefix=no_prefix)
         if properties is None:
             result = self.client.publish(topic, payload, qos, retain)
         else:

@@ -12,6 +12,7 @@ from ..paho.message import TopicQos
 from ..paho.subscribeoptions import SubscribeOptions, wanted
 from ..records import fields, write
 from . import driving
+from .prefix import TopicPrefix
 from .topics import Topics
 
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ logger = logging.getLogger("flask_mqtt")
 
 
 class Subscribed:
-    """The owner of `topics`. What is edited there counts for the next connection."""
+    """The owner of `topics`. What is edited there counts for the next connection.
+
+    Filters are there without the prefix that they have for the client.
+    """
 
     def __init__(self, forget: Callable[[str], None]) -> None:
         """Start without any.
@@ -36,14 +40,40 @@ class Subscribed:
         #: What the client subscribes to again by itself: as it is in `topics`, and the arguments.
         self._made: dict[str, tuple[TopicQos, dict[str, Any]]] = {}
         self.topics: dict[str, TopicQos] = Topics(self._edited)
+        self._prefix = TopicPrefix(None)
+        #: Those that never have a prefix.
+        self._bare: set[str] = set()
 
     def replace(self, topics: dict[str, TopicQos]) -> None:
         """Have the application's own dict in the place of `topics`."""
         self.topics = topics
         self.look_through()
 
+    def use_prefix(self, client: Client, prefix: TopicPrefix) -> None:
+        """Have a prefix before the filters, also before those that are subscribed to.
+
+        Args:
+            client: The client.
+            prefix: In the place of the one before.
+        """
+        if prefix == self._prefix:
+            return
+        made = {name: self._full(name) for name in self._made}
+        self._prefix = prefix
+        for name, before in made.items():
+            if self._full(name) != before:
+                client.unsubscribe(before)
+                client.subscribe(topic=self._full(name), **self._made[name][1])
+
     def subscribe(
-        self, client: Client, topic: Any, qos: int, options: Any, properties: Any
+        self,
+        client: Client,
+        topic: Any,
+        qos: int,
+        options: Any,
+        properties: Any,
+        *,
+        no_prefix: bool,
     ) -> tuple[MQTTErrorCode, int | None]:
         """Subscribe with a client, and remember it.
 
@@ -53,11 +83,20 @@ class Subscribed:
             qos: The highest QoS wanted.
             options: In place of the QoS.
             properties: Properties of the SUBSCRIBE, or None.
+            no_prefix: Whether the filters have no prefix.
+
+        Raises:
+            ValueError: A filter is subscribed to with the prefix, and now without, or the other way
+                round. Otherwise as `Client.subscribe`.
         """
         further = driving.given(options=options, properties=properties)
+        plain, topic = topic, topic if no_prefix else self._prefix.add_to_filters(topic)
+        if self._prefix:
+            self._refuse_both(plain, qos, options, no_prefix=no_prefix)
         result, mid = client.subscribe(topic=topic, qos=qos, **further)
         if result in (MQTT_ERR_SUCCESS, MQTT_ERR_NO_CONN):
-            for name, level, *rest in wanted(topic, qos, options):
+            for name, level, *rest in wanted(plain, qos, options):
+                (self._bare.add if no_prefix else self._bare.discard)(name)
                 self._record(TopicQos(name, level), rest, properties)
         if result == MQTT_ERR_SUCCESS:
             write(logger.debug, "Subscribing to %r, mid %s", topic, mid)
@@ -67,8 +106,28 @@ class Subscribed:
             _log_refusal(client, "Subscribing to %r failed: %s", topic, result)
         return result, mid
 
+    def _refuse_both(self, topic: Any, qos: int, options: Any, *, no_prefix: bool) -> None:
+        """Raise for a filter that `topics` has already, where that stands for another one."""
+        for name, *_ in wanted(topic, qos, options):
+            full = name if no_prefix else self._prefix.add_to_filters(name)
+            if name in self.topics and full != self._full(name):
+                raise ValueError(
+                    f"no_prefix={no_prefix}: {name!r} is subscribed to as {self._full(name)!r} "
+                    f"already, and would be {full!r}; unsubscribe from that first"
+                )
+
+    def _full(self, name: str) -> Any:
+        """Return a filter as the client has it."""
+        return name if name in self._bare else self._prefix.add_to_filters(name)
+
     def unsubscribe(
-        self, client: Client, topics: dict[str, TopicQos], topic: str, properties: Any
+        self,
+        client: Client,
+        topics: dict[str, TopicQos],
+        topic: str,
+        properties: Any,
+        *,
+        no_prefix: bool | None,
     ) -> tuple[MQTTErrorCode, int | None] | None:
         """Unsubscribe with a client, and forget the filter.
 
@@ -77,15 +136,21 @@ class Subscribed:
             topics: What the application has as `topics`.
             topic: The filter.
             properties: Properties of the UNSUBSCRIBE, or None.
+            no_prefix: Whether the filter has no prefix; None for as it was subscribed to.
 
         Returns:
             As `Client.unsubscribe`; None for a filter that is not subscribed to.
         """
         if topics.get(topic) is None:
             return None
+        plain, topic = topic, self._full(topic)
+        if no_prefix is not None:
+            asked = plain if no_prefix else self._prefix.add_to_filters(plain)
+            if asked != topic:
+                return None
         result, mid = client.unsubscribe(topic, **driving.given(properties=properties))
         if result in (MQTT_ERR_SUCCESS, MQTT_ERR_NO_CONN):
-            topics.pop(topic, None)
+            topics.pop(plain, None)
         if result == MQTT_ERR_SUCCESS:
             write(logger.debug, "Unsubscribing from %r, mid %s", topic, mid)
         elif result == MQTT_ERR_NO_CONN:
@@ -112,13 +177,18 @@ class Subscribed:
         put(entry.topic, entry)
 
     def look_through(self) -> list[str]:
-        """Find changes in a dict that the application has assigned; return removed topics."""
+        """Find changes in a dict that the application has assigned; return removed filters.
+
+        Returns:
+            The filters, as the client has them.
+        """
         topics = self.topics
         made = list(self._made.items())
         changed = [name for name, (entry, _) in made if topics.get(name) != entry]
+        removed = [self._full(name) for name in changed if name not in topics]
         for name in changed:
             self._edited(name)
-        return [name for name in changed if name not in topics]
+        return removed
 
     def subscribe_again(self, client: Client, events: Events | None) -> None:
         """Subscribe to all topics, but for what the client has subscribed to again itself.
@@ -138,13 +208,18 @@ class Subscribed:
                 topic, qos = entry
                 _, arguments = self._made.get(name, (entry, {"qos": qos}))
                 with contextlib.nullcontext() if events is None else events.in_on_connect():
+                    if name not in self._bare:
+                        topic = self._prefix.add_to_filters(topic)
                     client.subscribe(topic=topic, **arguments)
             except Exception as error:  # noqa: BLE001 - an entry of the application's may be anything
                 write(logger.error, "mqtt.topics[%r] = %r: %s", name, entry, error)
 
     def _edited(self, name: str) -> None:
+        full = self._full(name)
+        if name not in self.topics:
+            self._bare.discard(name)
         if self._made.pop(name, None) is not None:
-            self._forget(name)
+            self._forget(full)
 
 
 def _log_refusal(client: Client, text: str, topic: Any, rc: int) -> None:
