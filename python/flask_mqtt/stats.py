@@ -78,6 +78,11 @@ class RouteCounts(TypedDict):
 
     routes: int
     not_converted: int
+    invalid: int
+    dead_letters: int
+    dead_letters_lost: int
+    responses: int
+    responses_lost: int
 
 
 class LastError(TypedDict):
@@ -123,7 +128,15 @@ class Stats(_Common):
 
 def no_routes() -> RouteCounts:
     """Return the counters as they are without any route."""
-    return {"routes": 0, "not_converted": 0}
+    return {
+        "routes": 0,
+        "not_converted": 0,
+        "invalid": 0,
+        "dead_letters": 0,
+        "dead_letters_lost": 0,
+        "responses": 0,
+        "responses_lost": 0,
+    }
 
 
 def collect(core: CoreClient, no_handler: int, handlers: HandlerTimes) -> Stats:

@@ -12,6 +12,7 @@ from flask import Flask, current_app, render_template_string
 from werkzeug.routing import BaseConverter
 
 from flask_mqtt import Mqtt, MQTTv5
+from flask_mqtt.stats import no_routes
 from support.apps import make_app
 from support.running import connected, echoes
 from support.wait import wait_until
@@ -53,7 +54,7 @@ def test_a_route_subscribes_and_gets_the_values(broker: Mosquitto) -> None:
         wait_until(lambda: seen)
         assert seen == [(True, f"{top}/42/temperature", b"21", 42, app.name)]
         assert mqtt.topics[f"{top}/+/temperature"].qos == 1
-        assert mqtt.stats()["routes"] == {"routes": 1, "not_converted": 0}
+        assert mqtt.stats()["routes"] == no_routes() | {"routes": 1}
 
 
 def test_a_value_that_does_not_convert_is_another_route_s(
@@ -85,7 +86,7 @@ def test_a_value_that_does_not_convert_is_another_route_s(
         ("path", {"all": "x"}),
         ("path", {"all": "1/x"}),
     ]
-    assert mqtt.stats()["routes"] == {"routes": 3, "not_converted": 1}
+    assert mqtt.stats()["routes"] == no_routes() | {"routes": 3, "not_converted": 1}
     lines = [record.getMessage() for record in caplog.records if "no topic of" in record.msg]
     assert lines == ["'a/x' is no topic of the route 'a/<int:number>'"]
 

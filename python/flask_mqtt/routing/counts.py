@@ -10,6 +10,17 @@ from ..stats import no_routes
 if TYPE_CHECKING:
     from ..stats import RouteCounts
 
+#: What is counted: the keys of `RouteCounts`.
+Name = Literal[
+    "routes",
+    "not_converted",
+    "invalid",
+    "dead_letters",
+    "dead_letters_lost",
+    "responses",
+    "responses_lost",
+]
+
 
 class Counts:
     """The counters that are ``stats()["routes"]``."""
@@ -19,7 +30,7 @@ class Counts:
         self._lock = threading.Lock()
         self._counts = no_routes()
 
-    def add(self, name: Literal["routes", "not_converted"]) -> None:
+    def add(self, name: Name) -> None:
         """Count one more.
 
         Args:

@@ -1,0 +1,45 @@
+"""Publishing on behalf of a route, in the course of a message."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from ..paho.constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
+from ..paho.enums import MQTTErrorCode
+
+
+class Publishing(Protocol):
+    """What publishes: the extension."""
+
+    def publish(
+        self,
+        topic: str,
+        payload: Any = None,
+        qos: int = 0,
+        retain: bool = False,
+        properties: Any = None,
+    ) -> Any:
+        """Publish a message: `Mqtt.publish`."""
+
+
+def send(host: Publishing, topic: str, payload: Any, qos: int, properties: Any) -> str | None:
+    """Publish a message. A failure is the message's, and not the handler's.
+
+    Args:
+        host: What publishes.
+        topic: As that of `Mqtt.publish`, and so on.
+        payload: See there.
+        qos: See there.
+        properties: See there.
+
+    Returns:
+        Why the message is not sent, and will not be; None if it is.
+    """
+    try:
+        rc = host.publish(topic, payload, qos, False, properties)[0]
+    except (TypeError, ValueError) as error:
+        return str(error)
+    if rc == MQTT_ERR_SUCCESS or (rc == MQTT_ERR_NO_CONN and qos):
+        # The latter is sent after the next connect.
+        return None
+    return MQTTErrorCode(rc).name
