@@ -11,7 +11,7 @@ from ..config import Config
 from ..dispatch.tap import Disconnected
 from ..paho.constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS, MQTT_LOG_DEBUG
 from ..paho.enums import MQTTErrorCode
-from ..process.ends import DISCONNECT_TIMEOUT
+from ..process.ends import DISCONNECT_TIMEOUT, HANDLING_TIMEOUT
 from ..process.standby import Standby
 from ..records import fields, write
 from ..waiting import wait_for
@@ -207,6 +207,7 @@ class Connection:
             ``MQTT_ERR_SUCCESS``, or ``MQTT_ERR_NO_CONN`` where there was no connection.
         """
         self._waits_for_loop = self._retries_with_loop = False
+        self._events.dispatcher.finish(time.monotonic() + HANDLING_TIMEOUT)
         was_open = self._holder.core.is_open()
         if self._events.dispatcher.running:
             if was_open:
@@ -228,11 +229,11 @@ class Connection:
 
     def begin_end(self) -> Callable[[], None]:
         """Begin to disconnect. Returns a function that waits for the end and finishes `close`."""
-        self._holder.notice_fork()
-        was_open = self._holder.core.is_open()
-        waiter = self._tell_end()
         # All clients end at the same time, so the time counts from here for each of them.
         until = time.monotonic() + DISCONNECT_TIMEOUT
+        self.finish_handling(until - DISCONNECT_TIMEOUT + HANDLING_TIMEOUT)
+        was_open = self._holder.core.is_open()
+        waiter = self._tell_end()
 
         def finish() -> None:
             try:
@@ -266,6 +267,20 @@ class Connection:
             text = "%s: pending messages were not written within %s s"
             key = self._settings.config.key("persistence")
             write(logger.error, text, key, FILE_TIMEOUT, extra=extra)
+
+    def flush(self) -> None:
+        """Have what handlers have kept for later handled next."""
+        self._holder.notice_fork()
+        self._events.dispatcher.held.flush()
+
+    def finish_handling(self, until: float) -> None:
+        """Wait for what `flush` has begun.
+
+        Args:
+            until: Until when, in seconds of the monotonic clock.
+        """
+        self._holder.notice_fork()
+        self._events.dispatcher.finish(until)
 
     def refuse_new(self) -> None:
         """Accept no more messages of QoS 1 and 2."""

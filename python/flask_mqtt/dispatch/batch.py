@@ -14,9 +14,11 @@ from ..handlers.caller import CALLED, NOT_CALLED, RETURNED
 from ..records import trouble
 from ..waiting import ends_thread, wait_until_settled
 from .backlog import Backlog
-from .pool import HandlerPool
+from .held import Held, Hold
+from .pool import HandlerPool, TimerJob
 from .receipts import Receipts
 from .tap import Acknowledged, MessageIn
+from .timers import Timers
 
 if TYPE_CHECKING:
     from collections import deque
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
     from ..handlers.caller import Caller
     from .callers import Callers
     from .pool import Job
+    from .receipts import Entry
     from .routes import MessageHandlers
     from .tap import Tap
+    from .timers import Timer
 
 _MOST_EVENTS = 512
 
@@ -37,6 +41,9 @@ _STORING_TIMEOUT = 1.0
 
 #: The kind of an event that is a message of an earlier pool's.
 JOB = -1
+
+#: That of a timer that is due.
+TIMER = -2
 
 #: How long a thread of the package's rests after a failure, in seconds, before it goes on.
 PAUSE_SECONDS = 0.1
@@ -72,7 +79,11 @@ class Batch:
             tap: Who is told what happens.
         """
         self._core = core
-        self._events: Mapping[int, Callable[..., None]] = {**events, JOB: self._handle_job}
+        self._events: Mapping[int, Callable[..., None]] = {
+            **events,
+            JOB: self._handle_job,
+            TIMER: self._handle_timer,
+        }
         self._catch_up = catch_up
         self._handlers = handlers
         self._callers = callers
@@ -84,14 +95,54 @@ class Batch:
         self._fetched: Iterator[Any] = iter(())
         #: What the thread that fetches events knows itself by, until it is to stop.
         self.token: object | None = None
-        #: Whether this is a forked child's, and its events are the parent's.
-        self.is_copy = False
+        self._is_copy = self._manual_ack = self._holds = False
+        #: Whether a message is acknowledged at once when it is handled, which is none of these.
+        self._is_simple = True
         #: Handles messages instead of the thread that fetches them, if there are several threads.
         self.pool: HandlerPool | None = None
         #: What came before the last message of a pool that is not acknowledged.
         self._receipts = Receipts(self._settle_receipt)
-        #: Whether the application says itself which messages are handled.
-        self.manual_ack = False
+        #: The messages that are acknowledged later than their handlers return.
+        self.held = Held(
+            core,
+            self._receipts,
+            self._acknowledge_now,
+            self._settle_receipt,
+            self._look_for_room,
+        )
+        #: What is called at a time, in place of a message.
+        self.timers = Timers(core.wake)
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether this is a forked child's, and its events are the parent's."""
+        return self._is_copy
+
+    @is_copy.setter
+    def is_copy(self, on: bool) -> None:
+        self._is_copy = on
+        self._look_whether_simple()
+
+    @property
+    def manual_ack(self) -> bool:
+        """Whether the application says itself which messages are handled."""
+        return self._manual_ack
+
+    @manual_ack.setter
+    def manual_ack(self, on: bool) -> None:
+        self._manual_ack = on
+        self._look_whether_simple()
+
+    def _look_whether_simple(self) -> None:
+        self._is_simple = not (self._is_copy or self._manual_ack or self._holds)
+
+    def hold(self, message: MQTTMessage) -> Hold:
+        """Hold a message whose handlers run: see `Held.hold`."""
+        if self._manual_ack or self._is_copy:
+            return Hold()
+        self._holds = True
+        self._is_simple = False
+        return self.held.hold(message)
 
     def work(self, token: object) -> bool:
         """Fetch events, and call the handlers of these. Returns whether there were any.
@@ -103,6 +154,8 @@ class Batch:
         self._caller.begin()
         found = self._attempt(self._catch_up)
         found = self._attempt(self.backlog.catch_up) or found
+        if self.timers.pending:
+            self._attempt(self._take_timers)
         # The thread that fetched before may have left some events, which come first.
         found = self._handle(token) or found
         if self.token is not token:
@@ -206,6 +259,8 @@ class Batch:
         if is_message and progress == RETURNED:
             # As after a handler that fails.
             self._acknowledge(event)
+        elif is_message and self.pool is None:
+            self.held.forget(event)
         return caller.passes_on or ends_thread(error)
 
     def _thread_ends(self, error: BaseException) -> bool:
@@ -261,15 +316,20 @@ class Batch:
         if self.pool is not None:
             self.pool.abandon()
             self.pool = None
-        self._receipts.clear()
+        self._receipts.forked()
+        self.held.forked(core)
+        self.timers.forked(core.wake)
         self._fetched = iter(())
         self.backlog.forked(core)
 
-    def _handle_job(self, job: Job) -> None:
-        """Go on with a message that a pool has given back."""
+    def _handle_job(self, job: Job | TimerJob) -> None:
+        """Go on with a message that a pool has given back, or with what a timer has begun."""
         if self.pool is not None:
             self.pool.put_again(job)
             self.pool.wait_for_room()
+            return
+        if isinstance(job, TimerJob):
+            self._caller.call_with(job.step)
             return
         try:
             self._handlers.handle(job.message, self._caller, partial(self._job_handled, job))
@@ -277,15 +337,37 @@ class Batch:
             progress = self._caller.progress if self._caller.passes_on else RETURNED
             if progress == RETURNED:
                 self._job_handled(job, job.message)
-            elif progress == CALLED and job.entry is not None:
-                self._receipts.leave_out(job.entry)
+            else:
+                self.held.forget(job.message)
+                if progress == CALLED and job.entry is not None:
+                    self._receipts.leave_out(job.entry)
             raise
 
     def _job_handled(self, job: Job, message: MQTTMessage) -> None:
-        if job.entry is not None:
-            self._receipts.handled(job.entry)
-        else:
-            self._acknowledge(message)
+        self._acknowledge(message, job.entry)
+
+    def _take_timers(self) -> bool:
+        due = self.timers.due()
+        if due:
+            # First there, then no longer here: a step that comes twice does no harm.
+            self._put_back([(TIMER, timer) for timer in due])
+            self.timers.remove(due)
+        return bool(due)
+
+    def _handle_timer(self, timer: Timer) -> None:
+        self._handle_job(TimerJob(timer))
+
+    def finish(self) -> None:
+        """Handle what handlers have left for later, in the thread that fetched, at its end."""
+        self.held.flush()
+        self._attempt(self._finish_timers)
+
+    def _finish_timers(self) -> bool:
+        due = self.timers.due()
+        self.timers.remove(due)
+        for timer in due:
+            self._caller.call_with(timer.step)
+        return bool(due)
 
     def _report(self, token: object, mids: Iterable[int], code: int, properties: Any) -> None:
         """Tell what became of messages. What a handler leaves that stops this comes later."""
@@ -318,16 +400,30 @@ class Batch:
         if operator.length_hint(left) and not self.is_copy:
             self._put_back([(EVENT_PUBLISHED, left, code, properties)])
 
-    def _acknowledge(self, message: MQTTMessage) -> None:
-        if self.manual_ack or self.is_copy:
+    def _acknowledge(self, message: MQTTMessage, entry: Entry | None = None) -> None:
+        if self._is_simple and entry is None:
+            storing = self._core.handled(message)
+            if storing is not None:
+                self._wait_for_file(storing)
+        else:
+            self.held.returned(message, entry)
+
+    def _acknowledge_now(self, message: MQTTMessage) -> None:
+        if self._manual_ack or self._is_copy:
             return
         storing = self._core.handled(message)
         if storing is not None:
             self._wait_for_file(storing)
 
     def _settle_receipt(self, receipt: Receipt) -> None:
-        if not (self.manual_ack or self.is_copy):
+        if not (self._manual_ack or self._is_copy):
             self._core.settle(receipt)
+
+    def _look_for_room(self) -> None:
+        # Read once: the thread that fetches may take it back.
+        pool = self.pool
+        if pool is not None:
+            pool.look_for_room()
 
     def _wait_for_file(self, storing: Delivery) -> None:
         """Wait, so that the end of the process brings back one message at most.

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from .._core import Client as CoreClient
+    from .._core import MQTTMessage
     from ..handlers.caller import Handler
     from ..stats import HandlerTimes
+    from .held import Held, Hold
 
 
 class Dispatcher:
@@ -119,6 +121,56 @@ class Dispatcher:
         self._callers.look_closely()
         if backlog.kept:
             self._threads.resume()
+
+    # -- what is handled later ------------------------------------------------------------------
+
+    @property
+    def held(self) -> Held:
+        """The messages that are acknowledged later than their handlers return."""
+        return self._batch.held
+
+    def hold(self, message: MQTTMessage) -> Hold:
+        """Have a message acknowledged later: one of its handlers calls this, while it runs.
+
+        Args:
+            message: The message. Where the application acknowledges messages itself, and with
+                QoS 0, there is nothing to hold.
+
+        Returns:
+            What is to be released: the message is acknowledged when that has happened, all its
+            handlers have returned, and, with QoS 1, all earlier messages are acknowledged.
+        """
+        return self._batch.hold(message)
+
+    def call_at(self, at: float, step: Callable[[], None], key: str) -> None:
+        """Call something at a time, as handlers are called: `Timers.call_at`."""
+        self._batch.timers.call_at(at, step, key)
+
+    def finish(self, until: float) -> None:
+        """Have what is kept handled, before the connection ends. The rest is not acknowledged.
+
+        A handler that calls this does not wait: it holds up the others. What is kept is handled
+        after it then.
+
+        Args:
+            until: Until when to wait, in seconds of the monotonic clock.
+        """
+        held = self.held
+        held.flush()
+        if not held.keepers or self.is_current_thread:
+            return
+        try:
+            if not self.working:
+                timers = self._batch.timers
+                due = timers.due()
+                timers.remove(due)
+                for timer in due:
+                    self.call(timer.step)
+            for keeper in list(held.keepers):
+                keeper.wait(until)
+        finally:
+            for keeper in list(held.keepers):
+                keeper.drop()
 
     # -- what is told -----------------------------------------------------------------------------
 

@@ -74,7 +74,7 @@ class Events:
                 _core.EVENT_ATTEMPT: self._attempt,
                 _core.EVENT_CONNECT_FAILED: self.connect_failed,
                 _core.EVENT_SOCKET_OPENED: self.socket_opened,
-                _core.EVENT_REPLACED: self.gone,
+                _core.EVENT_REPLACED: self._replaced,
             },
             self._catch_up,
         )
@@ -219,6 +219,7 @@ class Events:
         """
         self._unseen = None
         self.ended_with = code
+        self.dispatcher.held.connection_ended()
         self.dispatcher.tap.tell(Disconnected(code, reason))
         self.guarded(self._socket_closed)
         if code == MQTT_ERR_SUCCESS:
@@ -237,6 +238,10 @@ class Events:
         finally:
             self.is_ending = False
             self.dispatcher.connection_ended()
+
+    def _replaced(self) -> None:
+        self.dispatcher.held.connection_ended()
+        self.gone()
 
     def gone(self) -> None:
         """Be without a connection, of whose end `on_disconnect` does not hear."""

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ..handlers.caller import Caller
     from .receipts import Entry, Receipts
     from .routes import MessageHandlers
+    from .timers import Timer
 
-    Acknowledge = Callable[[MQTTMessage], None]
 
 #: How much waits for a thread before nothing more is taken in. What is handled does not count.
 _MOST_MESSAGES = 1_000
@@ -46,6 +46,20 @@ class Job:
         self.number = 0
 
 
+class TimerJob:
+    """A timer's step in place of a message, and its key in place of a topic."""
+
+    __slots__ = ("number", "size", "step", "topic")
+
+    def __init__(self, timer: Timer) -> None:
+        """Remember it."""
+        self.step = timer.step
+        # No topic has this character.
+        self.topic = f"\0{timer.key}"
+        self.size = 0
+        self.number = 0
+
+
 class HandlerPool:
     """Gives messages to threads: those on one topic one after the other, in their order.
 
@@ -61,7 +75,7 @@ class HandlerPool:
     def __init__(
         self,
         handlers: MessageHandlers,
-        acknowledge: Acknowledge,
+        acknowledge: Callable[[MQTTMessage, Entry | None], None],
         receipts: Receipts,
         wait: Callable[[], bool],
         wake: Callable[[], None],
@@ -71,8 +85,8 @@ class HandlerPool:
 
         Args:
             handlers: Those of messages.
-            acknowledge: Tells the broker that a message is handled: with QoS 2, in any order.
-            receipts: Does so with QoS 1, and is used under the pool's lock as long as this is open.
+            acknowledge: Has a handled message acknowledged: with QoS 1, when its turn comes.
+            receipts: Has these turns.
             wait: Waits for `wake`; returns whether there is a reason to go on waiting.
             wake: Ends a wait, from any thread.
             ends: Tells of a failure outside of handlers; returns whether the thread is to end.
@@ -86,7 +100,7 @@ class HandlerPool:
         self._changed = threading.Condition(threading.Lock())
         self._is_closed = False
         #: The messages that wait. A topic is there too while its last one is handled.
-        self._queues: dict[str, deque[Job]] = {}
+        self._queues: dict[str, deque[Job | TimerJob]] = {}
         #: The topics with messages that wait, and none that is handled.
         self._ready: deque[str] = deque()
         self._count = 0
@@ -111,13 +125,13 @@ class HandlerPool:
                 job.entry = self._receipts.add(message)
             self._is_full = self._has_no_room()
 
-    def put_again(self, job: Job) -> None:
-        """Take in what an earlier pool has given back."""
+    def put_again(self, job: Job | TimerJob) -> None:
+        """Take in what an earlier pool has given back, or what a timer has begun."""
         with self._changed:
             self._add(job)
             self._is_full = self._has_no_room()
 
-    def _add(self, job: Job) -> None:
+    def _add(self, job: Job | TimerJob) -> None:
         self._count += 1
         job.number = self._count
         self._waiting += 1
@@ -162,16 +176,20 @@ class HandlerPool:
 
     def _handle_next(self, caller: Caller) -> bool:
         """Handle the next message, if there is one."""
-        taken: list[Job] = []
+        taken: list[Job | TimerJob] = []
         try:
             self._take(taken)
             for job in taken:
+                if isinstance(job, TimerJob):
+                    caller.call_with(job.step)
+                    continue
                 caller.begin()
                 self._handlers.handle(job.message, caller, partial(self._handled, job))
         except BaseException:
             # As after a handler that fails.
             for job in taken:
-                self._handled(job, job.message)
+                if isinstance(job, Job):
+                    self._handled(job, job.message)
             raise
         finally:
             # Even after an exception: otherwise the topic would never be ready again.
@@ -179,7 +197,7 @@ class HandlerPool:
                 self._release(job.topic)
         return bool(taken)
 
-    def _take(self, taken: list[Job]) -> None:
+    def _take(self, taken: list[Job | TimerJob]) -> None:
         """Put the next message into a list that is its owner from then on."""
         with self._changed:
             if not self._ready:
@@ -206,11 +224,11 @@ class HandlerPool:
             self._is_full = False
         return has_room
 
-    def close(self) -> list[Job]:
+    def close(self) -> list[Job | TimerJob]:
         """Have each thread end after the message that it handles, and return those that wait.
 
         Returns:
-            The messages that no thread has taken, in the order in which they came.
+            The messages and steps that no thread has taken, in the order in which they came.
         """
         with self._changed:
             self._is_closed = True
@@ -243,12 +261,13 @@ class HandlerPool:
             self._wake()
 
     def _handled(self, job: Job, message: MQTTMessage) -> None:
-        if job.entry is None:
-            self._acknowledge(message)
-            return
-        # Under the lock, so that two threads keep the order; it is a call of the core's.
+        self._acknowledge(message, job.entry)
+        if job.entry is not None:
+            self.look_for_room()
+
+    def look_for_room(self) -> None:
+        """Have the dispatcher go on that waits for room, after an acknowledgement."""
         with self._changed:
-            self._receipts.handled(job.entry)
             has_room = self._has_room_again()
         if has_room:
             self._wake()

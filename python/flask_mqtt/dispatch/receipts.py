@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,15 @@ if TYPE_CHECKING:
 class Entry:
     """What is kept of a QoS 1 message until all earlier ones are acknowledged."""
 
-    __slots__ = ("is_over", "receipt")
+    __slots__ = ("has_returned", "is_over", "is_placed", "receipt")
 
     def __init__(self, receipt: Receipt | None) -> None:
         """Remember what acknowledges it."""
         self.receipt = receipt
+        #: Whether it is in its place.
+        self.is_placed = False
+        #: Whether its handlers have returned.
+        self.has_returned = False
         #: Whether it need not be waited for any more.
         self.is_over = False
 
@@ -26,7 +31,8 @@ class Entry:
 class Receipts:
     """Acknowledges QoS 1 messages in the order of arrival (MQTT 3.1.1, section 4.6).
 
-    It outlives the threads that handle them. No two may use it at once.
+    It outlives the threads that handle them. Any thread may use it: its lock is held for a look or
+    a change, and while a PUBACK goes to the session.
     """
 
     def __init__(self, settle: Callable[[Receipt], None]) -> None:
@@ -36,7 +42,10 @@ class Receipts:
             settle: Tells the broker that a message is handled.
         """
         self._settle = settle
+        self._lock = threading.Lock()
         self._entries: deque[Entry] = deque()
+        #: How many have handlers that have returned, and are not acknowledged.
+        self.returned = 0
 
     def __len__(self) -> int:
         """Return how many messages are not acknowledged, handled or not."""
@@ -45,16 +54,50 @@ class Receipts:
     def add(self, message: MQTTMessage) -> Entry:
         """Take in the message that came last."""
         entry = Entry(message._receipt())  # noqa: SLF001 - the package's own
-        self._entries.append(entry)
+        self._place(entry)
         return entry
+
+    def _place(self, entry: Entry) -> None:
+        with self._lock:
+            if not entry.is_placed:
+                # Without a call, at which an interruption could come: the caller may come again.
+                self._entries += (entry,)
+                entry.is_placed = True
+
+    def hold(self, entry: Entry) -> None:
+        """Go on waiting for a message whose handlers have returned.
+
+        Args:
+            entry: That of the message which came last, if it has no place yet.
+        """
+        self._place(entry)
+        with self._lock:
+            self._return(entry)
+
+    def add_handled(self, message: MQTTMessage) -> None:
+        """Have the message acknowledged that came last, after those that wait."""
+        entry = Entry(message._receipt())  # noqa: SLF001 - the package's own
+        # Before it has its place: nothing may wait for one of which an interruption keeps it.
+        entry.is_over = True
+        self.returned += 1
+        self._place(entry)
+        self.handled(entry)
 
     def handled(self, entry: Entry) -> None:
         """Have a message acknowledged, at once or when its turn comes."""
-        entry.is_over = True
-        while self._entries and self._entries[0].is_over:
-            receipt = self._entries.popleft().receipt
-            if receipt is not None:
-                self._settle(receipt)
+        with self._lock:
+            self._return(entry)
+            entry.is_over = True
+            while self._entries and self._entries[0].is_over:
+                self.returned -= 1
+                receipt = self._entries.popleft().receipt
+                if receipt is not None:
+                    self._settle(receipt)
+
+    def _return(self, entry: Entry) -> None:
+        if not (entry.has_returned or entry.is_over):
+            entry.has_returned = True
+            self.returned += 1
 
     def leave_out(self, entry: Entry) -> None:
         """Never acknowledge a message, and not wait for it."""
@@ -62,5 +105,15 @@ class Receipts:
         self.handled(entry)
 
     def clear(self) -> None:
-        """Leave out all."""
-        self._entries.clear()
+        """Leave out all: their connection is over."""
+        with self._lock:
+            for entry in self._entries:
+                entry.is_over = True
+            self._entries.clear()
+            self.returned = 0
+
+    def forked(self) -> None:
+        """Leave out all, in a forked child."""
+        # A thread of the parent's may have had it.
+        self._lock = threading.Lock()
+        self.clear()

@@ -210,6 +210,7 @@ class Threads:
             and not self._core.is_running()
             and (self._batch.pool is None or self._batch.pool.is_idle())
             and not self._batch.backlog.is_due
+            and self._batch.timers.left() != 0
         )
 
     def _rest(self, token: object) -> bool:
@@ -310,7 +311,7 @@ class Threads:
             self._callers.fetching.rest()
             # Without a connection's thread nothing can come that is worth waiting for.
             goes_on = self._batch.token is token and self._core.is_running()
-            if left is None or not goes_on or not wake_ups.wait(left):
+            if left is None or not goes_on or not self._wait_at_most(left, wake_ups):
                 return False
             left = max(0.0, deadline - time.monotonic()) or None
         wake_ups.give_turn()
@@ -320,7 +321,7 @@ class Threads:
         with wake_ups:
 
             def wait() -> bool:
-                return self._batch.token is token and wake_ups.wait(None)
+                return self._batch.token is token and wake_ups.wait(self._batch.timers.left())
 
             try:
                 self._wait_for_turn(token)
@@ -328,6 +329,8 @@ class Threads:
                     return
                 with self._pooled(threads, wait):
                     self._work_until_told(token, wake_ups)
+                if self._batch.token is None:
+                    self._batch.finish()
             finally:
                 # However it ends, nobody takes it for a thread that goes on.
                 if self._batch.token is token and token not in self._rests.tokens:
@@ -401,9 +404,17 @@ class Threads:
         Where they come one soon after the other, the context that was kept for the next handler
         is kept a moment longer: to make one and end it takes some 10 µs.
         """
-        if self._is_stream and wake_ups.wait(_SOON_SECONDS):
+        if self._is_stream and self._wait_at_most(_SOON_SECONDS, wake_ups):
             return
         self._callers.fetching.rest()
         since = time.monotonic()
-        wake_ups.wait(None)
+        wake_ups.wait(self._batch.timers.left())
         self._is_stream = time.monotonic() - since < _SOON_SECONDS
+
+    def _wait_at_most(self, seconds: float, wake_ups: WakeUps) -> bool:
+        """Wait for a time. Returns whether there may be something, as a timer that is due."""
+        left = self._batch.timers.left()
+        if left is None or left >= seconds:
+            return wake_ups.wait(seconds)
+        wake_ups.wait(left)
+        return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._core import departing
@@ -13,14 +14,18 @@ from .members import living
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .members import Member
+
 #: How long the end of a connection may take, in seconds.
 DISCONNECT_TIMEOUT = 7.0
+
+#: How much of that, at most, goes to what handlers have kept for later, such as batches.
+HANDLING_TIMEOUT = 5.0
 
 
 @atexit.register
 def _close_clients() -> None:
     """Disconnect from the brokers when the process ends, so that they publish no will."""
-    process_ends()
     failures: list[Exception] = []
 
     def attempt(step: Callable[[], Any]) -> list[Any]:
@@ -31,6 +36,8 @@ def _close_clients() -> None:
             return []
 
     members = living()
+    _finish_handling(members, attempt)
+    process_ends()
     # What other threads publish from now on would be in memory only, and never sent.
     for member in members:
         attempt(member.refuse_new)
@@ -46,3 +53,12 @@ def _close_clients() -> None:
         attempt(member.report_lost)
     if failures:
         raise failures[0]
+
+
+def _finish_handling(members: list[Member], attempt: Callable[[Callable[[], Any]], object]) -> None:
+    """Have all handle at the same time what they have kept for later."""
+    until = time.monotonic() + HANDLING_TIMEOUT
+    for member in members:
+        attempt(member.flush)
+    for member in members:
+        attempt(partial(member.finish_handling, until))

@@ -30,6 +30,12 @@ class Member(Protocol):
             child_core: What `child_core` has made, where it was called.
         """
 
+    def flush(self) -> None:
+        """Have what handlers have kept for later handled next."""
+
+    def finish_handling(self, until: float) -> None:
+        """Wait for what `flush` has begun, until a time of the monotonic clock."""
+
     def refuse_new(self) -> None:
         """Accept no more messages of QoS 1 and 2."""
 
