@@ -185,8 +185,12 @@ class Dispatcher:
         self._core.listen(lines, reports or bool(self.tap.observers))
 
     def _observers_changed(self) -> None:
-        self._callers.observe(self.tap.handler_done if self.tap.observers else None)
-        self.listen(*self._wanted)
+        told = None
+        # Looked at again afterwards: another thread may have added or removed one meanwhile.
+        while told is not bool(self.tap.observers):
+            told = bool(self.tap.observers)
+            self._callers.observe(self.tap.handler_done if told else None)
+            self.listen(*self._wanted)
 
     # -- calls ------------------------------------------------------------------------------------
 
