@@ -106,6 +106,7 @@ from .paho.subscribeoptions import SubscribeOptions
 from .paho.texts import connack_string, error_string
 from .process import ends  # noqa: F401 - it ends the clients with the process
 from .publishing.info import MQTTMessageInfo
+from .routing.blueprint import MqttBlueprint
 from .routing.building import BuildError
 from .stats import Stats
 
@@ -189,6 +190,7 @@ __all__ = [
     "MQTTv311",
     "MessageState",
     "Mqtt",
+    "MqttBlueprint",
     "PacketTypes",
     "PayloadType",
     "Properties",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from werkzeug.routing import BaseConverter
 
 from ..client import Client
-from ..handlers.slots import with_parentheses
+from ..routing.blueprint import MqttBlueprint, register
+from ..routing.declaring import Declarations
+from ..routing.hooks import Hooks
 from ..routing.route import RouteOptions
 from ..routing.router import Router
 from ..stats import Stats
@@ -17,14 +19,12 @@ from . import driving
 if TYPE_CHECKING:
     from flask import Flask
 
-HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
-
 #: Where an extension keeps its router, and the application for it. No subclass has such names.
 _ROUTER = "_rs_router"
 _APP = "_rs_routes_app"
 
 
-class RouteMethods:
+class RouteMethods(Declarations):
     """Each method leads to the router, which is made when it is first needed."""
 
     client: Client
@@ -43,50 +43,6 @@ class RouteMethods:
         # A subclass may have something of its own under the name.
         _made_router(self).converters = value
 
-    @with_parentheses("mqtt.topic('sensors/<int:id>')")
-    def topic(
-        self,
-        rule: str,
-        *,
-        name: str | None = None,
-        qos: int = 0,
-        no_local: bool = False,
-        retain_as_published: bool = False,
-        retain_handling: int = 0,
-        share: str | None = None,
-        json: bool = False,
-    ) -> Callable[[HandlerT], HandlerT]:
-        """Subscribe, and decorate a handler ``(client, message, **values)`` of the messages.
-
-        A value that its converter does not take makes the message none of the route's.
-
-        Args:
-            rule: A filter in which levels may be placeholders: ``<name>`` or ``<converter:name>``,
-                as in Flask's rules. ``<path:name>`` stands for all levels that follow.
-            name: What `topic_for` finds the route by; by default the name of the handler.
-            qos: The highest QoS wanted: 0, 1 or 2. Routes with the same filter share a
-                subscription, with the highest.
-            no_local: For MQTT 5: leave out what this client publishes.
-            retain_as_published: For MQTT 5: keep the retain flag of messages.
-            retain_handling: For MQTT 5: whether retained messages are sent: 0 always, 1 for a new
-                subscription, 2 never.
-            share: The group of a shared subscription.
-            json: Whether a parameter annotated with dict or list gets the decoded payload.
-
-        Raises:
-            TypeError: The decorator was used without parentheses, an option has a wrong type, or
-                the handler lacks a parameter for a value, or has one that nothing gives a value to.
-            ValueError: The rule is malformed, an option is not allowed, or another route has the
-                name, or the same filter with other options.
-        """
-        options = RouteOptions(qos, no_local, retain_as_published, retain_handling, share, json)
-
-        def decorator(handler: HandlerT) -> HandlerT:
-            _made_router(self).add(rule, handler, name, options)
-            return handler
-
-        return decorator
-
     def topic_for(self, name: str, /, absolute: bool = False, **values: Any) -> str:  # noqa: ARG002
         """Return the topic of a route for values, as ``url_for`` does for URLs.
 
@@ -99,6 +55,31 @@ class RouteMethods:
             BuildError: There is no such route, or a value is missing, unknown or not allowed.
         """
         return _made_router(self).topic_for(name, values)
+
+    def register_blueprint(
+        self, blueprint: MqttBlueprint, *, prefix: str | None = None, name: str | None = None
+    ) -> None:
+        """Register the routes, handlers and hooks of a blueprint.
+
+        Args:
+            blueprint: The blueprint. It may be registered several times, with other names.
+            prefix: What its rules begin with, in the place of its own prefix.
+            name: What the names of its routes begin with, in the place of its own name.
+
+        Raises:
+            TypeError: It is none, or a handler in it cannot be called for its route.
+            ValueError: A blueprint of that name is registered, or see `topic`. Nothing of the
+                blueprint is registered then.
+        """
+        register(blueprint, _made_router(self), prefix, name)
+
+    def _rs_add_route(
+        self, rule: str, handler: Callable[..., Any], name: str | None, options: RouteOptions
+    ) -> None:
+        _made_router(self).add(rule, handler, name, options)
+
+    def _rs_put_hook(self, name: str, put: Callable[[Hooks], None]) -> None:  # noqa: ARG002
+        _made_router(self).put_hook(put)
 
 
 def _made_router(mqtt: Any) -> Router:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 import threading
@@ -15,6 +14,7 @@ from .._core import MQTTMessage
 from ..discretion import from_outside
 from ..records import fields, write
 from .context import HandlerContext, NoContext
+from .coroutines import is_coroutine, run
 from .naming import name_of
 from .scope import handling
 
@@ -276,10 +276,8 @@ class Caller:
         Raises:
             TypeError: It is a generator, so that nothing was run, and nothing will be.
         """
-        if inspect.iscoroutine(result) or (
-            inspect.isgenerator(result) and result.gi_code.co_flags & inspect.CO_ITERABLE_COROUTINE
-        ):
-            self._run_coroutine(result)
+        if is_coroutine(result):
+            run(result, self._app, (self._core,))
         elif inspect.isasyncgen(result) or (
             inspect.isgenerator(result) and inspect.getgeneratorstate(result) == inspect.GEN_CREATED
         ):
@@ -287,22 +285,6 @@ class Caller:
                 "the handler returned a generator, which nothing runs: write it without "
                 "'yield', or iterate over it in the handler"
             )
-
-    def _run_coroutine(self, coroutine: Any) -> None:
-        """Run an ``async def`` handler as Flask runs such a view."""
-
-        async def finish() -> None:
-            with handling(asyncio.get_running_loop(), self._core):
-                await coroutine
-
-        try:
-            if self._app is None:
-                asyncio.run(finish())
-            else:
-                self._app.ensure_sync(finish)()
-        finally:
-            # Where Flask's extra `async` is missing, it was not awaited.
-            coroutine.close()
 
     def _log_exception(self, *arguments: Any, **options: Any) -> None:
         log = logger if self._app is None else self._app.logger

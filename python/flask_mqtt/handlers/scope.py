@@ -51,15 +51,16 @@ def _stays(place: Place) -> tuple[_Stay, ...]:
 
 def is_handler_of(delivery: Delivery) -> bool:
     """Whether the caller is a handler of the client that published a message."""
-    return any(client.published(delivery) for client in _handled_here())
+    return any(client.published(delivery) for client in clients_here())
 
 
 def is_handler(client: CoreClient) -> bool:
     """Whether the caller is a handler of a client."""
-    return client in _handled_here()
+    return client in clients_here()
 
 
-def _handled_here() -> list[CoreClient]:
+def clients_here() -> list[CoreClient]:
+    """Return the clients whose handlers run in this thread or task."""
     places: list[Place] = [threading.current_thread()]
     with contextlib.suppress(RuntimeError):
         # Flask runs an `async def` handler on another thread.

@@ -210,6 +210,20 @@ class Pattern:
             raise ValueError(f"rule {self.rule!r}: {error}") from error
 
 
+def joined(prefix: str, rule: str) -> str:
+    """Return a rule with a prefix before it. A '/' at the end of the prefix is that between both.
+
+    Args:
+        prefix: The prefix, which may be empty.
+        rule: The rule. One that is empty is the prefix alone; one that begins with '/' needs no
+            other between both.
+    """
+    if not prefix or not isinstance(rule, str):
+        return rule
+    prefix = prefix.removesuffix("/")
+    return prefix + (rule if not rule or rule.startswith("/") else f"/{rule}")
+
+
 def _levels(rule: str) -> list[str | Placeholder]:
     levels: list[str | Placeholder] = []
     place = 0

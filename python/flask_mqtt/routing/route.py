@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
+from ..handlers.slots import MESSAGE, check_handler
 from ..paho.subscribeoptions import SubscribeOptions
 from .signature import payload_of
 
 if TYPE_CHECKING:
+    from .hooks import Hooks
     from .patterns import Pattern
     from .signature import Payload
 
@@ -32,6 +34,8 @@ class RouteOptions:
     share: str | None = None
     #: Whether a parameter annotated with dict or list gets the payload.
     json: bool = False
+    #: False for what is as `on_topic`: it gets ``(client, userdata, message)``, and no values.
+    subscribes: bool = True
 
     def __post_init__(self) -> None:
         """Look at the values.
@@ -80,12 +84,20 @@ class Route:
     #: Whether the application has given that name.
     is_named: bool
     options: RouteOptions
+    #: What is called before and after the handler: the extension's, and those of blueprints.
+    scopes: tuple[Hooks, ...]
     #: The parameter of the handler that gets the decoded payload.
-    payload: Payload | None = field(default=None)
+    payload: Payload | None = None
 
     @classmethod
     def of(
-        cls, pattern: Pattern, handler: Handler, name: str | None, options: RouteOptions
+        cls,
+        pattern: Pattern,
+        handler: Handler,
+        name: str | None,
+        options: RouteOptions,
+        scopes: tuple[Hooks, ...],
+        within: str,
     ) -> Route:
         """Make a route of what an application says.
 
@@ -94,6 +106,8 @@ class Route:
             handler: Its handler.
             name: Its name; None for that of the handler.
             options: Its options.
+            scopes: The hooks for it, outermost first.
+            within: The name of its blueprint, or empty.
 
         Raises:
             TypeError: The handler cannot be called for it, or the name is no text.
@@ -103,9 +117,15 @@ class Route:
             raise TypeError(f"name {name!r}: it must be a text")
         if name == "":
             raise ValueError("name '': it must have one character at least")
-        payload = payload_of(handler, pattern.rule, pattern.names, json=options.json)
-        own = _name_of(handler) if name is None else name
-        return cls(pattern, handler, own, name is not None, options, payload)
+        if options.subscribes:
+            payload = payload_of(handler, pattern.rule, pattern.names, json=options.json)
+            own = _name_of(handler) if name is None else name
+        else:
+            payload = own = None
+            check_handler(f"on_topic({pattern.rule!r})", handler, MESSAGE, [3])
+        if own is not None and within:
+            own = f"{within}.{own}"
+        return cls(pattern, handler, own, name is not None, options, scopes, payload)
 
     @property
     def filter(self) -> str:

@@ -13,15 +13,18 @@ from ..paho.subscribeoptions import SubscribeOptions
 from .building import build, unknown
 from .converters import DEFAULTS
 from .counts import Counts
+from .hooks import Hooks
 from .patterns import Pattern
 from .route import Handler, Route, RouteOptions
-from .stages import compose
+from .stages import compose, entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flask import Flask
     from werkzeug.routing import BaseConverter
+
+    from .invoke import Invoke
 
 #: How a filter is subscribed to: the QoS, and the options of MQTT 5 if there are any.
 Subscription = tuple[int, SubscribeOptions | None]
@@ -47,6 +50,14 @@ class Host(Protocol):
         """Publish a message."""
 
 
+class _Begun:
+    """A route whose messages are handled."""
+
+    def __init__(self, set_stages: Callable[[Invoke], None]) -> None:
+        self.set_stages = set_stages
+        self.undo: Callable[[], None] = lambda: None
+
+
 class Router:
     """The routes: found by their names, subscribed to once for each filter.
 
@@ -68,6 +79,8 @@ class Router:
         self._add_handler = add_handler
         #: By name: Werkzeug's, and those of the application, which may put others in.
         self.converters: dict[str, type[BaseConverter]] = dict(DEFAULTS)
+        #: What is called before and after the handlers of all routes.
+        self.hooks = Hooks()
         #: What becomes of the messages.
         self.counts = Counts()
         self._url_map = Map()
@@ -75,11 +88,13 @@ class Router:
         #: Guards what follows. Nothing of the application's is called while it is held.
         self._lock = threading.Lock()
         self._routes: list[Route] = []
-        #: Those whose messages are handled, and what undoes that.
-        self._begun: dict[Route, Callable[[], None]] = {}
+        #: Those whose messages are handled, and what changes that.
+        self._begun: dict[Route, _Begun] = {}
         self._named: dict[str, list[Route]] = {}
         #: By what is subscribed to for them.
         self._of_filter: dict[str, list[Route]] = {}
+        #: The names of blueprints.
+        self._blueprints: set[str] = set()
         #: How that was subscribed to.
         self._subscribed: dict[str, Subscription] = {}
 
@@ -89,7 +104,16 @@ class Router:
         with self._lock:
             return list(self._routes)
 
-    def add(self, rule: str, handler: Handler, name: str | None, options: RouteOptions) -> Route:
+    def add(
+        self,
+        rule: str,
+        handler: Handler,
+        name: str | None,
+        options: RouteOptions,
+        *,
+        scopes: tuple[Hooks, ...] | None = None,
+        within: str = "",
+    ) -> Route:
         """Add a route, and subscribe if `open` was called.
 
         Args:
@@ -97,13 +121,16 @@ class Router:
             handler: Called as ``handler(client, message, **values)``.
             name: What `topic_for` finds it by; None for the handler's own name.
             options: What else is said of it.
+            scopes: The hooks for it, outermost first; None for those of the extension.
+            within: The name of its blueprint.
 
         Raises:
             TypeError: The handler cannot be called for it.
             ValueError: The rule is malformed, or contradicts another route.
         """
         pattern = Pattern(rule)
-        route = Route.of(pattern, handler, name, options)
+        scopes = (self.hooks,) if scopes is None else scopes
+        route = Route.of(pattern, handler, name, options, scopes, within)
         # A converter that is not known yet may come with the application.
         if self._is_open or not pattern.missing(self.converters):
             self._bind(pattern)
@@ -138,9 +165,43 @@ class Router:
                     table[key or ""] = left
                 else:
                     table.pop(key or "", None)
-            undo = self._begun.pop(route, None)
-        if undo is not None:
-            undo()
+            begun = self._begun.pop(route, None)
+        if begun is not None:
+            begun.undo()
+
+    def put_hook(self, put: Callable[[Hooks], None]) -> None:
+        """Have something called before or after the handlers of all routes.
+
+        Args:
+            put: Puts it among the hooks.
+        """
+        put(self.hooks)
+        with self._lock:
+            begun = list(self._begun.items())
+        for route, entered in begun:
+            entered.set_stages(compose(route))
+
+    def take_name(self, name: str) -> None:
+        """Note the name of a blueprint.
+
+        Args:
+            name: The name, with those of the blueprints that it is in.
+
+        Raises:
+            ValueError: Another one has it.
+        """
+        with self._lock:
+            if name in self._blueprints:
+                raise ValueError(
+                    f"blueprint {name!r}: one of this name is registered already; give name= "
+                    "another one"
+                )
+            self._blueprints.add(name)
+
+    def leave_name(self, name: str) -> None:
+        """Forget the name of a blueprint."""
+        with self._lock:
+            self._blueprints.discard(name)
 
     def open(self, app: Flask) -> None:
         """Handle the messages of all routes, and subscribe. Doing so again goes on with the rest.
@@ -194,7 +255,7 @@ class Router:
     def _want(self, route: Route) -> None:
         """Have a route subscribed to with others of its filter. The caller has the lock."""
         others = self._of_filter.setdefault(route.filter, [])
-        if route in others:
+        if route in others or not route.options.subscribes:
             return
         for name in _SAME if others else ():
             wanted, other = getattr(route.options, name), getattr(others[0].options, name)
@@ -210,14 +271,15 @@ class Router:
         """Have the messages of a route handled, if they are not yet."""
         if not route.pattern.is_bound:
             self._bind(route.pattern)
+        handle, set_stages = entry(route, self.counts)
+        begun = _Begun(set_stages)
         with self._lock:
             self._want(route)
-            if route in self._begun:
+            if self._begun.setdefault(route, begun) is not begun:
                 return
-            self._begun[route] = _nothing
-        undo = self._add_handler(route.filter, compose(route, self.counts))
-        with self._lock:
-            self._begun[route] = undo
+        # A hook may have come before it was there.
+        set_stages(compose(route))
+        begun.undo = self._add_handler(route.filter, handle)
         self.counts.add("routes")
 
     def _subscribe(self, filter_: str) -> None:
@@ -238,7 +300,3 @@ class Router:
                 self._host.subscribe(filter_, options=options)
             with self._lock:
                 self._subscribed[filter_] = qos, options
-
-
-def _nothing() -> None:
-    """Undo nothing."""

@@ -157,8 +157,9 @@ def _reason(signature: inspect.Signature, names: tuple[str, ...], payload: Paylo
         if found.kind is _PARAMETER.POSITIONAL_ONLY:
             return f"its parameter {name!r} is positional-only, and values are given by name"
     known = {*first, *names, *([payload.name] if payload else [])}
+    several = (_PARAMETER.VAR_POSITIONAL, _PARAMETER.VAR_KEYWORD)
     for one in signature.parameters.values():
-        if one.default is one.empty and one.name not in known:
+        if one.default is one.empty and one.kind not in several and one.name not in known:
             return (
                 f"nothing gives a value to its parameter {one.name!r}: it is no placeholder of the "
                 "rule, and its annotation is none of a payload"

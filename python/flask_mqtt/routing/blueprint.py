@@ -1,0 +1,223 @@
+"""Blueprints: routes and handlers of a module, registered with an extension later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .declaring import Declarations
+from .hooks import Hooks
+from .patterns import Pattern, joined
+from .route import RouteOptions
+
+if TYPE_CHECKING:
+    from .route import Handler, Route
+    from .router import Router
+
+HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
+
+
+class Made:
+    """What the registration of a blueprint has made so far, to undo it where a part fails."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self.names: list[str] = []
+        self.routes: list[Route] = []
+
+    def undo(self, router: Router) -> None:
+        """Take it from the routes of an extension."""
+        for route in self.routes:
+            router.remove(route)
+        for name in self.names:
+            router.leave_name(name)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a blueprint is registered: what its routes begin with, in topics and names."""
+
+    router: Router
+    #: With those of the blueprints that it is in.
+    name: str
+    prefix: str
+    #: The hooks for its handlers, outermost first.
+    scopes: tuple[Hooks, ...]
+    made: Made
+
+    def inside(self, name: str, prefix: str) -> Place:
+        """Return the place of a blueprint in the one that is registered here."""
+        prefix = joined(self.prefix, prefix) if prefix else self.prefix
+        return replace(self, name=f"{self.name}.{name}", prefix=prefix)
+
+    def add(self, rule: str, handler: Handler, name: str | None, options: RouteOptions) -> None:
+        """Add a route of the blueprint."""
+        rule = joined(self.prefix, rule)
+        route = self.router.add(rule, handler, name, options, scopes=self.scopes, within=self.name)
+        self.made.routes.append(route)
+
+
+class MqttBlueprint(Declarations):
+    """Collects routes, handlers and hooks, as a blueprint of Flask collects views.
+
+    It makes them when it is registered, with :meth:`Mqtt.register_blueprint`. After that, it takes
+    no more of them.
+    """
+
+    def __init__(self, name: str, *, prefix: str = "") -> None:
+        """Make a blueprint.
+
+        Args:
+            name: What the names of its routes begin with, as in ``sensors.temperature``.
+            prefix: What all its rules begin with; it may have placeholders.
+
+        Raises:
+            TypeError: The name or the prefix is no text.
+            ValueError: The name is empty or has a dot, or the prefix is malformed.
+        """
+        self.name = _checked_name(name)
+        self.prefix = _checked_prefix(prefix)
+        self._hooks = Hooks()
+        self._declared: list[Callable[[Place], None]] = []
+        self._is_registered = False
+
+    def on_topic(self, topic: str) -> Callable[[HandlerT], HandlerT]:
+        """Decorate a handler ``(client, userdata, message)``. It does not subscribe.
+
+        Args:
+            topic: A filter, which comes after the prefix.
+
+        Raises:
+            TypeError: The filter is missing.
+            ValueError: It is malformed.
+        """
+        if not isinstance(topic, str):
+            raise TypeError("on_topic needs a filter: @blueprint.on_topic('home/+')")
+        share = None
+        if topic.startswith("$share/"):
+            _, share, topic = f"{topic}/".split("/", 2)
+            topic = topic.removesuffix("/")
+        return self._rs_registrar(topic, None, RouteOptions(subscribes=False, share=share))
+
+    def register_blueprint(
+        self, blueprint: MqttBlueprint, *, prefix: str | None = None, name: str | None = None
+    ) -> None:
+        """Register a blueprint in this one: its topics and names begin with this one's.
+
+        Args:
+            blueprint: The other one.
+            prefix: In the place of its own.
+            name: In the place of its own.
+
+        Raises:
+            TypeError: It is no blueprint.
+            ValueError: It is this one, or a name or prefix is malformed.
+            RuntimeError: This one is registered already.
+        """
+        name, prefix = checked(blueprint, name, prefix)
+        if blueprint is self:
+            raise ValueError(f"blueprint {self.name!r}: it cannot be registered in itself")
+        self._declare(
+            f"register_blueprint({name!r})",
+            lambda place: blueprint.make(place.inside(name, prefix)),
+        )
+
+    def make(self, place: Place) -> None:
+        """Make what was collected.
+
+        Args:
+            place: Where.
+
+        Raises:
+            TypeError: A handler cannot be called for its route.
+            ValueError: The name is taken, or a route contradicts another one.
+        """
+        place.router.take_name(place.name)
+        place.made.names.append(place.name)
+        self._is_registered = True
+        inner = replace(place, scopes=(*place.scopes, self._hooks))
+        for declare in self._declared:
+            declare(inner)
+
+    def _rs_add_route(
+        self, rule: str, handler: Handler, name: str | None, options: RouteOptions
+    ) -> None:
+        if name is not None and "." in str(name):
+            raise ValueError(f"name {name!r}: it has a dot, and the blueprint's name comes before")
+        # What is wrong without looking at other prefixes is said at once.
+        Pattern(joined(self.prefix, rule))
+        self._declare(f"topic({rule!r})", lambda place: place.add(rule, handler, name, options))
+
+    def _rs_put_hook(self, name: str, put: Callable[[Hooks], None]) -> None:
+        self._check_open(name)
+        put(self._hooks)
+
+    def _declare(self, name: str, declare: Callable[[Place], None]) -> None:
+        self._check_open(name)
+        self._declared.append(declare)
+
+    def _check_open(self, name: str) -> None:
+        if self._is_registered:
+            raise RuntimeError(
+                f"{name}: it is too late, the blueprint {self.name!r} is registered already; "
+                "do this before that"
+            )
+
+
+def register(
+    blueprint: MqttBlueprint, router: Router, prefix: str | None, name: str | None
+) -> None:
+    """Register a blueprint with the routes of an extension. Where a part fails, nothing is.
+
+    Args:
+        blueprint: The blueprint.
+        router: The routes.
+        prefix: In the place of its own.
+        name: In the place of its own.
+    """
+    name, prefix = checked(blueprint, name, prefix)
+    made = Made()
+    try:
+        blueprint.make(Place(router, name, prefix, (router.hooks,), made))
+    except BaseException:
+        made.undo(router)
+        raise
+
+
+def checked(blueprint: MqttBlueprint, name: str | None, prefix: str | None) -> tuple[str, str]:
+    """Return the name and the prefix to register a blueprint with.
+
+    Args:
+        blueprint: The blueprint.
+        name: In the place of its own.
+        prefix: In the place of its own.
+
+    Raises:
+        TypeError: It is no blueprint, or one of them is no text.
+        ValueError: One of them is malformed.
+    """
+    if not isinstance(blueprint, MqttBlueprint):
+        raise TypeError(
+            f"blueprint of type {type(blueprint).__name__}: it must be an MqttBlueprint"
+        )
+    return (
+        blueprint.name if name is None else _checked_name(name),
+        blueprint.prefix if prefix is None else _checked_prefix(prefix),
+    )
+
+
+def _checked_name(name: str) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"name {name!r}: it must be a text")
+    if not name or "." in name:
+        raise ValueError(f"name {name!r}: it must have one character at least, and no dot")
+    return name
+
+
+def _checked_prefix(prefix: str) -> str:
+    if not isinstance(prefix, str):
+        raise TypeError(f"prefix {prefix!r}: it must be a text, as in 'sensors/<site>'")
+    if prefix:
+        Pattern(joined(prefix, "x"))
+    return prefix

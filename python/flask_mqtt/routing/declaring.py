@@ -1,0 +1,133 @@
+"""The decorators for routes, which an extension and a blueprint have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ..handlers.slots import check_handler, with_parentheses
+from .hooks import Hooks
+from .route import RouteOptions
+
+HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
+
+_HOOK = "(client, message)"
+_ERROR_HOOK = "(client, message, error)"
+
+
+class Declarations:
+    """Each method returns a decorator, which registers a handler and returns it as it is."""
+
+    @with_parentheses("mqtt.topic('sensors/<int:id>')")
+    def topic(
+        self,
+        rule: str,
+        *,
+        name: str | None = None,
+        qos: int = 0,
+        no_local: bool = False,
+        retain_as_published: bool = False,
+        retain_handling: int = 0,
+        share: str | None = None,
+        json: bool = False,
+    ) -> Callable[[HandlerT], HandlerT]:
+        """Subscribe, and decorate a handler ``(client, message, **values)`` of the messages.
+
+        A value that its converter does not take makes the message none of the route's.
+
+        Args:
+            rule: A filter in which levels may be placeholders: ``<name>`` or ``<converter:name>``,
+                as in Flask's rules. ``<path:name>`` stands for all levels that follow.
+            name: What `topic_for` finds the route by; by default the name of the handler.
+            qos: The highest QoS wanted: 0, 1 or 2. Routes with the same filter share a
+                subscription, with the highest.
+            no_local: For MQTT 5: leave out what this client publishes.
+            retain_as_published: For MQTT 5: keep the retain flag of messages.
+            retain_handling: For MQTT 5: whether retained messages are sent: 0 always, 1 for a new
+                subscription, 2 never.
+            share: The group of a shared subscription.
+            json: Whether a parameter annotated with dict or list gets the decoded payload.
+
+        Raises:
+            TypeError: The decorator was used without parentheses, an option has a wrong type, or
+                the handler lacks a parameter for a value, or has one that nothing gives a value to.
+            ValueError: The rule is malformed, an option is not allowed, or another route has the
+                name, or the same filter with other options.
+        """
+        options = RouteOptions(
+            qos=qos,
+            no_local=no_local,
+            retain_as_published=retain_as_published,
+            retain_handling=retain_handling,
+            share=share,
+            json=json,
+        )
+        return self._rs_registrar(rule, name, options)
+
+    @with_parentheses("mqtt.before_message()")
+    def before_message(self) -> Callable[[HandlerT], HandlerT]:
+        """Decorate a function ``(client, message)`` that is called before each route's handler.
+
+        If it returns something else than None, the handler is not called, and that is the result.
+        """
+        return self._rs_hook("before_message", lambda hooks: hooks.before.append)
+
+    @with_parentheses("mqtt.after_message()")
+    def after_message(self) -> Callable[[HandlerT], HandlerT]:
+        """Decorate a function ``(client, message)`` that is called after each route's handler.
+
+        It is called where the handler has raised an exception too. The last one registered is
+        called first.
+        """
+        return self._rs_hook("after_message", lambda hooks: hooks.after.append)
+
+    def errorhandler(self, error: type[Exception]) -> Callable[[HandlerT], HandlerT]:
+        """Decorate a function ``(client, message, error)`` for an exception of routes' handlers.
+
+        The exception counts as handled then. The handler for the nearest class is called, that of
+        a blueprint before that of the extension.
+
+        Args:
+            error: A class of exceptions.
+
+        Raises:
+            TypeError: It is none.
+        """
+        if not (isinstance(error, type) and issubclass(error, Exception)):
+            raise TypeError(f"errorhandler {error!r}: it must be a class of exceptions")
+
+        def put(hooks: Hooks) -> Callable[[Any], None]:
+            return lambda handler: hooks.errors.__setitem__(error, handler)
+
+        return self._rs_hook("errorhandler", put, _ERROR_HOOK, 3)
+
+    def _rs_hook(
+        self,
+        name: str,
+        put: Callable[[Hooks], Callable[[Any], None]],
+        arguments: str = _HOOK,
+        count: int = 2,
+    ) -> Callable[[HandlerT], HandlerT]:
+        def decorator(handler: HandlerT) -> HandlerT:
+            check_handler(name, handler, arguments, [count])
+            self._rs_put_hook(name, lambda hooks: put(hooks)(handler))
+            return handler
+
+        return decorator
+
+    def _rs_registrar(
+        self, rule: str, name: str | None, options: RouteOptions
+    ) -> Callable[[HandlerT], HandlerT]:
+        def decorator(handler: HandlerT) -> HandlerT:
+            self._rs_add_route(rule, handler, name, options)
+            return handler
+
+        return decorator
+
+    def _rs_add_route(
+        self, rule: str, handler: Callable[..., Any], name: str | None, options: RouteOptions
+    ) -> None:
+        raise NotImplementedError
+
+    def _rs_put_hook(self, name: str, put: Callable[[Hooks], None]) -> None:
+        raise NotImplementedError

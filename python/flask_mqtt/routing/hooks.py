@@ -1,0 +1,97 @@
+"""What is called before and after the handlers of messages, and for their errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..handlers.coroutines import finished
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .._core import MQTTMessage
+    from .invoke import Invoke
+
+    Hook = Callable[..., Any]
+
+
+class Hooks:
+    """Those of an extension or of a blueprint."""
+
+    def __init__(self) -> None:
+        """Start without any."""
+        #: Called as ``(client, message)``, in the order of registration and in the reverse one.
+        self.before: list[Hook] = []
+        self.after: list[Hook] = []
+        #: By the class of the errors, called as ``(client, message, error)``.
+        self.errors: dict[type[Exception], Hook] = {}
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self.before or self.after or self.errors)
+
+
+def with_hooks(invoke: Invoke, scopes: Sequence[Hooks]) -> Invoke:
+    """Put hooks around a stage, as Flask does with a view.
+
+    Args:
+        invoke: The stage.
+        scopes: The hooks of the extension, and of the blueprints that lead to the route.
+    """
+    if not any(scopes):
+        return invoke
+    attempt = _handled(_begun(invoke, scopes), scopes)
+    after = [hook for scope in reversed(scopes) for hook in reversed(scope.after)]
+
+    def end(client: Any, message: MQTTMessage) -> None:
+        for hook in after:
+            finished(hook(client, message))
+
+    def hooked(client: Any, message: MQTTMessage, values: dict[str, Any]) -> Any:
+        try:
+            result = attempt(client, message, values)
+        except Exception:
+            end(client, message)
+            raise
+        end(client, message)
+        return result
+
+    return hooked
+
+
+def _begun(invoke: Invoke, scopes: Sequence[Hooks]) -> Invoke:
+    before = [hook for scope in scopes for hook in scope.before]
+
+    def begin(client: Any, message: MQTTMessage, values: dict[str, Any]) -> Any:
+        for hook in before:
+            result = finished(hook(client, message))
+            if result is not None:
+                # In the place of what the handler would have returned.
+                return result
+        return invoke(client, message, values)
+
+    return begin
+
+
+def _handled(invoke: Invoke, scopes: Sequence[Hooks]) -> Invoke:
+    tables = [scope.errors for scope in reversed(scopes)]
+
+    def handle(client: Any, message: MQTTMessage, values: dict[str, Any]) -> Any:
+        try:
+            return invoke(client, message, values)
+        except Exception as error:
+            handler = _handler_of(error, tables)
+            if handler is None:
+                raise
+            return finished(handler(client, message, error))
+
+    return handle
+
+
+def _handler_of(error: Exception, tables: Sequence[dict[type[Exception], Hook]]) -> Hook | None:
+    """Return the handler for the nearest class of an error, of the innermost that has one."""
+    for table in tables:
+        for kind in type(error).__mro__:
+            if kind in table:
+                return table[kind]
+    return None
