@@ -500,3 +500,18 @@ def test_a_wait_that_is_cancelled_leaves_nothing() -> None:
         assert mqtt.client._parts.observers == []
         broker.respond = of_names
         assert list(dynsec.list_roles()) == ["a"]
+
+
+def test_with_a_prefix_of_topics(plugin: DynsecMosquitto) -> None:
+    app = make_app(plugin.port, username=plugin.admin, password=plugin.password)
+    app.config["MQTT_PREFIX"] = "site/a"
+    with connected(app) as mqtt:
+        messages: list[Any] = []
+        mqtt.on_message()(lambda _client, _userdata, message: messages.append(message.topic))
+        dynsec = DynamicSecurity(mqtt)
+        assert "admin" in list(dynsec.list_roles())
+        mqtt.client.reconnect_delay_set(0.05, 0.1)
+        with pytest.raises(DynsecUnavailableError):
+            dynsec.set_client_id(plugin.admin)
+        assert "admin" in list(dynsec.list_clients())
+        assert messages == []
