@@ -180,6 +180,8 @@ class ExtensionKeys:
 
     #: Levels that the topics of the application begin with at the broker.
     prefix: str | None = key(None, checks.topic_prefix, told=Told.NEVER)
+    #: Whether `publish` sends dicts, lists, dataclasses and models as JSON.
+    json: bool = key(False, checks.boolean, told=Told.NEVER)
 
 
 @dataclass

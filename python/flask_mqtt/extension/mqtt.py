@@ -190,7 +190,7 @@ class Mqtt(Subscribing, RouteMethods):
         self._connect()
 
     def __rs_use_prefix(self, prefix: TopicPrefix) -> None:
-        self.__rs_outgoing = outgoing(self.__rs_values)
+        self.__rs_outgoing = outgoing(self.__rs_values, self.app)
         self._rs_subscribed.use_prefix(self.client, prefix)
         driving.strip_topics(self.client, prefix)
 
@@ -332,7 +332,7 @@ class Mqtt(Subscribing, RouteMethods):
     def publish(
         self,
         topic: str,
-        payload: str | bytes | bytearray | float | None = None,
+        payload: Any = None,
         qos: int = 0,
         retain: bool = False,
         properties: Any = None,
@@ -343,7 +343,9 @@ class Mqtt(Subscribing, RouteMethods):
 
         Args:
             topic: Topic name, without wildcards.
-            payload: Text is sent as UTF-8, an int or float as its text, None as nothing.
+            payload: Text is sent as UTF-8, an int or float as its text, None as nothing. With
+                ``MQTT_JSON``, a dict, a list, and an object of a dataclass, a pydantic model or a
+                msgspec Struct is sent as JSON.
             qos: Quality of service: 0, 1 or 2.
             retain: Whether the broker keeps the message for later subscribers.
             properties: For MQTT 5: a :class:`Properties` object or a dict.
@@ -365,6 +367,7 @@ class Mqtt(Subscribing, RouteMethods):
         """
         if self.__rs_outgoing is not None:
             topic = self.__rs_outgoing.topic(topic, no_prefix=no_prefix)
+            payload, properties = self.__rs_outgoing.body(payload, properties)
         if properties is None:
             result = self.client.publish(topic, payload, qos, retain)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import enum
+import json
 from datetime import time
 from typing import Any
 
@@ -12,6 +13,11 @@ from .._core import Properties
 from . import models
 
 CONTENT_TYPE = "application/json"
+
+
+def provider_of(app: Any) -> Any:
+    """Return what writes the JSON of an application. One that is none of Flask's has Python's."""
+    return getattr(app, "json", json)
 
 
 def is_json(value: Any) -> bool:
