@@ -43,3 +43,9 @@ def register(app: Any, prefix: str, extension: object) -> None:
     extensions = app.extensions.setdefault("mqtt", Registry())
     if isinstance(extensions, Registry):
         extensions[prefix] = extension
+
+
+def extensions_of(app: Any) -> dict[str, Any]:
+    """Return the extensions that are registered with an application, by their prefix."""
+    registered = app.extensions.get("mqtt")
+    return dict(registered) if isinstance(registered, Registry) else {}

@@ -11,7 +11,7 @@ from ..client import Client
 from ..routing.blueprint import MqttBlueprint, register
 from ..routing.declaring import Declarations
 from ..routing.hooks import Hooks
-from ..routing.route import RouteOptions
+from ..routing.route import Route, RouteOptions
 from ..routing.router import Router
 from ..stats import Stats
 from . import driving
@@ -116,6 +116,12 @@ def begin_routes(mqtt: Any, app: Flask) -> None:
         if environment is not None:
             # Of several extensions, the first one has the name.
             environment.globals.setdefault("topic_for", mqtt.topic_for)
+
+
+def routes_of(mqtt: Any) -> list[Route]:
+    """Return the routes of an extension, in the order of registration."""
+    router: Router | None = vars(mqtt).get(_ROUTER)
+    return [] if router is None else router.routes
 
 
 def with_routes(mqtt: Any, stats: Stats) -> Stats:

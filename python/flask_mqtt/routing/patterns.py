@@ -38,6 +38,12 @@ class Placeholder(NamedTuple):
     converter: str
     arguments: str
 
+    @property
+    def shown(self) -> str:
+        """The converter as it is written; that of a text has a name here too."""
+        name = "str" if self.converter == "default" else self.converter
+        return f"{name}({self.arguments})" if self.arguments else name
+
 
 class Pattern:
     """A rule: the filter to subscribe to, the values in a topic, and the topic of values.
@@ -194,8 +200,7 @@ class Pattern:
             try:
                 levels.append(next(converters).write(value))
             except ValueError as error:
-                shown = level.converter if level.converter != "default" else "str"
-                raise ValueError(f"<{shown}:{level.name}> {value!r}: {error}") from error
+                raise ValueError(f"<{level.shown}:{level.name}> {value!r}: {error}") from error
         topic = "/".join(levels)
         if topic.startswith("$") and isinstance(self.levels[0], Placeholder):
             name = self.levels[0].name

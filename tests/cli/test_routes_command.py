@@ -1,0 +1,94 @@
+"""``flask mqtt routes``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from flask_mqtt import Mqtt, MqttBlueprint
+from flask_mqtt.cli import mqtt as group
+from support.running import connected
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from support.scripted import ScriptedBroker
+
+
+@dataclass
+class Reading:
+    value: float
+
+
+def temperature(client: Any, message: Any, id: int, reading: Reading) -> None:  # noqa: A002
+    """Take a reading."""
+
+
+def names(client: Any, message: Any, name: str) -> None:
+    """Take a name."""
+
+
+def shown(app: Flask, *arguments: str) -> list[str]:
+    result = app.test_cli_runner().invoke(group, ["routes", *arguments])
+    assert result.exit_code == 0, result.output
+    lines: list[str] = result.output.splitlines()
+    return lines
+
+
+@pytest.fixture
+def routed(app: Flask) -> Any:
+    with connected(app) as mqtt:
+        mqtt.topic("sensors/<int(min=1):id>", qos=2)(temperature)
+        blueprint = MqttBlueprint("home", prefix="home")
+        blueprint.topic("<name>", share="g", name="who")(names)
+        blueprint.on_topic("log/#")(print_log)
+        mqtt.register_blueprint(blueprint)
+        yield app
+
+
+def print_log(client: Any, userdata: Any, message: Any) -> None:
+    """Print nothing."""
+
+
+# As if they were in a module with a short name.
+for _handler in (temperature, names, print_log):
+    _handler.__module__ = "shown"
+
+TABLE = """\
+Topic                    QoS  Converters      Payload  Handler            Name
+-----------------------  ---  --------------  -------  -----------------  -----------
+$share/g/home/<name>     0    name: str                shown.names        home.who
+home/log/#                                             shown.print_log
+sensors/<int(min=1):id>  2    id: int(min=1)  Reading  shown.temperature  temperature
+"""
+
+
+def test_the_table(routed: Flask) -> None:
+    assert shown(routed) == TABLE.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("sort", "order"),
+    [("name", [1, 0, 2]), ("qos", [1, 0, 2]), ("handler", [0, 1, 2]), ("registration", [2, 0, 1])],
+)
+def test_the_order(routed: Flask, sort: str, order: list[int]) -> None:
+    rows = TABLE.splitlines()[2:]
+    assert shown(routed, "--sort", sort)[2:] == [rows[place] for place in order]
+
+
+def test_several_extensions(scripted: ScriptedBroker, routed: Flask) -> None:
+    routed.config["OTHER_BROKER_URL"] = "127.0.0.1"
+    routed.config["OTHER_BROKER_PORT"] = scripted.port
+    with Mqtt(routed, config_prefix="OTHER") as other:
+        other.topic("a")(lambda *_: None)
+        headers, _, *rows = shown(routed)
+    assert headers.split()[-1] == "Keys"
+    assert [row.split()[-1] for row in rows] == ["MQTT", "OTHER", "MQTT", "MQTT"]
+
+
+def test_no_routes(app: Flask) -> None:
+    assert shown(app) == ["No routes were registered."]
+    with connected(app):
+        assert shown(app) == ["No routes were registered."]
