@@ -364,6 +364,41 @@ def test_messages_in_the_file_have_it(scripted: ScriptedBroker, tmp_path: Path) 
         assert scripted.wait_for("PUBLISH", count=2).topic == "p/t"
 
 
+def test_routes(scripted: ScriptedBroker) -> None:
+    seen: list[Any] = []
+    mqtt = Mqtt()
+
+    @mqtt.topic("lamps/<int:number>", qos=1)
+    def lamp(_client: Any, message: MQTTMessage, number: int) -> None:
+        seen.append(("lamp", message.topic, number))
+
+    @mqtt.topic("news/<name>", no_prefix=True)
+    def news(_client: Any, message: MQTTMessage, name: str) -> None:
+        seen.append(("news", message.topic, name))
+
+    @mqtt.topic("jobs/<path:job>", share="g")
+    def work(_client: Any, message: MQTTMessage, job: str) -> None:
+        seen.append(("work", message.topic, job))
+
+    mqtt.init_app(make_app(scripted.port, prefix="p"))
+    with mqtt:
+        scripted.wait_for("SUBSCRIBE", count=3)
+        assert filters(scripted) == ["p/lamps/+", "news/+", "$share/g/p/jobs/#"]
+        for topic in ("p/lamps/3", "news/today", "p/jobs/a/b", "lamps/3", "p/news/today"):
+            scripted.publish(topic, qos=1)
+        scripted.wait_for("PUBACK", count=5)
+        assert seen == [
+            ("lamp", "lamps/3", 3),
+            ("news", "news/today", "today"),
+            ("work", "jobs/a/b", "a/b"),
+        ]
+        assert mqtt.topic_for("lamp", number=3) == "lamps/3"
+        assert mqtt.topic_for("lamp", absolute=True, number=3) == "p/lamps/3"
+        assert mqtt.topic_for("news", absolute=True, name="x") == "news/x"
+        with pytest.raises(ValueError, match="no_prefix is True of the one and False"):
+            mqtt.topic("news/<name>")(news)
+
+
 def test_topic_aliases_and_options_of_mqtt_5(scripted5: ScriptedBroker) -> None:
     with connected(make_app(scripted5.port, prefix="p", protocol_version=5)) as mqtt:
         mqtt.subscribe("a", options=SubscribeOptions(1, noLocal=True))

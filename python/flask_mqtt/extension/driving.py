@@ -178,7 +178,9 @@ def subscribes_itself(client: Any) -> bool:
     return is_ours(client) and "subscribe" not in vars(client) and type(client).subscribe is _OURS
 
 
-def add_handler(client: Client, sub: str, handler: Callable[..., Any]) -> Callable[[], None]:
+def add_handler(
+    client: Client, sub: str, handler: Callable[..., Any], *, no_prefix: bool
+) -> Callable[[], None]:
     """Have a handler called for the messages of a subscription, besides others.
 
     What stands in for a client has one handler for each.
@@ -187,6 +189,7 @@ def add_handler(client: Client, sub: str, handler: Callable[..., Any]) -> Callab
         client: The client.
         sub: The filter, which may be that of a shared subscription.
         handler: Called as ``(client, userdata, message)``.
+        no_prefix: Whether the filter is one of full topics.
 
     Returns:
         What undoes that.
@@ -196,8 +199,8 @@ def add_handler(client: Client, sub: str, handler: Callable[..., Any]) -> Callab
         client.message_callback_add(sub, handler)
         return functools.partial(client.message_callback_remove, sub)
     own.holder.notice_fork()
-    number = own.dispatcher.add_route_beside(sub, handler)
-    return functools.partial(own.dispatcher.remove_route, sub, number)
+    number = own.dispatcher.add_route_beside(sub, handler, full=no_prefix)
+    return functools.partial(own.dispatcher.remove_route, sub, number, full=no_prefix)
 
 
 def call_directly(name: str, handler: Callable[..., Any], *arguments: Any) -> None:

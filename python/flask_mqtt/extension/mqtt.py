@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -154,7 +154,7 @@ class Mqtt(Subscribing, RouteMethods):
     def __rs_set_up(self, app: Flask, config_prefix: str | None) -> None:
         if config_prefix is not None:
             self.config_prefix = config_prefix
-        read = config.read(app.config, self.config_prefix)
+        read = config.read(self._rs_keys(app), self.config_prefix)
         assigned = {
             name: getattr(self, name)
             for name in config.ATTRIBUTES
@@ -188,6 +188,10 @@ class Mqtt(Subscribing, RouteMethods):
         driving.set_will(self.client, self.__rs_values)
         begin_routes(self, app)
         self._connect()
+
+    def _rs_keys(self, app: Flask) -> Mapping[str, Any]:
+        """Return what the configuration is read from: `MultiMQTT` has keys of its own."""
+        return app.config
 
     def __rs_use_prefix(self, prefix: TopicPrefix) -> None:
         self.__rs_outgoing = outgoing(self.__rs_values, self.app)

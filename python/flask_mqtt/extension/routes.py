@@ -15,6 +15,7 @@ from ..routing.route import Route, RouteOptions
 from ..routing.router import Router
 from ..stats import Stats
 from . import driving
+from .subscribed import Subscribed
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -28,6 +29,7 @@ class RouteMethods(Declarations):
     """Each method leads to the router, which is made when it is first needed."""
 
     client: Client
+    _rs_subscribed: Subscribed
 
     @property
     def converters(self) -> dict[str, type[BaseConverter]]:
@@ -36,25 +38,29 @@ class RouteMethods(Declarations):
         Those of Flask's rules are there. What ``app.url_map.converters`` has besides is found too,
         from `init_app` on.
         """
-        return _made_router(self).converters
+        return router_of(self).converters
 
     @converters.setter
     def converters(self, value: dict[str, type[BaseConverter]]) -> None:
         # A subclass may have something of its own under the name.
-        _made_router(self).converters = value
+        router_of(self).converters = value
 
-    def topic_for(self, name: str, /, absolute: bool = False, **values: Any) -> str:  # noqa: ARG002
+    def topic_for(self, name: str, /, absolute: bool = False, **values: Any) -> str:
         """Return the topic of a route for values, as ``url_for`` does for URLs.
 
         Args:
             name: The route's.
-            absolute: Whether the topic is to have the prefix of the extension.
+            absolute: Whether the topic is to have ``MQTT_PREFIX``, as at the broker.
             values: By the names of the placeholders.
 
         Raises:
             BuildError: There is no such route, or a value is missing, unknown or not allowed.
         """
-        return _made_router(self).topic_for(name, values)
+        route, topic = router_of(self).topic_for(name, values)
+        if not absolute or route.options.no_prefix:
+            return topic
+        full: str = self._rs_subscribed.prefix.add(topic)
+        return full
 
     def register_blueprint(
         self, blueprint: MqttBlueprint, *, prefix: str | None = None, name: str | None = None
@@ -71,18 +77,19 @@ class RouteMethods(Declarations):
             ValueError: A blueprint of that name is registered, or see `topic`. Nothing of the
                 blueprint is registered then.
         """
-        register(blueprint, _made_router(self), prefix, name)
+        register(blueprint, router_of(self), prefix, name)
 
     def _rs_add_route(
         self, rule: str, handler: Callable[..., Any], name: str | None, options: RouteOptions
     ) -> None:
-        _made_router(self).add(rule, handler, name, options)
+        router_of(self).add(rule, handler, name, options)
 
     def _rs_put_hook(self, name: str, put: Callable[[Hooks], None]) -> None:  # noqa: ARG002
-        _made_router(self).put_hook(put)
+        router_of(self).put_hook(put)
 
 
-def _made_router(mqtt: Any) -> Router:
+def router_of(mqtt: Any) -> Router:
+    """Return the router of an extension, which is made with the first call."""
     router: Router | None = vars(mqtt).get(_ROUTER)
     if router is None:
         # Of two threads that come here at once, both use the one that was first.
@@ -93,9 +100,11 @@ def _made_router(mqtt: Any) -> Router:
     return router
 
 
-def _adder(mqtt: Any) -> Callable[[str, Callable[..., Any]], Callable[[], None]]:
+def _adder(mqtt: Any) -> Callable[[str, Callable[..., Any], bool], Callable[[], None]]:
     # The application may put another client in the place of this one.
-    return lambda sub, handler: driving.add_handler(mqtt.client, sub, handler)
+    return lambda sub, handler, no_prefix: driving.add_handler(
+        mqtt.client, sub, handler, no_prefix=no_prefix
+    )
 
 
 def begin_routes(mqtt: Any, app: Flask) -> None:

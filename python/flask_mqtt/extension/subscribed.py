@@ -40,7 +40,8 @@ class Subscribed:
         #: What the client subscribes to again by itself: as it is in `topics`, and the arguments.
         self._made: dict[str, tuple[TopicQos, dict[str, Any]]] = {}
         self.topics: dict[str, TopicQos] = Topics(self._edited)
-        self._prefix = TopicPrefix(None)
+        #: Of the filters of the client.
+        self.prefix = TopicPrefix(None)
         #: Those that never have a prefix.
         self._bare: set[str] = set()
 
@@ -56,10 +57,10 @@ class Subscribed:
             client: The client.
             prefix: In the place of the one before.
         """
-        if prefix == self._prefix:
+        if prefix == self.prefix:
             return
         made = {name: self._full(name) for name in self._made}
-        self._prefix = prefix
+        self.prefix = prefix
         for name, before in made.items():
             if self._full(name) != before:
                 client.unsubscribe(before)
@@ -90,8 +91,8 @@ class Subscribed:
                 round. Otherwise as `Client.subscribe`.
         """
         further = driving.given(options=options, properties=properties)
-        plain, topic = topic, topic if no_prefix else self._prefix.add_to_filters(topic)
-        if self._prefix:
+        plain, topic = topic, topic if no_prefix else self.prefix.add_to_filters(topic)
+        if self.prefix:
             self._refuse_both(plain, qos, options, no_prefix=no_prefix)
         result, mid = client.subscribe(topic=topic, qos=qos, **further)
         if result in (MQTT_ERR_SUCCESS, MQTT_ERR_NO_CONN):
@@ -109,7 +110,7 @@ class Subscribed:
     def _refuse_both(self, topic: Any, qos: int, options: Any, *, no_prefix: bool) -> None:
         """Raise for a filter that `topics` has already, where that stands for another one."""
         for name, *_ in wanted(topic, qos, options):
-            full = name if no_prefix else self._prefix.add_to_filters(name)
+            full = name if no_prefix else self.prefix.add_to_filters(name)
             if name in self.topics and full != self._full(name):
                 raise ValueError(
                     f"no_prefix={no_prefix}: {name!r} is subscribed to as {self._full(name)!r} "
@@ -118,7 +119,7 @@ class Subscribed:
 
     def _full(self, name: str) -> Any:
         """Return a filter as the client has it."""
-        return name if name in self._bare else self._prefix.add_to_filters(name)
+        return name if name in self._bare else self.prefix.add_to_filters(name)
 
     def unsubscribe(
         self,
@@ -145,7 +146,7 @@ class Subscribed:
             return None
         plain, topic = topic, self._full(topic)
         if no_prefix is not None:
-            asked = plain if no_prefix else self._prefix.add_to_filters(plain)
+            asked = plain if no_prefix else self.prefix.add_to_filters(plain)
             if asked != topic:
                 return None
         result, mid = client.unsubscribe(topic, **driving.given(properties=properties))
@@ -209,7 +210,7 @@ class Subscribed:
                 _, arguments = self._made.get(name, (entry, {"qos": qos}))
                 with contextlib.nullcontext() if events is None else events.in_on_connect():
                     if name not in self._bare:
-                        topic = self._prefix.add_to_filters(topic)
+                        topic = self.prefix.add_to_filters(topic)
                     client.subscribe(topic=topic, **arguments)
             except Exception as error:  # noqa: BLE001 - an entry of the application's may be anything
                 write(logger.error, "mqtt.topics[%r] = %r: %s", name, entry, error)

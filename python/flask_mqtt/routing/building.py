@@ -25,8 +25,8 @@ def unknown(name: object, names: Sequence[str]) -> BuildError:
     return BuildError(f"topic_for({name!r}): there is no such route{_near(name, names)}")
 
 
-def build(name: str, routes: Sequence[Route], values: Mapping[str, Any]) -> str:
-    """Return the topic of a route for values.
+def build(name: str, routes: Sequence[Route], values: Mapping[str, Any]) -> tuple[Route, str]:
+    """Return the route that has these values, and its topic for them.
 
     Args:
         name: The route's.
@@ -48,7 +48,7 @@ def build(name: str, routes: Sequence[Route], values: Mapping[str, Any]) -> str:
     if not fitting:
         raise BuildError(f"topic_for({name!r}): {_difference(given[0], values)}")
     try:
-        return fitting[0].pattern.build(values)
+        return fitting[0], fitting[0].pattern.build(values)
     except ValueError as error:
         raise BuildError(f"topic_for({name!r}): {error}") from error
 

@@ -30,6 +30,7 @@ class Declarations:
         retain_handling: int = 0,
         share: str | None = None,
         json: bool = False,
+        no_prefix: bool = False,
     ) -> Callable[[HandlerT], HandlerT]:
         """Subscribe, and decorate a handler ``(client, message, **values)`` of the messages.
 
@@ -47,6 +48,7 @@ class Declarations:
                 subscription, 2 never.
             share: The group of a shared subscription.
             json: Whether a parameter annotated with dict or list gets the decoded payload.
+            no_prefix: The rule is one of full topics, without ``MQTT_PREFIX``.
 
         Raises:
             TypeError: The decorator was used without parentheses, an option has a wrong type, or
@@ -61,6 +63,7 @@ class Declarations:
             retain_handling=retain_handling,
             share=share,
             json=json,
+            no_prefix=no_prefix,
         )
         return self._rs_registrar(rule, name, options)
 

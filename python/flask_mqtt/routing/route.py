@@ -34,6 +34,8 @@ class RouteOptions:
     share: str | None = None
     #: Whether a parameter annotated with dict or list gets the payload.
     json: bool = False
+    #: Whether the rule is one of full topics, where the extension has a prefix.
+    no_prefix: bool = False
     #: False for what is as `on_topic`: it gets ``(client, userdata, message)``, and no values.
     subscribes: bool = True
 

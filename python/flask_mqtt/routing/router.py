@@ -30,13 +30,15 @@ if TYPE_CHECKING:
 Subscription = tuple[int, SubscribeOptions | None]
 
 #: Of one filter, these have to be the same for all routes: a broker has one subscription to it.
-_SAME = ("no_local", "retain_as_published", "retain_handling")
+_SAME = ("no_local", "retain_as_published", "retain_handling", "no_prefix")
 
 
 class Host(Protocol):
     """What has the routes: the extension."""
 
-    def subscribe(self, topic: Any, qos: int = 0, options: Any = None) -> object:
+    def subscribe(
+        self, topic: Any, qos: int = 0, options: Any = None, *, no_prefix: bool = False
+    ) -> object:
         """Subscribe, now or with the next connection, and again after every reconnect."""
 
     def publish(
@@ -66,14 +68,15 @@ class Router:
     """
 
     def __init__(
-        self, host: Host, add_handler: Callable[[str, Handler], Callable[[], None]]
+        self, host: Host, add_handler: Callable[[str, Handler, bool], Callable[[], None]]
     ) -> None:
         """Start without any.
 
         Args:
             host: What subscribes and publishes.
-            add_handler: Has a handler called for the messages of a subscription, besides others.
-                Returns what undoes that.
+            add_handler: Has a handler called for the messages of a subscription, besides others:
+                with a prefix of the extension's before its filter, or for True without. Returns
+                what undoes that.
         """
         self._host = host
         self._add_handler = add_handler
@@ -223,8 +226,8 @@ class Router:
         for filter_ in dict.fromkeys(route.filter for route in routes):
             self._subscribe(filter_)
 
-    def topic_for(self, name: str, values: dict[str, Any]) -> str:
-        """Return the topic of a route for values: `building.build`."""
+    def topic_for(self, name: str, values: dict[str, Any]) -> tuple[Route, str]:
+        """Return the route of a name that has these values, and its topic: `building.build`."""
         with self._lock:
             routes = list(self._named.get(name, ()))
             names = [] if routes else list(self._named)
@@ -279,7 +282,7 @@ class Router:
                 return
         # A hook may have come before it was there.
         set_stages(compose(route))
-        begun.undo = self._add_handler(route.filter, handle)
+        begun.undo = self._add_handler(route.filter, handle, route.options.no_prefix)
         self.counts.add("routes")
 
     def _subscribe(self, filter_: str) -> None:
@@ -294,9 +297,9 @@ class Router:
             options = replace(routes[0].options, qos=qos).subscribe_options()
             if made == (qos, options):
                 return
-            if options is None:
-                self._host.subscribe(filter_, qos)
-            else:
-                self._host.subscribe(filter_, options=options)
+            how: dict[str, Any] = {"qos": qos} if options is None else {"options": options}
+            if routes[0].options.no_prefix:
+                how["no_prefix"] = True
+            self._host.subscribe(filter_, **how)
             with self._lock:
                 self._subscribed[filter_] = qos, options
