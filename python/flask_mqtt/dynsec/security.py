@@ -102,7 +102,7 @@ class DynamicSecurity:
 
     @property
     def aio(self) -> AsyncDynamicSecurity:
-        """The same with methods to be awaited: ``await dynsec.aio.create_client(...)``."""
+        """The same with methods that are awaited, as in ``await dynsec.aio.list_roles()``."""
         return AsyncDynamicSecurity(self._control, self.timeout)
 
     @discreet
