@@ -104,6 +104,7 @@ from .paho.reasoncodes import (
 )
 from .paho.subscribeoptions import SubscribeOptions
 from .paho.texts import connack_string, error_string
+from .payloads import InvalidPayload
 from .process import ends  # noqa: F401 - it ends the clients with the process
 from .publishing.info import MQTTMessageInfo
 from .routing.blueprint import MqttBlueprint
@@ -179,6 +180,7 @@ __all__ = [
     "ConnackCode",
     "ConnectFlags",
     "DisconnectFlags",
+    "InvalidPayload",
     "LogLevel",
     "MQTTErrorCode",
     "MQTTMatcher",

@@ -28,10 +28,20 @@ class Host:
         self.rc = rc
         self.published: list[tuple[Any, ...]] = []
 
-    def publish(self, *message: Any) -> Any:
-        if "\0" in message[0]:
+    def publish(
+        self,
+        topic: str,
+        payload: Any = None,
+        qos: int = 0,
+        retain: bool = False,
+        properties: Any = None,
+        *,
+        no_prefix: bool = False,
+    ) -> Any:
+        assert not no_prefix
+        if "\0" in topic:
             raise ValueError("the topic has a NUL")
-        self.published.append(message)
+        self.published.append((topic, payload, qos, retain, properties))
         return self.rc, 1
 
 

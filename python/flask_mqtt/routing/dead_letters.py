@@ -88,7 +88,13 @@ class DeadLetters:
         self._topics["/".join(topics)] = True
 
     def send(
-        self, core: CoreClient | None, message: MQTTMessage, template: str, reason: str
+        self,
+        core: CoreClient | None,
+        message: MQTTMessage,
+        template: str,
+        reason: str,
+        *,
+        no_prefix: bool = False,
     ) -> None:
         """Publish a message on the topic for dead letters, with its payload and QoS.
 
@@ -100,12 +106,15 @@ class DeadLetters:
             message: The message.
             template: The topic of dead letters.
             reason: Why it is one, in a line.
+            no_prefix: Whether the topic of the message is a full one, and so that of dead letters.
         """
         topic = template.replace(_TOPIC, message.topic)
         failure: str | None = "it is a dead letter already"
         if not self._is_dead_letter(message):
             properties = _properties(message, reason)
-            failure = send(self._host, topic, message.payload, message.qos, properties)
+            failure = send(
+                self._host, topic, message.payload, message.qos, properties, no_prefix=no_prefix
+            )
         if failure is None:
             self._counts.add("dead_letters")
             return

@@ -31,6 +31,8 @@ class Declarations:
         share: str | None = None,
         json: bool = False,
         no_prefix: bool = False,
+        dead_letter: str | None = None,
+        response: bool = False,
     ) -> Callable[[HandlerT], HandlerT]:
         """Subscribe, and decorate a handler ``(client, message, **values)`` of the messages.
 
@@ -49,6 +51,11 @@ class Declarations:
             share: The group of a shared subscription.
             json: Whether a parameter annotated with dict or list gets the decoded payload.
             no_prefix: The rule is one of full topics, without ``MQTT_PREFIX``.
+            dead_letter: The topic on which messages are published that the route cannot handle,
+                such as those with an invalid payload; ``{topic}`` in it is the message's topic.
+            response: For MQTT 5: whether what the handler returns is published on the response
+                topic of the message, if there is one, with its correlation data and QoS. None is
+                no response.
 
         Raises:
             TypeError: The decorator was used without parentheses, an option has a wrong type, or
@@ -64,6 +71,8 @@ class Declarations:
             share=share,
             json=json,
             no_prefix=no_prefix,
+            dead_letter=dead_letter,
+            response=response,
         )
         return self._rs_registrar(rule, name, options)
 
@@ -83,6 +92,20 @@ class Declarations:
         called first.
         """
         return self._rs_hook("after_message", lambda hooks: hooks.after.append)
+
+    @with_parentheses("mqtt.on_invalid()")
+    def on_invalid(self) -> Callable[[HandlerT], HandlerT]:
+        """Decorate a handler ``(client, message, error)`` of messages with an invalid payload.
+
+        It is called in the place of the line in the log. The error is an :class:`InvalidPayload`.
+        The handler of a blueprint comes before that of the extension, and the last one registered
+        is the one.
+        """
+
+        def put(hooks: Hooks) -> Callable[[Any], None]:
+            return lambda handler: setattr(hooks, "invalid", handler)
+
+        return self._rs_hook("on_invalid", put, _ERROR_HOOK, 3)
 
     def errorhandler(self, error: type[Exception]) -> Callable[[HandlerT], HandlerT]:
         """Decorate a function ``(client, message, error)`` for an exception of routes' handlers.

@@ -25,9 +25,11 @@ class Hooks:
         self.after: list[Hook] = []
         #: By the class of the errors, called as ``(client, message, error)``.
         self.errors: dict[type[Exception], Hook] = {}
+        #: Called as ``(client, message, error)`` for a message with an invalid payload, or None.
+        self.invalid: Hook | None = None
 
     def __bool__(self) -> bool:
-        """Whether there is any."""
+        """Whether there is any that is called around the others' stages."""
         return bool(self.before or self.after or self.errors)
 
 

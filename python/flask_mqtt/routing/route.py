@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..handlers.slots import MESSAGE, check_handler
 from ..paho.subscribeoptions import SubscribeOptions
+from .dead_letters import check_template
 from .signature import payload_of
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ class RouteOptions:
     json: bool = False
     #: Whether the rule is one of full topics, where the extension has a prefix.
     no_prefix: bool = False
+    #: The topic on which messages are published that the route cannot handle, or None.
+    dead_letter: str | None = None
+    #: Whether what the handler returns is published as a response.
+    response: bool = False
     #: False for what is as `on_topic`: it gets ``(client, userdata, message)``, and no values.
     subscribes: bool = True
 
@@ -53,6 +58,8 @@ class RouteOptions:
         self.subscribe_options()
         if self.share is not None:
             self._check_share(self.share)
+        if self.dead_letter is not None:
+            check_template(self.dead_letter)
 
     def _check_share(self, share: object) -> None:
         if not isinstance(share, str):

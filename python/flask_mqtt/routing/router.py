@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 from werkzeug.routing import Map
 
 from ..paho.subscribeoptions import SubscribeOptions
+from ..payloads.encoding import provider_of
 from .building import build, unknown
 from .converters import DEFAULTS
 from .counts import Counts
+from .dead_letters import DeadLetters
 from .hooks import Hooks
+from .invalid import InvalidMessages
 from .patterns import Pattern
+from .responses import Responses
 from .route import Handler, Route, RouteOptions
-from .stages import compose, entry
+from .stages import Common, compose, entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +52,9 @@ class Host(Protocol):
         qos: int = 0,
         retain: bool = False,
         properties: Any = None,
-    ) -> object:
+        *,
+        no_prefix: bool = False,
+    ) -> Any:
         """Publish a message."""
 
 
@@ -86,6 +92,13 @@ class Router:
         self.hooks = Hooks()
         #: What becomes of the messages.
         self.counts = Counts()
+        self._dead_letters = DeadLetters(host, self.counts)
+        self._common = Common(
+            self.counts,
+            InvalidMessages(self.counts, self._dead_letters),
+            Responses(host, self.counts, lambda: provider_of(self._app)),
+        )
+        self._app: Any = None
         self._url_map = Map()
         self._is_open = False
         #: Guards what follows. Nothing of the application's is called while it is held.
@@ -182,7 +195,7 @@ class Router:
         with self._lock:
             begun = list(self._begun.items())
         for route, entered in begun:
-            entered.set_stages(compose(route))
+            entered.set_stages(compose(route, self._common))
 
     def take_name(self, name: str) -> None:
         """Note the name of a blueprint.
@@ -216,6 +229,7 @@ class Router:
             ValueError: A route has a converter that nobody knows, or contradicts another one, or
                 wants what the version of MQTT does not have.
         """
+        self._app = app
         url_map = getattr(app, "url_map", None)
         if isinstance(url_map, Map):
             self._url_map = url_map
@@ -257,6 +271,10 @@ class Router:
 
     def _want(self, route: Route) -> None:
         """Have a route subscribed to with others of its filter. The caller has the lock."""
+        if route.options.dead_letter is not None:
+            self._dead_letters.expect(
+                route.pattern.rule, route.pattern.filter, route.options.dead_letter
+            )
         others = self._of_filter.setdefault(route.filter, [])
         if route in others or not route.options.subscribes:
             return
@@ -274,14 +292,14 @@ class Router:
         """Have the messages of a route handled, if they are not yet."""
         if not route.pattern.is_bound:
             self._bind(route.pattern)
-        handle, set_stages = entry(route, self.counts)
+        handle, set_stages = entry(route, self._common)
         begun = _Begun(set_stages)
         with self._lock:
             self._want(route)
             if self._begun.setdefault(route, begun) is not begun:
                 return
         # A hook may have come before it was there.
-        set_stages(compose(route))
+        set_stages(compose(route, self._common))
         begun.undo = self._add_handler(route.filter, handle, route.options.no_prefix)
         self.counts.add("routes")
 

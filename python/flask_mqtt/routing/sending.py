@@ -18,11 +18,21 @@ class Publishing(Protocol):
         qos: int = 0,
         retain: bool = False,
         properties: Any = None,
+        *,
+        no_prefix: bool = False,
     ) -> Any:
         """Publish a message: `Mqtt.publish`."""
 
 
-def send(host: Publishing, topic: str, payload: Any, qos: int, properties: Any) -> str | None:
+def send(
+    host: Publishing,
+    topic: str,
+    payload: Any,
+    qos: int,
+    properties: Any,
+    *,
+    no_prefix: bool = False,
+) -> str | None:
     """Publish a message. A failure is the message's, and not the handler's.
 
     Args:
@@ -31,12 +41,13 @@ def send(host: Publishing, topic: str, payload: Any, qos: int, properties: Any) 
         payload: See there.
         qos: See there.
         properties: See there.
+        no_prefix: See there.
 
     Returns:
         Why the message is not sent, and will not be; None if it is.
     """
     try:
-        rc = host.publish(topic, payload, qos, False, properties)[0]
+        rc = host.publish(topic, payload, qos, False, properties, no_prefix=no_prefix)[0]
     except (TypeError, ValueError) as error:
         return str(error)
     if rc == MQTT_ERR_SUCCESS or (rc == MQTT_ERR_NO_CONN and qos):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
-import sys
-from typing import Any, NamedTuple, get_origin, get_type_hints, is_typeddict
+from typing import Any, NamedTuple, get_type_hints
 
 from ..handlers.callables import (
     does_nothing,
@@ -17,21 +15,19 @@ from ..handlers.callables import (
 )
 from ..handlers.naming import name_of
 from ..handlers.slots import check_decorated
+from ..payloads import Decoder, decoder_for
 
 _PARAMETER = inspect.Parameter
 
 #: What every handler gets by its place.
 _BEFORE = 2
 
-#: The classes whose subclasses are models of payloads, by the module that has to be imported.
-_MODELS = (("pydantic", "BaseModel"), ("msgspec", "Struct"))
-
 
 class Payload(NamedTuple):
-    """The parameter that gets the decoded payload."""
+    """The parameter that gets the decoded payload, and what decodes it."""
 
     name: str
-    annotation: Any
+    decoder: Decoder
 
 
 def payload_of(handler: Any, rule: str, names: tuple[str, ...], *, json: bool) -> Payload | None:
@@ -70,23 +66,6 @@ def payload_of(handler: Any, rule: str, names: tuple[str, ...], *, json: bool) -
     return payload
 
 
-def is_payload(annotation: Any, *, json: bool) -> bool:
-    """Whether an annotation says that a parameter gets the decoded payload.
-
-    Args:
-        annotation: The annotation.
-        json: Whether dict and list do.
-    """
-    if json and (annotation in (dict, list) or get_origin(annotation) in (dict, list)):
-        return True
-    if not isinstance(annotation, type):
-        return False
-    if dataclasses.is_dataclass(annotation) or is_typeddict(annotation):
-        return True
-    models = (getattr(sys.modules.get(module), name, None) for module, name in _MODELS)
-    return any(model is not None and issubclass(annotation, model) for model in models)
-
-
 def _by_name(signature: inspect.Signature, names: tuple[str, ...]) -> list[inspect.Parameter]:
     """Return the parameters that get neither the client, the message nor a value."""
     first = [one.name for one in positional(signature)[:_BEFORE]]
@@ -105,11 +84,14 @@ def _payload(
     if not others:
         return None
     annotations = _annotations(said, handler)
-    found = [
-        Payload(one.name, annotations[one.name])
-        for one in others
-        if one.name in annotations and is_payload(annotations[one.name], json=json)
-    ]
+    found: list[Payload] = []
+    for one in others:
+        try:
+            decoder = decoder_for(annotations.get(one.name), json=json)
+        except TypeError as error:
+            raise TypeError(f"{said}: its parameter {one.name!r}: {error}") from error
+        if decoder is not None:
+            found.append(Payload(one.name, decoder))
     if len(found) > 1:
         names = " and ".join(repr(one.name) for one in found)
         raise TypeError(f"{said}: its parameters {names} are both annotated for the payload")

@@ -3,31 +3,50 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..handlers.coroutines import finished
 from ..handlers.naming import name_of
 from ..records import write
+from .counts import Counts
 from .hooks import with_hooks
+from .invalid import InvalidMessages
+from .payloads import with_payload
+from .responses import Responses, with_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .._core import MQTTMessage
-    from .counts import Counts
     from .invoke import Invoke
     from .route import Route
 
 logger = logging.getLogger("flask_mqtt")
 
 
-def compose(route: Route) -> Invoke:
+class Common(NamedTuple):
+    """What the stages of all routes have in common."""
+
+    counts: Counts
+    invalid: InvalidMessages
+    responses: Responses
+
+
+def compose(route: Route, common: Common) -> Invoke:
     """Return the stages of a route, but for the outermost: see `entry`.
 
     Args:
         route: The route. A stage that it has no option for is not there, and takes no time.
+        common: What the stages need.
     """
-    return with_hooks(calling(route), route.scopes)
+    invoke = calling(route)
+    if route.payload is not None:
+        invoke = with_payload(invoke, route.payload, route, common.invalid)
+    invoke = with_hooks(invoke, route.scopes)
+    if route.options.response:
+        # What a hook or the handler of an error returns is a response too, as with requests.
+        invoke = with_response(invoke, route, common.responses)
+    return invoke
 
 
 def calling(route: Route) -> Invoke:
@@ -45,7 +64,7 @@ def calling(route: Route) -> Invoke:
 
 
 def entry(
-    route: Route, counts: Counts
+    route: Route, common: Common
 ) -> tuple[Callable[[Any, Any, MQTTMessage], Any], Callable[[Invoke], None]]:
     """Return the handler of messages that a route is for the client, and what sets its stages.
 
@@ -53,10 +72,13 @@ def entry(
 
     Args:
         route: The route.
-        counts: What becomes of its messages.
+        common: What the stages need.
     """
     match = route.pattern.match
-    invoke = compose(route)
+    counts = common.counts
+    invoke = compose(route, common)
+    if route.payload is not None:
+        route.payload.decoder.routes += 1
 
     def handle(client: Any, _userdata: Any, message: MQTTMessage) -> Any:
         values = match(message.topic)

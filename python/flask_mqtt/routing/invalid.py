@@ -1,0 +1,90 @@
+"""What becomes of messages whose payload is not what their route takes."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from ..client.base import parts_of
+from ..handlers.coroutines import finished
+from ..handlers.naming import name_of
+from ..records import fields, write
+
+if TYPE_CHECKING:
+    from .._core import Client as CoreClient
+    from .._core import MQTTMessage
+    from ..payloads import InvalidPayload
+    from .counts import Counts
+    from .dead_letters import DeadLetters
+    from .route import Route
+
+logger = logging.getLogger("flask_mqtt")
+
+#: Bytes of a payload that the log shows.
+_SHOWN = 100
+
+
+class InvalidMessages:
+    """Counts them, sends them on as dead letters, and tells the application, or else the log."""
+
+    def __init__(self, counts: Counts, dead_letters: DeadLetters) -> None:
+        """Prepare.
+
+        Args:
+            counts: Where they are counted.
+            dead_letters: What publishes them if the route says so.
+        """
+        self._counts = counts
+        self._dead_letters = dead_letters
+
+    def take(self, route: Route, client: Any, message: MQTTMessage, error: InvalidPayload) -> Any:
+        """Do what is due. The message is acknowledged after that, as any other.
+
+        Args:
+            route: The route.
+            client: The client.
+            message: The message.
+            error: What is wrong with it.
+
+        Returns:
+            What the handler returns.
+        """
+        self._counts.add("invalid")
+        core = parts_of(client).holder.core
+        # First, since the handler may fail.
+        template, no_prefix = route.options.dead_letter, route.options.no_prefix
+        if template is not None:
+            self._dead_letters.send(core, message, template, str(error), no_prefix=no_prefix)
+        for scope in reversed(route.scopes):
+            if scope.invalid is not None:
+                return finished(scope.invalid(client, message, error))
+        self._log(core, route, message, error)
+        return None
+
+    def _log(
+        self, core: CoreClient, route: Route, message: MQTTMessage, error: InvalidPayload
+    ) -> None:
+        handler = name_of(route.handler)
+        extra = fields(
+            core,
+            "invalid_payload",
+            topic=message.topic,
+            handler=handler,
+            path=error.path,
+            reason=error.reason,
+        )
+        text = "Invalid payload on %r for %s: %s; it is %s"
+        write(
+            logger.warning, text, message.topic, handler, error, shown(message.payload), extra=extra
+        )
+
+
+def shown(payload: Any) -> str:
+    """Return the beginning of a payload, in printable characters, and how long it is."""
+    if not isinstance(payload, (bytes, bytearray, str)):
+        # A handler has put something else there.
+        return type(payload).__name__
+    if len(payload) <= _SHOWN:
+        return repr(payload)
+    unit = "characters" if isinstance(payload, str) else "bytes"
+    return f"{payload[:_SHOWN]!r}… ({len(payload)} {unit})"

@@ -1,0 +1,91 @@
+"""The stage that publishes what a handler returns, where the sender waits for it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..client.base import parts_of
+from ..handlers.naming import name_of
+from ..payloads.encoding import encode, is_json, with_content_type
+from ..records import fields, write
+from .sending import send
+
+if TYPE_CHECKING:
+    from .._core import MQTTMessage
+    from .counts import Counts
+    from .invoke import Invoke
+    from .route import Route
+    from .sending import Publishing
+
+logger = logging.getLogger("flask_mqtt")
+
+
+class Responses:
+    """Publishes responses, on the topic and with the correlation data that the request says."""
+
+    def __init__(self, host: Publishing, counts: Counts, provider: Callable[[], Any]) -> None:
+        """Prepare.
+
+        Args:
+            host: What publishes.
+            counts: Where they are counted.
+            provider: Returns what writes JSON.
+        """
+        self._host = host
+        self._counts = counts
+        self._provider = provider
+
+    def send(self, route: Route, client: Any, message: MQTTMessage, result: Any) -> None:
+        """Publish what a handler has returned, with the QoS of the request.
+
+        Nothing is sent for None, before MQTT 5, and for a message without a response topic.
+
+        Args:
+            route: The route.
+            client: The client.
+            message: The request.
+            result: What the handler has returned.
+        """
+        topic = getattr(message.properties, "ResponseTopic", None)
+        if result is None or topic is None:
+            return
+        failure = self._publish(topic, message, result)
+        if failure is None:
+            self._counts.add("responses")
+            return
+        self._counts.add("responses_lost")
+        handler, core = name_of(route.handler), parts_of(client).holder.core
+        values = {"response_topic": topic, "handler": handler, "error": failure}
+        extra = fields(core, "response_lost", topic=message.topic, **values)
+        text = "The response of %s to the message on %r was not published on %r: %s"
+        write(logger.error, text, handler, message.topic, topic, failure, extra=extra)
+
+    def _publish(self, topic: str, request: MQTTMessage, result: Any) -> str | None:
+        properties: dict[str, Any] = {}
+        if hasattr(request.properties, "CorrelationData"):
+            properties["CorrelationData"] = request.properties.CorrelationData
+        if is_json(result):
+            properties = with_content_type(properties)
+            try:
+                result = encode(result, self._provider())
+            except (TypeError, ValueError) as error:
+                return str(error)
+        # The sender names a topic of the broker's.
+        return send(self._host, topic, result, request.qos, properties, no_prefix=True)
+
+
+def with_response(invoke: Invoke, route: Route, responses: Responses) -> Invoke:
+    """Return a stage that publishes what a handler returns.
+
+    Args:
+        invoke: What calls the handler.
+        route: The route.
+        responses: What publishes.
+    """
+
+    def call(client: Any, message: MQTTMessage, values: dict[str, Any]) -> None:
+        responses.send(route, client, message, invoke(client, message, values))
+
+    return call
