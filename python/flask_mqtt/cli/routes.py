@@ -58,11 +58,7 @@ def _row(route: Route) -> list[str]:
         pattern.rule if share is None else f"$share/{share}/{pattern.rule}",
         str(route.options.qos) if route.options.subscribes else "",
         ", ".join(f"{one.name}: {one.shown}" for one in pattern.placeholders),
-        "" if route.payload is None else _type_name(route.payload.annotation),
+        "" if route.payload is None else route.payload.decoder.name,
         name_of(route.handler),
         route.name or "",
     ]
-
-
-def _type_name(annotation: object) -> str:
-    return annotation.__name__ if type(annotation) is type else str(annotation)
