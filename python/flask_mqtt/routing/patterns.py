@@ -6,12 +6,13 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._core import validate_filter, validate_topic
-from .converters import Converter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from werkzeug.routing import BaseConverter, Map
+    from werkzeug.routing import BaseConverter
+
+    from .converters import Converter
 
 #: A level of a rule: what is between `<` and `>` may have a '/', as an argument of a converter.
 _LEVEL = re.compile(r"""(?:<(?:"[^"]*"|'[^']*'|[^"'<>])*>|[^/<>])*""")
@@ -20,9 +21,6 @@ _PLACEHOLDER = re.compile(
     r"<(?:(?P<converter>[A-Za-z_]\w*)(?:\((?P<arguments>.*)\))?:)?(?P<name>[A-Za-z_]\w*)>",
     re.ASCII | re.DOTALL,
 )
-
-#: How no topic begins (MQTT 3.1.1, section 4.7.3).
-_NO_TOPIC = "\0"
 
 #: `topic_for` has this for itself.
 _RESERVED = "absolute"
@@ -45,11 +43,32 @@ class Placeholder(NamedTuple):
         return f"{name}({self.arguments})" if self.arguments else name
 
 
+#: Which level it is, its name, and the converter's functions.
+_Value = tuple[int, str, "Callable[[str], object]", "Callable[[str], Any]"]
+
+
 class Pattern:
     """A rule: the filter to subscribe to, the values in a topic, and the topic of values.
 
     Its converters are found by `bind`, which the filter, `match` and `build` need.
     """
+
+    #: With 10,000 patterns, each message finds another one: the fewer places in memory, the better.
+    __slots__ = (
+        "_converters",
+        "_count",
+        "_is_open",
+        "_splits",
+        "_takes_parent",
+        "_template",
+        "_values",
+        "_wildcards",
+        "filter",
+        "levels",
+        "names",
+        "placeholders",
+        "rule",
+    )
 
     def __init__(self, rule: str) -> None:
         """Parse a rule.
@@ -82,13 +101,17 @@ class Pattern:
         self._check_filter(["+" if isinstance(one, Placeholder) else one for one in self.levels])
         self.filter = ""
         self._converters: list[Converter] = []
-        #: For `match`: how to split a topic, how many levels there are to be, how it must not
-        #: begin, and the levels that are texts and values.
-        self._most_splits = -1
-        self._counts: tuple[int, ...] = ()
-        self._no_topic = _NO_TOPIC
-        self._texts: list[tuple[int, str]] = []
-        self._values: list[tuple[int, str, Callable[[str], object], Callable[[str], Any]]] = []
+        #: For `match`: how often to split a topic, how many levels it is to have then, and whether
+        #: the one above them is a topic too; whether no wildcard may stand for the first level;
+        #: what the levels are to be, None where they may be anything; which these are; and the
+        #: levels that are values.
+        self._splits = -1
+        self._count = 0
+        self._takes_parent = False
+        self._is_open = False
+        self._template: list[str | None] = []
+        self._wildcards: tuple[int, ...] = ()
+        self._values: tuple[_Value, ...] = ()
 
     @property
     def is_bound(self) -> bool:
@@ -99,12 +122,16 @@ class Pattern:
         """Return the names of converters that are not among these."""
         return [one.converter for one in self.placeholders if one.converter not in converters]
 
-    def bind(self, converters: Mapping[str, type[BaseConverter]], url_map: Map) -> None:
+    def bind(
+        self,
+        converters: Mapping[str, type[BaseConverter]],
+        make: Callable[[type[BaseConverter], str], Converter],
+    ) -> None:
         """Find the converters.
 
         Args:
             converters: By name.
-            url_map: What converters are made with.
+            make: Makes one of its class and its arguments.
 
         Raises:
             ValueError: One is unknown, has wrong arguments, or stands where it cannot.
@@ -120,7 +147,7 @@ class Pattern:
                     f"{known}"
                 )
             try:
-                converter = Converter(kind, one.arguments, url_map)
+                converter = make(kind, one.arguments)
             except ValueError as error:
                 raise ValueError(f"rule {self.rule!r}: <{one.name}>: {error}") from error
             if not converter.is_one_level:
@@ -136,21 +163,19 @@ class Pattern:
 
     def _bind(self, converters: list[Converter], filter_: list[str]) -> None:
         last = len(self.levels) - 1
-        rest = filter_[-1] == "#"
-        self._most_splits = last if rest else -1
-        # The level above is one of the filter's topics too (MQTT 3.1.1, section 4.7.1.2).
-        self._counts = (last + 1, last) if rest and self.levels[-1] == "#" else (last + 1,)
-        # No wildcard stands for such a level (MQTT 3.1.1, section 4.7.2).
-        self._no_topic = "$" if filter_[0] in ("+", "#") else _NO_TOPIC
-        self._texts = [
-            (place, one)
-            for place, one in enumerate(self.levels)
-            if isinstance(one, str) and one not in ("+", "#")
-        ]
-        self._values = [
+        is_rest = filter_[-1] == "#"
+        self._splits = last if is_rest else -1
+        self._count = last + 1
+        # MQTT 3.1.1, section 4.7.1.2.
+        self._takes_parent = self.levels[-1] == "#"
+        # MQTT 3.1.1, section 4.7.2.
+        self._is_open = filter_[0] in ("+", "#")
+        self._template = [None if one in ("+", "#") else one for one in filter_]
+        self._wildcards = tuple(place for place, one in enumerate(self.levels) if one in ("+", "#"))
+        self._values = tuple(
             (one.place, one.name, converter.fullmatch, converter.to_python)
             for one, converter in zip(self.placeholders, converters, strict=True)
-        ]
+        )
         self._converters = converters
         # What comes last says that the rest is there.
         self.filter = "/".join(filter_)
@@ -161,22 +186,25 @@ class Pattern:
         Args:
             topic: The topic.
         """
-        levels = topic.split("/", self._most_splits)
-        if len(levels) not in self._counts or topic.startswith(self._no_topic):
+        levels: list[str | None] = topic.split("/", self._splits)  # type: ignore[assignment]
+        if self._takes_parent and len(levels) == self._count - 1:
+            levels.append(None)
+        if len(levels) != self._count or (self._is_open and topic[:1] == "$"):
             return None
-        for place, text in self._texts:
-            if levels[place] != text:
-                return None
         values: dict[str, Any] = {}
         try:
             for place, name, fullmatch, to_python in self._values:
-                level = levels[place]
+                level: Any = levels[place]
                 if fullmatch(level) is None:
                     return None
                 values[name] = to_python(level)
+                levels[place] = None
         except ValueError:
             return None
-        return values
+        for place in self._wildcards:
+            levels[place] = None
+        # All others at once.
+        return values if levels == self._template else None
 
     def build(self, values: Mapping[str, Any]) -> str:
         """Return the topic of values: `match` finds these in it.

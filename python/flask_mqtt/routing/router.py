@@ -12,7 +12,7 @@ from werkzeug.routing import Map
 from ..paho.subscribeoptions import SubscribeOptions
 from ..payloads.encoding import provider_of
 from .building import build, unknown
-from .converters import DEFAULTS
+from .converters import DEFAULTS, Converter
 from .counts import Counts
 from .dead_letters import DeadLetters
 from .hooks import Hooks
@@ -100,6 +100,8 @@ class Router:
         )
         self._app: Any = None
         self._url_map = Map()
+        #: By class and arguments.
+        self._made: dict[tuple[type[BaseConverter], str], Converter] = {}
         self._is_open = False
         #: Guards what follows. Nothing of the application's is called while it is held.
         self._lock = threading.Lock()
@@ -231,8 +233,8 @@ class Router:
         """
         self._app = app
         url_map = getattr(app, "url_map", None)
-        if isinstance(url_map, Map):
-            self._url_map = url_map
+        if isinstance(url_map, Map) and url_map is not self._url_map:
+            self._url_map, self._made = url_map, {}
         self._is_open = True
         routes = self.routes
         for route in routes:
@@ -258,7 +260,14 @@ class Router:
         self.counts.forked()
 
     def _bind(self, pattern: Pattern) -> None:
-        pattern.bind(ChainMap(self.converters, dict(self._url_map.converters)), self._url_map)
+        pattern.bind(ChainMap(self.converters, dict(self._url_map.converters)), self._converter)
+
+    def _converter(self, kind: type[BaseConverter], arguments: str) -> Converter:
+        """Return the converter of a class, one for all routes that have the same arguments."""
+        made = self._made.get((kind, arguments))
+        if made is None:
+            made = self._made[kind, arguments] = Converter(kind, arguments, self._url_map)
+        return made
 
     def _check_name(self, route: Route) -> None:
         """Look whether another route was given the same name. The caller has the lock."""
