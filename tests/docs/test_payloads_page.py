@@ -9,10 +9,13 @@ import types
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from support.packets import MQTT5
 from support.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pytest
 
     from support.scripted import ScriptedBroker
 
@@ -39,6 +42,39 @@ def running(section: str, broker: ScriptedBroker) -> Iterator[Any]:
             yield module
     finally:
         del sys.modules["snippet"]
+
+
+def test_payloads_by_annotation(scripted: ScriptedBroker, caplog: pytest.LogCaptureFixture) -> None:
+    with running("Payloads by annotation", scripted) as module:
+        module.app.logger.setLevel("INFO")
+        scripted.publish("sensors/7/temperature", b'{"value": 21.5}')
+        wait_until(lambda: "sensor 7: 21.5 C" in caplog.messages)
+
+
+def test_the_line_in_the_log_is_as_shown(
+    scripted: ScriptedBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    [shown] = re.findall(r"^```text\n(Invalid payload.*)\n```", PAGE, re.MULTILINE)
+    with running("Payloads by annotation", scripted):
+        scripted.publish("sensors/7/temperature", b'{"value": "warm"}')
+        wait_until(lambda: shown.replace("app.", "snippet.") in caplog.messages)
+
+
+def test_invalid_payloads(scripted: ScriptedBroker, caplog: pytest.LogCaptureFixture) -> None:
+    with running("Invalid payloads", scripted):
+        scripted.publish("sensors/7", b"{}", qos=1)
+        wait_until(lambda: "sensors/7: missing at $.value" in caplog.messages)
+        packet = scripted.wait_for("PUBLISH")
+        assert (packet.topic, packet.payload, packet.qos) == ("errors/sensors/7", b"{}", 1)
+
+
+def test_responses(scripted5: ScriptedBroker) -> None:
+    with running("Responses", scripted5):
+        properties = (("ResponseTopic", "answers/1"), ("CorrelationData", b"4711"))
+        scripted5.send(MQTT5.publish("lamp/desk/get", properties=properties))
+        packet = scripted5.wait_for("PUBLISH")
+        assert (packet.topic, packet.payload) == ("answers/1", b'{"name": "desk", "on": true}')
+        assert dict(packet.properties)["CorrelationData"] == b"4711"
 
 
 def test_json_out(scripted: ScriptedBroker) -> None:
