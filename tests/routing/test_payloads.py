@@ -314,6 +314,7 @@ def test_it_is_so_after_a_reconnect_too(scripted: ScriptedBroker, mqtt: Mqtt) ->
     def handler(client: Any, message: Any, reading: Reading) -> None:
         seen.append(reading)
 
+    wait_until(lambda: scripted.of("SUBSCRIBE"))
     lose(scripted, mqtt.client)
     wait_until(lambda: len(scripted.of("SUBSCRIBE")) == 2)
     scripted.publish("a", b'{"value": 1}')

@@ -22,6 +22,9 @@ _PLACEHOLDER = re.compile(
     re.ASCII | re.DOTALL,
 )
 
+#: So many characters of a value are shown in an error.
+_MOST_SHOWN = 120
+
 #: `topic_for` has this for itself.
 _RESERVED = "absolute"
 
@@ -228,11 +231,15 @@ class Pattern:
             try:
                 levels.append(next(converters).write(value))
             except ValueError as error:
-                raise ValueError(f"<{level.shown}:{level.name}> {value!r}: {error}") from error
+                raise ValueError(
+                    f"<{level.shown}:{level.name}> {_shown(value)}: {error}"
+                ) from error
         topic = "/".join(levels)
         if topic.startswith("$") and isinstance(self.levels[0], Placeholder):
             name = self.levels[0].name
-            raise ValueError(f"<{name}> {levels[0]!r}: a topic with '$' is not one of the rule")
+            raise ValueError(
+                f"<{name}> {_shown(levels[0])}: a topic with '$' is not one of the rule"
+            )
         validate_topic(topic)
         return topic
 
@@ -241,6 +248,15 @@ class Pattern:
             validate_filter("/".join(levels))
         except ValueError as error:
             raise ValueError(f"rule {self.rule!r}: {error}") from error
+
+
+def _shown(value: object) -> str:
+    """Return a value for an error. It may have no repr, and one that is as long as it likes."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - the application's
+        return f"of type {type(value).__name__}"
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
 def joined(prefix: str, rule: str) -> str:

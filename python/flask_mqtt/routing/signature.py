@@ -19,6 +19,9 @@ from ..payloads import Decoder, decoder_for
 
 _PARAMETER = inspect.Parameter
 
+#: What takes any number of arguments.
+_SEVERAL = (_PARAMETER.VAR_POSITIONAL, _PARAMETER.VAR_KEYWORD)
+
 #: What every handler gets by its place.
 _BEFORE = 2
 
@@ -50,31 +53,34 @@ def payload_of(handler: Any, rule: str, names: tuple[str, ...], *, json: bool) -
     if not callable(handler):
         raise TypeError(f"{said} {type(handler).__name__}: the handler must be a function")
     said = f"{said} {name_of(handler)}"
-    reason = does_nothing(handler, _BEFORE)
+    reason = does_nothing(handler, _BEFORE + len(names))
     if reason is not None:
         raise TypeError(f"{said}: {reason}")
     signature = own_signature(handler)
     if signature is None:
         return None
-    takes_all = any(one.kind is _PARAMETER.VAR_KEYWORD for one in signature.parameters.values())
-    if takes_all:
+    stated = signature
+    if any(one.kind is _PARAMETER.VAR_KEYWORD for one in signature.parameters.values()):
         # A decorator's, which passes on what it gets.
         stated = stated_signature(handler) or signature
-        return _payload(said, handler, _by_name(stated, names), json=json)
-    payload = _payload(said, handler, _by_name(signature, names), json=json)
+    payload = _payload(said, handler, _others(handler, stated, names), json=json)
     _check(f"{said}{parameters(signature)}", signature, names, payload)
     return payload
 
 
-def _by_name(signature: inspect.Signature, names: tuple[str, ...]) -> list[inspect.Parameter]:
-    """Return the parameters that get neither the client, the message nor a value."""
-    first = [one.name for one in positional(signature)[:_BEFORE]]
+def _others(
+    handler: Any, signature: inspect.Signature, names: tuple[str, ...]
+) -> list[inspect.Parameter]:
+    """Return the parameters that nothing gives a value to but the payload."""
+    given = {*names, *(one.name for one in positional(signature)[:_BEFORE])}
+    while isinstance(handler, functools.partial):
+        given.update(handler.keywords)
+        handler = handler.func
+    by_name = (_PARAMETER.POSITIONAL_OR_KEYWORD, _PARAMETER.KEYWORD_ONLY)
     return [
         one
         for one in signature.parameters.values()
-        if one.kind in (_PARAMETER.POSITIONAL_OR_KEYWORD, _PARAMETER.KEYWORD_ONLY)
-        and one.name not in first
-        and one.name not in names
+        if one.kind in by_name and one.name not in given
     ]
 
 
@@ -121,29 +127,39 @@ def _check(
 
 
 def _reason(signature: inspect.Signature, names: tuple[str, ...], payload: Payload | None) -> str:
-    placed = positional(signature)
-    starred = any(one.kind is _PARAMETER.VAR_POSITIONAL for one in signature.parameters.values())
+    kinds = {one.kind for one in signature.parameters.values()}
+    first = [one.name for one in positional(signature)[:_BEFORE]]
     called = f"handler({', '.join(['client', 'message', *(f'{name}=…' for name in names)])})"
-    if len(placed) < _BEFORE and not starred:
+    if len(first) < _BEFORE and _PARAMETER.VAR_POSITIONAL not in kinds:
         return f"it is called as {called}, so it must begin with two parameters for these"
-    first = [one.name for one in placed[:_BEFORE]]
-    for name in names:
-        if name in first:
-            return (
-                f"{name!r} is the value of a placeholder, and must come after the parameters for "
-                "the client and the message"
-            )
-        found = signature.parameters.get(name)
-        if found is None:
-            return f"it has no parameter {name!r}, for the value of the placeholder <{name}>"
-        if found.kind is _PARAMETER.POSITIONAL_ONLY:
-            return f"its parameter {name!r} is positional-only, and values are given by name"
-    known = {*first, *names, *([payload.name] if payload else [])}
-    several = (_PARAMETER.VAR_POSITIONAL, _PARAMETER.VAR_KEYWORD)
-    for one in signature.parameters.values():
-        if one.default is one.empty and one.kind not in several and one.name not in known:
-            return (
-                f"nothing gives a value to its parameter {one.name!r}: it is no placeholder of the "
-                "rule, and its annotation is none of a payload"
-            )
-    return f"it cannot be called as {called}"
+    if first[:1] in (["self"], ["cls"]):
+        return f"{first[0]!r} would be the client: register the method of an object, object.method"
+    reasons = (_reason_for_name(name, signature, first) for name in names)
+    given = {*first, *names, *([payload.name] if payload else [])}
+    left = (
+        one.name
+        for one in signature.parameters.values()
+        if one.default is one.empty and one.kind not in _SEVERAL and one.name not in given
+    )
+    lacking = (
+        f"nothing gives a value to its parameter {name!r}: it is no placeholder of the rule, and "
+        "its annotation is none of a payload"
+        for name in left
+    )
+    found = next(filter(None, reasons), None) or next(lacking, None)
+    return found or f"it cannot be called as {called}"
+
+
+def _reason_for_name(name: str, signature: inspect.Signature, first: list[str]) -> str | None:
+    if name in first:
+        return (
+            f"{name!r} is the value of a placeholder, and must come after the parameters for the "
+            "client and the message"
+        )
+    found = signature.parameters.get(name)
+    if found is not None and found.kind is _PARAMETER.POSITIONAL_ONLY:
+        return f"its parameter {name!r} is positional-only, and values are given by name"
+    kinds = {one.kind for one in signature.parameters.values()}
+    if found is None and _PARAMETER.VAR_KEYWORD not in kinds:
+        return f"it has no parameter {name!r}, for the value of the placeholder <{name}>"
+    return None
