@@ -109,6 +109,7 @@ from .process import ends  # noqa: F401 - it ends the clients with the process
 from .publishing.info import MQTTMessageInfo
 from .routing.blueprint import MqttBlueprint
 from .routing.building import BuildError
+from .routing.retries import Retry
 from .stats import Stats
 
 __version__ = "0.1.0"
@@ -198,6 +199,7 @@ __all__ = [
     "Properties",
     "ReasonCode",
     "ReasonCodes",
+    "Retry",
     "Stats",
     "SubscribeOptions",
     "TopicQos",

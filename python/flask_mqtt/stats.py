@@ -83,6 +83,10 @@ class RouteCounts(TypedDict):
     dead_letters_lost: int
     responses: int
     responses_lost: int
+    batches: int
+    retries: int
+    given_up: int
+    overdue: int
 
 
 class LastError(TypedDict):
@@ -136,6 +140,10 @@ def no_routes() -> RouteCounts:
         "dead_letters_lost": 0,
         "responses": 0,
         "responses_lost": 0,
+        "batches": 0,
+        "retries": 0,
+        "given_up": 0,
+        "overdue": 0,
     }
 
 

@@ -122,6 +122,11 @@ class Dispatcher:
         if backlog.kept:
             self._threads.resume()
 
+    @property
+    def core(self) -> CoreClient:
+        """Where events come from, for records."""
+        return self._core
+
     # -- what is handled later ------------------------------------------------------------------
 
     @property

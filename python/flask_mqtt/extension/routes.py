@@ -20,6 +20,8 @@ from .subscribed import Subscribed
 if TYPE_CHECKING:
     from flask import Flask
 
+    from ..dispatch.dispatcher import Dispatcher
+
 #: Where an extension keeps its router, and the application for it. No subclass has such names.
 _ROUTER = "_rs_router"
 _APP = "_rs_routes_app"
@@ -93,7 +95,7 @@ def router_of(mqtt: Any) -> Router:
     router: Router | None = vars(mqtt).get(_ROUTER)
     if router is None:
         # Of two threads that come here at once, both use the one that was first.
-        router = vars(mqtt).setdefault(_ROUTER, Router(mqtt, _adder(mqtt)))
+        router = vars(mqtt).setdefault(_ROUTER, Router(mqtt, _adder(mqtt), _finder(mqtt)))
         app = vars(mqtt).get(_APP)
         if app is not None:
             begin_routes(mqtt, app)
@@ -105,6 +107,14 @@ def _adder(mqtt: Any) -> Callable[[str, Callable[..., Any], bool], Callable[[], 
     return lambda sub, handler, no_prefix: driving.add_handler(
         mqtt.client, sub, handler, no_prefix=no_prefix
     )
+
+
+def _finder(mqtt: Any) -> Callable[[], Dispatcher | None]:
+    def find() -> Dispatcher | None:
+        parts = driving.parts(mqtt.client)
+        return None if parts is None else parts.dispatcher
+
+    return find
 
 
 def begin_routes(mqtt: Any, app: Flask) -> None:

@@ -19,6 +19,10 @@ Name = Literal[
     "dead_letters_lost",
     "responses",
     "responses_lost",
+    "batches",
+    "retries",
+    "given_up",
+    "overdue",
 ]
 
 

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..handlers.slots import check_handler, with_parentheses
+from .batches import Batching
 from .hooks import Hooks
+from .retries import Retry
 from .route import RouteOptions
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
@@ -31,7 +33,9 @@ class Declarations:
         share: str | None = None,
         json: bool = False,
         no_prefix: bool = False,
+        retry: Retry | None = None,
         dead_letter: str | None = None,
+        timeout: float | None = None,
         response: bool = False,
     ) -> Callable[[HandlerT], HandlerT]:
         """Subscribe, and decorate a handler ``(client, message, **values)`` of the messages.
@@ -51,8 +55,12 @@ class Declarations:
             share: The group of a shared subscription.
             json: Whether a parameter annotated with dict or list gets the decoded payload.
             no_prefix: The rule is one of full topics, without ``MQTT_PREFIX``.
-            dead_letter: The topic on which messages are published that the route cannot handle,
-                such as those with an invalid payload; ``{topic}`` in it is the message's topic.
+            retry: Whether, and how often, the handler is called again when it has failed. Later
+                messages on the same topic wait for that, and others do not.
+            dead_letter: The topic on which messages are published that the route cannot handle:
+                those with an invalid payload, and those for which the handler has failed in the
+                end; ``{topic}`` in it is the message's topic.
+            timeout: After how many seconds a call of the handler is reported, which goes on.
             response: For MQTT 5: whether what the handler returns is published on the response
                 topic of the message, if there is one, with its correlation data and QoS. None is
                 no response.
@@ -71,8 +79,72 @@ class Declarations:
             share=share,
             json=json,
             no_prefix=no_prefix,
-            dead_letter=dead_letter,
             response=response,
+            retry=retry,
+            dead_letter=dead_letter,
+            timeout=timeout,
+        )
+        return self._rs_registrar(rule, name, options)
+
+    @with_parentheses("mqtt.batch('sensors/+/temperature')")
+    def batch(
+        self,
+        rule: str,
+        *,
+        max: int = 1000,  # noqa: A002 - the word for it
+        wait: float = 0.1,
+        name: str | None = None,
+        qos: int = 0,
+        no_local: bool = False,
+        retain_as_published: bool = False,
+        retain_handling: int = 0,
+        share: str | None = None,
+        json: bool = False,
+        no_prefix: bool = False,
+        retry: Retry | None = None,
+        dead_letter: str | None = None,
+        timeout: float | None = None,
+    ) -> Callable[[HandlerT], HandlerT]:
+        """Subscribe, and decorate a handler ``(client, messages)`` of many messages at once.
+
+        The messages are acknowledged together when it has returned. If its list is annotated with
+        what a payload is decoded as, ``list[Reading]`` for example, it gets these.
+
+        Args:
+            rule: As with `topic`. The values of placeholders are not passed.
+            max: Most messages at once. A batch with 4 MiB of payloads is complete too.
+            wait: For how many seconds the first message of a batch waits for others. It does not
+                wait where the broker sends no more before an acknowledgement.
+            name: As with `topic`, and so on.
+            qos: See there.
+            no_local: See there.
+            retain_as_published: See there.
+            retain_handling: See there.
+            share: See there.
+            json: Whether the list may be one of dicts or lists, decoded from JSON.
+            no_prefix: See there.
+            retry: Whether, and how often, the handler is called again with the same list when it
+                has failed. Later messages wait for that.
+            dead_letter: As with `topic`, for each message.
+            timeout: As with `topic`.
+
+        Raises:
+            TypeError: The decorator was used without parentheses, an option has a wrong type, or
+                the handler does not take two arguments.
+            ValueError: See `topic`.
+        """
+        options = RouteOptions(
+            qos=qos,
+            no_local=no_local,
+            retain_as_published=retain_as_published,
+            retain_handling=retain_handling,
+            share=share,
+            json=json,
+            no_prefix=no_prefix,
+            batching=Batching(max, wait),
+            retry=retry,
+            dead_letter=dead_letter,
+            timeout=timeout,
         )
         return self._rs_registrar(rule, name, options)
 

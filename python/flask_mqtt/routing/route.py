@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..handlers.slots import MESSAGE, check_handler
 from ..paho.subscribeoptions import SubscribeOptions
+from .batches import Batching
 from .dead_letters import check_template
-from .signature import payload_of
+from .overdue import check_timeout
+from .retries import Retry
+from .signature import item_of, payload_of
 
 if TYPE_CHECKING:
     from .hooks import Hooks
@@ -43,6 +46,12 @@ class RouteOptions:
     response: bool = False
     #: False for what is as `on_topic`: it gets ``(client, userdata, message)``, and no values.
     subscribes: bool = True
+    #: When a batch of messages is complete; None for a handler that gets each alone.
+    batching: Batching | None = None
+    #: How often the handler is called again after a failure; None for never.
+    retry: Retry | None = None
+    #: After how many seconds a call of the handler is reported, or None for never.
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         """Look at the values.
@@ -58,8 +67,12 @@ class RouteOptions:
         self.subscribe_options()
         if self.share is not None:
             self._check_share(self.share)
+        if self.retry is not None and not isinstance(self.retry, Retry):
+            raise TypeError(f"retry {self.retry!r}: it must be a Retry, as in Retry(times=3)")
         if self.dead_letter is not None:
             check_template(self.dead_letter)
+        if self.timeout is not None:
+            check_timeout(self.timeout)
 
     def _check_share(self, share: object) -> None:
         if not isinstance(share, str):
@@ -126,7 +139,10 @@ class Route:
             raise TypeError(f"name {name!r}: it must be a text")
         if name == "":
             raise ValueError("name '': it must have one character at least")
-        if options.subscribes:
+        if options.batching is not None:
+            payload = item_of(handler, pattern.rule, json=options.json)
+            own = _name_of(handler) if name is None else name
+        elif options.subscribes:
             payload = payload_of(handler, pattern.rule, pattern.names, json=options.json)
             own = _name_of(handler) if name is None else name
         else:

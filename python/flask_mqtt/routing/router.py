@@ -17,6 +17,8 @@ from .counts import Counts
 from .dead_letters import DeadLetters
 from .hooks import Hooks
 from .invalid import InvalidMessages
+from .later import Later, Means
+from .overdue import Overdue
 from .patterns import Pattern
 from .responses import Responses
 from .route import Handler, Route, RouteOptions
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from flask import Flask
     from werkzeug.routing import BaseConverter
 
+    from .._core import Client as CoreClient
+    from ..dispatch.dispatcher import Dispatcher
     from .invoke import Invoke
 
 #: How a filter is subscribed to: the QoS, and the options of MQTT 5 if there are any.
@@ -61,8 +65,9 @@ class Host(Protocol):
 class _Begun:
     """A route whose messages are handled."""
 
-    def __init__(self, set_stages: Callable[[Invoke], None]) -> None:
+    def __init__(self, set_stages: Callable[[Invoke], None], later: Later) -> None:
         self.set_stages = set_stages
+        self.later = later
         self.undo: Callable[[], None] = lambda: None
 
 
@@ -74,7 +79,10 @@ class Router:
     """
 
     def __init__(
-        self, host: Host, add_handler: Callable[[str, Handler, bool], Callable[[], None]]
+        self,
+        host: Host,
+        add_handler: Callable[[str, Handler, bool], Callable[[], None]],
+        dispatcher: Callable[[], Dispatcher | None],
     ) -> None:
         """Start without any.
 
@@ -83,8 +91,10 @@ class Router:
             add_handler: Has a handler called for the messages of a subscription, besides others:
                 with a prefix of the extension's before its filter, or for True without. Returns
                 what undoes that.
+            dispatcher: Returns what calls handlers; None where something stands in for the client.
         """
         self._host = host
+        self._dispatcher = dispatcher
         self._add_handler = add_handler
         #: By name: Werkzeug's, and those of the application, which may put others in.
         self.converters: dict[str, type[BaseConverter]] = dict(DEFAULTS)
@@ -99,6 +109,7 @@ class Router:
             Responses(host, self.counts, lambda: provider_of(self._app)),
         )
         self._app: Any = None
+        self._overdue = Overdue(self._core, self.counts)
         self._url_map = Map()
         #: By class and arguments.
         self._made: dict[tuple[type[BaseConverter], str], Converter] = {}
@@ -186,6 +197,7 @@ class Router:
             begun = self._begun.pop(route, None)
         if begun is not None:
             begun.undo()
+            begun.later.end()
 
     def put_hook(self, put: Callable[[Hooks], None]) -> None:
         """Have something called before or after the handlers of all routes.
@@ -197,7 +209,7 @@ class Router:
         with self._lock:
             begun = list(self._begun.items())
         for route, entered in begun:
-            entered.set_stages(compose(route, self._common))
+            entered.set_stages(compose(route, self._common, entered.later))
 
     def take_name(self, name: str) -> None:
         """Note the name of a blueprint.
@@ -258,6 +270,11 @@ class Router:
         """Be usable in a forked child: another thread of the parent's may have had the lock."""
         self._lock = threading.Lock()
         self.counts.forked()
+        self._overdue.forked()
+
+    def _core(self) -> CoreClient | None:
+        dispatcher = self._dispatcher()
+        return None if dispatcher is None else dispatcher.core
 
     def _bind(self, pattern: Pattern) -> None:
         pattern.bind(ChainMap(self.converters, dict(self._url_map.converters)), self._converter)
@@ -302,13 +319,17 @@ class Router:
         if not route.pattern.is_bound:
             self._bind(route.pattern)
         handle, set_stages = entry(route, self._common)
-        begun = _Begun(set_stages)
+        means = Means(self._dispatcher(), self.counts, self._dead_letters, self._overdue)
+        later = Later(route, means)
+        begun = _Begun(set_stages, later)
         with self._lock:
             self._want(route)
-            if self._begun.setdefault(route, begun) is not begun:
-                return
+            is_first = self._begun.setdefault(route, begun) is begun
+        if not is_first:
+            later.end()
+            return
         # A hook may have come before it was there.
-        set_stages(compose(route, self._common))
+        set_stages(compose(route, self._common, later))
         begun.undo = self._add_handler(route.filter, handle, route.options.no_prefix)
         self.counts.add("routes")
 

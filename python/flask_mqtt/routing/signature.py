@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
+from .._core import MQTTMessage
 from ..handlers.callables import (
     does_nothing,
     own_signature,
@@ -66,6 +67,62 @@ def payload_of(handler: Any, rule: str, names: tuple[str, ...], *, json: bool) -
     payload = _payload(said, handler, _others(handler, stated, names), json=json)
     _check(f"{said}{parameters(signature)}", signature, names, payload)
     return payload
+
+
+def item_of(handler: Any, rule: str, *, json: bool) -> Payload | None:
+    """Look at the handler of a batch when it is registered.
+
+    Args:
+        handler: What is called as ``handler(client, items)``.
+        rule: Of the route, for errors.
+        json: Whether the items may be dicts or lists.
+
+    Returns:
+        What the payload of each message is decoded as, if the annotation of the list says so.
+
+    Raises:
+        TypeError: It cannot be called so.
+    """
+    said = f"batch({rule!r})"
+    check_decorated(said, handler)
+    if not callable(handler):
+        raise TypeError(f"{said} {type(handler).__name__}: the handler must be a function")
+    said = f"{said} {name_of(handler)}"
+    reason = does_nothing(handler, _BEFORE)
+    if reason is not None:
+        raise TypeError(f"{said}: {reason}")
+    signature = own_signature(handler)
+    if signature is None:
+        return None
+    try:
+        signature.bind(*[None] * _BEFORE)
+    except TypeError as error:
+        raise TypeError(
+            f"{said}{parameters(signature)}: it is called as handler(client, messages): {error}"
+        ) from None
+    stated = positional(stated_signature(handler) or signature)
+    if len(stated) < _BEFORE:
+        return None
+    second = stated[_BEFORE - 1]
+    annotation = _annotations(said, handler).get(second.name)
+    if get_origin(annotation) is not list:
+        return None
+    [item] = get_args(annotation)
+    if item is Any or (isinstance(item, type) and issubclass(item, MQTTMessage)):
+        return None
+    said = f"{said}: its parameter {second.name!r}"
+    try:
+        decoder = decoder_for(item, json=json)
+        takes_json = decoder is None and decoder_for(item, json=True) is not None
+    except TypeError as error:
+        raise TypeError(f"{said}: {error}") from error
+    if decoder is None:
+        hint = ", which takes json=True" if takes_json else ""
+        raise TypeError(
+            f"{said} must be a list of messages, or of what a payload is decoded as{hint}; it is "
+            f"{annotation!r}"
+        )
+    return Payload(second.name, decoder)
 
 
 def _others(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from .._core import MQTTMessage
     from .invoke import Invoke
+    from .later import Later
     from .route import Route
 
 logger = logging.getLogger("flask_mqtt")
@@ -32,21 +33,22 @@ class Common(NamedTuple):
     responses: Responses
 
 
-def compose(route: Route, common: Common) -> Invoke:
+def compose(route: Route, common: Common, later: Later) -> Invoke:
     """Return the stages of a route, but for the outermost: see `entry`.
 
     Args:
         route: The route. A stage that it has no option for is not there, and takes no time.
         common: What the stages need.
+        later: What the route keeps.
     """
-    invoke = calling(route)
+    invoke = later.inside(calling(route))
     if route.payload is not None:
         invoke = with_payload(invoke, route.payload, route, common.invalid)
     invoke = with_hooks(invoke, route.scopes)
     if route.options.response:
         # What a hook or the handler of an error returns is a response too, as with requests.
         invoke = with_response(invoke, route, common.responses)
-    return invoke
+    return later.around(invoke)
 
 
 def calling(route: Route) -> Invoke:
@@ -76,7 +78,7 @@ def entry(
     """
     match = route.pattern.match
     counts = common.counts
-    invoke = compose(route, common)
+    invoke = calling(route)
     if route.payload is not None:
         route.payload.decoder.routes += 1
 
