@@ -1,10 +1,7 @@
 """Flask-MQTT's interface on a Rust core: MQTT for Flask applications."""
 
-import json
 import logging
 import ssl
-import warnings
-from importlib import metadata
 
 from ._core import MQTTMatcher, Properties, topic_matches_sub
 from .client import Client
@@ -40,6 +37,7 @@ from .client.types import (
     PayloadType,
 )
 from .extension import Mqtt
+from .originals import warn_of_original
 from .paho.constants import (
     CONNACK_ACCEPTED,
     CONNACK_REFUSED_BAD_USERNAME_PASSWORD,
@@ -224,31 +222,4 @@ __all__ = [
     "topic_matches_sub",
 ]
 
-
-def _installed_from() -> str:
-    """Return what `pip install` takes to install this package again, as far as pip has noted it."""
-    try:
-        noted = metadata.distribution("flask-mqtt-rs").read_text("direct_url.json")
-        url = json.loads(noted or "{}").get("url", "")
-    except (metadata.PackageNotFoundError, ValueError):
-        url = ""
-    return url if url.startswith("file:") else "<its wheel or source folder>"
-
-
-def _warn_of_the_original() -> None:
-    """Flask-MQTT installs the same files: whichever came last has overwritten the other's."""
-    try:
-        version = metadata.version("Flask-MQTT")
-    except metadata.PackageNotFoundError:
-        return
-    warnings.warn(
-        f"Flask-MQTT {version} and flask-mqtt-rs are both installed, in one folder: flask_mqtt. "
-        "To uninstall one of them takes files of the other away, and leaves an empty module. "
-        "Uninstall both, then install flask-mqtt-rs again: "
-        f"pip uninstall flask-mqtt flask-mqtt-rs && pip install {_installed_from()}",
-        RuntimeWarning,
-        stacklevel=3,
-    )
-
-
-_warn_of_the_original()
+warn_of_original("Flask-MQTT", __name__)

@@ -7,6 +7,7 @@ from enum import Enum, IntEnum
 from pathlib import Path
 
 import flask_mqtt
+import flask_multimqtt
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 NAMES = set(re.findall(r"\w+", PAGE))
@@ -28,6 +29,11 @@ def test_every_public_name_is_on_the_page() -> None:
 def test_what_the_page_shows_is_public() -> None:
     shown = set(re.findall(r"^\.\. auto\w+:: flask_mqtt\.(\w+)$", PAGE, re.MULTILINE))
     assert {"Mqtt", "Client", "MQTTMessageInfo"} < shown <= set(flask_mqtt.__all__)
+
+
+def test_the_other_module_is_shown_too() -> None:
+    shown = re.findall(r"^\.\. autoclass:: flask_multimqtt\.(\w+)$", PAGE, re.MULTILINE)
+    assert shown == flask_multimqtt.__all__
 
 
 def test_the_members_of_an_enumeration_are_shown_with_it() -> None:

@@ -23,6 +23,7 @@ ROWS = [
     for name in re.findall(r"`([\w/]+)`", row)
 ]
 PACKAGE = ROOT / "python" / "flask_mqtt"
+SECOND = ROOT / "python" / "flask_multimqtt"
 CORE = ROOT / "src" / "core"
 FOLDERS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 
@@ -48,12 +49,14 @@ def order(folder: str) -> dict[str, set[str]]:
     return allowed
 
 
-def python_imports(folder: str = "", *, annotations: bool = False) -> dict[str, set[str]]:
+def python_imports(
+    folder: str = "", *, package: Path = PACKAGE, annotations: bool = False
+) -> dict[str, set[str]]:
     """Return what is in a folder of the package, and what of the folder each part imports."""
     inside = Path(folder).parts
     found: dict[str, set[str]] = defaultdict(set)
-    for path in (PACKAGE / folder).rglob("*.py"):
-        place = path.relative_to(PACKAGE).with_suffix("").parts
+    for path in (package / folder).rglob("*.py"):
+        place = path.relative_to(package).with_suffix("").parts
         name = place[len(inside)]
         targets = imported(place[:-1], ast.parse(path.read_text()), annotations=annotations)
         here = {target[len(inside) :] for target in targets if target[: len(inside)] == inside}
@@ -96,9 +99,10 @@ def rust_imports() -> dict[str, set[str]]:
     [
         ("python/flask_mqtt", {"_core": set(), **python_imports()}),
         *[(f"python/flask_mqtt/{name}", python_imports(name)) for name in FOLDERS],
+        ("python/flask_multimqtt", python_imports(package=SECOND)),
         ("src/core", rust_imports()),
     ],
-    ids=["Python", *FOLDERS, "Rust"],
+    ids=["Python", *FOLDERS, SECOND.name, "Rust"],
 )
 def test_a_module_uses_only_those_before_it(folder: str, imports: dict[str, set[str]]) -> None:
     allowed = order(folder)
@@ -128,6 +132,12 @@ def test_the_bindings_have_no_tests_in_rust() -> None:
     assert not [path for path in outside if "#[test]" in path.read_text()]
 
 
+def test_the_package_knows_nothing_of_the_second_one() -> None:
+    assert SECOND.is_dir()
+    importing = re.compile(rf"^\s*(?:from|import) {SECOND.name}\b", re.MULTILINE)
+    assert [path for path in PACKAGE.rglob("*.py") if importing.search(path.read_text())] == []
+
+
 def test_imports_are_found() -> None:
     assert {"_core", "handlers", "paho"} < python_imports()["dispatch"]
     assert "client" not in python_imports("client")["types"], "it is for annotations only"
@@ -142,6 +152,7 @@ def test_imports_are_found() -> None:
     [
         ("python/flask_mqtt", ""),
         *[(f"python/flask_mqtt/{name}", f"{name}/") for name in FOLDERS],
+        ("python/flask_multimqtt", ""),
         ("src/core", ""),
     ],
 )

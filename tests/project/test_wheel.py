@@ -57,6 +57,17 @@ def in_the_wheel(name: str) -> str:
 
 @pytest.mark.smoke
 @of_the_wheel
+@pytest.mark.parametrize("module", ["flask_mqtt", "flask_multimqtt"])
+def test_the_wheel_has_both_modules_with_their_types(module: str) -> None:
+    inside = {str(path) for path in metadata.files("flask-mqtt-rs") or []}
+    python = ROOT / "python"
+    wanted = {str(path.relative_to(python)) for path in (python / module).rglob("*.py")}
+    assert len(wanted) > 3
+    assert sorted({*wanted, f"{module}/py.typed"} - inside) == []
+
+
+@pytest.mark.smoke
+@of_the_wheel
 @pytest.mark.parametrize("name", ["LICENSE", NOTICES])
 def test_the_wheel_has_its_licences(name: str) -> None:
     assert in_the_wheel(name) == (ROOT / name).read_text(encoding="utf-8")
@@ -116,4 +127,4 @@ def test_a_source_distribution_has_the_licences_too(tmp_path: Path) -> None:
     [path] = tmp_path.glob("*.tar.gz")
     with tarfile.open(path) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"LICENSE", NOTICES} <= names
+    assert {"LICENSE", NOTICES, "python/flask_multimqtt/py.typed"} <= names

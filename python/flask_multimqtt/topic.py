@@ -1,0 +1,110 @@
+"""`Topic`: what `register_topic` returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask_mqtt.routing.building import build
+from flask_mqtt.routing.route import Route, RouteOptions
+from flask_mqtt.routing.router import Router
+
+#: Called with the client, the message, and the values of the placeholders by their names.
+Handler = Callable[..., Any]
+
+
+class _Subscribing:
+    """The handler of a topic that has none yet: it is subscribed to all the same."""
+
+    def __call__(self, *_: Any, **_values: Any) -> None:
+        """Take a message."""
+
+
+class Topic:
+    """A topic that was subscribed to, with placeholders or without, and its handlers.
+
+    `MultiMQTT.register_topic` makes it.
+    """
+
+    def __init__(
+        self, router: Router, rule: str, options: RouteOptions, full: Callable[[str], str]
+    ) -> None:
+        """Subscribe, now or with the first connection.
+
+        Args:
+            router: Has the routes.
+            rule: The topic, as it was registered.
+            options: How it is subscribed to.
+            full: Returns a topic or filter with the prefix.
+        """
+        self.rule = rule
+        self._router = router
+        self._options = options
+        self._full = full
+        self._subscribing = _Subscribing()
+        self._route = router.add(rule, self._subscribing, None, options)
+        self._handled: dict[Handler, Route] = {}
+
+    @property
+    def name(self) -> str:
+        """What is subscribed to: with the prefix, and wildcards for placeholders."""
+        return self._full(self._route.filter)
+
+    @property
+    def qos(self) -> int:
+        """The highest QoS that was asked for."""
+        return self._options.qos
+
+    @property
+    def nolocal(self) -> bool:
+        """Whether the messages of this client itself are left out."""
+        return self._options.no_local
+
+    @property
+    def handlers(self) -> list[Handler]:
+        """The handlers, in the order in which they are called."""
+        return list(self._handled)
+
+    def call(self, name: str) -> None:
+        """Have `MultiMQTT.topic_for` find it by a name.
+
+        Raises:
+            ValueError: Another topic has the name.
+        """
+        self._router.add(self.rule, self._subscribing, name, self._options)
+
+    def drop(self) -> None:
+        """Be no topic any more, before there is any handler."""
+        self._router.remove(self._route)
+
+    def on_message(self, handler: Handler, remove: bool = False) -> None:
+        """Call a handler for each message, after those that were registered before.
+
+        Args:
+            handler: Called as ``handler(client, message, **values)``. The message's topic goes
+                without the prefix. One that is registered already stays where it is.
+            remove: Do not call it any more.
+
+        Raises:
+            KeyError: The handler to remove is not registered.
+            TypeError: It cannot be called so.
+        """
+        if remove:
+            if handler not in self._handled:
+                raise KeyError(f"{handler!r} is no handler of the topic {self.rule!r}")
+            self._router.remove(self._handled.pop(handler))
+        elif handler not in self._handled:
+            self._handled[handler] = self._router.add(self.rule, handler, None, self._options)
+
+    def topic_for(self, absolute: bool = False, **values: Any) -> str:
+        """Return the topic of values.
+
+        Args:
+            absolute: Whether it has the prefix.
+            values: By the names of the placeholders.
+
+        Raises:
+            ValueError: A value is missing or not allowed.
+        """
+        _, plain = build(self.rule, [self._route], values)
+        return self._full(plain) if absolute else plain
