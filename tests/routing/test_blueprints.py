@@ -234,6 +234,7 @@ def test_nothing_is_left_of_a_blueprint_that_fails(mqtt: Mqtt, scene: Scene) -> 
         mqtt.register_blueprint(outer)
     mqtt.on_message()(lambda *_: scene.seen.append("nobody's"))
     assert scene.after("p/3/good") == ["nobody's"]
+    assert mqtt.stats()["routes"]["routes"] == 0
     # Its name is free, too.
     mqtt.register_blueprint(outer, prefix="", name="again")
     with pytest.raises(ValueError, match=r"blueprint 'again': .* is registered already"):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import signal
 import threading
 import uuid
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 from flask import Flask, current_app, render_template_string
 from werkzeug.routing import BaseConverter
 
-from flask_mqtt import Mqtt, MQTTv5
+from flask_mqtt import Mqtt, MQTTMessage, MQTTv5
 from flask_mqtt.stats import no_routes
 from support.apps import make_app
 from support.running import connected, echoes
@@ -220,3 +224,116 @@ def test_contradicting_options_of_one_filter_are_an_error() -> None:
         mqtt.topic("a/<int:y>")(lambda *_, **__: None)
     # One of another group is another subscription.
     mqtt.topic("a/<y>", share="g")(lambda *_, **__: None)
+
+
+def test_routes_and_other_handlers_are_called_in_their_order(
+    scripted: ScriptedBroker, threads: int
+) -> None:
+    seen: list[str] = []
+    mqtt = Mqtt()
+    mqtt.topic("a/<x>")(lambda *_, x: seen.append(f"first {x}"))
+    with mqtt:
+        mqtt.init_app(make_app(scripted.port, handler_threads=threads))
+        wait_until(lambda: mqtt.connected)
+        mqtt.on_topic("a/+")(lambda *_: seen.append("on_topic"))
+        mqtt.topic("a/<int:x>")(lambda *_, x: seen.append(f"second {x}"))
+        mqtt.topic("a/1")(lambda *_: seen.append("exact"))
+        mqtt.on_message()(lambda *_: seen.append("nobody's"))
+        scripted.publish("a/1", qos=1)
+        scripted.wait_for("PUBACK")
+        assert seen == ["exact", "first 1", "on_topic", "second 1"]
+
+
+def test_a_route_of_a_filter_that_was_unsubscribed_subscribes_again(
+    scripted: ScriptedBroker, mqtt: Mqtt
+) -> None:
+    mqtt.topic("a/<x>", qos=1)(lambda *_, **__: None)
+    wait_until(lambda: subscriptions(scripted) == [("a/+", 1)])
+    mqtt.unsubscribe("a/+")
+    mqtt.topic("a/<y>")(lambda *_, **__: None)
+    wait_until(lambda: subscriptions(scripted) == [("a/+", 1)] * 2)
+
+
+def test_what_stands_in_for_a_client_sees_the_usual_calls() -> None:
+    mqtt = Mqtt()
+    mqtt.client = stand_in = Mock()
+    stand_in.connect.return_value = 0
+    stand_in.subscribe.return_value = (0, 1)
+    seen: list[Any] = []
+    mqtt.topic("a/<int:x>", qos=1)(lambda _c, _m, x: seen.append(x))
+    mqtt.init_app(make_app(1883))
+    stand_in.subscribe.assert_called_once_with(topic="a/+", qos=1)
+    [(sub, handler)] = [call.args for call in stand_in.message_callback_add.call_args_list]
+    assert sub == "a/+"
+    message = MQTTMessage(topic=b"a/5")
+    handler(stand_in, None, message)
+    assert seen == [5]
+
+
+def test_init_app_that_fails_can_be_repeated(scripted: ScriptedBroker) -> None:
+    seen: list[Any] = []
+    mqtt = Mqtt()
+    mqtt.topic("a/<int:x>")(lambda _c, _m, x: seen.append(x))
+    mqtt.topic("a/<celsius:x>")(lambda _c, _m, x: seen.append(x))
+    app = make_app(scripted.port)
+    with mqtt:
+        with pytest.raises(ValueError, match="no converter 'celsius'"):
+            mqtt.init_app(app)
+        mqtt.converters["celsius"] = Celsius
+        mqtt.init_app(app)
+        mqtt.init_app(app)
+        wait_until(lambda: mqtt.connected)
+        scripted.publish("a/5", qos=1)
+        scripted.publish("a/6C", qos=1)
+        scripted.wait_for("PUBACK", 2)
+        assert seen == [5, 6]
+        assert subscriptions(scripted) == [("a/+", 0)]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_has_the_routes(scripted: ScriptedBroker) -> None:
+    app = make_app(scripted.port)
+    with connected(app) as mqtt:
+        mqtt.topic("a/<int:x>", name="a")(
+            lambda client, _m, x: client.publish("from", f"{x} {os.getpid()}", 1)
+        )
+        wait_until(lambda: subscriptions(scripted))
+        router = vars(mqtt)["_rs_router"]
+        held, go_on = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with router._lock, router.counts._lock:
+                held.set()
+                go_on.wait()
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait()
+
+        def child() -> None:
+            assert mqtt.topic_for("a", x=1) == "a/1"
+            assert mqtt.stats()["routes"]["routes"] == 1
+            mqtt.init_app(app)
+            wait_until(lambda: mqtt.connected)
+            wait_until(lambda: mqtt.publish("ready", qos=1).is_published())
+            # The parent ends this when it has heard.
+            wait_until(lambda: False, timeout=10)
+
+        pid = os.fork()
+        if pid == 0:
+            with contextlib.suppress(BaseException):
+                child()
+            os._exit(1)
+        try:
+            go_on.set()
+            thread.join()
+            wait_until(lambda: scripted.connections == 2)
+            wait_until(lambda: any(one.topic == "ready" for one in scripted.of("PUBLISH")))
+            scripted.publish("a/7")
+            wait_until(lambda: any(one.topic == "from" for one in scripted.of("PUBLISH")))
+            [answer] = [one for one in scripted.of("PUBLISH") if one.topic == "from"]
+            assert answer.payload == f"7 {pid}".encode()
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)

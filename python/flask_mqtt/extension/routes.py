@@ -147,7 +147,7 @@ def with_routes(mqtt: Any, stats: Stats) -> Stats:
     """Add the counters of routes to those of a client."""
     router: Router | None = vars(mqtt).get(_ROUTER)
     if router is not None:
-        stats["routes"] = router.counts.shown()
+        stats["routes"] = router.stats()
     return stats
 
 

@@ -10,9 +10,8 @@ from ..stats import no_routes
 if TYPE_CHECKING:
     from ..stats import RouteCounts
 
-#: What is counted: the keys of `RouteCounts`.
+#: What is counted: the keys of `RouteCounts`, but for how many routes there are.
 Name = Literal[
-    "routes",
     "not_converted",
     "invalid",
     "dead_letters",
@@ -27,11 +26,12 @@ Name = Literal[
 
 
 class Counts:
-    """The counters that are ``stats()["routes"]``."""
+    """The counters in ``stats()["routes"]``."""
 
     def __init__(self) -> None:
         """Start with nothing."""
-        self._lock = threading.Lock()
+        #: A finalizer may ask for them while this thread counts.
+        self._lock = threading.RLock()
         self._counts = no_routes()
 
     def add(self, name: Name) -> None:
@@ -50,4 +50,4 @@ class Counts:
 
     def forked(self) -> None:
         """Be usable in a forked child: another thread of the parent's may have had the lock."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()

@@ -25,17 +25,19 @@ from .route import Handler, Route, RouteOptions
 from .stages import Common, compose, entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from flask import Flask
     from werkzeug.routing import BaseConverter
 
     from .._core import Client as CoreClient
     from ..dispatch.dispatcher import Dispatcher
+    from ..stats import RouteCounts
     from .invoke import Invoke
 
-#: How a filter is subscribed to: the QoS, and the options of MQTT 5 if there are any.
-Subscription = tuple[int, SubscribeOptions | None]
+#: How a filter is subscribed to: the QoS, the options of MQTT 5 if there are any, and whether it is
+#: without the prefix of the extension.
+Subscription = tuple[int, SubscribeOptions | None, bool]
 
 #: Of one filter, these have to be the same for all routes: a broker has one subscription to it.
 _SAME = ("no_local", "retain_as_published", "retain_handling", "no_prefix")
@@ -43,6 +45,10 @@ _SAME = ("no_local", "retain_as_published", "retain_handling", "no_prefix")
 
 class Host(Protocol):
     """What has the routes: the extension."""
+
+    @property
+    def topics(self) -> Container[str]:
+        """What is subscribed to."""
 
     def subscribe(
         self, topic: Any, qos: int = 0, options: Any = None, *, no_prefix: bool = False
@@ -114,8 +120,9 @@ class Router:
         #: By class and arguments.
         self._made: dict[tuple[type[BaseConverter], str], Converter] = {}
         self._is_open = False
-        #: Guards what follows. Nothing of the application's is called while it is held.
-        self._lock = threading.Lock()
+        #: Guards what follows. Nothing of the application's is called while it is held, but for
+        #: finalizers, which may come at any time: so the thread that has it may take it again.
+        self._lock = threading.RLock()
         self._routes: list[Route] = []
         #: Those whose messages are handled, and what changes that.
         self._begun: dict[Route, _Begun] = {}
@@ -254,6 +261,13 @@ class Router:
         for filter_ in dict.fromkeys(route.filter for route in routes):
             self._subscribe(filter_)
 
+    def stats(self) -> RouteCounts:
+        """Return how many routes there are, and what became of their messages."""
+        counts = self.counts.shown()
+        with self._lock:
+            counts["routes"] = len(self._routes)
+        return counts
+
     def topic_for(self, name: str, values: dict[str, Any]) -> tuple[Route, str]:
         """Return the route of a name that has these values, and its topic: `building.build`."""
         with self._lock:
@@ -268,7 +282,7 @@ class Router:
 
     def forked(self) -> None:
         """Be usable in a forked child: another thread of the parent's may have had the lock."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.counts.forked()
         self._overdue.forked()
 
@@ -331,23 +345,32 @@ class Router:
         # A hook may have come before it was there.
         set_stages(compose(route, self._common, later))
         begun.undo = self._add_handler(route.filter, handle, route.options.no_prefix)
-        self.counts.add("routes")
 
     def _subscribe(self, filter_: str) -> None:
         """Subscribe with what is wanted, until no other thread has wanted more meanwhile."""
-        while True:
-            with self._lock:
-                routes = list(self._of_filter.get(filter_, ()))
-                made = self._subscribed.get(filter_)
-            if not routes:
-                return
-            qos = max(route.options.qos for route in routes)
-            options = replace(routes[0].options, qos=qos).subscribe_options()
-            if made == (qos, options):
-                return
+        wanted = self._wanted(filter_)
+        with self._lock:
+            made = self._subscribed.get(filter_)
+        if made == wanted and filter_ in self._host.topics:
+            return
+        while wanted is not None:
+            subscribed, (qos, options, no_prefix) = wanted, wanted
             how: dict[str, Any] = {"qos": qos} if options is None else {"options": options}
-            if routes[0].options.no_prefix:
+            if no_prefix:
                 how["no_prefix"] = True
             self._host.subscribe(filter_, **how)
             with self._lock:
-                self._subscribed[filter_] = qos, options
+                self._subscribed[filter_] = subscribed
+            wanted = self._wanted(filter_)
+            if wanted == subscribed:
+                return
+
+    def _wanted(self, filter_: str) -> Subscription | None:
+        """Return how the routes of a filter want it to be subscribed to; None without any."""
+        with self._lock:
+            routes = list(self._of_filter.get(filter_, ()))
+        if not routes:
+            return None
+        qos = max(route.options.qos for route in routes)
+        options = replace(routes[0].options, qos=qos)
+        return qos, options.subscribe_options(), options.no_prefix
