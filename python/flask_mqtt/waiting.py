@@ -116,6 +116,11 @@ class WakeUps:
             # The second one is that of no time at all.
             return False
 
+    @property
+    def is_green(self) -> bool:
+        """Whether a green thread waits."""
+        return self._end is not None
+
     def give_turn(self) -> bool:
         """Let those have their turn who wait for one: other green threads, or threads for the GIL.
 

@@ -28,7 +28,7 @@ use crate::core::packet::{SubscribeOptions, Subscription};
 use crate::core::process::Process;
 use crate::core::property::Place;
 use crate::core::qos::Qos;
-use crate::core::session::Session;
+use crate::core::session::{Receipt as CoreReceipt, Session};
 use crate::core::wake::Waiter as CoreWaiter;
 
 static CLIENTS: AtomicU64 = AtomicU64::new(0);
@@ -373,9 +373,7 @@ impl Client {
     /// Marks a message as handled. Returns a delivery that reports when that is stored, if it has
     /// to be.
     fn handled(&self, py: Python<'_>, message: &MQTTMessage) -> PyResult<Option<Delivery>> {
-        let handled = |receipt| self.session(py, move |session| session.handled(receipt));
-        let storing = message.receipt.map_or(Ok(None), handled).map_err(to_python)?;
-        Ok(storing.and_then(|core| self.told(core)))
+        message.receipt.map_or(Ok(None), |receipt| self.handle(py, receipt))
     }
 
     /// The same for a message of which only the receipt was kept. For QoS 1, nothing is stored.
@@ -392,9 +390,9 @@ impl Client {
         member(py, acknowledged.map_err(to_python)?)
     }
 
-    /// Appends up to `most` events to the caller's list, oldest first, and returns whether the list
-    /// has any.
-    fn take(&self, into: &Bound<'_, PyList>, most: usize) -> PyResult<bool> {
+    /// Appends up to `most` events to the caller's list, oldest first, and returns how many there
+    /// are: a report counts once for each of its messages.
+    fn take(&self, into: &Bound<'_, PyList>, most: usize) -> PyResult<usize> {
         events::append(into, self.core.take(most))
     }
 
@@ -470,6 +468,12 @@ impl Client {
         } else {
             message_info(py, code, mid)
         }
+    }
+
+    /// The same as `handled`, for a receipt.
+    pub fn handle(&self, py: Python<'_>, receipt: CoreReceipt) -> PyResult<Option<Delivery>> {
+        let handled = self.session(py, move |session| session.handled(receipt));
+        Ok(handled.map_err(to_python)?.and_then(|core| self.told(core)))
     }
 
     fn told(&self, core: CoreDelivery) -> Option<Delivery> {

@@ -12,7 +12,7 @@ use crate::core::session::{End, Event, Field, Fields, Mids};
 
 const CONNACK: u8 = 0;
 const DISCONNECTED: u8 = 1;
-const PUBLISHED: u8 = 2;
+pub const PUBLISHED: u8 = 2;
 const SUBSCRIBED: u8 = 3;
 const UNSUBSCRIBED: u8 = 4;
 const LOG: u8 = 5;
@@ -37,20 +37,23 @@ pub fn add_constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("EVENT_SOCKET_OPENED", SOCKET_OPENED)
 }
 
-/// Appends events to a list of the dispatcher, and returns whether the list has any.
+/// Appends events to a list of the dispatcher, and returns how many there are; a report counts once
+/// for each of its messages.
 ///
 /// The list already belongs to the dispatcher: so an exception of a signal handler or another
 /// thread cannot lose fetched events. If memory runs out for one event, the others stay.
-pub fn append(into: &Bound<'_, PyList>, events: Vec<Event>) -> PyResult<bool> {
+pub fn append(into: &Bound<'_, PyList>, events: Vec<Event>) -> PyResult<usize> {
     let mut topics = TopicCache::default();
     let mut made = Ok(());
+    let mut count = 0;
     for event in events {
+        count += event.count();
         let appended = append_one(into, event, &mut topics);
         if appended.is_err() {
             made = appended;
         }
     }
-    made.map(|()| !into.is_empty())
+    made.map(|()| count)
 }
 
 fn append_one(into: &Bound<'_, PyList>, event: Event, topics: &mut TopicCache) -> PyResult<()> {

@@ -225,6 +225,11 @@ impl MQTTMessage {
 }
 
 impl MQTTMessage {
+    /// The topic, and what acknowledges the message.
+    pub fn topic_and_receipt(&self, py: Python<'_>) -> (Py<PyAny>, Option<CoreReceipt>) {
+        (self.topic.clone_ref(py), self.receipt)
+    }
+
     fn payload_for_json<'py>(
         &self,
         py: Python<'py>,

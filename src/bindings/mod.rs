@@ -4,6 +4,7 @@
 //! waiting before a fork, and a call of the session while another thread holds it for more than a
 //! moment. The core holds its locks only for bounded work, during which no thread needs the GIL.
 
+mod calls;
 mod client;
 mod codes;
 mod delivery;
@@ -54,6 +55,8 @@ fn reason_name(code: u8) -> &'static str {
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // Starts counting forks.
     let _ = Process::current();
+    module.add_class::<calls::CallsInARow>()?;
+    module.add_class::<calls::Changes>()?;
     module.add_class::<client::Attempt>()?;
     module.add_class::<client::Client>()?;
     module.add_class::<delivery::Completions>()?;

@@ -7,7 +7,7 @@ import operator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .._core import EVENT_PUBLISHED, MQTTMessage
+from .._core import EVENT_PUBLISHED, CallsInARow, MQTTMessage
 from ..discretion import came_up_here
 from ..guards import pause
 from ..handlers.caller import CALLED, NOT_CALLED, RETURNED
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from .._core import Client as CoreClient
     from .._core import Delivery, Receipt
-    from ..handlers.caller import Caller
+    from ..handlers.caller import Caller, Handler
     from .callers import Callers
     from .pool import Job
     from .receipts import Entry
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from .timers import Timer
 
 _MOST_EVENTS = 512
+
+#: So many messages at least are worth the preparation of `CallsInARow`.
+_A_ROW = 3
 
 #: How long the end of a QoS 2 message may take to get into the file, in seconds.
 _STORING_TIMEOUT = 1.0
@@ -64,6 +67,7 @@ class Batch:
         core: CoreClient,
         events: Mapping[int, Callable[..., None]],
         catch_up: Callable[[], bool],
+        on_publish: Callable[[], Handler | None],
         handlers: MessageHandlers,
         callers: Callers,
         tap: Tap,
@@ -74,6 +78,7 @@ class Batch:
             core: Where events come from.
             events: As those of the dispatcher.
             catch_up: As that of the dispatcher.
+            on_publish: As that of the dispatcher.
             handlers: Those of messages.
             callers: What calls them, in each thread.
             tap: Who is told what happens.
@@ -85,6 +90,7 @@ class Batch:
             TIMER: self._handle_timer,
         }
         self._catch_up = catch_up
+        self._on_publish = on_publish
         self._handlers = handlers
         self._callers = callers
         self._caller = callers.fetching
@@ -93,7 +99,8 @@ class Batch:
         self.backlog = Backlog(core, self._put_back, tap)
         #: What was fetched and is not handled.
         self._fetched: Iterator[Any] = iter(())
-        #: What the thread that fetches events knows itself by, until it is to stop.
+        #: What the thread that fetches events knows itself by, until it is to stop. Who takes it
+        #: away notes that in `Callers.changes`.
         self.token: object | None = None
         self._is_copy = self._manual_ack = self._holds = False
         #: Whether a message is acknowledged at once when it is handled, which is none of these.
@@ -135,21 +142,25 @@ class Batch:
 
     def _look_whether_simple(self) -> None:
         self._is_simple = not (self._is_copy or self._manual_ack or self._holds)
+        self._callers.changes.note()
 
     def hold(self, message: MQTTMessage) -> Hold:
         """Hold a message whose handlers run: see `Held.hold`."""
         if self._manual_ack or self._is_copy:
             return Hold()
         self._holds = True
-        self._is_simple = False
+        self._look_whether_simple()
         return self.held.hold(message)
 
-    def work(self, token: object) -> bool:
+    def work(self, token: object, *, in_a_row: bool = False) -> bool:
         """Fetch events, and call the handlers of these. Returns whether there were any.
 
         Args:
             token: What the thread that calls this knows itself by. With another one in its place,
                 it stops after the event that is handled.
+            in_a_row: Whether the core may call handlers that need nothing else. It needs a thread
+                that nothing but a handler or another thread interrupts: no green one, and none of
+                the application's.
         """
         self._caller.begin()
         found = self._attempt(self._catch_up)
@@ -163,24 +174,29 @@ class Batch:
         # This object owns the list before it is filled, so that no interruption loses an event.
         events: list[Any] = []
         self._fetched = iter(events)
-        if not self._core.take(events, _MOST_EVENTS):
+        count = self._core.take(events, _MOST_EVENTS)
+        if not count:
             return found
         self._caller.begin()
-        self._handle(token)
+        self._handle(token, in_a_row=in_a_row and count >= _A_ROW)
         return True
 
-    def _handle(self, token: object) -> bool:  # noqa: C901, PLR0912 - each call costs each message
+    # Each call costs each message.
+    def _handle(  # noqa: C901, PLR0912
+        self, token: object, *, in_a_row: bool = False
+    ) -> bool:
         caller, pool, backlog = self._caller, self.pool, self.backlog
         tap, acknowledge = self._tap, self._acknowledge
         # Chosen once for the batch, so that messages cost no more without observers.
         handle = self._observed if tap.observers else self._handlers.handle
-        found = False
-        event = None
-        while True:
+        in_a_row = in_a_row and pool is None and not tap.observers
+        found, again = False, True
+        while again:
             # What is in this one may have been done with before, and put back.
-            batch, done = self._fetched, None
+            batch, event, done, again = self._fetched, None, None, False
+            calls = self._calls_in_a_row(batch) if in_a_row else None
             try:
-                for event in batch:
+                for event in batch if calls is None else calls:
                     if type(event) is MQTTMessage:
                         if backlog.is_open:
                             # Not `append`: an interruption at a call could lose the message.
@@ -195,6 +211,10 @@ class Batch:
                             pool.put(event)
                             done = event
                             pool.wait_for_room()
+                    elif event is None:
+                        # The rest needs other calls in a row.
+                        again = True
+                        break
                     elif event[0] == EVENT_PUBLISHED:
                         self._report(token, event[1], event[2], event[3])
                     else:
@@ -202,19 +222,69 @@ class Batch:
                             tap.tell_event(*event)
                         self._events[event[0]](*event[1:])
                     done = event
+                    found = True
                     if self.token is not token:
                         break
                 else:
                     # It may have been put into another one, with what comes before it.
-                    if self._fetched is not batch:
-                        continue
-                break
+                    again = self._fetched is not batch
+                if calls is not None:
+                    self._leave_rest(calls)
+                    found = found or calls.has_called
+                    again = again and self.token is token
             except BaseException as error:
-                if self.breaks_off(None if event is done else event, error):
+                if self._breaks_off_in(calls, None if event is done else event, error):
                     raise
-                found = True
+                found, again = True, self.token is token
         caller.measure()
-        return found or event is not None
+        return found
+
+    def _calls_in_a_row(self, batch: Iterator[Any]) -> CallsInARow:
+        """Make what calls handlers as long as that is all."""
+        handlers, changes = self._handlers, self._callers.changes
+        # It comes first, so that no change after it is missed.
+        number = changes.number
+        topics, on_message = (None, None) if self.backlog.is_open else handlers.known()
+        return CallsInARow(
+            batch,
+            changes,
+            number,
+            topics,
+            on_message,
+            self._on_publish(),
+            handlers.client,
+            handlers.userdata,
+            self._caller,
+            self._acknowledge,
+            self._wait_for_file,
+            self._core if self._is_simple else None,
+        )
+
+    def _leave_rest(self, calls: CallsInARow) -> None:
+        """Have the rest of a report handled next."""
+        if calls.mids is not None:
+            self._leave_report(calls.mids, calls.code, None)
+
+    def _breaks_off_in(self, calls: CallsInARow | None, event: Any, error: BaseException) -> bool:
+        """Do as `breaks_off`, also with what was raised while handlers were called in a row."""
+        if calls is None:
+            return self.breaks_off(event, error)
+        self._leave_rest(calls)
+        handler, subject, caller = calls.handler, calls.subject, self._caller
+        if subject is None:
+            return self.breaks_off(event, error)
+        caller.progress = calls.progress
+        if calls.progress == CALLED and handler is not None:
+            try:
+                caller.failed(handler, error, subject, calls.count)
+                if calls.is_due:
+                    caller.progress = RETURNED
+                    self._acknowledge(subject)
+                    caller.progress = NOT_CALLED
+            except BaseException as another:  # noqa: BLE001 - as every other
+                return self.breaks_off(subject, another)
+            return False
+        return self.breaks_off(subject, error)
 
     def _observed(
         self, message: MQTTMessage, caller: Caller, acknowledge: Callable[[MQTTMessage], None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from .._core import Changes
 from ..handlers.caller import Caller, call_elsewhere
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class Callers:
             core: The client whose handlers they are.
         """
         self._core = core
+        #: Noted wherever calls in a row have to look again.
+        self.changes = Changes()
         self.app: Flask | None = None
         #: What calls the handlers of the thread that fetches events.
         self.fetching = Caller(core, None, together=_TOGETHER)
@@ -44,11 +47,13 @@ class Callers:
         self.app = app
         for caller in list(self._all):
             caller.bind(app)
+        self.changes.note()
 
     def look_closely(self) -> None:
         """Look at the next calls one by one, since a handler may be another one."""
         for caller in list(self._all):
             caller.look_closely()
+        self.changes.note()
 
     def observe(self, tell: Tell | None) -> None:
         """Tell of each call, with its time.

@@ -36,6 +36,7 @@ class Dispatcher:
         core: CoreClient,
         events: Mapping[int, Callable[..., None]],
         catch_up: Callable[[], bool],
+        on_publish: Callable[[], Handler | None],
     ) -> None:
         """Make a dispatcher.
 
@@ -45,6 +46,8 @@ class Dispatcher:
                 of a report of `EVENT_PUBLISHED`.
             catch_up: Called on every wake-up, for what a handler registered late has missed;
                 returns whether there was anything.
+            on_publish: Returns the handler that is called for each message of a report with
+                ``(client, userdata, mid)``, if there is such a one; then ``events`` need not be.
         """
         self._core = core
         #: Tells observers what happens.
@@ -54,7 +57,9 @@ class Dispatcher:
         #: The handlers of messages, and the arguments that every handler gets.
         self.message_handlers = MessageHandlers(self._message_handlers_changed)
         self._callers = Callers(core)
-        self._batch = Batch(core, events, catch_up, self.message_handlers, self._callers, self.tap)
+        self._batch = Batch(
+            core, events, catch_up, on_publish, self.message_handlers, self._callers, self.tap
+        )
         self._threads = Threads(core, self._batch, self._callers)
         #: What calls the handlers of the thread that fetches events.
         self.caller = self._callers.fetching
@@ -69,6 +74,7 @@ class Dispatcher:
     @client.setter
     def client(self, client: Any) -> None:
         self.message_handlers.client = client
+        self._callers.changes.note()
 
     @property
     def userdata(self) -> Any:
@@ -78,6 +84,7 @@ class Dispatcher:
     @userdata.setter
     def userdata(self, userdata: Any) -> None:
         self.message_handlers.userdata = userdata
+        self._callers.changes.note()
 
     @property
     def on_message(self) -> Handler | None:
@@ -211,6 +218,10 @@ class Dispatcher:
     def look_closely(self) -> None:
         """Look at the next calls one by one, since a handler may be another one."""
         self._callers.look_closely()
+
+    def arguments_changed(self) -> None:
+        """Look again what handlers are called with."""
+        self._callers.changes.note()
 
     def call(self, handler: Handler, *arguments: Any) -> None:
         """Call a handler in the thread that this is. What it raises is logged.

@@ -77,6 +77,7 @@ class Events:
                 _core.EVENT_REPLACED: self._replaced,
             },
             self._catch_up,
+            self._plain_on_publish,
         )
         self._caller = self.dispatcher.caller
         self._message_handlers = self.dispatcher.message_handlers
@@ -121,6 +122,7 @@ class Events:
     def set_version(self, *, speaks_5: bool) -> None:
         """Take the events that follow for those of MQTT 5, or of an earlier version."""
         self.speaks_5 = speaks_5
+        self.dispatcher.arguments_changed()
 
     def forget_keepalive(self) -> None:
         """Forget the keep alive that the broker chose: there is a new one, or a new connection."""
@@ -290,11 +292,21 @@ class Events:
             self._call_handler(
                 fitted, self._client, userdata, mid, *signatures.publish(code, properties)
             )
-        elif (fitted.with_5 if self.speaks_5 else fitted.before) == 3:  # noqa: PLR2004 - the usual
+        elif self._is_plain(fitted):
             self._caller.call(fitted.handler, self._client, userdata, mid)
         else:
             reason = ReasonCode(PacketTypes.PUBACK, identifier=code) if self.speaks_5 else None
             self._call_handler(fitted, self._client, userdata, mid, properties, reason)
+
+    def _is_plain(self, fitted: Fitted) -> bool:
+        """Whether an `on_publish` is called with no more than what it always was called with."""
+        return (fitted.with_5 if self.speaks_5 else fitted.before) == 3  # noqa: PLR2004
+
+    def _plain_on_publish(self) -> Handler | None:
+        fitted = self._fitted["on_publish"]
+        if fitted is None or not self._version_1 or not self._is_plain(fitted):
+            return None
+        return fitted.handler
 
     def _subscribed(
         self, mid: int, granted: tuple[int, ...], properties: Properties | None

@@ -131,6 +131,18 @@ class MessageHandlers:
             vars(self).pop("handle", None)
         self._forget()
 
+    def known(self) -> tuple[dict[str, tuple[Handler, ...]] | None, Handler | None]:
+        """Return what is known until handlers change.
+
+        Returns:
+            The handlers of topics that have come before, which become more. None, and the handler
+            of all messages, if there never was another one.
+        """
+        if self._stripped is not None:
+            # Each message is changed before its handler gets it.
+            return {}, None
+        return (self._cache, None) if self._routed else (None, self._on_message)
+
     def handle(
         self, message: MQTTMessage, caller: Caller, acknowledge: Callable[[MQTTMessage], None]
     ) -> None:

@@ -255,6 +255,7 @@ class Threads:
 
     def _wake_all(self) -> None:
         """Have every thread look whether it goes on: the one that fetches, and those before it."""
+        self._callers.changes.note()
         self._core.wake()
         self._own.notify()
 
@@ -393,8 +394,8 @@ class Threads:
             self._batch.take_back(pool)
 
     def _work_on(self, token: object, wake_ups: WakeUps) -> None:
-        batch = self._batch
-        while batch.token is token and batch.work(token):
+        batch, in_a_row = self._batch, not wake_ups.is_green
+        while batch.token is token and batch.work(token, in_a_row=in_a_row):
             if not (wake_ups.give_turn() or batch.backlog.is_due):
                 break
 

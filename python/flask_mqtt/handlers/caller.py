@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .._core import Client as CoreClient
+    from .context import Traces
 
     Handler = Callable[..., Any]
     #: Gets the handler's name, seconds, whether it has failed, and its message.
@@ -200,6 +201,48 @@ class Caller:
         except BaseException:
             self.progress = RETURNED
             raise
+
+    # -- for calls in a row -----------------------------------------------------------------------
+
+    def enter(self) -> Traces:
+        """Push a context where none was kept. Returns where it shows that it must end."""
+        if not self._context.kept:
+            self._entering = True
+            self._context.enter()
+            self._entering = False
+        return self._context.traces()
+
+    def go_on_with(self, result: Any) -> None:
+        """Do what is left of a call that has returned something."""
+        self._go_on_with(result)
+
+    def failed(self, handler: Handler, error: BaseException, subject: Any, count: int) -> None:
+        """Deal with an exception of a handler as `call` does.
+
+        Args:
+            handler: The handler.
+            error: What it has raised.
+            subject: What it was called for.
+            count: How many calls have ended before, and were not counted.
+        """
+        self._failed(handler, error, subject)
+        try:
+            self.count(count + 1)
+        except BaseException:
+            self.progress = RETURNED
+            raise
+
+    def count(self, calls: int) -> int:
+        """Count calls that have ended.
+
+        Returns:
+            How many may follow, at least one, before they have to be counted.
+        """
+        self._left -= calls
+        # Handlers that made the client call another one have used up more than there were.
+        if self._left <= 0:
+            self.measure()
+        return self._left
 
     def call_with(self, handler: Handler, *arguments: Any) -> None:
         """Do as `call`, with any arguments."""

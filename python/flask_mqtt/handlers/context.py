@@ -10,6 +10,9 @@ from flask.ctx import AppContext, _AppCtxGlobals
 if TYPE_CHECKING:
     from collections.abc import Callable, Sized
 
+    #: What is empty as long as no handler has left traces, and something else with its length.
+    Traces = tuple[tuple[Sized, ...], Sized, int]
+
 #: What is called for each context. Where that is an application's own, or was replaced since this
 #: module was imported, each handler has a context of its own.
 _HOOKS = {
@@ -52,6 +55,8 @@ class HandlerContext:
         self._outer: tuple[Any, Any] = (None, None)
         #: Whether a handler has ever pushed something and left it.
         self._is_careful = False
+        #: What `leave` puts something into.
+        self._ended: list[None] = []
         self._stored: Sized = ()
         self._attributes: Sized = ()
         self._attribute_count = 0
@@ -67,6 +72,7 @@ class HandlerContext:
         self._context = context = self._app.app_context()
         context.push()
         self.kept = True
+        self._ended = []
         self._attributes = vars(context)
         self._attribute_count = len(self._attributes)
         self._teardowns = self._app.teardown_appcontext_funcs
@@ -89,6 +95,18 @@ class HandlerContext:
             return True
         return False
 
+    def traces(self) -> Traces:
+        """Return where `is_traced` looks, for callers that look there themselves."""
+        watched = (
+            self._stored,
+            self._teardowns,
+            self._pushed,
+            self._popped,
+            self._tearing_down,
+            self._ended,
+        )
+        return watched, self._attributes, self._attribute_count
+
     def is_left_behind(self) -> bool:
         """Whether handlers have left other contexts than the one that they were given."""
         return self.kept and (
@@ -105,6 +123,7 @@ class HandlerContext:
             BaseException: What a teardown function has raised, the first one of several.
         """
         context, outer, self.kept = self._context, self._outer, False
+        self._ended.append(None)
         if context is None:
             return
         failures: list[BaseException] = []
@@ -206,6 +225,10 @@ class NoContext:
     def is_traced(self) -> bool:
         """Say that there is nothing to end."""
         return False
+
+    def traces(self) -> Traces:
+        """Return nowhere."""
+        return (), (), 0
 
     def is_left_behind(self) -> bool:
         """Say that there is nothing to end."""
