@@ -5,7 +5,7 @@ from __future__ import annotations
 import dis
 import functools
 import inspect
-from types import FunctionType, MethodType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,10 +50,20 @@ def own_signature(handler: Any) -> inspect.Signature | None:
         # An object that is around a function, and not written in Python, tells what that one takes.
         if getattr(handler, "__wrapped__", None) is not None:
             return None
+    if type(handler) is BuiltinFunctionType and type(handler.__self__) is ModuleType:
+        return _signature_of_builtin(handler)
+    return _signature(handler)
+
+
+def _signature(handler: Any) -> inspect.Signature | None:
     try:
         return inspect.signature(handler, follow_wrapped=False)
     except (TypeError, ValueError):
         return None
+
+
+#: It is made from text, which takes a third of a millisecond. They live as long as their module.
+_signature_of_builtin = functools.lru_cache(maxsize=32)(_signature)
 
 
 def stated_signature(handler: Any) -> inspect.Signature | None:
@@ -81,6 +91,19 @@ def stated_signature(handler: Any) -> inspect.Signature | None:
     for _ in range(_MOST_DECORATORS):
         inner = getattr(inner, "__wrapped__", None) or inner
     return own_signature(inner)
+
+
+def takes_plainly(handler: Any, count: int) -> bool:
+    """Whether a callable is a function that takes so many positional arguments and nothing else.
+
+    It takes a tenth of the time of a look at its signature, which tells where this does not.
+    """
+    if type(handler) is not FunctionType or _partial_method(handler) is not None:
+        return False
+    code = handler.__code__
+    least = code.co_argcount - len(handler.__defaults__ or ())
+    required = code.co_kwonlyargcount - len(handler.__kwdefaults__ or ())
+    return least <= count <= code.co_argcount and not required
 
 
 def takes(signature: inspect.Signature, count: int) -> bool:
@@ -139,7 +162,12 @@ def does_nothing(handler: Any, count: int) -> str | None:
             "it is a class, and calling it only makes an object: give the object, as in "
             f"{handler.__name__}()"
         )
+    outer = None
     for function in _functions(handler):
+        if outer is not None and _iterates(outer):
+            # It may well run a generator function that it is around.
+            return None
+        outer = function
         flags = function.__code__.co_flags
         if flags & inspect.CO_ASYNC_GENERATOR or (
             flags & inspect.CO_GENERATOR and not flags & inspect.CO_ITERABLE_COROUTINE
@@ -148,9 +176,6 @@ def does_nothing(handler: Any, count: int) -> str | None:
                 "it is a generator function, and calling it runs nothing: write it without "
                 "'yield', or give a function that iterates over it"
             )
-        if _iterates(function):
-            # It may well run a generator function that it is around.
-            return None
     return None
 
 

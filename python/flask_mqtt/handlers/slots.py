@@ -15,6 +15,7 @@ from .callables import (
     stated_signature,
     takes,
     takes_any_number,
+    takes_plainly,
 )
 from .naming import name_of
 
@@ -153,6 +154,8 @@ def check_handler(name: str, handler: Any, arguments: str, counts: list[int]) ->
     reason = does_nothing(handler, counts[0])
     if reason is not None:
         raise TypeError(f"{name} {name_of(handler)}: {reason}")
+    if any(takes_plainly(handler, count) for count in counts):
+        return
     signature = own_signature(handler)
     if signature is None or any(takes(signature, count) for count in counts):
         return
