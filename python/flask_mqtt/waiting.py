@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _socket as _socket_module
-import asyncio
 import itertools
 import socket
 import threading
@@ -15,6 +14,8 @@ from ._core import Completions
 from .guards import is_kill
 
 if TYPE_CHECKING:
+    import asyncio
+
     from typing_extensions import Self
 
     from ._core import Client as CoreClient
@@ -199,6 +200,8 @@ def ends_thread(error: BaseException) -> bool:
 
 async def settled(delivery: Delivery) -> None:
     """Wait in an event loop until something became of a message, or nothing will for now."""
+    import asyncio  # noqa: PLC0415 - it takes a while, and few applications need it
+
     loop = asyncio.get_running_loop()
     reference = _waits.get(loop)
     waits = reference() if reference is not None else None

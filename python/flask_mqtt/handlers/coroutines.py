@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import inspect
 from typing import TYPE_CHECKING, Any
@@ -33,6 +32,7 @@ def run(coroutine: Any, app: Flask | None, clients: Iterable[CoreClient]) -> Any
         app: The application, or None without one.
         clients: Those whose handler it is.
     """
+    import asyncio  # noqa: PLC0415 - it takes a while, and few applications need it
 
     async def finish() -> Any:
         loop = asyncio.get_running_loop()

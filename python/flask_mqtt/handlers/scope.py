@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterator
 
     from .._core import Client as CoreClient
@@ -62,7 +63,10 @@ def is_handler(client: CoreClient) -> bool:
 def clients_here() -> list[CoreClient]:
     """Return the clients whose handlers run in this thread or task."""
     places: list[Place] = [threading.current_thread()]
-    with contextlib.suppress(RuntimeError):
-        # Flask runs an `async def` handler on another thread.
-        places.append(asyncio.get_running_loop())
+    # No loop runs where nobody has imported it, and this package does so only when it must.
+    loops = sys.modules.get("asyncio")
+    if loops is not None:
+        with contextlib.suppress(RuntimeError):
+            # Flask runs an `async def` handler on another thread.
+            places.append(loops.get_running_loop())
     return [stay.client for place in places for stay in _stays(place)]
