@@ -17,6 +17,9 @@ from .keys import as_mqtt
 
 logger = logging.getLogger("flask_mqtt")
 
+#: A set in the order of registration. Threads need no lock for it, which a fork might leave held.
+Handlers = dict[Callable[[], Any], None]
+
 
 class Inside(Mqtt):
     """Does what `Mqtt` does, with the differences between the two extensions."""
@@ -28,8 +31,8 @@ class Inside(Mqtt):
         #: Whether `connect` was called: `init_app` alone does not connect.
         self.is_to_connect = False
         #: Called without arguments, in this order.
-        self.connect_handlers: list[Callable[[], Any]] = []
-        self.disconnect_handlers: list[Callable[[], Any]] = []
+        self.connect_handlers: Handlers = {}
+        self.disconnect_handlers: Handlers = {}
         super().__init__()
         self.converters.update(CONVERTERS)
 
@@ -56,7 +59,7 @@ class Inside(Mqtt):
         super()._handle_disconnect(client, userdata, rc)
         self._call(self.disconnect_handlers)
 
-    def _call(self, handlers: list[Callable[[], Any]]) -> None:
+    def _call(self, handlers: Handlers) -> None:
         """Call handlers, as those of `Mqtt` are: what one raises is logged, and the next is due."""
         parts = driving.parts(self.client)
         for handler in list(handlers):

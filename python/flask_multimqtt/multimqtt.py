@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, TypeVar
@@ -17,7 +16,7 @@ from flask_mqtt.extension.routes import router_of
 from flask_mqtt.handlers.slots import check_handler
 from flask_mqtt.routing.route import RouteOptions
 
-from .inside import Inside
+from .inside import Handlers, Inside
 from .topic import Topic
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
@@ -46,7 +45,6 @@ class MultiMQTT:
         self._mqtt = Inside()
         self._mqtt.own_client_id = client_id
         self._router = router_of(self._mqtt)
-        self._lock = threading.Lock()
         #: By what was registered: the rule, the QoS, and whether it is without its own messages.
         self._topics: dict[tuple[str, int, bool], Topic] = {}
         if app is not None:
@@ -153,10 +151,8 @@ class MultiMQTT:
     @property
     def topics(self) -> dict[str, Topic]:
         """The topics, by their names: of several that subscribe to the same, the first one."""
-        with self._lock:
-            topics = list(self._topics.values())
         named: dict[str, Topic] = {}
-        for topic in topics:
+        for topic in list(self._topics.values()):
             named.setdefault(topic.name, topic)
         return named
 
@@ -188,19 +184,14 @@ class MultiMQTT:
         """
         self._register("on_disconnect", self._mqtt.disconnect_handlers, handler, remove=remove)
 
-    def _register(
-        self, name: str, handlers: list[Callable[[], Any]], handler: Any, *, remove: bool
-    ) -> None:
+    def _register(self, name: str, handlers: Handlers, handler: Any, *, remove: bool) -> None:
         if not remove:
             check_handler(name, handler, "no arguments", [0])
-        with self._lock:
-            if not remove:
-                if handler not in handlers:
-                    handlers.append(handler)
-            elif handler in handlers:
-                handlers.remove(handler)
-            else:
-                raise KeyError(f"{handler!r} is no handler of {name}")
+            handlers.setdefault(handler)
+        elif handler in handlers:
+            handlers.pop(handler, None)
+        else:
+            raise KeyError(f"{handler!r} is no handler of {name}")
 
     def topic(
         self, topic: str, nolocal: bool = False, name: str | None = None
@@ -246,12 +237,10 @@ class MultiMQTT:
             ValueError: The topic is malformed, or another one has the name.
         """
         key = (name, qos, nolocal)
-        with self._lock:
-            topic = self._topics.get(key)
+        topic = self._topics.get(key)
         if topic is None:
             made = Topic(self._router, name, RouteOptions(qos, no_local=nolocal), self._full)
-            with self._lock:
-                topic = self._topics.setdefault(key, made)
+            topic = self._topics.setdefault(key, made)
             if topic is not made:
                 # Another thread was faster.
                 made.drop()

@@ -90,11 +90,15 @@ class Topic:
             TypeError: It cannot be called so.
         """
         if remove:
-            if handler not in self._handled:
+            route = self._handled.pop(handler, None)
+            if route is None:
                 raise KeyError(f"{handler!r} is no handler of the topic {self.rule!r}")
-            self._router.remove(self._handled.pop(handler))
+            self._router.remove(route)
         elif handler not in self._handled:
-            self._handled[handler] = self._router.add(self.rule, handler, None, self._options)
+            route = self._router.add(self.rule, handler, None, self._options)
+            if self._handled.setdefault(handler, route) is not route:
+                # Another thread was faster.
+                self._router.remove(route)
 
     def topic_for(self, absolute: bool = False, **values: Any) -> str:
         """Return the topic of values.

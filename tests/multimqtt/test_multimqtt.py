@@ -13,6 +13,7 @@ import pytest
 from flask import Flask, current_app
 
 from flask_multimqtt import MultiMQTT
+from support.children import in_child
 from support.ports import closed_port
 from support.wait import wait_until
 
@@ -339,6 +340,30 @@ def test_threads_connect_register_and_publish(scripted: ScriptedBroker, mqtt: Mu
     scripted.wait_for("PUBLISH", count=8)
     scripted.wait_for("SUBSCRIBE")
     assert len(subscriptions(scripted)) == 1
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("parent_connects", [False, True])
+def test_each_worker_process_connects(
+    scripted: ScriptedBroker, mqtt: MultiMQTT, parent_connects: bool
+) -> None:
+    mqtt.register_topic("a")
+    if parent_connects:
+        connect(mqtt)
+        scripted.wait_for("SUBSCRIBE")
+    before = scripted.connections
+
+    def child() -> None:
+        assert not mqtt.connected
+        connect(mqtt)
+        mqtt.publish("from", "the child", qos=1).wait_for_publish(5)
+        mqtt.close()
+
+    in_child(child)
+    assert scripted.wait_for("PUBLISH").topic == "p/from"
+    assert scripted.connections == before + 1
+    assert subscriptions(scripted)[-1] == ("p/a", 0)
+    assert mqtt.connected is parent_connects
 
 
 def test_tls_is_verified(

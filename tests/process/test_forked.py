@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 import textwrap
 import threading
 from typing import TYPE_CHECKING, Any
@@ -14,12 +12,13 @@ import pytest
 
 from flask_mqtt import MQTT_ERR_NO_CONN, Client, MQTTMessageInfo
 from support.apps import make_app
+from support.children import PATIENCE, in_child
 from support.running import closing, connected, unconfirmed
 from support.script import running
 from support.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from support.mosquitto import Mosquitto
     from support.scripted import ScriptedBroker
@@ -30,34 +29,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Using fork:DeprecationWarning"),  # eventlet's
 ]
 
-#: A child that takes longer hangs.
-PATIENCE = 10
-
 
 async def waiting(info: MQTTMessageInfo) -> None:
     await info
-
-
-def in_child(work: Callable[[], object]) -> None:
-    """Run something in a forked child, and raise what it raised as text."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        # Not pytest-timeout's handler, which the parent may have.
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(PATIENCE)
-        failure = ""
-        try:
-            work()
-        except BaseException as error:
-            failure = f"{type(error).__name__}: {error}"
-        os.write(writing, failure.encode())
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        failure = pipe.read()
-    assert os.waitpid(child, 0)[1] == 0, "the child hangs"
-    assert failure == ""
 
 
 @contextlib.contextmanager
