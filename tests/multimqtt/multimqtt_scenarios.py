@@ -1,6 +1,7 @@
 """Applications of Flask-MultiMQTT: each runs with the original too, in an interpreter that has it.
 
-python multimqtt_scenarios.py NAME PORT runs one against a broker, and writes what it has seen as JSON.
+python multimqtt_scenarios.py NAME PORT runs one against a broker, and writes what it has seen
+as JSON.
 """
 
 from __future__ import annotations

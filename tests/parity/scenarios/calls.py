@@ -44,7 +44,7 @@ def publish_refuses_other_payloads_with_a_type_error(run: Run) -> None:
     for payload in ([1], {"a": 1}, (1,), object(), memoryview(b"x"), {1}):
         name = type(payload).__name__
         try:
-            mqtt.publish("a", payload)  # type: ignore[arg-type]
+            mqtt.publish("a", payload)
         except TypeError as error:
             run.fact(name, str(error))
     run.call("the next one", mqtt.publish, "a", "b")
