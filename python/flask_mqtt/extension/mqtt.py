@@ -419,10 +419,11 @@ def _call(function: Callable[..., Any], *arguments: Any) -> None:
     function(*arguments)
 
 
-def _values_of(mqtt: Mqtt) -> config.Config | None:
+def values_of(mqtt: Any) -> Any:
+    """Return the configuration of an extension; None where it is only being made."""
     values: config.Config | None = vars(mqtt).get("_Mqtt__rs_values")
     return values
 
 
 for _name in config.NAMES.difference(config.ATTRIBUTES):
-    setattr(Mqtt, _name, FurtherValue(Mqtt, _name, _values_of))
+    setattr(Mqtt, _name, FurtherValue(Mqtt, _name, values_of))

@@ -13,6 +13,7 @@ from ..routing.declaring import Declarations
 from ..routing.hooks import Hooks
 from ..routing.route import Route, RouteOptions
 from ..routing.router import Router
+from ..routing.sent import Sent
 from ..stats import Stats
 from . import driving
 from .subscribed import Subscribed
@@ -86,6 +87,9 @@ class RouteMethods(Declarations):
     ) -> None:
         router_of(self).add(rule, handler, name, options)
 
+    def _rs_add_sent(self, sent: Sent) -> None:
+        router_of(self).sent.append(sent)
+
     def _rs_put_hook(self, name: str, put: Callable[[Hooks], None]) -> None:  # noqa: ARG002
         router_of(self).put_hook(put)
 
@@ -141,6 +145,12 @@ def routes_of(mqtt: Any) -> list[Route]:
     """Return the routes of an extension, in the order of registration."""
     router: Router | None = vars(mqtt).get(_ROUTER)
     return [] if router is None else router.routes
+
+
+def sent_of(mqtt: Any) -> list[Sent]:
+    """Return what an extension was told that the application sends."""
+    router: Router | None = vars(mqtt).get(_ROUTER)
+    return [] if router is None else list(router.sent)
 
 
 def with_routes(mqtt: Any, stats: Stats) -> Stats:

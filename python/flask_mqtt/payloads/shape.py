@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
+
+#: What no name in a document has.
+_NO_NAME = re.compile(r"[^\w.-]")
 
 
 class Definitions:
@@ -26,7 +30,8 @@ class Definitions:
             make: Makes its schema. Called once for a type.
         """
         if kind not in self._names:
-            free = name
+            # That of a generic model has brackets.
+            name = free = _NO_NAME.sub("_", name)
             number = 1
             while free in self.schemas:
                 number += 1

@@ -10,6 +10,7 @@ from .declaring import Declarations
 from .hooks import Hooks
 from .patterns import Pattern, joined
 from .route import RouteOptions
+from .sent import Sent
 
 if TYPE_CHECKING:
     from .route import Handler, Route
@@ -56,6 +57,12 @@ class Place:
         rule = joined(self.prefix, rule)
         route = self.router.add(rule, handler, name, options, scopes=self.scopes, within=self.name)
         self.made.routes.append(route)
+
+    def add_sent(self, sent: Sent) -> None:
+        """Say what the blueprint sends."""
+        pattern = Pattern(joined(self.prefix, sent.pattern.rule))
+        name = None if sent.name is None else f"{self.name}.{sent.name}"
+        self.router.sent.append(replace(sent, pattern=pattern, name=name))
 
 
 class MqttBlueprint(Declarations):
@@ -148,6 +155,9 @@ class MqttBlueprint(Declarations):
         # What is wrong without looking at other prefixes is said at once.
         Pattern(joined(self.prefix, rule))
         self._declare(f"topic({rule!r})", lambda place: place.add(rule, handler, name, options))
+
+    def _rs_add_sent(self, sent: Sent) -> None:
+        self._declare(f"sends({sent.pattern.rule!r})", lambda place: place.add_sent(sent))
 
     def _rs_put_hook(self, name: str, put: Callable[[Hooks], None]) -> None:
         self._check_open(name)

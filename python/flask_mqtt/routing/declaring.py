@@ -10,6 +10,7 @@ from .batches import Batching
 from .hooks import Hooks
 from .retries import Retry
 from .route import RouteOptions
+from .sent import Sent
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 
@@ -148,6 +149,36 @@ class Declarations:
         )
         return self._rs_registrar(rule, name, options)
 
+    def sends(
+        self,
+        rule: str,
+        payload: Any = None,
+        *,
+        name: str | None = None,
+        qos: int = 0,
+        retain: bool = False,
+        no_prefix: bool = False,
+        summary: str | None = None,
+    ) -> None:
+        """Say what the application publishes, for ``flask mqtt asyncapi``. It changes nothing else.
+
+        Args:
+            rule: The topics, as in the rule of a route.
+            payload: The type of the payload, as a route's handler would be annotated with; None
+                for anything.
+            name: What the document calls it.
+            qos: The QoS.
+            retain: Whether the messages are retained.
+            no_prefix: Whether the topics have no ``MQTT_PREFIX``.
+            summary: What it is, in a sentence.
+
+        Raises:
+            TypeError: JSON has no form for the payload, or the rule is no text.
+            ValueError: The rule is malformed.
+        """
+        told = {"qos": qos, "retain": retain, "no_prefix": no_prefix}
+        self._rs_add_sent(Sent.of(rule, payload, name=name, summary=summary, **told))
+
     @with_parentheses("mqtt.before_message()")
     def before_message(self) -> Callable[[HandlerT], HandlerT]:
         """Decorate a function ``(client, message)`` that is called before each route's handler.
@@ -225,6 +256,9 @@ class Declarations:
     def _rs_add_route(
         self, rule: str, handler: Callable[..., Any], name: str | None, options: RouteOptions
     ) -> None:
+        raise NotImplementedError
+
+    def _rs_add_sent(self, sent: Sent) -> None:
         raise NotImplementedError
 
     def _rs_put_hook(self, name: str, put: Callable[[Hooks], None]) -> None:

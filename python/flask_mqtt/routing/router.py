@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..dispatch.dispatcher import Dispatcher
     from ..stats import RouteCounts
     from .invoke import Invoke
+    from .sent import Sent
 
 #: How a filter is subscribed to: the QoS, the options of MQTT 5 if there are any, and whether it is
 #: without the prefix of the extension.
@@ -108,6 +109,8 @@ class Router:
         self.hooks = Hooks()
         #: What becomes of the messages.
         self.counts = Counts()
+        #: What the application says that it publishes.
+        self.sent: list[Sent] = []
         self._dead_letters = DeadLetters(host, self.counts)
         self._common = Common(
             self.counts,

@@ -125,6 +125,15 @@ def item_of(handler: Any, rule: str, *, json: bool) -> Payload | None:
     return Payload(second.name, decoder)
 
 
+def result_of(handler: Any) -> Decoder | None:
+    """Return the decoder of what a handler says that it returns, if that is a payload's type."""
+    try:
+        annotations = _annotations("", handler)
+        return decoder_for(annotations.get("return"), json=True)
+    except TypeError:
+        return None
+
+
 def _others(
     handler: Any, signature: inspect.Signature, names: tuple[str, ...]
 ) -> list[inspect.Parameter]:

@@ -1,0 +1,47 @@
+"""What an application says that it sends, for its AsyncAPI document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..payloads import decoder_for
+from .patterns import Pattern
+
+if TYPE_CHECKING:
+    from ..payloads import Decoder
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Messages that the application publishes on the topics of a rule."""
+
+    pattern: Pattern
+    #: Of the payload; None where nothing is said of it.
+    decoder: Decoder | None
+    qos: int
+    retain: bool
+    no_prefix: bool
+    name: str | None
+    summary: str | None
+
+    @classmethod
+    def of(cls, rule: str, payload: Any, **told: Any) -> Sent:
+        """Make one of what an application says.
+
+        Args:
+            rule: As that of a route.
+            payload: The type of the payload, or None.
+            told: The other fields.
+
+        Raises:
+            TypeError: JSON has no form for the payload.
+            ValueError: The rule is malformed.
+        """
+        decoder = None if payload is None else decoder_for(payload, json=True)
+        if payload is not None and decoder is None:
+            raise TypeError(
+                f"sends({rule!r}) payload {payload!r}: it must be a dataclass, a TypedDict, a "
+                "pydantic model, a msgspec Struct, dict or list, or None for anything else"
+            )
+        return cls(Pattern(rule), decoder, **told)
