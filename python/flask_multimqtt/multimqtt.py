@@ -210,10 +210,7 @@ class MultiMQTT:
         """
 
         def decorator(handler: HandlerT) -> HandlerT:
-            made = self.register_topic(topic, nolocal=nolocal)
-            made.on_message(handler)
-            if name is not None:
-                made.call(name)
+            self.register_topic(topic, nolocal=nolocal).handle(handler, name)
             return handler
 
         return decorator

@@ -42,8 +42,9 @@ class Topic:
         self._options = options
         self._full = full
         self._subscribing = _Subscribing()
-        self._route = router.add(rule, self._subscribing, None, options)
         self._handled: dict[Handler, Route] = {}
+        #: One of its routes; while there is no handler, the one that subscribes all the same.
+        self._route = self._idle = self._add(self._subscribing, None)
 
     @property
     def name(self) -> str:
@@ -71,11 +72,11 @@ class Topic:
         Raises:
             ValueError: Another topic has the name.
         """
-        self._router.add(self.rule, self._subscribing, name, self._options)
+        self._add(self._subscribing, name)
 
     def drop(self) -> None:
         """Be no topic any more, before there is any handler."""
-        self._router.remove(self._route)
+        self._router.remove(self._idle)
 
     def on_message(self, handler: Handler, remove: bool = False) -> None:
         """Call a handler for each message, after those that were registered before.
@@ -90,15 +91,44 @@ class Topic:
             TypeError: It cannot be called so.
         """
         if remove:
-            route = self._handled.pop(handler, None)
-            if route is None:
-                raise KeyError(f"{handler!r} is no handler of the topic {self.rule!r}")
+            self._remove(handler)
+        else:
+            self.handle(handler, None)
+
+    def handle(self, handler: Handler, name: str | None) -> None:
+        """Do as `on_message`, and have `MultiMQTT.topic_for` find it by a name.
+
+        Args:
+            handler: As there.
+            name: None for the handler's own name.
+
+        Raises:
+            TypeError: As there.
+            ValueError: Another topic has the name.
+        """
+        if handler in self._handled:
+            if name is not None:
+                self.call(name)
+            return
+        route = self._add(handler, name)
+        if self._handled.setdefault(handler, route) is not route:
+            # Another thread was faster.
             self._router.remove(route)
-        elif handler not in self._handled:
-            route = self._router.add(self.rule, handler, None, self._options)
-            if self._handled.setdefault(handler, route) is not route:
-                # Another thread was faster.
-                self._router.remove(route)
+        else:
+            self._route = route
+            self._router.remove(self._idle)
+
+    def _remove(self, handler: Handler) -> None:
+        route = self._handled.pop(handler, None)
+        if route is None:
+            raise KeyError(f"{handler!r} is no handler of the topic {self.rule!r}")
+        if not self._handled:
+            self._idle = self._add(self._subscribing, None)
+        self._route = next(iter(self._handled.values()), self._idle)
+        self._router.remove(route)
+
+    def _add(self, handler: Handler, name: str | None) -> Route:
+        return self._router.add(self.rule, handler, name, self._options)
 
     def topic_for(self, absolute: bool = False, **values: Any) -> str:
         """Return the topic of values.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from flask import Flask, current_app
 
+from flask_mqtt.extension.routes import routes_of
 from flask_multimqtt import MultiMQTT
 from support.children import in_child
 from support.ports import closed_port
@@ -165,6 +166,40 @@ def test_handlers_are_called_in_their_order(scripted: ScriptedBroker, mqtt: Mult
     scripted.publish("p/a", qos=1)
     scripted.wait_for("PUBACK")
     assert seen[40:] == [number for number in range(20) if number != 3]
+
+
+def test_a_topic_without_handlers_stays_subscribed_to(
+    scripted: ScriptedBroker, mqtt: MultiMQTT
+) -> None:
+    def handler(_client: Any, _message: Any, x: int) -> None:
+        seen.append(x)
+
+    seen: list[int] = []
+    topic = mqtt.register_topic("a/<int:x>", route_name="one")
+    topic.on_message(handler)
+    routes = {route.handler for route in routes_of(mqtt.mqtt)}
+    topic.on_message(handler, remove=True)
+    assert (topic.name, mqtt.topic_for("one", x=1)) == ("p/a/+", "a/1")
+    connect(mqtt)
+    scripted.wait_for("SUBSCRIBE")
+    scripted.publish("p/a/1", qos=1)
+    scripted.wait_for("PUBACK")
+    assert seen == []
+    topic.on_message(handler)
+    assert {route.handler for route in routes_of(mqtt.mqtt)} == routes
+    scripted.publish("p/a/2")
+    wait_until(lambda: seen == [2])
+    assert subscriptions(scripted) == [("p/a/+", 0)]
+
+
+def test_a_topic_with_a_handler_is_one_route(mqtt: MultiMQTT) -> None:
+    def handler(_client: Any, _message: Any, x: str) -> None: ...
+
+    mqtt.topic("a/<x>", name="one")(handler)
+    assert [route.name for route in routes_of(mqtt.mqtt)] == ["one"]
+    mqtt.topic("a/<x>", name="other")(handler)
+    assert [route.name for route in routes_of(mqtt.mqtt) if route.handler is handler] == ["one"]
+    assert mqtt.topic_for("one", x="b") == mqtt.topic_for("other", x="b") == "a/b"
 
 
 def test_removing_what_is_not_there(mqtt: MultiMQTT) -> None:
@@ -339,7 +374,7 @@ def test_threads_connect_register_and_publish(scripted: ScriptedBroker, mqtt: Mu
     assert len({id(topic) for topic in topics}) == 1
     scripted.wait_for("PUBLISH", count=8)
     scripted.wait_for("SUBSCRIBE")
-    assert len(subscriptions(scripted)) == 1
+    assert set(subscriptions(scripted)) == {("p/same", 0)}
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
