@@ -129,6 +129,9 @@ def routed(scripted: ScriptedBroker) -> Iterator[Flask]:
     @mqtt.topic("raw/#", response=True)
     def raw(client: Any, message: Any) -> None: ...
 
+    @mqtt.batch("batches/<any(a, 'b'):kind>", qos=1)
+    def batch(client: Any, readings: list[Reading]) -> None: ...
+
     @mqtt.topic("models", name="models")
     def models(client: Any, message: Any, model: Model) -> None: ...
 
@@ -159,6 +162,7 @@ def test_it_is_as_the_official_schema_wants_it(routed: Flask) -> None:
         "{level1}/x/{rest}",
         "site/lamp/{name}",
         "site/raw/{levels}",
+        "site/batches/{kind}",
         "site/models",
         "site/records",
         "log",
@@ -208,6 +212,14 @@ def test_an_operation_says_what_a_route_does(routed: Flask) -> None:
         "required": ["value"],
     }
     assert made["operations"]["temperature_dead_letter"]["action"] == "send"
+
+
+def test_a_batch_is_of_messages(routed: Flask) -> None:
+    made = document(routed)
+    channel = made["channels"]["site_batches_kind"]
+    assert channel["parameters"]["kind"]["enum"] == ["a", "b"]
+    assert list(channel["messages"]) == ["Reading"]
+    assert made["operations"]["batch"]["bindings"]["mqtt"]["qos"] == 1
 
 
 def test_a_reply_is_what_the_handler_says_that_it_returns(routed: Flask) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import json as json_module
 import pickle
 import sys
 import threading
@@ -16,6 +17,8 @@ from uuid import UUID
 import msgspec
 import pydantic
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typing_extensions import NotRequired, Required
 
 from flask_mqtt.payloads import InvalidPayload, decoder_for
@@ -320,8 +323,53 @@ def test_a_type_that_refers_to_itself_ends_where_the_stack_does() -> None:
         decode(Report, payload)
 
 
+def test_a_long_path_is_shortened_in_the_middle() -> None:
+    payload = '{"reading": {"value": 1}, "parent":' * 100 + "1" + "}" * 100
+    with pytest.raises(InvalidPayload) as caught:
+        decode(Report, payload)
+    assert len(caught.value.path) == 201
+    assert caught.value.path.startswith("$.parent.parent.")
+    assert caught.value.path.endswith(".parent.parent")
+
+
 def test_of_a_key_that_is_there_twice_the_last_value_counts() -> None:
     assert decode(Reading, b'{"value": 1, "value": 2}') == Reading(2.0)
+
+
+#: JSON, and what is nearly JSON: it reaches further into the decoders than any bytes.
+PARTS = st.sampled_from(
+    [
+        *'{}[]",: ',
+        *("null", "true", "1", "-1.5", "1e999", "NaN", "Infinity"),
+        *('"value"', '"inner"', '"parent"', '"reading"', '"tags"'),
+        *(r"\ud800", r"\u0000", "\0", "é"),
+    ]
+)
+PAYLOADS = st.binary() | st.lists(PARTS, max_size=40).map(lambda parts: "".join(parts).encode())
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(
+            st.sampled_from(["value", "unit", "tags", "place", "reading", "parent", "room"]), inner
+        )
+    ),
+).map(lambda value: json_module.dumps(value).encode())
+ANNOTATIONS = [Reading, Report, Checked, Place, Model, Record, Mixed, Reading | Place, dict, list]
+
+
+@settings(deadline=None, database=None)
+@given(st.sampled_from(ANNOTATIONS), PAYLOADS | VALUES)
+def test_whatever_a_peer_sends_is_a_value_or_an_invalid_payload(
+    annotation: Any, payload: bytes
+) -> None:
+    told = ""
+    try:
+        decode(annotation, payload, json=True)
+    except InvalidPayload as error:
+        told = str(error)
+    assert told.isprintable()
+    assert len(told) < 1_000
 
 
 class Plain:

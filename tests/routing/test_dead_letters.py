@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,11 +14,17 @@ from flask_mqtt import (
     MQTT_ERR_NO_CONN,
     MQTT_ERR_QUEUE_SIZE,
     MQTTMessage,
+    MQTTv5,
     Properties,
     topic_matches_sub,
 )
 from flask_mqtt.routing.counts import Counts
 from flask_mqtt.routing.dead_letters import DeadLetters, check_template
+from support.apps import make_app
+from support.running import connected
+
+if TYPE_CHECKING:
+    from support.scripted import ScriptedBroker
 
 
 class Host:
@@ -105,6 +111,24 @@ def test_with_mqtt_5_it_says_where_it_comes_from_and_why(host: Host, letters: De
             ("dead-letter-reason", "$.value: missing"),
         ],
     }
+
+
+def test_any_reason_fits_into_a_user_property(scripted5: ScriptedBroker) -> None:
+    reason = "\0\ud800\n\x1b[31m" + "x" * 100_000
+    with connected(make_app(scripted5.port, protocol_version=MQTTv5)) as mqtt:
+        letters = DeadLetters(mqtt, Counts())
+        letters.send(None, message("a", qos=1, ContentType="x"), "errors", reason)
+        [_, (name, told)] = dict_of(scripted5.wait_for("PUBLISH").properties)["UserProperty"]
+    assert name == "dead-letter-reason"
+    assert told.startswith(r"\x00\ud800 \x1b[31mxxx")
+    assert len(told) < 400
+
+
+def dict_of(properties: Any) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for name, value in properties:
+        found.setdefault(name, []).append(value)
+    return found
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import logging
 from typing import TYPE_CHECKING, Any, TypedDict
+from unittest import mock
 
 import msgspec
 import pydantic
 import pytest
 
-from flask_mqtt import InvalidPayload, Mqtt, MqttBlueprint
+from flask_mqtt import InvalidPayload, Mqtt, MqttBlueprint, MQTTMessage
+from flask_mqtt.client.base import parts_of
 from support.apps import make_app
 from support.running import connected, lose
 from support.wait import wait_until
@@ -255,6 +257,23 @@ def test_a_route_that_would_get_its_own_dead_letters_is_refused(mqtt: Mqtt) -> N
     later = Mqtt()
     with pytest.raises(ValueError, match="the route would get its own dead letters"):
         later.topic("+/<other>", dead_letter="errors/x")(with_value)
+
+
+def test_a_stand_in_for_the_client_is_enough(mqtt: Mqtt, caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[Any] = []
+
+    @mqtt.topic("a")
+    def handler(client: Any, message: Any, reading: Reading) -> None:
+        seen.append((client, reading))
+
+    stand_in = mock.Mock()
+    [called] = parts_of(mqtt.client).dispatcher.message_handlers._routes.handlers("a")
+    for payload in (b"{}", b'{"value": 1}'):
+        message = MQTTMessage(1, b"a")
+        message.payload = payload
+        called(stand_in, None, message)
+    assert seen == [(stand_in, Reading(1.0))]
+    assert "$.value: missing" in caplog.text
 
 
 def test_hooks_run_around_the_payload(scripted: ScriptedBroker, mqtt: Mqtt) -> None:

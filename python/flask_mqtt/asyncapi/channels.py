@@ -33,7 +33,7 @@ class Channels:
     def channel(
         self,
         address: str | None,
-        parameters: Mapping[str, str],
+        parameters: Mapping[str, dict[str, Any]],
         servers: Sequence[str],
         name: str = "",
     ) -> str:
@@ -41,7 +41,7 @@ class Channels:
 
         Args:
             address: The topic, with parameters in braces; None where a message says it.
-            parameters: The descriptions of these.
+            parameters: What there is to say of these.
             servers: The names of those that have the topic; none for all.
             name: What to call it; by default it follows from the address.
         """
@@ -51,9 +51,7 @@ class Channels:
         free = _free(name or _NO_NAME.sub("_", address or "").strip("_") or "topic", self.channels)
         made: dict[str, Any] = {"address": address, "messages": {}}
         if parameters:
-            made["parameters"] = {
-                parameter: {"description": text} for parameter, text in parameters.items()
-            }
+            made["parameters"] = dict(parameters)
         if servers:
             made["servers"] = [{"$ref": f"#/servers/{server}"} for server in servers]
         self.channels[free] = made

@@ -10,6 +10,7 @@ from ..extension.mqtt import values_of
 from ..extension.prefix import TopicPrefix
 from ..extension.routes import routes_of, sent_of
 from ..payloads.shape import Definitions
+from ..routing.converters import parse_arguments
 from ..routing.patterns import Placeholder
 from ..routing.signature import result_of
 from .channels import Channels
@@ -98,7 +99,7 @@ class _Writer:
         )
         if options.dead_letter is not None:
             address = self._address(options.dead_letter, no_prefix=options.no_prefix)
-            parameters = {"topic": _TOPIC} if "{topic}" in address else {}
+            parameters = {"topic": {"description": _TOPIC}} if "{topic}" in address else {}
             self._channels.operation(
                 f"{name}_dead_letter",
                 "send",
@@ -140,24 +141,32 @@ class _Writer:
         return address
 
 
-def _levels(pattern: Pattern) -> tuple[list[str], dict[str, str]]:
-    """Return the levels of an address, and the descriptions of its parameters."""
+def _levels(pattern: Pattern) -> tuple[list[str], dict[str, dict[str, Any]]]:
+    """Return the levels of an address, and what there is to say of its parameters."""
     levels: list[str] = []
-    parameters: dict[str, str] = {}
+    parameters: dict[str, dict[str, Any]] = {}
     for number, level in enumerate(pattern.levels, 1):
         if isinstance(level, Placeholder):
-            name, text = level.name, f"Converter: {level.shown}."
+            name, parameter = level.name, _parameter(level)
         elif level in ("+", "#"):
             name = f"level{number}" if level == "+" else "levels"
-            text = "Any level." if level == "+" else "Any levels, or none."
+            parameter = {"description": "Any level." if level == "+" else "Any levels, or none."}
             while name in pattern.names:
                 name = f"{name}_"
         else:
             levels.append(level)
             continue
         levels.append(f"{{{name}}}")
-        parameters[name] = text
+        parameters[name] = parameter
     return levels, parameters
+
+
+def _parameter(placeholder: Placeholder) -> dict[str, Any]:
+    parameter: dict[str, Any] = {"description": f"Converter: {placeholder.shown}."}
+    if placeholder.converter == "any":
+        values, _ = parse_arguments(placeholder.arguments)
+        parameter["enum"] = list(map(str, values))
+    return parameter
 
 
 def _told(handler: Any) -> dict[str, Any]:

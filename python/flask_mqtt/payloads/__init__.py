@@ -1,6 +1,6 @@
 """Payloads as values of an annotated type, from JSON and to JSON."""
 
 from .decoding import Decoder, decoder_for
-from .errors import InvalidPayload
+from .errors import InvalidPayload, one_line
 
-__all__ = ["Decoder", "InvalidPayload", "decoder_for"]
+__all__ = ["Decoder", "InvalidPayload", "decoder_for", "one_line"]

@@ -8,6 +8,9 @@ from typing import Any
 #: Characters of a value, or of a key, that a text about it shows.
 _SHOWN = 60
 
+#: Characters of a path.
+_PATH = 200
+
 #: Characters of a reason: that of an application's own check may have the value in it.
 _REASON = 300
 
@@ -27,8 +30,9 @@ class InvalidPayload(ValueError):  # noqa: N818 - the name says it: it is the pa
             reason: What was expected, and what was found.
             path: Where in the payload.
         """
-        self.path = path
-        self.reason = _fit(reason)
+        # A type that refers to itself may lead far down.
+        self.path = path if len(path) <= _PATH else f"{path[: _PATH // 2]}…{path[-_PATH // 2 :]}"
+        self.reason = one_line(reason)
         super().__init__(f"{self.path}: {self.reason}")
 
     def __reduce__(self) -> tuple[type, tuple[str, str]]:
@@ -108,9 +112,13 @@ def _step(part: str | int) -> str:
     return f".{part}" if part.isidentifier() and len(part) <= _SHOWN else f"[{shown(part)}]"
 
 
-def _fit(reason: str) -> str:
-    """Return a text as one line of printable characters: others can come from the payload."""
-    line = " ".join(reason.split())
+def one_line(text: str) -> str:
+    """Return a text as one line of printable characters, and not many of them.
+
+    Args:
+        text: It may have something of a payload in it.
+    """
+    line = " ".join(text[: 2 * _REASON].split())
     if len(line) > _REASON:
         line = f"{line[: _REASON - 1]}…"
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)

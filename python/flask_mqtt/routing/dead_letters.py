@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from .._core import MQTTMatcher, validate_topic
+from ..payloads import one_line
 from ..records import fields, write
 from .sending import send
 
@@ -105,7 +106,7 @@ class DeadLetters:
             core: The client's, for log records.
             message: The message.
             template: The topic of dead letters.
-            reason: Why it is one, in a line.
+            reason: Why it is one.
             no_prefix: Whether the topic of the message is a full one, and so that of dead letters.
         """
         topic = template.replace(_TOPIC, message.topic)
@@ -136,7 +137,7 @@ def _properties(message: MQTTMessage, reason: str) -> dict[str, Any] | None:
     given = message.properties
     if given is None:
         return None
-    pairs = [*getattr(given, "UserProperty", ()), (FROM, message.topic), (REASON, reason)]
+    pairs = [*getattr(given, "UserProperty", ()), (FROM, message.topic), (REASON, one_line(reason))]
     properties: dict[str, Any] = {"UserProperty": pairs}
     for name in ("ContentType", "PayloadFormatIndicator"):
         if hasattr(given, name):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from ..client.base import parts_of
 from ..handlers.coroutines import finished
 from ..handlers.naming import name_of
 from ..records import fields, write
+from .sending import core_of
 
 if TYPE_CHECKING:
     from .._core import Client as CoreClient
@@ -50,7 +50,7 @@ class InvalidMessages:
             What the handler returns.
         """
         self._counts.add("invalid")
-        core = parts_of(client).holder.core
+        core = core_of(client)
         # First, since the handler may fail.
         template, no_prefix = route.options.dead_letter, route.options.no_prefix
         if template is not None:
@@ -62,7 +62,7 @@ class InvalidMessages:
         return None
 
     def _log(
-        self, core: CoreClient, route: Route, message: MQTTMessage, error: InvalidPayload
+        self, core: CoreClient | None, route: Route, message: MQTTMessage, error: InvalidPayload
     ) -> None:
         handler = name_of(route.handler)
         extra = fields(

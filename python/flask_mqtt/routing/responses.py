@@ -6,11 +6,10 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..client.base import parts_of
 from ..handlers.naming import name_of
 from ..payloads.encoding import encode, is_json, with_content_type
 from ..records import fields, write
-from .sending import send
+from .sending import core_of, send
 
 if TYPE_CHECKING:
     from .._core import MQTTMessage
@@ -56,7 +55,7 @@ class Responses:
             self._counts.add("responses")
             return
         self._counts.add("responses_lost")
-        handler, core = name_of(route.handler), parts_of(client).holder.core
+        handler, core = name_of(route.handler), core_of(client)
         values = {"response_topic": topic, "handler": handler, "error": failure}
         extra = fields(core, "response_lost", topic=message.topic, **values)
         text = "The response of %s to the message on %r was not published on %r: %s"

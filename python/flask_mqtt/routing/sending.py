@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from ..client import Client
+from ..client.base import parts_of
 from ..paho.constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
 from ..paho.enums import MQTTErrorCode
+
+if TYPE_CHECKING:
+    from .._core import Client as CoreClient
 
 
 class Publishing(Protocol):
@@ -22,6 +27,11 @@ class Publishing(Protocol):
         no_prefix: bool = False,
     ) -> Any:
         """Publish a message: `Mqtt.publish`."""
+
+
+def core_of(client: Any) -> CoreClient | None:
+    """Return the core of a client, for records; None for a stand-in of a test's."""
+    return parts_of(client).holder.core if issubclass(type(client), Client) else None
 
 
 def send(
