@@ -200,6 +200,70 @@ def handlers(port: int) -> None:
     see(topic.name, topic.qos, topic.nolocal, list(mqtt.topics))
 
 
+def outcome(call: Callable[[], object]) -> object:
+    """Return what a call returns, or which of the two it raises."""
+    try:
+        return call()
+    except (KeyError, ValueError) as error:
+        return "KeyError" if isinstance(error, KeyError) else "ValueError"
+
+
+def differences(port: int) -> None:
+    """What the page says to be otherwise."""
+    _, mqtt = started(port)
+    record: list[Any] = [["publish returns None", mqtt.publish("nobody", "") is None]]
+
+    @mqtt.topic("rest/<path:rest>")
+    def rest(client: Any, message: Any, rest: str) -> None:
+        see("path", rest)
+
+    @mqtt.topic("wild/+")
+    def wild(client: Any, message: Any) -> None:
+        """Take nothing."""
+
+    @mqtt.topic("same/<int:x>")
+    def first(client: Any, message: Any, x: int) -> None:
+        see("first", x)
+
+    @mqtt.topic("same/<y>")
+    def second(client: Any, message: Any, **values: Any) -> None:
+        see("second", values)
+
+    record += [
+        ["slashes", mqtt.register_topic("/slashes/").name],
+        ["a value is missing", outcome(lambda: mqtt.topic_for("rest"))],
+        ["a wildcard", outcome(lambda: mqtt.topic_for("wild"))],
+        ["an unknown name", outcome(lambda: mqtt.topic_for("unknown"))],
+        ["topics", len(mqtt.topics)],
+    ]
+    connected(mqtt)
+    mqtt.publish("rest/a/b", "")
+    wait(lambda: SEEN)
+    mqtt.publish("same/1", "")
+    wait(lambda: len(SEEN) >= 3)
+    SEEN[1:] = sorted(SEEN[1:], key=repr)
+    SEEN.extend(record)
+
+
+def a_handler_fails(port: int) -> None:
+    """Whether there is another message after one whose handler has failed."""
+    threading.excepthook = lambda _arguments: None
+    _, mqtt = started(port)
+
+    @mqtt.topic("fails")
+    def fails(client: Any, message: Any) -> None:
+        raise LookupError("hm")
+
+    mqtt.register_topic("number/<int:x>").on_message(lambda _c, _m, x: see(x))
+    mqtt.register_topic("works").on_message(lambda _c, _m: see("works"))
+    connected(mqtt)
+    for topic in ("fails", "number/no", "works"):
+        mqtt.publish(topic, "")
+    deadline = time.monotonic() + 1
+    while not SEEN and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]](int(sys.argv[2]))
     print(json.dumps(SEEN), flush=True)

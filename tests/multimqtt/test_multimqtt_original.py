@@ -78,6 +78,36 @@ EXPECTED: dict[str, list[Any]] = {
 }
 
 
+#: What differs: what this package sees, and what Flask-MultiMQTT does.
+DIFFERENT: dict[str, tuple[list[Any], list[Any]]] = {
+    "differences": (
+        [
+            ["path", "a/b"],
+            ["first", 1],
+            ["second", {"y": "1"}],
+            ["publish returns None", False],
+            ["slashes", "myprefix//slashes/"],
+            ["a value is missing", "ValueError"],
+            ["a wildcard", "ValueError"],
+            ["an unknown name", "ValueError"],
+            ["topics", 4],
+        ],
+        [
+            ["path", "a"],
+            ["first", 1],
+            ["second", {"x": 1}],
+            ["publish returns None", True],
+            ["slashes", "myprefix/slashes"],
+            ["a value is missing", "KeyError"],
+            ["a wildcard", "wild/+"],
+            ["an unknown name", "ValueError"],
+            ["topics", 4],
+        ],
+    ),
+    "a_handler_fails": ([["works"]], []),
+}
+
+
 def run(python: str | Path, *arguments: str) -> str:
     done = subprocess.run(
         [str(python), *arguments], capture_output=True, text=True, timeout=60, check=False
@@ -86,16 +116,27 @@ def run(python: str | Path, *arguments: str) -> str:
     return done.stdout
 
 
+def seen(whose: str, name: str, broker: Mosquitto, request: pytest.FixtureRequest) -> Any:
+    python = sys.executable
+    if whose == "original":
+        python = request.getfixturevalue("original_python")
+    return json.loads(run(python, str(SCENARIOS), name, str(broker.port)))
+
+
 @pytest.mark.parametrize("name", EXPECTED)
 @pytest.mark.parametrize("whose", ["ours", "original"])
 def test_it_sees_the_same(
     name: str, whose: str, broker: Mosquitto, request: pytest.FixtureRequest
 ) -> None:
-    python = sys.executable
-    if whose == "original":
-        python = request.getfixturevalue("original_python")
-    seen = json.loads(run(python, str(SCENARIOS), name, str(broker.port)))
-    assert seen == EXPECTED[name]
+    assert seen(whose, name, broker, request) == EXPECTED[name]
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+@pytest.mark.parametrize("whose", ["ours", "original"])
+def test_what_differs_is_on_the_page(
+    name: str, whose: str, broker: Mosquitto, request: pytest.FixtureRequest
+) -> None:
+    assert seen(whose, name, broker, request) == DIFFERENT[name][whose == "original"]
 
 
 def test_its_methods_and_attributes_are_here(original_python: Path) -> None:
