@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from werkzeug.routing import BaseConverter, Map, ValidationError
+from werkzeug.routing import BaseConverter, ValidationError
 
 from flask_mqtt import MQTTMatcher, topic_matches_sub
-from flask_mqtt.routing.converters import DEFAULTS, Converter, parse_arguments
+from flask_mqtt.routing.converters import Converters, parse_arguments
 from flask_mqtt.routing.patterns import Pattern, joined
 
 if TYPE_CHECKING:
@@ -44,12 +44,13 @@ class Broken(BaseConverter):
     regex = "("
 
 
-CONVERTERS = {**DEFAULTS, "even": Even, "words": Words, "broken": Broken}
+CONVERTERS = Converters()
+CONVERTERS.own.update(even=Even, words=Words, broken=Broken)
 
 
 def pattern(rule: str) -> Pattern:
     made = Pattern(rule)
-    made.bind(CONVERTERS, lambda kind, arguments: Converter(kind, arguments, Map()))
+    made.bind(CONVERTERS)
     return made
 
 

@@ -41,12 +41,12 @@ class RouteMethods(Declarations):
         Those of Flask's rules are there. What ``app.url_map.converters`` has besides is found too,
         from `init_app` on.
         """
-        return router_of(self).converters
+        return router_of(self).converters.own
 
     @converters.setter
     def converters(self, value: dict[str, type[BaseConverter]]) -> None:
         # A subclass may have something of its own under the name.
-        router_of(self).converters = value
+        router_of(self).converters.own = value
 
     def topic_for(self, name: str, /, absolute: bool = False, **values: Any) -> str:
         """Return the topic of a route for values, as ``url_for`` does for URLs.

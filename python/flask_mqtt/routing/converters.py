@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from werkzeug.routing import (
@@ -11,13 +11,13 @@ from werkzeug.routing import (
     BaseConverter,
     FloatConverter,
     IntegerConverter,
+    Map,
     PathConverter,
     UnicodeConverter,
     UUIDConverter,
 )
 
-if TYPE_CHECKING:
-    from werkzeug.routing import Map
+T = TypeVar("T")
 
 #: By the names that Flask's rules have for them, and Python's for a text.
 DEFAULTS: dict[str, type[BaseConverter]] = {
@@ -92,6 +92,52 @@ class Converter:
         except ValueError as error:
             raise ValueError(str(error) or "it is no value of the converter") from error
         return text
+
+
+class Converters:
+    """The converters of an extension's routes: those that it has, and those that were made."""
+
+    def __init__(self) -> None:
+        """Start with Werkzeug's."""
+        #: By name. The application may put others in.
+        self.own: dict[str, type[BaseConverter]] = dict(DEFAULTS)
+        self._url_map = Map()
+        self._made: dict[tuple[type[BaseConverter], str], Converter] = {}
+        self._same: dict[Any, Any] = {}
+
+    def use(self, url_map: Map) -> None:
+        """Have what an application has for its URLs too, after those that are there."""
+        if url_map is not self._url_map:
+            self._url_map, self._made = url_map, {}
+
+    def find(self, name: str) -> type[BaseConverter] | None:
+        """Return the class of a name, or None."""
+        return self.own.get(name) or self._url_map.converters.get(name)
+
+    @property
+    def names(self) -> list[str]:
+        """The names, in their order."""
+        return sorted({*self.own, *self._url_map.converters})
+
+    def make(self, kind: type[BaseConverter], arguments: str) -> Converter:
+        """Return a converter, the same one for all rules that have the same.
+
+        Args:
+            kind: Its class.
+            arguments: As they are written.
+
+        Raises:
+            ValueError: See `Converter`.
+        """
+        made = self._made.get((kind, arguments))
+        if made is None:
+            made = self._made[kind, arguments] = Converter(kind, arguments, self._url_map)
+        return made
+
+    def same(self, value: T) -> T:
+        """Return the first of all equal values that this was given."""
+        found: T = self._same.setdefault(value, value)
+        return found
 
 
 def parse_arguments(text: str) -> tuple[list[Any], dict[str, Any]]:

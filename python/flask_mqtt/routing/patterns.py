@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._core import validate_filter, validate_topic
@@ -10,9 +11,7 @@ from .._core import validate_filter, validate_topic
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from werkzeug.routing import BaseConverter
-
-    from .converters import Converter
+    from .converters import Converter, Converters
 
 #: A level of a rule: what is between `<` and `>` may have a '/', as an argument of a converter.
 _LEVEL = re.compile(r"""(?:<(?:"[^"]*"|'[^']*'|[^"'<>])*>|[^/<>])*""")
@@ -121,20 +120,15 @@ class Pattern:
         """Whether the converters were found."""
         return bool(self.filter)
 
-    def missing(self, converters: Mapping[str, type[BaseConverter]]) -> list[str]:
-        """Return the names of converters that are not among these."""
-        return [one.converter for one in self.placeholders if one.converter not in converters]
+    def is_known(self, converters: Converters) -> bool:
+        """Whether all converters are among these."""
+        return all(converters.find(one.converter) for one in self.placeholders)
 
-    def bind(
-        self,
-        converters: Mapping[str, type[BaseConverter]],
-        make: Callable[[type[BaseConverter], str], Converter],
-    ) -> None:
+    def bind(self, converters: Converters) -> None:
         """Find the converters.
 
         Args:
-            converters: By name.
-            make: Makes one of its class and its arguments.
+            converters: Those that there are.
 
         Raises:
             ValueError: One is unknown, has wrong arguments, or stands where it cannot.
@@ -142,15 +136,14 @@ class Pattern:
         bound: list[Converter] = []
         filter_ = ["+" if isinstance(one, Placeholder) else one for one in self.levels]
         for one in self.placeholders:
-            kind = converters.get(one.converter)
+            kind = converters.find(one.converter)
             if kind is None:
-                known = ", ".join(sorted(converters))
                 raise ValueError(
                     f"rule {self.rule!r}: there is no converter {one.converter!r}; there are "
-                    f"{known}"
+                    f"{', '.join(converters.names)}"
                 )
             try:
-                converter = make(kind, one.arguments)
+                converter = converters.make(kind, one.arguments)
             except ValueError as error:
                 raise ValueError(f"rule {self.rule!r}: <{one.name}>: {error}") from error
             if not converter.is_one_level:
@@ -162,9 +155,17 @@ class Pattern:
                 filter_[-1] = "#"
             bound.append(converter)
         self._check_filter(filter_)
-        self._bind(bound, filter_)
+        # The same for all rules of one form, which a message then finds in the processor's cache.
+        self._values = converters.same(
+            tuple(
+                (one.place, one.name, converter.fullmatch, converter.to_python)
+                for one, converter in zip(self.placeholders, bound, strict=True)
+            )
+        )
+        self._converters = bound
+        self._use(filter_)
 
-    def _bind(self, converters: list[Converter], filter_: list[str]) -> None:
+    def _use(self, filter_: list[str]) -> None:
         last = len(self.levels) - 1
         is_rest = filter_[-1] == "#"
         self._splits = last if is_rest else -1
@@ -175,11 +176,6 @@ class Pattern:
         self._is_open = filter_[0] in ("+", "#")
         self._template = [None if one in ("+", "#") else one for one in filter_]
         self._wildcards = tuple(place for place, one in enumerate(self.levels) if one in ("+", "#"))
-        self._values = tuple(
-            (one.place, one.name, converter.fullmatch, converter.to_python)
-            for one, converter in zip(self.placeholders, converters, strict=True)
-        )
-        self._converters = converters
         # What comes last says that the rest is there.
         self.filter = "/".join(filter_)
 
@@ -285,7 +281,8 @@ def _levels(rule: str) -> list[str | Placeholder]:
         if "<" in level:
             levels.append(_placeholder(rule, level, len(levels)))
         else:
-            levels.append(level)
+            # As most rules have the same levels, they are compared by their places in memory.
+            levels.append(sys.intern(level))
         if place == len(rule):
             return levels
         place += 1
@@ -299,5 +296,5 @@ def _placeholder(rule: str, level: str, index: int) -> Placeholder:
             "nothing else, as a wildcard of MQTT stands for a whole level"
         )
     return Placeholder(
-        index, found["name"], found["converter"] or "default", found["arguments"] or ""
+        index, sys.intern(found["name"]), found["converter"] or "default", found["arguments"] or ""
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import ChainMap
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,7 +11,7 @@ from werkzeug.routing import Map
 from ..paho.subscribeoptions import SubscribeOptions
 from ..payloads.encoding import provider_of
 from .building import build, unknown
-from .converters import DEFAULTS, Converter
+from .converters import Converters
 from .counts import Counts
 from .dead_letters import DeadLetters
 from .hooks import Hooks
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
     from flask import Flask
-    from werkzeug.routing import BaseConverter
 
     from .._core import Client as CoreClient
     from ..dispatch.dispatcher import Dispatcher
@@ -103,8 +101,8 @@ class Router:
         self._host = host
         self._dispatcher = dispatcher
         self._add_handler = add_handler
-        #: By name: Werkzeug's, and those of the application, which may put others in.
-        self.converters: dict[str, type[BaseConverter]] = dict(DEFAULTS)
+        #: Those for the rules.
+        self.converters = Converters()
         #: What is called before and after the handlers of all routes.
         self.hooks = Hooks()
         #: What becomes of the messages.
@@ -119,9 +117,6 @@ class Router:
         )
         self._app: Any = None
         self._overdue = Overdue(self._core, self.counts)
-        self._url_map = Map()
-        #: By class and arguments.
-        self._made: dict[tuple[type[BaseConverter], str], Converter] = {}
         self._is_open = False
         #: Guards what follows. Nothing of the application's is called while it is held, but for
         #: finalizers, which may come at any time: so the thread that has it may take it again.
@@ -171,7 +166,7 @@ class Router:
         scopes = (self.hooks,) if scopes is None else scopes
         route = Route.of(pattern, handler, name, options, scopes, within)
         # A converter that is not known yet may come with the application.
-        if self._is_open or not pattern.missing(self.converters):
+        if self._is_open or pattern.is_known(self.converters):
             self._bind(pattern)
         with self._lock:
             self._check_name(route)
@@ -255,8 +250,8 @@ class Router:
         """
         self._app = app
         url_map = getattr(app, "url_map", None)
-        if isinstance(url_map, Map) and url_map is not self._url_map:
-            self._url_map, self._made = url_map, {}
+        if isinstance(url_map, Map):
+            self.converters.use(url_map)
         self._is_open = True
         routes = self.routes
         for route in routes:
@@ -294,14 +289,7 @@ class Router:
         return None if dispatcher is None else dispatcher.core
 
     def _bind(self, pattern: Pattern) -> None:
-        pattern.bind(ChainMap(self.converters, dict(self._url_map.converters)), self._converter)
-
-    def _converter(self, kind: type[BaseConverter], arguments: str) -> Converter:
-        """Return the converter of a class, one for all routes that have the same arguments."""
-        made = self._made.get((kind, arguments))
-        if made is None:
-            made = self._made[kind, arguments] = Converter(kind, arguments, self._url_map)
-        return made
+        pattern.bind(self.converters)
 
     def _check_name(self, route: Route) -> None:
         """Look whether another route was given the same name. The caller has the lock."""
