@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,8 @@ from flask_mqtt.cli import mqtt as group
 from support.running import connected
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flask import Flask
 
     from support.scripted import ScriptedBroker
@@ -92,3 +96,38 @@ def test_no_routes(app: Flask) -> None:
     assert shown(app) == ["No routes were registered."]
     with connected(app):
         assert shown(app) == ["No routes were registered."]
+
+
+APPLICATION = """\
+from flask import Flask
+from flask_mqtt import Mqtt
+
+app = Flask(__name__)
+app.config.update(MQTT_BROKER_URL="127.0.0.1", MQTT_BROKER_PORT={port})
+mqtt = Mqtt(app)
+
+
+@mqtt.topic("a/<int:x>", qos=1)
+def numbers(client, message, x):
+    pass
+"""
+
+
+@pytest.mark.slow
+def test_flask_has_the_command_without_a_line_of_code(
+    scripted: ScriptedBroker, tmp_path: Path
+) -> None:
+    (tmp_path / "application.py").write_text(APPLICATION.format(port=scripted.port))
+    command = [sys.executable, "-m", "flask", "--app", "application", "mqtt", "routes"]
+    result = subprocess.run(
+        [*command, "-s", "name"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[2:] == [
+        "a/<int:x>  1    x: int               application.numbers  numbers"
+    ]
