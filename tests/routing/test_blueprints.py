@@ -261,3 +261,13 @@ def test_threads_register_blueprints_at_once(mqtt: Mqtt, scene: Scene) -> None:
         thread.join()
     assert len(failed) == 7
     assert scene.after("b/3/t") == [3]
+
+
+def test_blueprints_that_are_in_each_other(mqtt: Mqtt) -> None:
+    one, other = MqttBlueprint("one"), MqttBlueprint("other")
+    one.topic("<x>")(nothing)
+    one.register_blueprint(other)
+    other.register_blueprint(one)
+    with pytest.raises(ValueError, match=r"blueprint 'one.other.one': it is registered in itself"):
+        mqtt.register_blueprint(one)
+    assert mqtt.stats()["routes"]["routes"] == 0

@@ -46,6 +46,8 @@ class Place:
     #: The hooks for its handlers, outermost first.
     scopes: tuple[Hooks, ...]
     made: Made
+    #: The blueprints that it is in.
+    outer: tuple[MqttBlueprint, ...] = ()
 
     def inside(self, name: str, prefix: str) -> Place:
         """Return the place of a blueprint in the one that is registered here."""
@@ -138,12 +140,16 @@ class MqttBlueprint(Declarations):
 
         Raises:
             TypeError: A handler cannot be called for its route.
-            ValueError: The name is taken, or a route contradicts another one.
+            ValueError: The name is taken, a route contradicts another one, or the blueprint is in
+                itself.
         """
+        if self in place.outer:
+            raise ValueError(f"blueprint {place.name!r}: it is registered in itself")
         place.router.take_name(place.name)
         place.made.names.append(place.name)
         self._is_registered = True
-        inner = replace(place, scopes=(*place.scopes, self._hooks))
+        scopes, outer = (*place.scopes, self._hooks), (*place.outer, self)
+        inner = replace(place, scopes=scopes, outer=outer)
         for declare in self._declared:
             declare(inner)
 
