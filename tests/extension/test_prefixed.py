@@ -9,7 +9,14 @@ from unittest import mock
 import pytest
 from flask import Flask
 
-from flask_mqtt import Mqtt, MQTTErrorCode, MQTTMessageInfo, SubscribeOptions, TopicQos
+from flask_mqtt import (
+    Mqtt,
+    MqttBlueprint,
+    MQTTErrorCode,
+    MQTTMessageInfo,
+    SubscribeOptions,
+    TopicQos,
+)
 from support.apps import make_app
 from support.running import connected, subscribe
 from support.wait import wait_until
@@ -397,6 +404,28 @@ def test_routes(scripted: ScriptedBroker) -> None:
         assert mqtt.topic_for("news", absolute=True, name="x") == "news/x"
         with pytest.raises(ValueError, match="no_prefix is True of the one and False"):
             mqtt.topic("news/<name>")(news)
+
+
+def test_blueprints(scripted: ScriptedBroker) -> None:
+    seen: list[Any] = []
+    blueprint = MqttBlueprint("site", prefix="site/<int:number>")
+
+    @blueprint.topic("door")
+    def door(_client: Any, message: MQTTMessage, number: int) -> None:
+        seen.append((message.topic, number))
+
+    blueprint.on_topic("lamp")(note(seen, "plain"))
+    blueprint.on_topic("news", no_prefix=True)(note(seen, "full"))
+    mqtt = Mqtt()
+    mqtt.register_blueprint(blueprint)
+    with mqtt:
+        mqtt.init_app(make_app(scripted.port, prefix="p"))
+        scripted.wait_for("SUBSCRIBE")
+        assert filters(scripted) == ["p/site/+/door"]
+        for topic in ("p/site/1/door", "p/site/2/lamp", "site/3/news", "p/site/3/news"):
+            scripted.publish(topic, qos=1)
+        scripted.wait_for("PUBACK", count=4)
+    assert seen == [("site/1/door", 1), ("plain", "site/2/lamp"), ("full", "site/3/news")]
 
 
 def test_topic_aliases_and_options_of_mqtt_5(scripted5: ScriptedBroker) -> None:

@@ -30,6 +30,7 @@ def made(names: tuple[str, ...], **config: Any) -> tuple[Any, ...]:
     [
         ({}, ("127.0.0.1", None, None)),
         ({"uri": ""}, ("127.0.0.1", None, None)),
+        ({"uri": "mqtt://username:password@", "host": ""}, ("127.0.0.1", None, None)),
         ({"uri": "mqtt://example.com"}, ("example.com", None, None)),
         ({"uri": " MQTT://example.com "}, ("example.com", None, None)),
         ({"uri": "mqtt://example.com:1884/x"}, ("example.com", 1884, None)),

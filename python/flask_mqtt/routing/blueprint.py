@@ -91,11 +91,12 @@ class MqttBlueprint(Declarations):
         self._declared: list[Callable[[Place], None]] = []
         self._is_registered = False
 
-    def on_topic(self, topic: str) -> Callable[[HandlerT], HandlerT]:
+    def on_topic(self, topic: str, *, no_prefix: bool = False) -> Callable[[HandlerT], HandlerT]:
         """Decorate a handler ``(client, userdata, message)``. It does not subscribe.
 
         Args:
             topic: A filter, which comes after the prefix.
+            no_prefix: The filter is one of full topics, without ``MQTT_PREFIX``.
 
         Raises:
             TypeError: The filter is missing.
@@ -107,7 +108,8 @@ class MqttBlueprint(Declarations):
         if topic.startswith("$share/"):
             _, share, topic = f"{topic}/".split("/", 2)
             topic = topic.removesuffix("/")
-        return self._rs_registrar(topic, None, RouteOptions(subscribes=False, share=share))
+        options = RouteOptions(subscribes=False, share=share, no_prefix=no_prefix)
+        return self._rs_registrar(topic, None, options)
 
     def register_blueprint(
         self, blueprint: MqttBlueprint, *, prefix: str | None = None, name: str | None = None
