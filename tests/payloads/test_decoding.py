@@ -433,6 +433,13 @@ def test_a_type_has_one_decoder() -> None:
     assert decoder_for(Reading | Place) is not decoder_for(Place | Reading)
 
 
+def test_so_many_decoders_are_remembered() -> None:
+    first = decoder_for(Reading)
+    for _ in range(1_024):
+        decoder_for(type("Model", (Record,), {}))
+    assert decoder_for(Reading) is not first
+
+
 def test_routes_of_one_message_have_its_payload_decoded_once() -> None:
     kind = dataclasses.make_dataclass("Counted", [("value", int)])
     decoder = decoder_for(kind)
