@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from support.mosquitto import Mosquitto
 
 MARK = "hunter"
+REQUESTS = "$CONTROL/dynamic-security/v1"
 
 
 def with_passwords(name: str) -> list[Command[Any]]:
@@ -71,6 +73,8 @@ def test_of_requests_that_are_carried_out_or_refused(
     texts += raised_by(lambda: dynsec.create_client("x", f"{MARK}\0"))
     texts += raised_by(lambda: asyncio.run(dynsec.aio.create_client("x", f"{MARK}\0")))
     texts += raised_by(lambda: dynsec.execute(*with_passwords("secretive")))
+    by_hand = {"command": "createClient", "username": "by hand", "password": f"{MARK}-7"}
+    admin.publish(REQUESTS, json.dumps({"commands": [by_hand]}), 1).wait_for_publish(5)
     # Those of the core come after the responses.
     wait_until(lambda: any("/response" in line for line in lines))
     texts += [*lines, *map(repr, told)]

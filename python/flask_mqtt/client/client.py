@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from .._core import Client as CoreClient
 from ..discretion import discreet
-from ..dispatch.tap import MessageOut
+from ..dispatch.tap import message_out
 from ..paho.constants import (
     MQTT_ERR_NOT_FOUND,
     MQTT_ERR_SUCCESS,
@@ -182,7 +182,7 @@ class Client(Connecting, Settings, Attributes, Handlers, Decorators, Loops, Kept
         if storing is not None:
             info = parts.publisher.when_stored(info, storing, parts.settings.config.publish_timeout)
         if parts.observers:
-            told = MessageOut(topic, payload, qos, retain, info.rc, info.mid)
+            told = message_out(topic, payload, qos, retain, info.rc, info.mid)
             parts.dispatcher.tap.tell(told)
         return info
 

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger("flask_mqtt")
 
 
+#: Messages on this topic have passwords of clients, for mosquitto's plugin.
+_COMMANDS = "$CONTROL/dynamic-security/v1"
+#: Stands for them.
+_HIDDEN = "***"
+
+
 class Connected(NamedTuple):
     """The broker has accepted the connection."""
 
@@ -64,7 +70,7 @@ class HandlerDone(NamedTuple):
 class MessageOut(NamedTuple):
     """`publish` has returned."""
 
-    #: The arguments.
+    #: The arguments. The payload is hidden where it has passwords: see `message_out`.
     topic: str
     payload: object
     qos: int
@@ -210,6 +216,13 @@ class Tap:
             exc_info=from_outside(error),
             extra=fields(self._core, "observer_failed", handler=name),
         )
+
+
+def message_out(
+    topic: str, payload: object, qos: int, retain: bool, rc: int, mid: int
+) -> MessageOut:
+    """Return what observers are told of a message: without commands for dynamic security."""
+    return MessageOut(topic, _HIDDEN if topic == _COMMANDS else payload, qos, retain, rc, mid)
 
 
 def _connack(session_present: int, code: int, _properties: Any) -> Occurrence:

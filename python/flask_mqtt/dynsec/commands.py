@@ -32,9 +32,6 @@ Names = Iterable[str | tuple[str, int]]
 #: What names the objects of a command, in its arguments.
 _NAMES = ("groupname", "username", "rolename")
 
-#: Stands for what is not shown.
-_HIDDEN = "***"
-
 
 @dataclass(frozen=True, repr=False)
 class Command(Generic[T]):
@@ -60,17 +57,13 @@ class Command(Generic[T]):
         """Show it without its arguments, among which is a password."""
         return f"<Command {self.title}>"
 
-    def to_json(self, correlation_data: str, *, hidden: bool = False) -> dict[str, Any]:
+    def to_json(self, correlation_data: str) -> dict[str, Any]:
         """Return what is sent.
 
         Args:
             correlation_data: What the response has as well.
-            hidden: Whether something stands for the password.
         """
-        values = self._arguments
-        if hidden and "password" in values:
-            values = {**values, "password": _HIDDEN}
-        return {"command": self.name, "correlationData": correlation_data, **values}
+        return {**self._arguments, "command": self.name, "correlationData": correlation_data}
 
     def result(self, data: dict[str, Any]) -> T:
         """Return what the data of a response says.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._core import reason_name
 from ..client.base import parts_of
-from ..dispatch.tap import Connected, Disconnected, MessageOut, Subscribed
+from ..dispatch.tap import Connected, Disconnected, Subscribed
 from ..paho.constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
 from .errors import DynsecError, DynsecTimeoutError, DynsecUnavailableError
 
@@ -73,7 +73,7 @@ class Request:
                 return
             try:
                 self._send()
-            except Exception as error:  # noqa: BLE001 - `subscribe` may be the application's own
+            except Exception as error:  # noqa: BLE001 - they may be the application's own
                 self._fail(error)
 
     def _send(self) -> None:
@@ -81,24 +81,15 @@ class Request:
             # The broker takes the two in this order.
             _, self._subscribe = self._client.subscribe(RESPONSES)
             self._look_for_refusal()
-        parts = self._parts
-        message = (REQUESTS, self._payload(), 0, False, None)
-        info = parts.holder.core.publish(*message)
-        if info is None:
-            timeout = parts.settings.config.publish_timeout
-            info = parts.publisher.publish_when_there_is_room(timeout, *message)
-        rc = info.rc
-        parts.dispatcher.tap.tell(
-            MessageOut(REQUESTS, self._payload(hidden=True), 0, False, rc, info.mid)
-        )
+        rc = self._client.publish(REQUESTS, self._payload()).rc
         if rc == MQTT_ERR_NO_CONN:
             self._unsent.append(self)
         elif rc != MQTT_ERR_SUCCESS:
             self._fail(self._unavailable(f"the request was not accepted for sending: {rc.name}"))
 
-    def _payload(self, *, hidden: bool = False) -> str:
+    def _payload(self) -> str:
         commands = [
-            command.to_json(f"{self.token}-{number}", hidden=hidden)
+            command.to_json(f"{self.token}-{number}")
             for number, command in enumerate(self._commands)
         ]
         return json.dumps({"commands": commands})
