@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flask_mqtt import Client, Mqtt, MQTTv5
-from flask_mqtt.dispatch.tap import Acknowledged
+from flask_mqtt import MQTT_ERR_NO_CONN, Client, Mqtt, MQTTMessageInfo, MQTTv5
+from flask_mqtt.dispatch.tap import Acknowledged, Disconnected
 from flask_mqtt.dynsec import (
     Acl,
     AclType,
@@ -233,6 +233,47 @@ def test_what_changes_something_is_not_sent_again() -> None:
         broker.respond = of_names
         assert list(dynsec.list_roles()) == ["a"]
     assert [command["command"] for command in broker.requests] == ["deleteRole", "listRoles"]
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_the_end_of_an_earlier_connection_that_is_told_late(answered: bool) -> None:
+    """It may have been sent on the present one, of which the response comes then."""
+    with FakePlugin(None) as broker, connected(make_app(broker.port)) as mqtt:
+        dynsec = DynamicSecurity(mqtt, timeout=30 if answered else 0.5)
+
+        async def create() -> None:
+            task = asyncio.ensure_future(dynsec.aio.create_role("a"))
+            await asyncio.to_thread(lambda: wait_until(lambda: broker.requests))
+            [request] = dynsec._control._waiting.values()
+            request.observe(Disconnected(7, None))
+            if answered:
+                broker.tell({"responses": [response_to(broker.requests[0])]})
+            await task
+
+        if answered:
+            asyncio.run(create())
+        else:
+            with pytest.raises(DynsecTimeoutError, match=r"lost before .* may have been carried"):
+                asyncio.run(create())
+    assert len(broker.requests) == 1
+
+
+def test_a_connection_that_ends_just_before_it_is_sent() -> None:
+    class Losing(Client):
+        losses = 1
+
+        def publish(self, *arguments: Any, **options: Any) -> MQTTMessageInfo:
+            if self.losses:
+                self.losses -= 1
+                return MQTTMessageInfo((MQTT_ERR_NO_CONN, 0))
+            return super().publish(*arguments, **options)
+
+    client = Losing()
+    with FakePlugin(of_names) as broker, closing(client):
+        client.connect("127.0.0.1", broker.port)
+        client.loop_start()
+        assert list(DynamicSecurity(client).list_roles()) == ["a"]
+        assert client.losses == 0
 
 
 def test_an_admin_who_disconnects_himself(own_plugin: DynsecMosquitto) -> None:
