@@ -358,6 +358,7 @@ VALUES = st.recursive(
 ANNOTATIONS = [Reading, Report, Checked, Place, Model, Record, Mixed, Reading | Place, dict, list]
 
 
+@pytest.mark.slow
 @settings(deadline=None, database=None)
 @given(st.sampled_from(ANNOTATIONS), PAYLOADS | VALUES)
 def test_whatever_a_peer_sends_is_a_value_or_an_invalid_payload(

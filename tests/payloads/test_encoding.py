@@ -101,6 +101,7 @@ WHOLES = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, database=None)
 @given(WHOLES)
 def test_what_is_sent_is_read_back_as_it_was(whole: Whole) -> None:
@@ -111,10 +112,12 @@ def test_what_is_sent_is_read_back_as_it_was(whole: Whole) -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | FINITE | TEXT,
-    lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=10,
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, database=None)
 @given(st.lists(JSON))
 def test_plain_values_are_what_json_makes_of_them(value: list[Any]) -> None:

@@ -326,15 +326,15 @@ def test_a_handler_of_invalid_payloads_is_looked_at(mqtt: Mqtt, handler: Any, te
     assert text in str(caught.value)
 
 
-def test_it_is_so_after_a_reconnect_too(scripted: ScriptedBroker, mqtt: Mqtt) -> None:
+def test_it_is_so_after_a_reconnect_too(scripted: ScriptedBroker) -> None:
     seen: list[Any] = []
+    with connected(make_app(scripted.port, reconnect_delay_min=0.05)) as mqtt:
 
-    @mqtt.topic("a")
-    def handler(client: Any, message: Any, reading: Reading) -> None:
-        seen.append(reading)
+        @mqtt.topic("a")
+        def handler(client: Any, message: Any, reading: Reading) -> None:
+            seen.append(reading)
 
-    wait_until(lambda: scripted.of("SUBSCRIBE"))
-    lose(scripted, mqtt.client)
-    wait_until(lambda: len(scripted.of("SUBSCRIBE")) == 2)
-    scripted.publish("a", b'{"value": 1}')
-    wait_until(lambda: seen == [Reading(1.0)])
+        lose(scripted, mqtt.client)
+        scripted.wait_for("SUBSCRIBE", count=2)
+        scripted.publish("a", b'{"value": 1}')
+        wait_until(lambda: seen == [Reading(1.0)])
