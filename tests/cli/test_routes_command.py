@@ -48,8 +48,13 @@ def routed(app: Flask) -> Any:
         blueprint = MqttBlueprint("home", prefix="home")
         blueprint.topic("<name>", share="g", name="who")(names)
         blueprint.on_topic("log/#")(print_log)
+        blueprint.batch("<name>/many", qos=1)(many)
         mqtt.register_blueprint(blueprint)
         yield app
+
+
+def many(client: Any, readings: list[Reading]) -> None:
+    """Take some readings."""
 
 
 def print_log(client: Any, userdata: Any, message: Any) -> None:
@@ -57,15 +62,16 @@ def print_log(client: Any, userdata: Any, message: Any) -> None:
 
 
 # As if they were in a module with a short name.
-for _handler in (temperature, names, print_log):
+for _handler in (temperature, names, many, print_log):
     _handler.__module__ = "shown"
 
 TABLE = """\
-Topic                    QoS  Converters      Payload  Handler            Name
------------------------  ---  --------------  -------  -----------------  -----------
-$share/g/home/<name>     0    name: str                shown.names        home.who
-home/log/#                                             shown.print_log
-sensors/<int(min=1):id>  2    id: int(min=1)  Reading  shown.temperature  temperature
+Topic                    QoS  Converters      Payload        Handler            Name
+-----------------------  ---  --------------  -------------  -----------------  -----------
+$share/g/home/<name>     0    name: str                      shown.names        home.who
+home/<name>/many         1    name: str       list[Reading]  shown.many         home.many
+home/log/#                                                   shown.print_log
+sensors/<int(min=1):id>  2    id: int(min=1)  Reading        shown.temperature  temperature
 """
 
 
@@ -75,7 +81,12 @@ def test_the_table(routed: Flask) -> None:
 
 @pytest.mark.parametrize(
     ("sort", "order"),
-    [("name", [1, 0, 2]), ("qos", [1, 0, 2]), ("handler", [0, 1, 2]), ("registration", [2, 0, 1])],
+    [
+        ("name", [2, 1, 0, 3]),
+        ("qos", [2, 0, 1, 3]),
+        ("handler", [1, 0, 2, 3]),
+        ("registration", [3, 0, 2, 1]),
+    ],
 )
 def test_the_order(routed: Flask, sort: str, order: list[int]) -> None:
     rows = TABLE.splitlines()[2:]
@@ -89,7 +100,7 @@ def test_several_extensions(scripted: ScriptedBroker, routed: Flask) -> None:
         other.topic("a")(lambda *_: None)
         headers, _, *rows = shown(routed)
     assert headers.split()[-1] == "Keys"
-    assert [row.split()[-1] for row in rows] == ["MQTT", "OTHER", "MQTT", "MQTT"]
+    assert [row.split()[-1] for row in rows] == ["MQTT", "OTHER", "MQTT", "MQTT", "MQTT"]
 
 
 def test_no_routes(app: Flask) -> None:

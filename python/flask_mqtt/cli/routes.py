@@ -58,7 +58,14 @@ def _row(route: Route) -> list[str]:
         pattern.rule if share is None else f"$share/{share}/{pattern.rule}",
         str(route.options.qos) if route.options.subscribes else "",
         ", ".join(f"{one.name}: {one.shown}" for one in pattern.placeholders),
-        "" if route.payload is None else route.payload.decoder.name,
+        _payload(route),
         name_of(route.handler),
         route.name or "",
     ]
+
+
+def _payload(route: Route) -> str:
+    if route.payload is None:
+        return ""
+    name = route.payload.decoder.name
+    return name if route.options.batching is None else f"list[{name}]"

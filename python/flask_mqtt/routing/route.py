@@ -64,7 +64,7 @@ class RouteOptions:
             raise TypeError(f"qos {self.qos!r}: it must be 0, 1 or 2")
         if not 0 <= self.qos <= 2:  # noqa: PLR2004 - at most once, at least once, exactly once
             raise ValueError(f"qos {self.qos!r}: it must be 0, 1 or 2")
-        self.subscribe_options()
+        self.subscribe_options(self.qos)
         if self.share is not None:
             self._check_share(self.share)
         if self.retry is not None and not isinstance(self.retry, Retry):
@@ -88,10 +88,14 @@ class RouteOptions:
                 "section 3.8.3.1)"
             )
 
-    def subscribe_options(self) -> SubscribeOptions | None:
-        """Return the options of the subscription that only MQTT 5 has, or None without any."""
+    def subscribe_options(self, qos: int) -> SubscribeOptions | None:
+        """Return the options of the subscription that only MQTT 5 has, or None without any.
+
+        Args:
+            qos: The QoS, which another route of the filter may want higher.
+        """
         wanted = self.no_local, self.retain_as_published, self.retain_handling
-        made = SubscribeOptions(self.qos, *wanted)
+        made = SubscribeOptions(qos, *wanted)
         return made if any(wanted) else None
 
 

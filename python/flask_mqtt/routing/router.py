@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from werkzeug.routing import Map
@@ -363,5 +362,5 @@ class Router:
         if not routes:
             return None
         qos = max(route.options.qos for route in routes)
-        options = replace(routes[0].options, qos=qos)
-        return qos, options.subscribe_options(), options.no_prefix
+        options = routes[0].options
+        return qos, options.subscribe_options(qos), options.no_prefix
