@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flask_mqtt import (
@@ -19,6 +20,7 @@ from flask_mqtt import (
     Client,
     ConnectFlags,
     DisconnectFlags,
+    InvalidPayload,
     LogLevel,
     MessageState,
     Mqtt,
@@ -282,6 +284,35 @@ def extension() -> Mqtt:
     return mqtt
 
 
+@dataclass
+class Reading:
+    """A payload."""
+
+    value: float
+
+
+def routes() -> Mqtt:
+    mqtt = Mqtt()
+
+    @mqtt.topic("sensors/<int:number>", qos=1, dead_letter="errors/{topic}", response=True)
+    def reading(
+        client: Client, message: MQTTMessage, number: int, reading: Reading
+    ) -> dict[str, float]:
+        return {message.topic: reading.value + number}
+
+    @mqtt.on_invalid()
+    def invalid(client: Client, message: MQTTMessage, error: InvalidPayload) -> None:
+        print(error.path, error.reason)
+
+    mqtt.sends("sensors/<int:number>/set", Reading, qos=1, retain=True)
+    return mqtt
+
+
+def send_json(mqtt: Mqtt) -> None:
+    mqtt.publish("a", {"values": [1, 2.5]})
+    mqtt.publish("a", Reading(21.5), properties={"ContentType": "application/senml+json"})
+
+
 def serve(app: Flask, mqtt: Mqtt) -> bool:
     mqtt.init_app(app)
     rc, _ = mqtt.publish("a", "payload", qos=1)
@@ -293,7 +324,8 @@ def serve(app: Flask, mqtt: Mqtt) -> bool:
 
 def build() -> list[Client]:
     """Make what needs no broker."""
-    clients = [client_of_version_1(), client_of_version_2(), decorated(), extension().client]
+    clients = [client_of_version_1(), client_of_version_2(), decorated()]
+    clients += [extension().client, routes().client]
     for client in clients:
         attributes(client)
     settings(clients[-1])

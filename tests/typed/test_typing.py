@@ -94,4 +94,4 @@ def test_mypy_rejects_wrong_handlers_and_only_those(tmp_path: Path) -> None:
 
 def test_the_application_that_mypy_accepts_also_runs() -> None:
     clients: list[Client] = build()
-    assert [client.port for client in clients] == [1883] * 4
+    assert [client.port for client in clients] == [1883] * 5
