@@ -143,6 +143,19 @@ pub fn decode(
     }
 }
 
+/// The bytes that are missing of the packet that has begun, as far as that is known; 0 without one.
+pub fn missing(buffer: &[u8]) -> usize {
+    let (mut length, mut shift) = (0, 0);
+    for (place, byte) in buffer.iter().enumerate().skip(1).take(4) {
+        length |= usize::from(byte & 0x7f) << shift;
+        shift += 7;
+        if byte & 0x80 == 0 {
+            return (place + 1 + length).saturating_sub(buffer.len());
+        }
+    }
+    0
+}
+
 /// The size from which payloads keep their read buffer alive, which is at most a few times as
 /// large. It applies to one payload, or to the sum of the small ones in a read.
 const LARGE: usize = 16 * 1024;

@@ -20,6 +20,25 @@ fn decode_bytes(bytes: &[u8]) -> Result<Option<Incoming>, Error> {
 }
 
 #[test]
+fn what_is_missing_of_a_packet_is_known_when_its_length_has_come() {
+    for length in [0_usize, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152] {
+        let mut packet = BytesMut::from(&[0x30][..]);
+        put_variable(&mut packet, length);
+        let header = packet.len();
+        for end in 0..header {
+            assert_eq!(missing(&packet[..end]), 0);
+        }
+        packet.resize(header + length, 0);
+        for end in [header, header + length / 2, header + length] {
+            assert_eq!(missing(&packet[..end]), header + length - end);
+        }
+        packet.put_u8(0x30);
+        assert_eq!(missing(&packet), 0);
+    }
+    assert_eq!(missing(&[0x30, 0xff, 0xff, 0xff, 0xff, 0xff]), 0);
+}
+
+#[test]
 fn a_plain_connect_is_written_as_the_specification_says() {
     assert_eq!(connect(|_| {}), b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02id");
 }
