@@ -22,6 +22,7 @@ def create_app(**config: Any) -> Flask:
     app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///dashboard.db"
     app.config["MQTT_BROKER_URL"] = "localhost"
     app.config["MQTT_CLIENT_ID"] = "dashboard"
+    app.config["MQTT_CLEAN_SESSION"] = False
     app.config["MQTT_JSON"] = True
     app.config.update({key: os.environ[key] for key in os.environ if key.startswith("MQTT_")})
     app.config.update(config)

@@ -51,6 +51,7 @@ def app(broker: int, tmp_path: Path) -> Iterator[Flask]:
         TESTING=True,
         MQTT_BROKER_URL="127.0.0.1",
         MQTT_BROKER_PORT=broker,
+        MQTT_CLEAN_SESSION=True,
         SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/test.db",
     )
     with mqtt:
