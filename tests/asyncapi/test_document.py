@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
+import re
 from datetime import datetime  # noqa: TC003 - looked up by the decoder
 from decimal import Decimal  # noqa: TC003
 from pathlib import Path
@@ -92,6 +93,9 @@ def check(made: dict[str, Any]) -> dict[str, Any]:
         place: Any = made
         for part in reference.removeprefix("#/").split("/"):
             place = place[part]
+    for channel in made["channels"].values():
+        named = set(re.findall(r"{(\w+)}", channel["address"] or ""))
+        assert named == channel.get("parameters", {}).keys()
     return made
 
 
