@@ -23,6 +23,8 @@ __all__ = [
     "EVENT_SUBSCRIBED",
     "EVENT_UNSUBSCRIBED",
     "Attempt",
+    "CallsInARow",
+    "Changes",
     "Client",
     "Completions",
     "Delivery",
