@@ -207,9 +207,7 @@ def test_a_request_waits_for_the_connection(plugin: DynsecMosquitto) -> None:
 def test_what_reads_is_sent_again_after_a_reconnect() -> None:
     with FakePlugin(None) as broker, reconnecting(make_app(broker.port)) as mqtt:
         results: list[Any] = []
-        thread = threading.Thread(
-            target=lambda: results.append(DynamicSecurity(mqtt).list_roles())
-        )
+        thread = threading.Thread(target=lambda: results.append(DynamicSecurity(mqtt).list_roles()))
         thread.start()
         wait_until(lambda: broker.requests)
         broker.respond = of_names
