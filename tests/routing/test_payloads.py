@@ -334,6 +334,7 @@ def test_it_is_so_after_a_reconnect_too(scripted: ScriptedBroker) -> None:
         def handler(client: Any, message: Any, reading: Reading) -> None:
             seen.append(reading)
 
+        scripted.wait_for("SUBSCRIBE")
         lose(scripted, mqtt.client)
         scripted.wait_for("SUBSCRIBE", count=2)
         scripted.publish("a", b'{"value": 1}')
