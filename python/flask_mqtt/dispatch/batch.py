@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
 _MOST_EVENTS = 512
 
-#: So many messages at least are worth the preparation of `CallsInARow`.
-_A_ROW = 3
+#: So many messages at least are worth the preparation of `CallsInARow`: it takes 1.6 µs, and saves
+#: 0.24 for each.
+_A_ROW = 8
 
 #: How long the end of a QoS 2 message may take to get into the file, in seconds.
 _STORING_TIMEOUT = 1.0
