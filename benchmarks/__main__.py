@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 
+import ahead
 import machine
 import page
 import places
@@ -34,6 +35,8 @@ def main() -> None:
         return
     if given.check and not page.is_current(Results.read(places.RESULTS)):
         sys.exit("error: docs/benchmarks.md is not what the results make: ./scripts/bench --page")
+    if given.check and (rows := ahead.unexplained(Results.read(places.RESULTS))):
+        sys.exit(f"error: another client is ahead, and benchmarks/ahead.py says not why: {rows}")
     if given.check:
         return
     if given.page:

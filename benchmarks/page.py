@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import ahead
 import places
 import svg
 from peers import FLOOR, ORIGINAL, OURS, PEERS
@@ -27,7 +28,7 @@ reads and writes. The raw socket reads as soon as there is data, so a client tha
 can need less CPU.
 
 ```console
-$ ./scripts/bench                     # everything, some ten minutes; writes this page
+$ ./scripts/bench                     # everything, some twelve minutes; writes this page
 $ ./scripts/bench --quick             # only the summary, one minute; writes nothing
 $ ./scripts/bench paced               # one suite; writes nothing
 $ ./scripts/bench paced/5000          # one row of a suite
@@ -67,7 +68,7 @@ def stale(files: dict[Path, str]) -> list[Path]:
 def render(results: Results) -> dict[Path, str]:
     """Return the page and its plots, by where they belong."""
     files: dict[Path, str] = {}
-    parts = [HEAD, *doubts(results), summary(results), machine(results)]
+    parts = [HEAD, *doubts(results), summary(results), ahead.section(results), machine(results)]
     for suite in all_suites():
         cases = [case for case in suite.cases if f"{suite.name}/{case.key}" in results.samples]
         if not cases:
@@ -140,7 +141,9 @@ def section(suite: Suite, cases: list[Case], results: Results) -> str:
         parts.append(f"![{heading(suite, suite.plot)}](_static/benchmarks/{suite.name}.svg)\n")
     if len(suite.cases) == 1:
         parts.append(by_metric(suite, cases[0], peers, results))
-    for metric in suite.metrics if len(suite.cases) > 1 else ():
+    elif len(peers) == 1:
+        parts.append(of_one(suite, cases, peers[0], results))
+    for metric in suite.metrics if len(suite.cases) > 1 and len(peers) > 1 else ():
         parts.append(f"### {heading(suite, metric)}\n" if len(suite.metrics) > 1 else "")
         turned = len(peers) > len(cases) and len(peers) > 3
         table = by_peer if turned else by_case
@@ -168,6 +171,17 @@ def by_case(
         ratios = [times(results.ratio(key, metric.name, OURS, other)) for other in others]
         spreads = [spread(results.of(key, peer, metric.name)) for peer in peers]
         rows.append([case.title, *spreads, *ratios, f"`./scripts/bench {key}`"])
+    return markdown(rows)
+
+
+def of_one(suite: Suite, cases: list[Case], peer: str, results: Results) -> str:
+    """Return a table with a row for each case and a column for each figure of the one client."""
+    head = ["", *[metric.title for metric in suite.metrics], "command"]
+    rows = [head, ["---"] * len(head)]
+    for case in cases:
+        key = f"{suite.name}/{case.key}"
+        cells = [spread(results.of(key, peer, metric.name)) for metric in suite.metrics]
+        rows.append([case.title, *cells, f"`./scripts/bench {key}`"])
     return markdown(rows)
 
 
@@ -203,6 +217,8 @@ def markdown(rows: list[list[str]]) -> str:
 
 def draw(suite: Suite, metric: Metric, cases: list[Case], results: Results) -> str:
     """Return a plot."""
+    if suite.against is not None:
+        return draw_against(suite, metric, suite.against, cases, results)
     series = [
         svg.Series(
             peer,
@@ -214,6 +230,19 @@ def draw(suite: Suite, metric: Metric, cases: list[Case], results: Results) -> s
     kind = svg.lines if suite.axis == "cases" else svg.bars
     titles = [case.title.replace("`", "") for case in cases]
     return kind(heading(suite, metric), titles, series, logarithmic=suite.logarithmic)
+
+
+def draw_against(
+    suite: Suite, metric: Metric, other: Metric, cases: list[Case], results: Results
+) -> str:
+    """Return a plot of one metric over another one: this client's."""
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for case in cases:
+        key = f"{suite.name}/{case.key}"
+        x, y = (results.median(key, OURS, each.name) for each in (other, metric))
+        if x is not None and y is not None:
+            curves.setdefault(case.title.rpartition(", ")[0], []).append((x, y))
+    return svg.curves(heading(suite, metric), other.title, list(curves.items()))
 
 
 def measured(suite: Suite, cases: list[Case], results: Results) -> list[str]:

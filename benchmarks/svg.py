@@ -132,6 +132,39 @@ def lines(title: str, cases: list[str], series: list[Series], *, logarithmic: bo
     return document(title, series, parts, bottom + 30)
 
 
+def curves(title: str, x_title: str, curves: list[tuple[str, list[tuple[float, float]]]]) -> str:
+    """Draw a line through the points of each name, from left to right."""
+    height, bottom, left = 240, TOP + 260, 80
+    across = Scale(
+        [x for _, points in curves for x, _ in points], WIDTH - left - RIGHT, logarithmic=True
+    )
+    up = Scale([y for _, points in curves for _, y in points], height, logarithmic=True)
+    parts = []
+    for mark in up.marks():
+        y = bottom - up(mark)
+        parts.append(
+            f'<line class="g" x1="{left}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        )
+        parts.append(text(left - 6, y + 4, number(mark), "end"))
+    for mark in across.marks():
+        x = left + across(mark)
+        parts.append(
+            f'<line class="g" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom - height}" y2="{bottom}"/>'
+        )
+        parts.append(text(x, bottom + 18, number(mark), "middle"))
+    parts.append(text(left + (WIDTH - left - RIGHT) / 2, bottom + 36, x_title, "middle"))
+    for i, (_, points) in enumerate(curves):
+        colour = COLOURS[i % len(COLOURS)]
+        places = [(left + across(x), bottom - up(y)) for x, y in sorted(points)]
+        joined = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        parts.append(
+            f'<polyline points="{joined}" fill="none" stroke="{colour}" stroke-width="2"/>'
+        )
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
+    names = [Series(name, i, []) for i, (name, _) in enumerate(curves)]
+    return document(title, names, parts, bottom + 48)
+
+
 def figures(series: list[Series]) -> list[float]:
     """Return all figures."""
     return [value for one in series for value in one.values if value is not None] or [1.0]

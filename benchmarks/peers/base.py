@@ -22,7 +22,8 @@ class Target:
     """Where the broker is, on this machine.
 
     transport: "tcp", "tls" or "websockets". certificate: the file with the broker's own. topic and
-    size: of the messages that it sends, for a client that does not look into packets.
+    size: of the messages that it sends, for a client that does not look into packets. gather_time:
+    `MQTT_GATHER_TIME`, instead of the default.
     """
 
     port: int
@@ -30,6 +31,7 @@ class Target:
     certificate: str = ""
     topic: str = "bench/0"
     size: int = 64
+    gather_time: float | None = None
 
 
 def wait(event: threading.Event, what: str) -> None:
@@ -74,6 +76,10 @@ class Peer(ABC):
     @abstractmethod
     def subscribe(self, topic_filter: str, qos: int) -> None:
         """Subscribe, and return when the broker has granted it."""
+
+    def unsubscribe(self, topic_filter: str) -> None:
+        """Have no more messages, until the next `subscribe`."""
+        raise NotImplementedError
 
     @abstractmethod
     def publish(self, topic: str, payload: bytes) -> None:

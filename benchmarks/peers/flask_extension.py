@@ -30,6 +30,8 @@ class FlaskExtension(Peer):
             self.app.config["MQTT_TLS_VERSION"] = ssl.PROTOCOL_TLS_CLIENT
         if target.transport == "websockets":
             self.app.config["MQTT_TRANSPORT"] = "websockets"
+        if target.gather_time is not None:
+            self.app.config["MQTT_GATHER_TIME"] = target.gather_time
         self.mqtt = Mqtt()
         self._connected, self._granted = threading.Event(), threading.Event()
 
@@ -75,8 +77,13 @@ class FlaskExtension(Peer):
 
     def subscribe(self, topic_filter: str, qos: int) -> None:
         """Use `subscribe` and `on_subscribe`."""
+        self._granted.clear()
         self.mqtt.subscribe(topic_filter, qos)
         wait(self._granted, "SUBACK")
+
+    def unsubscribe(self, topic_filter: str) -> None:
+        """Use `unsubscribe`."""
+        self.mqtt.unsubscribe(topic_filter)
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Use `publish`."""

@@ -52,6 +52,7 @@ class RawSocket(Peer):
         self._call: Callable[[bytes], object] | None = None
         self._received = 0
         self._qos = 0
+        self._is_reading = False
 
     def handled(self) -> int:
         """Return how many messages have come, of one size."""
@@ -86,13 +87,24 @@ class RawSocket(Peer):
         return data
 
     def subscribe(self, topic_filter: str, qos: int) -> None:
-        """Write a SUBSCRIBE, read a SUBACK, and start to read messages."""
+        """Write a SUBSCRIBE, read a SUBACK, and start to read messages.
+
+        After `unsubscribe` there is a thread that reads, which takes the SUBACK for a message.
+        """
         self._qos = qos
         name = topic_filter.encode()
         body = b"\x00\x01" + len(name).to_bytes(2, "big") + name + bytes([qos])
         self._socket.sendall(packet(0x82, body))
-        assert self._exactly(5)[0] == 0x90
-        threading.Thread(target=self._read, daemon=True).start()
+        if not self._is_reading:
+            self._is_reading = True
+            assert self._exactly(5)[0] == 0x90
+            self._socket.settimeout(None)
+            threading.Thread(target=self._read, daemon=True).start()
+
+    def unsubscribe(self, topic_filter: str) -> None:
+        """Write an UNSUBSCRIBE."""
+        name = topic_filter.encode()
+        self._socket.sendall(packet(0xA2, b"\x00\x02" + len(name).to_bytes(2, "big") + name))
 
     def _read(self) -> None:
         size = len(publish_packet(self.target.topic, b"x" * self.target.size, self._qos, 1))

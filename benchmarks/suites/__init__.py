@@ -11,6 +11,7 @@ NAMES = (
     "mosquitto",
     "paced",
     "latency",
+    "gather",
     "roundtrips",
     "http",
     "clients",

@@ -60,8 +60,10 @@ class Case:
 class Suite:
     """Cases that are told of together. text: what is measured, and how; plain Markdown.
 
-    plot: the metric that is drawn, if one is. axis: "cases" draws a line for each client over the
-    cases, "peers" a bar for each client and case. logarithmic: of the axis of values.
+    plot: the metric that is drawn, if one is. against: another one over which it is drawn; a line
+    then joins the cases whose titles are alike up to the last comma. axis: without that, "cases"
+    draws a line for each client over the cases, "peers" a bar for each client and case.
+    logarithmic: of the axis of values.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Suite:
     cases: tuple[Case, ...]
     metrics: tuple[Metric, ...]
     plot: Metric | None = None
+    against: Metric | None = None
     axis: str = "cases"
     logarithmic: bool = True
 

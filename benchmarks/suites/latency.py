@@ -22,7 +22,8 @@ of the raw socket do.
             peers=THREE,
             broker=Broker(options=sending(0, rate, 64, "--stamp")),
             values={"qos": 0, "latency": True},
-            seconds=0.6 if rate > 100 else 1.5,
+            runs=3,
+            seconds=1.0 if rate > 100 else 1.5,
         )
         for rate in RATES
     ),

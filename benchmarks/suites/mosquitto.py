@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from peers import OURS
 from suites.case import CPU, RATE, Broker, Case, Suite, sending
 from suites.throughput import THREE
 
@@ -28,6 +29,19 @@ the rate.
                 quick=qos < 2,
             )
             for qos in (0, 1, 2)
+        ],
+        *[
+            Case(
+                key=f"receive-{qos}-at-once",
+                title=f"receive, QoS {qos}, `MQTT_GATHER_TIME = 0`",
+                task="receive",
+                peers=(OURS,),
+                broker=Broker("mosquitto", sending(qos, 0, 64, "--window", "1000")),
+                values={"qos": qos},
+                target={"gather_time": 0},
+                seconds=0.5,
+            )
+            for qos in (0, 1)
         ],
         *[
             Case(

@@ -34,9 +34,10 @@ def run(name: str, values: dict[str, Any]) -> dict[str, float]:
     peer.subscribe("#" if filters or values.get("topics", 1) > 1 else "bench/0", values["qos"])
     time.sleep(WARM)
     if values.get("latency"):
-        first = len(delays)
+        usage, first = Usage.now(), len(delays)
         time.sleep(values["seconds"])
-        return percentiles(delays[first:])
+        found = delays[first:]
+        return percentiles(found) | Usage.now().since(usage, len(found))
     usage, before = Usage.now(), peer.handled()
     time.sleep(values["seconds"])
     while not (messages := peer.handled() - before) and Usage.now().wall < usage.wall + PATIENCE:

@@ -100,6 +100,45 @@ def test_the_page_has_medians_spreads_and_ratios(benchmarks: Callable[[str], Any
     assert "Without a figure: raw socket, receive, QoS 0: failed: no reason." in text
 
 
+def test_a_row_in_which_another_client_is_ahead_needs_a_reason(
+    benchmarks: Callable[[str], Any],
+) -> None:
+    ahead = benchmarks("ahead")
+    figures = {"flask-mqtt-rs": [1_000.0], "Flask-MQTT": [1_001.0], "raw socket": [9_000.0]}
+    made = results(benchmarks, figures)
+    assert ahead.rows(made) == []
+    made.add("throughput/receive-0", "paho", {"rate": 2_000})
+    assert ahead.unexplained(made) == ["throughput/receive-0 (rate)"]
+    assert "| 1,000 | paho 2,000 | **unknown** |" in ahead.section(made)
+    made.add("connections/100", "flask-mqtt-rs", {"threads": 2, "cpu_us": 1})
+    made.add("connections/100", "paho", {"threads": 1, "cpu_us": 2})
+    [_, threads] = ahead.rows(made)
+    assert (threads.metric, threads.others) == ("threads", {"paho": 1})
+    assert threads.reason
+    assert f"| 2 | paho 1 | {threads.reason} |" in ahead.section(made)
+
+
+def test_a_figure_over_another_one_is_drawn_as_lines(benchmarks: Callable[[str], Any]) -> None:
+    made = benchmarks("results").Results()
+    figures = {"5000-0": (40, 48), "5000-0.7": (400, 18), "1000-0": (75, 60), "1000-0.7": (75, 61)}
+    for key, (p50, cpu) in figures.items():
+        made.add(f"gather/{key}", "flask-mqtt-rs", {"p50_us": p50, "cpu_us": cpu})
+    files = benchmarks("page").render(made)
+    [plot] = [text for path, text in files.items() if path.name == "gather.svg"]
+    lines = ET.fromstring(plot).findall("{http://www.w3.org/2000/svg}polyline")
+    points = [
+        [tuple(map(float, point.split(","))) for point in line.attrib["points"].split()]
+        for line in lines
+    ]
+    assert [len(line) for line in points] == [2, 2]
+    # To the right: slower. Up: more CPU.
+    [[at_once, gathered]] = points[1:]
+    assert at_once[0] < gathered[0]
+    assert at_once[1] < gathered[1]
+    text = files[ROOT / "docs" / "benchmarks.md"]
+    assert "| 5,000 a second, 0.7 ms | 18 |" in text
+
+
 def test_a_plot_has_a_bar_for_each_figure_that_there_is(benchmarks: Callable[[str], Any]) -> None:
     made = results(benchmarks, {"flask-mqtt-rs": [2_000_000], "Flask-MQTT": [20_000]})
     [plot] = [

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -49,6 +50,8 @@ pub struct Connection {
     arguments: Arguments,
     version: u8,
     sending: bool,
+    /// What tells the thread that sends to go on, while there is one.
+    sender: Option<Arc<AtomicBool>>,
 }
 
 impl Connection {
@@ -61,7 +64,8 @@ impl Connection {
             changed: Condvar::new(),
         };
         let arguments = arguments.clone();
-        Ok(Self { reading: stream, link: Arc::new(link), arguments, version: 4, sending: false })
+        let link = Arc::new(link);
+        Ok(Self { reading: stream, link, arguments, version: 4, sending: false, sender: None })
     }
 
     /// Writes whole packets.
@@ -144,7 +148,10 @@ impl Connection {
                 out.extend(self.granted(body, identifier));
                 self.sending = self.arguments.send;
             }
-            kind::UNSUBSCRIBE => acknowledge(0xb0, identifier),
+            kind::UNSUBSCRIBE => {
+                self.stop_sending();
+                acknowledge(0xb0, identifier);
+            }
             kind::DISCONNECT => return false,
             _ => {}
         }
@@ -169,11 +176,19 @@ impl Connection {
 
     /// Starts the other thread with the first SUBSCRIBE, when that is answered.
     fn begin_sending(&mut self) {
-        if std::mem::take(&mut self.sending) && self.arguments.send {
-            self.arguments.send = false;
+        if std::mem::take(&mut self.sending) && self.arguments.send && self.sender.is_none() {
+            let goes_on = Arc::new(AtomicBool::new(true));
+            self.sender = Some(goes_on.clone());
             let (link, arguments, version) =
                 (self.link.clone(), self.arguments.clone(), self.version);
-            thread::spawn(move || sender::run(&link, &arguments, version));
+            thread::spawn(move || sender::run(&link, &arguments, version, &goes_on));
+        }
+    }
+
+    /// Ends it, until the next SUBSCRIBE.
+    fn stop_sending(&mut self) {
+        if let Some(goes_on) = self.sender.take() {
+            goes_on.store(false, Ordering::Relaxed);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Sends messages: as many as are taken, or one at a time at a steady rate.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -63,17 +64,17 @@ fn nanoseconds() -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or_default()
 }
 
-/// Sends until the connection ends.
-pub fn run(link: &Link, arguments: &Arguments, version: u8) {
+/// Sends until the connection ends, or it is told to stop.
+pub fn run(link: &Link, arguments: &Arguments, version: u8, goes_on: &AtomicBool) {
     // An error is the end of the connection, which the thread that reads notices too.
     let _ = if arguments.rate == 0 {
-        flood(link, arguments, version)
+        flood(link, arguments, version, goes_on)
     } else {
-        pace(link, arguments, version)
+        pace(link, arguments, version, goes_on)
     };
 }
 
-fn flood(link: &Link, arguments: &Arguments, version: u8) -> io::Result<()> {
+fn flood(link: &Link, arguments: &Arguments, version: u8, goes_on: &AtomicBool) -> io::Result<()> {
     let mut messages = Messages::new(arguments, version);
     let count = messages.places.len();
     let in_block = if arguments.qos == 0 {
@@ -82,7 +83,7 @@ fn flood(link: &Link, arguments: &Arguments, version: u8) -> io::Result<()> {
         count.min(usize::try_from(arguments.window / 4).unwrap_or(usize::MAX).max(1))
     };
     let (mut sent, mut next) = (0_u64, 0);
-    loop {
+    while goes_on.load(Ordering::Relaxed) {
         let to = count.min(next + in_block);
         let some = (to - next) as u64;
         if arguments.qos > 0 && !link.wait_for_room(sent + some, arguments.window) {
@@ -92,15 +93,19 @@ fn flood(link: &Link, arguments: &Arguments, version: u8) -> io::Result<()> {
         sent += some;
         next = to % count;
     }
+    Ok(())
 }
 
 /// One message in each write, at the moment when it is due.
-fn pace(link: &Link, arguments: &Arguments, version: u8) -> io::Result<()> {
+fn pace(link: &Link, arguments: &Arguments, version: u8, goes_on: &AtomicBool) -> io::Result<()> {
     let mut messages = Messages::new(arguments, version);
     let count = messages.places.len() as u64;
     let period = 1_000_000_000 / arguments.rate;
     let start = Instant::now();
     for number in 0_u64.. {
+        if !goes_on.load(Ordering::Relaxed) {
+            break;
+        }
         if arguments.qos > 0 && !link.wait_for_room(number + 1, arguments.window) {
             return Ok(());
         }
