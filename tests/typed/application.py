@@ -10,6 +10,8 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from werkzeug.routing import UnicodeConverter
+
 from flask_mqtt import (
     MQTT_CLEAN_START_FIRST_ONLY,
     MQTT_ERR_NO_CONN,
@@ -24,6 +26,7 @@ from flask_mqtt import (
     LogLevel,
     MessageState,
     Mqtt,
+    MqttBlueprint,
     MQTTErrorCode,
     MQTTMatcher,
     MQTTMessage,
@@ -305,7 +308,36 @@ def routes() -> Mqtt:
         print(error.path, error.reason)
 
     mqtt.sends("sensors/<int:number>/set", Reading, qos=1, retain=True)
+    mqtt.converters["word"] = UnicodeConverter
+    mqtt.register_blueprint(blueprint(), prefix="other/<int:number>", name="other")
+    topic: str = mqtt.topic_for("other.state", absolute=True, number=3)
+    count: int = mqtt.stats()["routes"]["routes"]
+    print(topic, count)
     return mqtt
+
+
+def blueprint() -> MqttBlueprint:
+    made = MqttBlueprint("lamps", prefix="lamps/<int:number>")
+
+    @made.topic("state", qos=1, share="workers")
+    async def state(client: Client, message: MQTTMessage, number: int) -> None:
+        print(client, message.payload, number)
+
+    @made.on_topic("log/#")
+    def log(client: Client, userdata: Any, message: MQTTMessage) -> None:
+        print(message.topic)
+
+    @made.before_message()
+    def before(client: Client, message: MQTTMessage) -> str | None:
+        return None if message.payload else "nothing to do"
+
+    @made.errorhandler(KeyError)
+    def missing(client: Client, message: MQTTMessage, error: KeyError) -> None:
+        print(error.args)
+
+    made.after_message()(lambda client, message: None)
+    made.register_blueprint(MqttBlueprint("inner"))
+    return made
 
 
 def send_json(mqtt: Mqtt) -> None:
