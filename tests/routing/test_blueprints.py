@@ -271,3 +271,18 @@ def test_blueprints_that_are_in_each_other(mqtt: Mqtt) -> None:
     with pytest.raises(ValueError, match=r"blueprint 'one.other.one': it is registered in itself"):
         mqtt.register_blueprint(one)
     assert mqtt.stats()["routes"]["routes"] == 0
+
+
+def test_a_batch_has_hooks_for_each_message_and_no_handler_of_errors(
+    mqtt: Mqtt, scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    mqtt.before_message()(scene.note("before"))
+    mqtt.errorhandler(ValueError)(lambda *_: scene.seen.append("handled"))
+
+    @mqtt.batch("a", max=1, qos=1)
+    def fail(client: Any, messages: Any) -> None:
+        scene.seen.append(len(messages))
+        raise ValueError("a batch")
+
+    assert scene.after("a") == ["before", 1]
+    wait_until(lambda: "ValueError: a batch" in caplog.text)

@@ -33,16 +33,19 @@ class Hooks:
         return bool(self.before or self.after or self.errors)
 
 
-def with_hooks(invoke: Invoke, scopes: Sequence[Hooks]) -> Invoke:
+def with_hooks(invoke: Invoke, scopes: Sequence[Hooks], *, of_errors: bool = True) -> Invoke:
     """Put hooks around a stage, as Flask does with a view.
 
     Args:
         invoke: The stage.
         scopes: The hooks of the extension, and of the blueprints that lead to the route.
+        of_errors: Whether the handlers of errors are among them.
     """
     if not any(scopes):
         return invoke
-    attempt = _handled(_begun(invoke, scopes), scopes)
+    attempt = _begun(invoke, scopes)
+    if of_errors:
+        attempt = _handled(attempt, scopes)
     after = [hook for scope in reversed(scopes) for hook in reversed(scope.after)]
 
     def end(client: Any, message: MQTTMessage) -> None:

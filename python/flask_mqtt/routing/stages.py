@@ -44,7 +44,8 @@ def compose(route: Route, common: Common, later: Later) -> Invoke:
     invoke = later.inside(calling(route))
     if route.payload is not None:
         invoke = with_payload(invoke, route.payload, route, common.invalid)
-    invoke = with_hooks(invoke, route.scopes)
+    # A batch fails for many messages, and in the turn of any.
+    invoke = with_hooks(invoke, route.scopes, of_errors=route.options.batching is None)
     if route.options.response:
         # What a hook or the handler of an error returns is a response too, as with requests.
         invoke = with_response(invoke, route, common.responses)
