@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import re
 import sys
@@ -14,7 +15,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from flask import render_template_string
 
-from flask_mqtt import BuildError
+from flask_mqtt import BuildError, Mqtt
 from flask_mqtt.cli import mqtt as group
 from support.wait import wait_until
 
@@ -102,9 +103,13 @@ def test_the_table_of_converters_is_that_of_the_package() -> None:
     assert {*rows, "default", "string"} == set(_converters())
 
 
-def _converters() -> dict[str, Any]:
-    from flask_mqtt import Mqtt
+def test_the_table_of_options_is_that_of_the_package() -> None:
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", SECTIONS["Options"], re.MULTILINE)
+    options = set(inspect.signature(Mqtt.topic).parameters) - {"self", "rule"}
+    assert {name.strip("`") for row in rows for name in row.split(", ")} == options
 
+
+def _converters() -> dict[str, Any]:
     return dict(Mqtt().converters)
 
 
