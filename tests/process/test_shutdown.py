@@ -378,7 +378,7 @@ def test_twenty_clients_of_a_broker_that_hangs_end_as_soon_as_one_though_one_fai
     code = f"""{SEVERAL.replace("range(5)", "range(20)")}
     for client in clients:
         client.publish("t", "x", 1)
-    def fail():
+    def fail(_until):
         raise ValueError("no end")
     clients[0]._parts.connection.begin_end = fail
     say("connected")
@@ -399,12 +399,13 @@ def test_twenty_clients_of_a_broker_that_hangs_end_as_soon_as_one_though_one_fai
 def test_the_ends_of_all_clients_have_one_bound() -> None:
     code = f"""{SEVERAL}
     from flask_mqtt.connection import connection
+    from flask_mqtt.process import ends
     def wait_out(waiter, timeout):
         # In place of a wait in vain.
         time.sleep(timeout)
         return False
     connection.wait_for = wait_out
-    connection.DISCONNECT_TIMEOUT = 0.5
+    ends.DISCONNECT_TIMEOUT = 0.5
     end()
     """
     with ScriptedBroker() as broker, running(code, broker.port) as script:

@@ -139,4 +139,4 @@ class Connecting(Base):
 
         The file of ``MQTT_PERSISTENCE`` is free for another process then.
         """
-        self._parts.connection.begin_end()()
+        self._parts.connection.close()

@@ -227,11 +227,19 @@ class Connection:
                     self._events.disconnected(MQTT_ERR_SUCCESS)
         return MQTT_ERR_SUCCESS if was_open else MQTT_ERR_NO_CONN
 
-    def begin_end(self) -> Callable[[], None]:
-        """Begin to disconnect. Returns a function that waits for the end and finishes `close`."""
-        # All clients end at the same time, so the time counts from here for each of them.
-        until = time.monotonic() + DISCONNECT_TIMEOUT
-        self.finish_handling(until - DISCONNECT_TIMEOUT + HANDLING_TIMEOUT)
+    def close(self) -> None:
+        """End the connection as `close` does, and wait for that."""
+        begun = time.monotonic()
+        self.finish_handling(begun + HANDLING_TIMEOUT)
+        self.begin_end(begun + DISCONNECT_TIMEOUT)()
+
+    def begin_end(self, until: float) -> Callable[[], None]:
+        """Begin to disconnect. Returns a function that waits for the end and finishes `close`.
+
+        Args:
+            until: Until when that waits, in seconds of the monotonic clock.
+        """
+        self._holder.notice_fork()
         was_open = self._holder.core.is_open()
         waiter = self._tell_end()
 

@@ -149,9 +149,17 @@ class Batch:
         """Hold a message whose handlers run: see `Held.hold`."""
         if self._manual_ack or self._is_copy:
             return Hold()
-        self._holds = True
-        self._look_whether_simple()
+        if not self._holds:
+            self._holds = True
+            self._look_whether_simple()
         return self.held.hold(message)
+
+    def has_more(self) -> bool:
+        """Whether there is more to handle already."""
+        pool = self.pool
+        if pool is not None and not pool.is_empty():
+            return True
+        return operator.length_hint(self._fetched) > 0 or self._core.has_events()
 
     def work(self, token: object, *, in_a_row: bool = False) -> bool:
         """Fetch events, and call the handlers of these. Returns whether there were any.

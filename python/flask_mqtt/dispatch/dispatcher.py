@@ -154,6 +154,10 @@ class Dispatcher:
         """
         return self._batch.hold(message)
 
+    def has_more(self) -> bool:
+        """Whether there is more to handle already. A handler may ask that."""
+        return self._batch.has_more()
+
     def call_at(self, at: float, step: Callable[[], None], key: str) -> None:
         """Call something at a time, as handlers are called: `Timers.call_at`."""
         self._batch.timers.call_at(at, step, key)

@@ -116,6 +116,10 @@ class HandlerPool:
             self._tells = bool(self._queues)
             return not self._tells
 
+    def is_empty(self) -> bool:
+        """Whether no message waits for a thread."""
+        return not self._waiting
+
     def put(self, message: MQTTMessage) -> None:
         """Take a message in."""
         job = Job(message)

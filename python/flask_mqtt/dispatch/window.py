@@ -10,12 +10,12 @@ class Window:
     """Learns how many messages the broker has in flight to this client at once.
 
     MQTT does not tell that. It shows when a batch waits for more messages in vain, and more come as
-    soon as those are acknowledged. From then on, a batch need not wait when so many are there. Each
-    time that this was right twice as many times as before, one batch waits again, in case it is
-    wrong. Threads may use it at once: what they spoil is a guess.
+    soon as those are acknowledged. From then on, a batch need not wait when so many are there. Now
+    and then one waits all the same, in case it is wrong: after twice as many batches each time that
+    it was right. Threads may use it at once: what they spoil is a guess.
     """
 
-    __slots__ = ("_asked", "_left", "_size", "_trust", "_until")
+    __slots__ = ("_asked", "_has_waited", "_left", "_size", "_trust", "_until")
 
     def __init__(self) -> None:
         """Know nothing."""
@@ -25,6 +25,8 @@ class Window:
         #: What the window seems to be, if a message comes until then.
         self._asked: int | None = None
         self._until = 0.0
+        #: Whether the batch that shows it has waited.
+        self._has_waited = False
 
     @property
     def size(self) -> int | None:
@@ -55,7 +57,7 @@ class Window:
         elif self._size != size:
             self._size = size
             self._trust = self._left = 1
-        elif self._left <= 0:
+        elif self._has_waited:
             self._trust = min(2 * self._trust, _MOST_TRUST)
             self._left = self._trust
 
@@ -68,11 +70,12 @@ class Window:
             wait: How long a batch waits for more, in seconds.
             now: The time.
         """
+        self._asked = None
         if silence == 0:
             self._left -= 1
         elif silence < wait / 2 or count == 0:
-            self._asked = None
             return
+        self._has_waited = silence > 0
         self._asked, self._until = count, now + wait / 2
 
     def forget_question(self) -> None:

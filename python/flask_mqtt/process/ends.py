@@ -36,17 +36,18 @@ def _close_clients() -> None:
             return []
 
     members = living()
-    _finish_handling(members, attempt)
+    # All of them end at the same time, so they share it.
+    begun = time.monotonic()
+    _finish_handling(members, begun + HANDLING_TIMEOUT, attempt)
     process_ends()
     # What other threads publish from now on would be in memory only, and never sent.
     for member in members:
         attempt(member.refuse_new)
-    # All of them end at the same time.
-    ends = [attempt(member.begin_end) for member in members]
+    until = begun + DISCONNECT_TIMEOUT
+    ends = [attempt(partial(member.begin_end, until)) for member in members]
     for end in ends:
         for finish in end:
             attempt(finish)
-    until = time.monotonic() + DISCONNECT_TIMEOUT
     for waiter in departing():
         wait_for(waiter, max(0.0, until - time.monotonic()))
     for member in members:
@@ -55,9 +56,10 @@ def _close_clients() -> None:
         raise failures[0]
 
 
-def _finish_handling(members: list[Member], attempt: Callable[[Callable[[], Any]], object]) -> None:
+def _finish_handling(
+    members: list[Member], until: float, attempt: Callable[[Callable[[], Any]], object]
+) -> None:
     """Have all handle at the same time what they have kept for later."""
-    until = time.monotonic() + HANDLING_TIMEOUT
     for member in members:
         attempt(member.flush)
     for member in members:

@@ -39,8 +39,12 @@ class Member(Protocol):
     def refuse_new(self) -> None:
         """Accept no more messages of QoS 1 and 2."""
 
-    def begin_end(self) -> Callable[[], None]:
-        """Begin to disconnect. Returns a function that waits for the end."""
+    def begin_end(self, until: float) -> Callable[[], None]:
+        """Begin to disconnect. Returns a function that waits for the end.
+
+        Args:
+            until: Until when that waits, in seconds of the monotonic clock.
+        """
 
     def report_lost(self) -> None:
         """Log how many messages end with the process."""

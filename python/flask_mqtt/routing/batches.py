@@ -153,7 +153,11 @@ class Collector:
         hold = self._dispatcher.hold(message)
         now = time.monotonic()
         held = self._dispatcher.held
-        is_last = bool(message.qos) and held.window.arrived(held.unacknowledged, now)
+        is_last = (
+            bool(message.qos)
+            and held.window.arrived(held.unacknowledged, now)
+            and not self._dispatcher.has_more()
+        )
         with self._changed:
             while self._is_full() and self._is_running:
                 self._changed.wait(_LOOK_SECONDS)

@@ -231,6 +231,8 @@ class Retries:
 
         def step() -> None:
             error = self._attempt(line)
+            # A message may have come meanwhile, and found all at work.
+            self._make_room()
             if error is not None:
                 # Who has called this logs it.
                 raise error
