@@ -7,7 +7,7 @@ import operator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .._core import EVENT_PUBLISHED, CallsInARow, MQTTMessage
+from .._core import EVENT_PUBLISHED, MQTTMessage
 from ..discretion import came_up_here
 from ..guards import pause
 from ..handlers.caller import CALLED, NOT_CALLED, RETURNED
@@ -17,6 +17,7 @@ from .backlog import Backlog
 from .held import Held, Hold
 from .pool import HandlerPool, TimerJob
 from .receipts import Receipts
+from .rows import A_ROW, Rows
 from .tap import Acknowledged, MessageIn
 from .timers import Timers
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from .._core import CallsInARow, Delivery, Receipt
     from .._core import Client as CoreClient
-    from .._core import Delivery, Receipt
     from ..handlers.caller import Caller, Handler
     from .callers import Callers
     from .pool import Job
@@ -35,10 +36,6 @@ if TYPE_CHECKING:
     from .timers import Timer
 
 _MOST_EVENTS = 512
-
-#: So many messages at least are worth the preparation of `CallsInARow`: it takes 1.6 µs, and saves
-#: 0.24 for each.
-_A_ROW = 8
 
 #: How long the end of a QoS 2 message may take to get into the file, in seconds.
 _STORING_TIMEOUT = 1.0
@@ -91,7 +88,7 @@ class Batch:
             TIMER: self._handle_timer,
         }
         self._catch_up = catch_up
-        self._on_publish = on_publish
+        self._rows = Rows(callers, handlers, on_publish, self._acknowledge, self._wait_for_file)
         self._handlers = handlers
         self._callers = callers
         self._caller = callers.fetching
@@ -187,7 +184,7 @@ class Batch:
         if not count:
             return found
         self._caller.begin()
-        self._handle(token, in_a_row=in_a_row and count >= _A_ROW)
+        self._handle(token, in_a_row=in_a_row and count >= A_ROW)
         return True
 
     # Each call costs each message.
@@ -203,7 +200,13 @@ class Batch:
         while again:
             # What is in this one may have been done with before, and put back.
             batch, event, done, again = self._fetched, None, None, False
-            calls = self._calls_in_a_row(batch) if in_a_row else None
+            calls = None
+            if in_a_row:
+                # It comes first, so that no change after it is missed.
+                number = self._callers.changes.number
+                core = self._core if self._is_simple else None
+                takes = not backlog.is_open
+                calls = self._rows.begin(batch, number, core, takes_messages=takes)
             try:
                 for event in batch if calls is None else calls:
                     if type(event) is MQTTMessage:
@@ -248,27 +251,6 @@ class Batch:
         caller.measure()
         return found
 
-    def _calls_in_a_row(self, batch: Iterator[Any]) -> CallsInARow:
-        """Make what calls handlers as long as that is all."""
-        handlers, changes = self._handlers, self._callers.changes
-        # It comes first, so that no change after it is missed.
-        number = changes.number
-        topics, on_message = (None, None) if self.backlog.is_open else handlers.known()
-        return CallsInARow(
-            batch,
-            changes,
-            number,
-            topics,
-            on_message,
-            self._on_publish(),
-            handlers.client,
-            handlers.userdata,
-            self._caller,
-            self._acknowledge,
-            self._wait_for_file,
-            self._core if self._is_simple else None,
-        )
-
     def _leave_rest(self, calls: CallsInARow) -> None:
         """Have the rest of a report handled next."""
         if calls.mids is not None:
@@ -276,24 +258,14 @@ class Batch:
 
     def _breaks_off_in(self, calls: CallsInARow | None, event: Any, error: BaseException) -> bool:
         """Do as `breaks_off`, also with what was raised while handlers were called in a row."""
-        if calls is None:
-            return self.breaks_off(event, error)
-        self._leave_rest(calls)
-        handler, subject, caller = calls.handler, calls.subject, self._caller
-        if subject is None:
-            return self.breaks_off(event, error)
-        caller.progress = calls.progress
-        if calls.progress == CALLED and handler is not None:
-            try:
-                caller.failed(handler, error, subject, calls.count)
-                if calls.is_due:
-                    caller.progress = RETURNED
-                    self._acknowledge(subject)
-                    caller.progress = NOT_CALLED
-            except BaseException as another:  # noqa: BLE001 - as every other
-                return self.breaks_off(subject, another)
-            return False
-        return self.breaks_off(subject, error)
+        if calls is not None:
+            self._leave_rest(calls)
+            if calls.subject is not None:
+                left = self._rows.failed(calls, error)
+                if left is None:
+                    return False
+                event, error = calls.subject, left
+        return self.breaks_off(event, error)
 
     def _observed(
         self, message: MQTTMessage, caller: Caller, acknowledge: Callable[[MQTTMessage], None]
