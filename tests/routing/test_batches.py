@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -487,3 +488,30 @@ def test_a_handler_that_hangs_is_reported_while_it_does(
     assert record.__dict__["mqtt_topic"] == "t/1"
     assert record.__dict__["mqtt_seconds"] == 0.1
     assert mqtt.stats()["routes"]["overdue"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bound", [5, 1_000])
+def test_each_of_many_messages_is_handled_once_and_in_order_though_many_fail(
+    scripted: ScriptedBroker, mqtt: Mqtt, monkeypatch: pytest.MonkeyPatch, bound: int
+) -> None:
+    monkeypatch.setattr(retries, "_MOST_MESSAGES", bound)
+    count = 2_000
+    attempts: Counter[int] = Counter()
+    handled: dict[str, list[int]] = defaultdict(list)
+
+    @mqtt.topic("t/<name>", qos=1, retry=Retry(times=3, backoff=0.002))
+    def handle(client: Any, message: MQTTMessage, name: str) -> None:
+        number = int(message.payload)
+        attempts[number] += 1
+        # The first attempts of some fail, and of none all.
+        if attempts[number] <= (number * 7919 % 13) - 9:
+            raise RuntimeError("on purpose")
+        handled[name].append(number)
+
+    for number in range(count):
+        scripted.publish(f"t/{number % 7}", b"%d" % number, qos=1)
+    scripted.wait_for("PUBACK", count, timeout=30)
+    assert mids(scripted) == list(range(1, count + 1))
+    assert handled == {str(topic): list(range(topic, count, 7)) for topic in range(7)}
+    assert mqtt.stats()["routes"]["given_up"] == 0

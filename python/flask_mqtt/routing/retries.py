@@ -128,8 +128,8 @@ class _Line:
         #: How often the handler has failed for the first one.
         self.failures = 0
         self.due_at = 0.0
-        #: Whether the handler is being called for the first one.
-        self.is_running = False
+        #: Whether a thread calls the handler for the first one, and decides what becomes of that.
+        self.is_running = True
 
 
 class Retries:
@@ -223,12 +223,13 @@ class Retries:
         seconds = self._retry.delay(line.failures)
         self._counts.add("retries")
         log_retry(self._dispatcher, self._name, line.topic, error, line.failures, seconds)
-        self._call_at(line, time.monotonic() + seconds)
+        at = line.due_at = time.monotonic() + seconds
+        # Before there is a timer: it finds nothing to do as long as a thread is at it.
+        line.is_running = False
+        self._call_at(line, at)
         return True
 
     def _call_at(self, line: _Line, at: float) -> None:
-        line.due_at = at
-
         def step() -> None:
             error = self._attempt(line)
             # A message may have come meanwhile, and found all at work.
@@ -263,7 +264,6 @@ class Retries:
                 failure = error
             is_interrupted = False
         finally:
-            line.is_running = False
             if is_interrupted:
                 # Ctrl-C, where the application's thread calls handlers: it is not acknowledged.
                 first.hold.drop()
@@ -283,13 +283,14 @@ class Retries:
             if line.waiting:
                 self._count -= 1
                 self._bytes -= line.waiting.popleft().size
-            line.failures = 0
+            line.failures, line.due_at = 0, 0.0
+            line.is_running = False
             is_empty = not line.waiting
             if is_empty and self._lines.get(line.topic) is line:
                 del self._lines[line.topic]
         if not is_empty:
             # One at a time, so that other messages have their turn.
-            self._call_at(line, time.monotonic())
+            self._call_at(line, line.due_at)
 
     def _make_room(self) -> None:
         """Wait no longer for the oldest ones where there are too many."""
