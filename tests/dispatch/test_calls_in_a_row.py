@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import threading
 from typing import TYPE_CHECKING, Any
@@ -227,6 +228,31 @@ def first_request_allowed(app: Flask) -> Iterator[None]:
     before, app._got_first_request = app._got_first_request, False
     yield
     app._got_first_request = before
+
+
+def test_each_message_is_acknowledged_whatever_another_thread_raises_in_between(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stop(BaseException):
+        pass
+
+    # However few come at once.
+    monkeypatch.setattr("flask_mqtt.dispatch.batch.A_ROW", 1)
+    scene.mqtt.on_topic("a/#")(lambda _c, _u, message: scene.seen.append(int(message.payload)))
+    (thread,) = scene.mqtt.client._parts.dispatcher._threads._own._threads
+    assert thread.ident is not None
+    raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    total = 40 * COUNT
+    for number in range(total):
+        scene.scripted.publish(f"a/{number % 5}", b"%d" % number, qos=1)
+        if number % 7 == 0:
+            raise_in(ctypes.c_ulong(thread.ident), ctypes.py_object(Stop))
+    scene.scripted.wait_for("PUBACK", total, timeout=30)
+    mids = [packet.mid for packet in scene.scripted.of("PUBACK")]
+    assert mids == list(range(1, total + 1))
+    # None was handled twice, and none before an earlier one.
+    assert scene.seen == sorted(set(scene.seen))
+    assert len(scene.seen) > total / 2
 
 
 class Reports:
