@@ -195,6 +195,26 @@ def test_what_is_collected_is_handled_before_the_connection_ends(
     assert all(name.startswith("mqtt-") for name in seen.threads)
 
 
+def test_an_async_handler_that_disconnects_does_not_wait_for_what_is_collected(
+    scripted: ScriptedBroker, mqtt: Mqtt, seen: Seen
+) -> None:
+    took: list[float] = []
+    mqtt.batch("t/+", wait=FOREVER, qos=1)(seen.handle)
+
+    @mqtt.on_topic("end")
+    async def end(client: Any, userdata: Any, message: MQTTMessage) -> None:
+        since = time.monotonic()
+        client.disconnect()
+        took.append(time.monotonic() - since)
+
+    send(scripted, range(2))
+    wait_until(lambda: mqtt.client._parts.dispatcher.held.unacknowledged == 2)
+    scripted.publish("end")
+    wait_until(lambda: took and seen.batches)
+    assert took[0] < 2
+    assert mids(scripted) == []
+
+
 def test_what_is_collected_is_handled_when_the_connection_is_lost(
     scripted: ScriptedBroker, mqtt: Mqtt, seen: Seen
 ) -> None:

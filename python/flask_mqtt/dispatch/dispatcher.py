@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..handlers.scope import is_handler
 from .batch import Batch
 from .callers import Callers
 from .routes import MessageHandlers
@@ -173,7 +174,7 @@ class Dispatcher:
         """
         held = self.held
         held.flush()
-        if not held.keepers or self.is_current_thread:
+        if not held.keepers or self.is_current_thread or is_handler(self._core):
             return
         try:
             if not self.working:
