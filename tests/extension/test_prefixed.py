@@ -315,6 +315,22 @@ def test_a_pool_keeps_the_order_of_each_topic(scripted: ScriptedBroker, gate: Ga
     assert [topic for topic, _ in gate.seen] == ["b", "shut", "shut"]
 
 
+def test_many_messages_at_once(scripted: ScriptedBroker, threads: int) -> None:
+    """So many that the core would call the handlers itself without a prefix."""
+    seen: list[str] = []
+    app = make_app(scripted.port, prefix="p", handler_threads=threads)
+    with connected(app) as mqtt:
+        mqtt.on_topic("a/#")(note(seen))
+        mqtt.on_message()(note(seen))
+        topics = [f"{prefix}{number}" for number in range(500) for prefix in ("p/a/", "p/p/", "")]
+        for topic in topics:
+            scripted.publish(topic)
+        wait_until(lambda: len(seen) == len(topics))
+    assert sorted(seen) == sorted(topic.removeprefix("p/") for topic in topics)
+    if threads == 1:
+        assert seen == [topic.removeprefix("p/") for topic in topics]
+
+
 def test_a_pool_that_runs_gets_a_new_prefix(scripted: ScriptedBroker) -> None:
     seen: list[str] = []
     app = make_app(scripted.port, handler_threads=2)
