@@ -123,6 +123,10 @@ async fn hold(task: &mut Task) -> Hold {
 
 /// Waits; returns false if told to end meanwhile.
 async fn wait(task: &mut Task, delay: Duration) -> bool {
+    if delay.is_zero() {
+        // The shortest sleep of tokio's timer is a millisecond.
+        return *task.stop.borrow() == Stop::No;
+    }
     tokio::select! {
         biased;
         _ = task.stop.wait_for(|stop| *stop != Stop::No) => false,

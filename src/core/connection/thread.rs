@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::super::error::{Error, ReturnCode};
 use super::super::options::ConnectOptions;
-use super::super::process::leave_foreign;
+use super::super::process::{Process, leave_foreign};
 use super::super::property::Properties;
 use super::super::session::{Event, LogLevel};
 use super::super::shared::{Outcome, Shared};
@@ -22,7 +22,7 @@ use super::task::{First, Stop, Task};
 
 struct Running {
     /// The process that owns the thread.
-    process: u32,
+    process: Process,
     thread: JoinHandle<()>,
     stop: watch::Sender<Stop>,
     done: Arc<Signal>,
@@ -30,7 +30,7 @@ struct Running {
 
 impl Running {
     fn is_foreign(&self) -> bool {
-        self.process != std::process::id()
+        !self.process.is_current()
     }
 
     /// Whether it has not ended and was not told to end.
@@ -150,7 +150,7 @@ impl Connection {
         };
         // The thread is waiting to receive this before it does anything else.
         let _ = hand_over.send(Beginning { task, end, runtime, previous });
-        *running = Some(Running { process: std::process::id(), thread, stop, done });
+        *running = Some(Running { process: Process::current(), thread, stop, done });
         Ok(Attempt { waiter, opened, options })
     }
 
