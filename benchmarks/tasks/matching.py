@@ -60,11 +60,14 @@ def new_matcher(name: str) -> Any:
 
 
 def add(filters: list[str]) -> float:
-    """Return handlers registered per second."""
+    """Return handlers registered per second: functions, as those of applications are."""
     from flask_mqtt import Mqtt
+
+    def handle(client: object, userdata: object, message: object) -> None:
+        pass
 
     mqtt = Mqtt()
     started = time.monotonic()
     for topic_filter in filters:
-        mqtt.on_topic(topic_filter)(print)
+        mqtt.on_topic(topic_filter)(handle)
     return len(filters) / (time.monotonic() - started)
