@@ -535,3 +535,77 @@ def test_each_of_many_messages_is_handled_once_and_in_order_though_many_fail(
     assert mids(scripted) == list(range(1, count + 1))
     assert handled == {str(topic): list(range(topic, count, 7)) for topic in range(7)}
     assert mqtt.stats()["routes"]["given_up"] == 0
+
+
+# -- hooks, and failures of other kinds -----------------------------------------------------------
+
+
+class Unusual(BaseException):
+    """As the exceptions of green threads for a timeout: no `Exception`."""
+
+
+@pytest.mark.parametrize("retry", [None, Retry(times=1, backoff=0.01)], ids=["at once", "retry"])
+def test_what_is_no_exception_but_an_interrupt_is_a_failure_too(
+    scripted: ScriptedBroker, mqtt: Mqtt, retry: Retry | None
+) -> None:
+    after: list[str] = []
+    mqtt.after_message()(lambda _client, message: after.append(message.topic))
+
+    @mqtt.topic("t/+", qos=1, retry=retry, dead_letter="errors/{topic}")
+    def handle(client: Any, message: MQTTMessage) -> None:
+        raise Unusual
+
+    send(scripted, range(1))
+    scripted.wait_for("PUBACK")
+    assert scripted.wait_for("PUBLISH").topic == "errors/t/1"
+    assert after == ["t/1"] * (1 if retry is None else 2)
+
+
+def test_each_attempt_has_the_payload_that_came(scripted: ScriptedBroker, mqtt: Mqtt) -> None:
+    calls: list[bytes] = []
+
+    @mqtt.before_message()
+    def unpack(client: Any, message: MQTTMessage) -> None:
+        message.payload = b"unpacked " + message.payload
+
+    @mqtt.topic("t/+", qos=1, retry=Retry(times=1, backoff=0.01), dead_letter="errors/{topic}")
+    def handle(client: Any, message: MQTTMessage) -> None:
+        calls.append(message.payload)
+        raise RuntimeError("on purpose")
+
+    @mqtt.topic("t/1", qos=1)
+    def other(client: Any, message: MQTTMessage) -> None:
+        calls.append(message.payload)
+
+    send(scripted, range(1))
+    scripted.wait_for("PUBACK")
+    assert calls == [b"unpacked 0"] * 3
+    assert scripted.wait_for("PUBLISH").payload == b"0"
+
+
+def test_an_attempt_of_two_threads_at_once_is_one(
+    scripted: ScriptedBroker, mqtt: Mqtt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one thread gives a message up, another one must not take it for one that is due."""
+    calls: list[bytes] = []
+
+    @mqtt.topic("t/+", qos=1, retry=Retry(times=1, backoff=0.0))
+    def handle(client: Any, message: MQTTMessage) -> None:
+        calls.append(message.payload)
+        raise RuntimeError("on purpose")
+
+    keepers = mqtt.client._parts.dispatcher.held.keepers
+    [kept] = [one for one in keepers if isinstance(one, retries.Retries)]
+    give_up = kept._give_up
+
+    def another_thread(message: MQTTMessage, error: BaseException) -> None:
+        line = kept._lines[message.topic]
+        thread = threading.Thread(target=kept._attempt, args=(line,), kwargs={"at_once": True})
+        thread.start()
+        thread.join()
+        give_up(message, error)
+
+    monkeypatch.setattr(kept, "_give_up", another_thread)
+    send(scripted, range(2))
+    scripted.wait_for("PUBACK", 2)
+    assert calls == [b"0", b"0", b"1", b"1"]

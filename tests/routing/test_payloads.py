@@ -11,7 +11,7 @@ import msgspec
 import pydantic
 import pytest
 
-from flask_mqtt import InvalidPayload, Mqtt, MqttBlueprint, MQTTMessage
+from flask_mqtt import InvalidPayload, Mqtt, MqttBlueprint, MQTTMessage, Retry
 from flask_mqtt.client.base import parts_of
 from support.apps import make_app
 from support.running import connected, lose
@@ -198,6 +198,35 @@ def test_what_the_handler_of_invalid_payloads_raises_is_logged(
     scripted.wait_for("PUBACK")
     assert "no room for it" in caplog.text
     assert scripted.wait_for("PUBLISH").topic == "errors/a", "what is due comes first"
+
+
+def test_an_invalid_payload_is_not_tried_again_though_its_handler_fails(
+    scripted: ScriptedBroker, mqtt: Mqtt, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[str] = []
+
+    @mqtt.on_invalid()
+    def invalid(client: Any, message: Any, error: InvalidPayload) -> None:
+        told.append(message.topic)
+        raise RuntimeError("no room for it")
+
+    for rule, retry in (("a", None), ("b", Retry(times=1, backoff=0.01))):
+
+        @mqtt.topic(rule, name=rule, dead_letter="errors/{topic}", retry=retry)
+        def handler(client: Any, message: Any, reading: Reading) -> None: ...
+
+    scripted.publish("a", b"{}", qos=1, mid=5)
+    scripted.publish("b", b"{}", qos=1, mid=6)
+    scripted.publish("a", b"{}", qos=1, mid=7)
+    scripted.wait_for("PUBACK", 3)
+    scripted.wait_for("PUBLISH", 3)
+    assert told == ["a", "b", "a"]
+    assert [packet.topic for packet in scripted.of("PUBLISH")] == [
+        "errors/a",
+        "errors/b",
+        "errors/a",
+    ]
+    assert caplog.text.count("RuntimeError: no room for it") == 3
 
 
 def test_an_invalid_payload_is_sent_on_as_a_dead_letter(

@@ -33,18 +33,21 @@ class Hooks:
         return bool(self.before or self.after or self.errors)
 
 
-def with_hooks(invoke: Invoke, scopes: Sequence[Hooks], *, of_errors: bool = True) -> Invoke:
+def with_hooks(invoke: Invoke, scopes: Sequence[Hooks], *, of_batch: bool = False) -> Invoke:
     """Put hooks around a stage, as Flask does with a view.
 
     Args:
         invoke: The stage.
         scopes: The hooks of the extension, and of the blueprints that lead to the route.
-        of_errors: Whether the handlers of errors are among them.
+        of_batch: Whether the route's handler gets messages later, as the hooks have left them. Its
+            failure is none of one message, so there are no handlers of errors. A message that is
+            handled at once has its own payload again at the end, since a hook would change that of
+            another route, or of another attempt, once more.
     """
     if not any(scopes):
         return invoke
     attempt = _begun(invoke, scopes)
-    if of_errors:
+    if not of_batch:
         attempt = _handled(attempt, scopes)
     after = [hook for scope in reversed(scopes) for hook in reversed(scope.after)]
 
@@ -55,13 +58,26 @@ def with_hooks(invoke: Invoke, scopes: Sequence[Hooks], *, of_errors: bool = Tru
     def hooked(client: Any, message: MQTTMessage, values: dict[str, Any]) -> Any:
         try:
             result = attempt(client, message, values)
-        except Exception:
+        except BaseException:
             end(client, message)
             raise
         end(client, message)
         return result
 
-    return hooked
+    begins = any(scope.before for scope in scopes)
+    return _with_own_payload(hooked) if begins and not of_batch else hooked
+
+
+def _with_own_payload(invoke: Invoke) -> Invoke:
+    def restored(client: Any, message: MQTTMessage, values: dict[str, Any]) -> Any:
+        payload = message.payload
+        try:
+            return invoke(client, message, values)
+        finally:
+            if message.payload is not payload:
+                message.payload = payload
+
+    return restored
 
 
 def _begun(invoke: Invoke, scopes: Sequence[Hooks]) -> Invoke:

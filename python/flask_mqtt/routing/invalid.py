@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from ..guards import goes_on
 from ..handlers.coroutines import finished
 from ..handlers.naming import name_of
 from ..records import fields, write
+from .retries import log_failure
 from .sending import core_of
 
 if TYPE_CHECKING:
@@ -57,8 +59,25 @@ class InvalidMessages:
             self._dead_letters.send(core, message, template, str(error), no_prefix=no_prefix)
         for scope in reversed(route.scopes):
             if scope.invalid is not None:
-                return finished(scope.invalid(client, message, error))
+                return self._tell(scope.invalid, core, client, message, error)
         self._log(core, route, message, error)
+        return None
+
+    def _tell(
+        self,
+        handler: Any,
+        core: CoreClient | None,
+        client: Any,
+        message: MQTTMessage,
+        error: InvalidPayload,
+    ) -> Any:
+        """Call the application's handler. Its failure is none of the route's, which is over."""
+        try:
+            return finished(handler(client, message, error))
+        except BaseException as failure:
+            if goes_on(failure):
+                raise
+            log_failure(core, name_of(handler), message.topic, failure)
         return None
 
     def _log(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..guards import goes_on
 from ..handlers.coroutines import finished
 from ..handlers.naming import name_of
 from .batches import Collector
@@ -120,8 +121,9 @@ class Later:
         def attempt(client: Any, message: MQTTMessage, values: dict[str, Any]) -> Any:
             try:
                 return invoke(client, message, values)
-            except Exception as error:
-                self._give_up(message, error)
+            except BaseException as error:
+                if not goes_on(error):
+                    self._give_up(message, error)
                 raise
 
         return attempt

@@ -18,6 +18,7 @@ from ..records import fields, write
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .._core import Client as CoreClient
     from .._core import MQTTMessage
     from ..dispatch.dispatcher import Dispatcher
     from ..dispatch.held import Hold
@@ -302,7 +303,7 @@ class Retries:
                 return
             failure = self._attempt(line, at_once=True)
             if failure is not None:
-                log_failure(self._dispatcher, self._name, line.topic, failure)
+                log_failure(self._dispatcher.core, self._name, line.topic, failure)
 
     def end(self) -> None:
         """Forget everything for good."""
@@ -372,9 +373,9 @@ def log_given_up(dispatcher: Dispatcher, name: str, topic: str, failures: int) -
     write(logger.warning, text, name, failures, topic, extra=extra)
 
 
-def log_failure(dispatcher: Dispatcher, name: str, topic: str, error: BaseException) -> None:
+def log_failure(core: CoreClient | None, name: str, topic: str, error: BaseException) -> None:
     """Log what a handler has raised, where that cannot go on to who calls it."""
-    extra = fields(dispatcher.core, "handler_failed", handler=name, topic=topic)
+    extra = fields(core, "handler_failed", handler=name, topic=topic)
     told = from_outside(error)
     write(logger.error, "MQTT handler %s failed", name, exc_info=told, extra=extra)
 

@@ -44,8 +44,7 @@ def compose(route: Route, common: Common, later: Later) -> Invoke:
     invoke = later.inside(calling(route))
     if route.payload is not None:
         invoke = with_payload(invoke, route.payload, route, common.invalid)
-    # A batch fails for many messages, and in the turn of any.
-    invoke = with_hooks(invoke, route.scopes, of_errors=route.options.batching is None)
+    invoke = with_hooks(invoke, route.scopes, of_batch=route.options.batching is not None)
     if route.options.response:
         # What a hook or the handler of an error returns is a response too, as with requests.
         invoke = with_response(invoke, route, common.responses)
