@@ -1,12 +1,15 @@
 """Messages of a stream are read together; what the application waits for is not held up by that.
 
-Messages that one read has brought have the same timestamp.
+Messages that one read has brought have the same timestamp. Messages that one read of
+acknowledgements lets go reach the broker together.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -123,3 +126,34 @@ def test_what_is_published_meanwhile_goes_out_and_is_answered() -> None:
             info = mqtt.publish("command", b"go", 1)
             info.wait_for_publish(10)
             assert info.is_published()
+
+
+def bursts(broker: ScriptedBroker, last: int) -> int:
+    """Return in how many bursts the last PUBLISH packets have come."""
+    times = [packet.at for packet in broker.of("PUBLISH")][-last:]
+    return 1 + sum(after - before > GAP / 4 for before, after in itertools.pairwise(times))
+
+
+def acknowledge_one_by_one(broker: ScriptedBroker, count: int) -> None:
+    for number in range(1, count + 1):
+        broker.wait_for("PUBLISH", number)
+        broker.ack("PUBACK", broker.of("PUBLISH")[number - 1].mid)
+        time.sleep(GAP)  # a broker that takes its time
+
+
+@pytest.mark.parametrize(("queued", "is_gathered"), [(400, True), (19, False)])
+def test_acknowledgements_are_gathered_while_messages_are_queued(
+    queued: int, is_gathered: bool
+) -> None:
+    with (
+        ScriptedBroker(withhold={"PUBACK"}) as broker,
+        connected(make_app(broker.port, gather_time=0.01)) as mqtt,
+    ):
+        infos = [mqtt.client.publish("queued", b"x", 1) for _ in range(20 + queued)]
+        sender = threading.Thread(target=acknowledge_one_by_one, args=(broker, len(infos)))
+        sender.start()
+        infos[-1].wait_for_publish(30)
+        sender.join()
+        last = 200 if is_gathered else queued
+        # Those of the last window are acknowledged without any that follow.
+        assert (bursts(broker, last) < last // 2) == is_gathered

@@ -118,6 +118,11 @@ impl Incoming {
         matches!(self, Self::Publish(_) | Self::PubRel(_))
     }
 
+    /// Whether it acknowledges a message of ours, wholly or in part.
+    pub fn acknowledges(&self) -> bool {
+        matches!(self, Self::PubAck(_) | Self::PubRec(_) | Self::PubComp(_))
+    }
+
     /// Whether the broker expects an acknowledgement of it, now or once it is handled.
     pub fn is_acknowledged(&self) -> bool {
         match self {

@@ -376,6 +376,13 @@ impl Session {
         matches!(self.link, Link::Connecting { .. }) || self.outgoing.in_flight() > 0
     }
 
+    /// The window of messages in flight, if at least as many more are queued for it: then each
+    /// message waits for far more than one acknowledgement.
+    pub fn backlogged_window(&self) -> Option<usize> {
+        let window = self.server_limits.window(&self.options.limits);
+        (self.outgoing.queued() >= window).then_some(window)
+    }
+
     /// Whether there are bytes to write.
     pub fn has_output(&self) -> bool {
         !self.output.is_empty()

@@ -35,6 +35,17 @@ fn twenty_messages_are_on_their_way_and_the_next_follow_one_by_one_in_order() {
 }
 
 #[test]
+fn as_many_queued_as_in_flight_are_a_backlog() {
+    let mut peer = with_queue(20, 0);
+    publish(&mut peer, 39, Qos::AtLeastOnce);
+    assert_eq!(peer.session.backlogged_window(), None);
+    publish(&mut peer, 1, Qos::ExactlyOnce);
+    assert_eq!(peer.session.backlogged_window(), Some(20));
+    peer.receive(Incoming::PubAck(1.into()));
+    assert_eq!(peer.session.backlogged_window(), None);
+}
+
+#[test]
 fn a_qos_2_message_keeps_its_place_in_the_window_until_the_pubcomp() {
     let mut peer = with_queue(20, 0);
     publish(&mut peer, 21, Qos::ExactlyOnce);

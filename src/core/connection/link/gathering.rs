@@ -15,18 +15,29 @@ const STREAM: f64 = 2.0;
 
 /// A batch is this many messages, or bytes. Larger batches save next to nothing, and their data
 /// stays in the system's buffers.
-const BATCH: u16 = 64;
-const BATCH_BYTES: u16 = 16 * 1024;
+const BATCH: usize = 64;
+const BATCH_BYTES: usize = 16 * 1024;
 
-/// The same for acknowledged messages. mosquitto sends 20 and waits: gathering half of them costs 0
-/// to 4 % of the rate, gathering 16 costs 8 %.
-const ACKNOWLEDGED_BATCH: u16 = 10;
+/// The same for messages that the broker wants acknowledged, before it is known how many it sends
+/// without that: mosquitto 20, others fewer.
+const FEW: usize = 10;
+
+/// The largest read of a stretch brings at least the first part of what the rate promises, unless the
+/// broker waits. Reads bring the second part of it on average only if it sends many at once.
+const AT_LEAST: f64 = 0.9;
+const AT_ONCE: f64 = 1.5;
+
+/// How much longer than asked a thread sleeps: the kernel's timer slack is 50 µs, and waking up
+/// takes some more. Where the other side waits for what follows a batch, it is taken off.
+const OVERSLEEP: Duration = Duration::from_micros(60);
 
 /// After the application has sent something, incoming data may be the response that it waits for.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(2);
 
-/// If gathering leaves less than this part of the rate, the broker is waiting for acknowledgements.
+/// If gathering leaves less than this part of the rate for so many stretches in a row, the broker is
+/// waiting for what follows. In a single stretch, the machine may have been busy.
 const SLOWED: f64 = 0.6;
+const SLOW_STRETCHES: u32 = 3;
 
 /// How long gathering then stops: doubled each time, up to the second value.
 const SHORTEST_REST: Duration = Duration::from_millis(100);
@@ -35,27 +46,42 @@ const LONGEST_REST: Duration = Duration::from_secs(3);
 /// How long gathering lasts before the rate without it is measured again.
 const TERM: Duration = Duration::from_secs(1);
 
+/// What the broker waits for before it sends more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Awaits {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Acknowledgements of its messages, after an unknown number of them.
+    Acknowledgements,
+    /// Messages of ours: so many are in flight at most.
+    Messages { window: usize },
+}
+
 /// The result of one read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Arrival {
-    /// Messages, of any QoS.
-    pub messages: usize,
-    /// Whether the broker waits for acknowledgements of some of them.
-    pub acknowledged: bool,
+    /// Messages of any QoS, or acknowledgements of ours.
+    pub packets: usize,
+    /// What the broker waits for after some of them.
+    pub awaits: Awaits,
     /// Bytes, of all packets.
     pub bytes: usize,
 }
 
-/// The message rate of one connection, and the time until which reading is delayed.
+/// The rate of one connection's messages, or of its acknowledgements, and the time until which
+/// reading is delayed.
 #[derive(Debug)]
 pub struct Gathering {
     longest: Duration,
-    /// The current stretch: its start, and its messages and bytes so far.
+    /// The current stretch: its start, and its packets and bytes so far.
     since: Instant,
     count: usize,
     bytes: usize,
-    /// Whether the broker waits for acknowledgements of some of them.
-    acknowledged: bool,
+    /// Its reads, the most packets of one, and what the broker waits for after some of them.
+    reads: usize,
+    largest: usize,
+    awaits: Awaits,
     stream: Option<Stream>,
     rest: Duration,
     resting_until: Option<Instant>,
@@ -63,13 +89,18 @@ pub struct Gathering {
     until: Option<Instant>,
 }
 
-/// Messages that arrive fast enough to be gathered.
+/// Packets that arrive fast enough to be gathered.
 #[derive(Debug)]
 struct Stream {
-    /// Messages per second before gathering began, and in the last stretch.
+    /// Packets per second before gathering began, and in the last stretch.
     before: f64,
     rate: f64,
     bytes_rate: f64,
+    /// Stretches in a row with much less than before.
+    slow: u32,
+    /// The batch of messages that the broker wants acknowledged, and whether larger ones are tried.
+    batch: usize,
+    grows: bool,
     ends: Instant,
 }
 
@@ -81,7 +112,9 @@ impl Gathering {
             since: now,
             count: 0,
             bytes: 0,
-            acknowledged: false,
+            reads: 0,
+            largest: 0,
+            awaits: Awaits::Nothing,
             stream: None,
             rest: SHORTEST_REST,
             resting_until: None,
@@ -93,26 +126,26 @@ impl Gathering {
     /// Records the result of a read, and decides when to read next.
     pub fn arrived(&mut self, arrival: Arrival, now: Instant) {
         self.until = None;
-        if self.longest.is_zero() || arrival.messages == 0 {
+        if self.longest.is_zero() || arrival.packets == 0 {
             return;
         }
-        self.count += arrival.messages;
+        self.count += arrival.packets;
         self.bytes += arrival.bytes;
-        self.acknowledged |= arrival.acknowledged;
+        self.reads += 1;
+        self.largest = self.largest.max(arrival.packets);
+        if arrival.awaits != Awaits::Nothing {
+            self.awaits = arrival.awaits;
+        }
         let elapsed = now.saturating_duration_since(self.since);
         if elapsed >= self.longest * STRETCH {
             self.judge(elapsed, now);
-            (self.since, self.count, self.bytes, self.acknowledged) = (now, 0, 0, false);
-        }
-        let most = if arrival.acknowledged { ACKNOWLEDGED_BATCH } else { BATCH };
-        if arrival.messages >= most.into() || arrival.bytes >= BATCH_BYTES.into() {
-            return;
+            (self.since, self.count, self.bytes) = (now, 0, 0);
+            (self.reads, self.largest, self.awaits) = (0, 0, Awaits::Nothing);
         }
         let Some(stream) = &self.stream else { return };
-        let batch_comes_within =
-            (f64::from(most) / stream.rate).min(f64::from(BATCH_BYTES) / stream.bytes_rate);
-        let part = (batch_comes_within / self.longest.as_secs_f64()).min(1.0);
-        self.until = Some(now + self.longest.mul_f64(part));
+        if let Some(time) = stream.time(arrival).filter(|time| !time.is_zero()) {
+            self.until = Some(now + time.min(self.longest));
+        }
     }
 
     /// The application sent something: reads at once what follows.
@@ -130,180 +163,79 @@ impl Gathering {
     }
 
     /// Evaluates the stretch that ended.
-    #[expect(clippy::cast_precision_loss, reason = "a few thousand messages")]
+    #[expect(clippy::cast_precision_loss, reason = "a few thousand packets")]
     fn judge(&mut self, elapsed: Duration, now: Instant) {
         let rate = self.count as f64 / elapsed.as_secs_f64();
         let bytes_rate = self.bytes as f64 / elapsed.as_secs_f64();
         let is_stream = rate * self.longest.as_secs_f64() >= STREAM;
         let Some(stream) = &mut self.stream else {
             if is_stream && self.resting_until.is_none_or(|until| until <= now) {
-                self.stream = Some(Stream { before: rate, rate, bytes_rate, ends: now + TERM });
+                self.stream = Some(Stream {
+                    before: rate,
+                    rate,
+                    bytes_rate,
+                    slow: 0,
+                    batch: FEW,
+                    grows: true,
+                    ends: now + TERM,
+                });
             }
             return;
         };
         (stream.rate, stream.bytes_rate) = (rate, bytes_rate);
-        if self.acknowledged && rate < stream.before * SLOWED {
+        let is_slowed = self.awaits != Awaits::Nothing && rate < stream.before * SLOWED;
+        stream.slow = if is_slowed { stream.slow + 1 } else { 0 };
+        let average = self.count as f64 / self.reads as f64;
+        stream.try_larger(average, self.largest, self.longest);
+        if stream.slow >= SLOW_STRETCHES {
             self.resting_until = Some(now + self.rest);
             self.rest = (self.rest * 2).min(LONGEST_REST);
             self.stream = None;
         } else if stream.ends <= now {
             self.rest = SHORTEST_REST;
             self.stream = None;
-        } else if !is_stream {
+        } else if !is_stream && !is_slowed {
             self.stream = None;
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    const LONGEST: Duration = Duration::from_micros(500);
-
-    fn messages(messages: usize) -> Arrival {
-        Arrival { messages, acknowledged: false, bytes: messages * 70 }
-    }
-
-    fn of_qos_1(messages: usize) -> Arrival {
-        Arrival { messages, acknowledged: true, bytes: messages * 70 }
-    }
-
-    /// Simulates a broker that sends a message every `gap` without waiting: returns the arrivals of
-    /// each read.
-    fn stream(
-        gathering: &mut Gathering,
-        gap: Duration,
-        lasting: Duration,
-        start: Instant,
-    ) -> Reads {
-        let (mut now, mut read, mut reads) = (start, 0, Reads::default());
-        while now < start + lasting {
-            now += gap.max(gathering.left(now).unwrap_or_default());
-            let come = usize::try_from((now - start).as_nanos() / gap.as_nanos()).unwrap_or(0);
-            let arrival = messages(come - read);
-            read = come;
-            gathering.arrived(arrival, now);
-            reads.count += 1;
-            reads.messages += arrival.messages;
-            reads.longest = reads.longest.max(gathering.left(now).unwrap_or_default());
+impl Stream {
+    /// How long to wait after a read, if a wait is worth it.
+    #[expect(clippy::cast_precision_loss, reason = "a few thousand packets")]
+    fn time(&self, arrival: Arrival) -> Option<Duration> {
+        // After as many packets at once, the next ones are there already, or come at once too.
+        let (batch, enough) = match arrival.awaits {
+            Awaits::Nothing => (BATCH, BATCH),
+            Awaits::Acknowledgements => (self.batch, (self.batch * 2).min(BATCH)),
+            Awaits::Messages { window } => ((window / 2).min(BATCH), window.min(BATCH)),
+        };
+        if arrival.packets >= enough || arrival.bytes >= BATCH_BYTES {
+            return None;
         }
-        reads
+        let comes_within = (batch as f64 / self.rate).min(BATCH_BYTES as f64 / self.bytes_rate);
+        let time = Duration::try_from_secs_f64(comes_within).ok()?;
+        if arrival.awaits == Awaits::Nothing { Some(time) } else { time.checked_sub(OVERSLEEP) }
     }
 
-    #[derive(Debug, Default)]
-    struct Reads {
-        count: usize,
-        messages: usize,
-        longest: Duration,
-    }
-
-    #[test]
-    fn messages_that_come_alone_are_read_at_once() {
-        let start = Instant::now();
-        let mut gathering = Gathering::new(LONGEST, start);
-        let reads = stream(&mut gathering, Duration::from_millis(1), Duration::from_secs(1), start);
-        assert_eq!((reads.count, reads.longest), (1000, Duration::ZERO));
-    }
-
-    #[test]
-    fn those_of_a_stream_are_gathered_for_the_bounded_time() {
-        let start = Instant::now();
-        let mut gathering = Gathering::new(LONGEST, start);
-        let reads =
-            stream(&mut gathering, Duration::from_micros(50), Duration::from_secs(1), start);
-        assert!(reads.messages > 19_900 && reads.count < 2_200, "{reads:?}");
-        assert_eq!(reads.longest, LONGEST);
-    }
-
-    #[test]
-    fn the_first_after_a_stream_is_read_at_once_and_so_is_the_next() {
-        let start = Instant::now();
-        let mut gathering = Gathering::new(LONGEST, start);
-        stream(&mut gathering, Duration::from_micros(50), Duration::from_millis(50), start);
-        let later = start + Duration::from_secs(2);
-        assert_eq!(gathering.left(later), None);
-        gathering.arrived(messages(1), later);
-        assert_eq!(gathering.left(later), None);
-    }
-
-    #[test]
-    fn a_read_that_is_a_batch_already_waits_for_nothing() {
-        for batch in [messages(64), Arrival { bytes: 16 * 1024, ..messages(1) }, of_qos_1(10)] {
-            let start = Instant::now();
-            let mut gathering = Gathering::new(LONGEST, start);
-            for step in 1..10 {
-                let now = start + LONGEST * step;
-                gathering.arrived(batch, now);
-                assert_eq!(gathering.left(now), None);
-            }
+    /// Finds out how many messages the broker sends without acknowledgements: the batch grows as
+    /// long as a read brings what the rate promises. Then half of it is gathered, so that the
+    /// broker has something to send meanwhile.
+    #[expect(clippy::cast_precision_loss, reason = "a few thousand packets")]
+    fn try_larger(&mut self, average: f64, largest: usize, longest: Duration) {
+        if !self.grows {
+            return;
         }
-    }
-
-    #[test]
-    fn nothing_is_gathered_while_the_application_may_wait_for_an_answer() {
-        let start = Instant::now();
-        let mut gathering = Gathering::new(LONGEST, start);
-        stream(&mut gathering, Duration::from_micros(50), Duration::from_millis(50), start);
-        let now = start + Duration::from_millis(51);
-        gathering.sent(now);
-        assert_eq!(gathering.left(now), None);
-        gathering.arrived(messages(20), now + Duration::from_millis(1));
-        assert_eq!(gathering.left(now + Duration::from_millis(1)), None);
-        let later = now + ANSWERED_WITHIN;
-        gathering.arrived(messages(20), later);
-        assert!(gathering.left(later).is_some());
-    }
-
-    #[test]
-    fn it_takes_no_longer_than_a_batch_takes_to_come() {
-        let start = Instant::now();
-        for bytes in [70, 4096] {
-            let mut gathering = Gathering::new(LONGEST, start);
-            let mut now = start;
-            for _ in 0..1000 {
-                now += Duration::from_micros(2);
-                gathering.arrived(Arrival { bytes, ..messages(1) }, now);
-            }
-            let batch = if bytes == 70 { 64 } else { 4 };
-            let expected = Duration::from_micros(2 * batch);
-            let left = gathering.left(now).unwrap();
-            assert!(left.abs_diff(expected) < expected / 50, "{left:?}, {expected:?}");
-        }
-    }
-
-    #[test]
-    fn where_the_time_is_zero_nothing_is_gathered() {
-        let start = Instant::now();
-        let mut gathering = Gathering::new(Duration::ZERO, start);
-        let reads =
-            stream(&mut gathering, Duration::from_micros(50), Duration::from_millis(50), start);
-        assert_eq!(reads.longest, Duration::ZERO);
-    }
-
-    /// Simulates a broker that sends `window` QoS 1 messages, and more a while after they are
-    /// acknowledged, which happens when reading resumes.
-    fn lockstep(window: usize, answer: Duration, lasting: Duration) -> usize {
-        let start = Instant::now();
-        let mut gathering = Gathering::new(LONGEST, start);
-        let (mut now, mut count) = (start, 0);
-        while now < start + lasting {
-            now += answer + gathering.left(now).unwrap_or_default();
-            gathering.arrived(of_qos_1(window), now);
-            count += window;
-        }
-        count
-    }
-
-    #[test]
-    fn a_broker_that_waits_for_acknowledgements_is_hardly_slowed() {
-        for (window, answer) in [(1, 100), (2, 100), (5, 100), (20, 100), (20, 1_000), (20, 5_000)]
-        {
-            let count = lockstep(window, Duration::from_micros(answer), Duration::from_secs(10));
-            let freely = 10_000_000 / usize::try_from(answer).unwrap() * window;
-            assert!(count * 100 > freely * 97, "{window}, {answer} µs: {count} of {freely}");
+        let time = longest + OVERSLEEP;
+        let promised = (self.batch as f64).min(self.before * time.as_secs_f64());
+        if largest as f64 >= promised * AT_LEAST && average < promised * AT_ONCE {
+            self.batch = (self.batch * 2).min(BATCH);
+        } else {
+            self.grows = false;
+            self.batch = (largest / 2).max(FEW);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

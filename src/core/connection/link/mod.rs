@@ -13,7 +13,7 @@ use std::time::Instant;
 use bytes::{Buf, BufMut, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
-use self::gathering::{Arrival, Gathering};
+use self::gathering::{Arrival, Awaits, Gathering};
 use super::super::error::Error;
 use super::super::inbox::Bound;
 use super::super::options::ConnectOptions;
@@ -46,7 +46,11 @@ pub struct Link {
     answered: bool,
     /// Reading pauses while too much is pending for the handlers.
     pub pause: Pause,
-    gathering: Gathering,
+    /// Delays reading of messages, and of acknowledgements: only one of them at a time.
+    messages: Gathering,
+    acknowledgements: Gathering,
+    /// The window of messages in flight, if so many are queued that acknowledgements are gathered.
+    window: Option<usize>,
     input: BytesMut,
     /// Decoded packets, more than could be delivered at once.
     packets: VecDeque<Incoming>,
@@ -70,7 +74,8 @@ impl Link {
         let (reader, writer) = tokio::io::split(stream);
         let input = BytesMut::with_capacity(READ_SIZE);
         let output = BytesMut::new();
-        let gathering = Gathering::new(options.gather_time, Instant::now());
+        let gathering = || Gathering::new(options.gather_time, Instant::now());
+        let (messages, acknowledgements) = (gathering(), gathering());
         Self {
             reader,
             writer,
@@ -79,7 +84,9 @@ impl Link {
             heard: false,
             answered: false,
             pause: Pause::default(),
-            gathering,
+            messages,
+            acknowledgements,
+            window: None,
             input,
             packets: VecDeque::new(),
             output,
@@ -105,7 +112,7 @@ impl Link {
         let (deadline, clogged, gather) = self.shared.with_session(|session| {
             let now = Instant::now();
             if self.output.is_empty() && session.take_output(&mut self.output) {
-                self.gathering.sent(now);
+                self.messages.sent(now);
             }
             let clogged = session.is_clogged();
             let bound = full.or_else(|| clogged.then_some(Bound::Answers));
@@ -119,9 +126,14 @@ impl Link {
             self.pause.update(bound, session, &self.options);
             let gathers = self.output.is_empty()
                 && self.packets.is_empty()
-                && !(self.unflushed || self.leaving.is_some() || is_full || clogged)
-                && !session.is_waiting();
-            let gather = gathers.then(|| self.gathering.left(now)).flatten();
+                && !(self.unflushed || self.leaving.is_some() || is_full || clogged);
+            self.window = session.backlogged_window();
+            let gather = match self.window {
+                _ if !gathers => None,
+                Some(_) => self.acknowledgements.left(now),
+                None if session.is_waiting() => None,
+                None => self.messages.left(now),
+            };
             self.shared.set_gathering(gather.is_some());
             (session.deadline(), clogged, gather)
         });
@@ -208,7 +220,9 @@ impl Link {
             self.heard = true;
         }
         let decoded = self.decode();
-        self.gathering.arrived(self.arrival(count), now);
+        let (messages, acknowledgements) = self.arrivals(count);
+        self.messages.arrived(messages, now);
+        self.acknowledgements.arrived(acknowledgements, now);
         if self.leaving.as_ref().is_some_and(|leaving| leaving.dropping) {
             // Dropped messages are not acknowledged, so the broker sends those of QoS 1 and 2
             // again.
@@ -219,14 +233,22 @@ impl Link {
         decoded
     }
 
-    /// Summarises a read of `bytes` bytes.
-    fn arrival(&self, bytes: usize) -> Arrival {
-        let mut arrival = Arrival { bytes, ..Arrival::default() };
-        for packet in self.packets.iter().filter(|packet| packet.brings_message()) {
-            arrival.messages += 1;
-            arrival.acknowledged |= packet.is_acknowledged();
+    /// Summarises a read of `bytes` bytes: its messages, and its acknowledgements.
+    fn arrivals(&self, bytes: usize) -> (Arrival, Arrival) {
+        let mut messages = Arrival { bytes, ..Arrival::default() };
+        let awaits = Awaits::Messages { window: self.window.unwrap_or_default() };
+        let mut acknowledgements = Arrival { awaits, bytes, ..Arrival::default() };
+        for packet in &self.packets {
+            if packet.brings_message() {
+                messages.packets += 1;
+                if packet.is_acknowledged() {
+                    messages.awaits = Awaits::Acknowledgements;
+                }
+            } else if packet.acknowledges() {
+                acknowledgements.packets += 1;
+            }
         }
-        arrival
+        (messages, acknowledgements)
     }
 
     /// Decodes all complete packets.
