@@ -72,7 +72,7 @@ impl Link {
     /// Creates a connection that was opened with these options.
     pub fn new(stream: Box<dyn Stream>, shared: Arc<Shared>, options: Arc<ConnectOptions>) -> Self {
         let (reader, writer) = tokio::io::split(stream);
-        let input = BytesMut::with_capacity(READ_SIZE);
+        let input = BytesMut::new();
         let output = BytesMut::new();
         let gathering = || Gathering::new(options.gather_time, Instant::now());
         let (messages, acknowledgements) = (gathering(), gathering());
