@@ -98,7 +98,7 @@ END_OF_PROGRAM = """
 
 def test_what_is_collected_is_handled_at_the_end_of_the_program(scripted: ScriptedBroker) -> None:
     with running(END_OF_PROGRAM, scripted.port) as script:
-        scripted.wait_for("SUBSCRIBE", timeout=20)
+        scripted.wait_for("SUBSCRIBE", timeout=60)
         send(scripted, range(3))
         assert script.line().startswith("end")
         assert script.line() == "mqtt-dispatch 3"
@@ -124,7 +124,7 @@ HANGING = """
 @pytest.mark.slow
 def test_a_handler_that_hangs_does_not_keep_the_program_for_long(scripted: ScriptedBroker) -> None:
     with running(HANGING, scripted.port) as script:
-        scripted.wait_for("SUBSCRIBE", timeout=20)
+        scripted.wait_for("SUBSCRIBE", timeout=60)
         send(scripted, range(3))
         script.expect("hangs")
         script.go()
@@ -258,7 +258,7 @@ def fail(client, message, name):
         raise RuntimeError("on purpose")
 
 mqtt.init_app(app)
-until(lambda: len(seen) == 95, 30)
+until(lambda: len(seen) == 95, 60)
 mqtt.batch("u/+", qos=1, wait=600)(lambda client, messages: say("last", len(messages)))
 say("more")
 until(lambda: mqtt.client._parts.dispatcher.held.unacknowledged == 3, 30)
@@ -284,7 +284,7 @@ def test_green_threads_handle_batches(
         text=True,
     ) as process:
         assert process.stdout is not None
-        scripted.wait_for(lambda packet: ("t/+", 1) in packet.filters, 1, 20)
+        scripted.wait_for(lambda packet: ("t/+", 1) in packet.filters, 1, 60)
         for number in range(95):
             scripted.publish(f"t/{number % 6}", b"%d" % number, qos=1)
         assert process.stdout.readline() == "more\n"

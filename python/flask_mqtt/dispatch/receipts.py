@@ -54,15 +54,15 @@ class Receipts:
     def add(self, message: MQTTMessage) -> Entry:
         """Take in the message that came last."""
         entry = Entry(message._receipt())  # noqa: SLF001 - the package's own
-        self._place(entry)
+        with self._lock:
+            self._place(entry)
         return entry
 
     def _place(self, entry: Entry) -> None:
-        with self._lock:
-            if not entry.is_placed:
-                # Without a call, at which an interruption could come: the caller may come again.
-                self._entries += (entry,)
-                entry.is_placed = True
+        if not entry.is_placed:
+            # Without a call, at which an interruption could come: the caller may come again.
+            self._entries += (entry,)
+            entry.is_placed = True
 
     def hold(self, entry: Entry) -> None:
         """Go on waiting for a message whose handlers have returned.
@@ -70,8 +70,8 @@ class Receipts:
         Args:
             entry: That of the message which came last, if it has no place yet.
         """
-        self._place(entry)
         with self._lock:
+            self._place(entry)
             self._return(entry)
 
     def add_handled(self, message: MQTTMessage) -> None:
@@ -79,8 +79,9 @@ class Receipts:
         entry = Entry(message._receipt())  # noqa: SLF001 - the package's own
         # Before it has its place: nothing may wait for one of which an interruption keeps it.
         entry.is_over = True
-        self.returned += 1
-        self._place(entry)
+        with self._lock:
+            self.returned += 1
+            self._place(entry)
         self.handled(entry)
 
     def handled(self, entry: Entry) -> None:
