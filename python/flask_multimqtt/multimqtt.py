@@ -13,7 +13,7 @@ from flask_mqtt import Mqtt, MQTTMessageInfo
 from flask_mqtt.discretion import discreet
 from flask_mqtt.dynsec import commands
 from flask_mqtt.extension.routes import router_of
-from flask_mqtt.handlers.slots import check_handler
+from flask_mqtt.handlers.slots import check_handler, with_parentheses
 from flask_mqtt.routing.route import RouteOptions
 
 from .inside import Handlers, Inside
@@ -193,6 +193,7 @@ class MultiMQTT:
         else:
             raise KeyError(f"{handler!r} is no handler of {name}")
 
+    @with_parentheses("mqtt.topic('sensors/<int:id>')")
     def topic(
         self, topic: str, nolocal: bool = False, name: str | None = None
     ) -> Callable[[HandlerT], HandlerT]:
@@ -205,7 +206,8 @@ class MultiMQTT:
             name: What `topic_for` finds it by; by default the name of the handler.
 
         Raises:
-            TypeError: The handler cannot be called so.
+            TypeError: The decorator was used without parentheses, or the handler cannot be called
+                so.
             ValueError: The topic is malformed, or another one has the name.
         """
 

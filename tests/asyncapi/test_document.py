@@ -398,3 +398,21 @@ def test_the_command_writes_a_file(routed: Flask, tmp_path: Path) -> None:
     result = routed.test_cli_runner().invoke(group, ["asyncapi", "-o", str(path)])
     assert (result.exit_code, result.output) == (0, "")
     assert check(json.loads(path.read_text()))["info"]["title"] == "tests"
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"qos": 9}, ValueError("qos 9: it must be 0, 1 or 2")),
+        ({"retain": "x"}, TypeError("retain 'x': it must be True or False")),
+        ({"no_prefix": 1}, TypeError("no_prefix 1: it must be True or False")),
+        ({"name": 4}, TypeError("name 4: it must be a text")),
+        ({"summary": b"a"}, TypeError("summary b'a': it must be a text")),
+    ],
+)
+def test_what_is_wrong_with_an_argument_of_sends_is_said(
+    options: dict[str, Any], error: Exception
+) -> None:
+    with pytest.raises(type(error)) as caught:
+        Mqtt().sends("a", **options)
+    assert str(caught.value) == str(error)

@@ -426,3 +426,8 @@ def test_it_can_be_forgotten(scripted: ScriptedBroker) -> None:
     del mqtt
     gc.collect()
     assert gone() is None
+
+
+def test_topic_without_parentheses_is_an_error() -> None:
+    with pytest.raises(TypeError, match="topic needs parentheses"):
+        MultiMQTT().topic(print)  # type: ignore[arg-type]

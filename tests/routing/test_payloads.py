@@ -13,6 +13,8 @@ import pytest
 
 from flask_mqtt import InvalidPayload, Mqtt, MqttBlueprint, MQTTMessage, Retry
 from flask_mqtt.client.base import parts_of
+from flask_mqtt.extension.routes import router_of
+from flask_mqtt.routing import lines
 from support.apps import make_app
 from support.running import connected, lose
 from support.wait import wait_until
@@ -368,3 +370,29 @@ def test_it_is_so_after_a_reconnect_too(scripted: ScriptedBroker) -> None:
         scripted.wait_for("SUBSCRIBE", count=2)
         scripted.publish("a", b'{"value": 1}')
         wait_until(lambda: seen == [Reading(1.0)])
+
+
+def test_a_peer_cannot_fill_the_log(
+    scripted: ScriptedBroker,
+    mqtt: Mqtt,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lines, "MOST", 3)
+
+    @mqtt.topic("#", qos=1)
+    def handler(client: Any, message: Any, reading: Reading) -> None: ...
+
+    for number in range(1, 10):
+        scripted.publish("t" * 60_000, b"no json", qos=1, mid=number)
+    scripted.wait_for("PUBACK", 9)
+    told = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
+    assert [text[:15] for text in told] == ["Invalid payload"] * 3 + ["3 such lines in"]
+    assert max(map(len, told)) < 1_000
+    assert counted(mqtt, "invalid") == 9
+    monkeypatch.setattr(lines, "SECONDS", 0.0)
+    caplog.clear()
+    router_of(mqtt)._common.invalid._lines._until = 0.0
+    scripted.publish("t", b"no json", qos=1, mid=10)
+    scripted.wait_for("PUBACK", 10)
+    assert "Invalid payload on 't'" in caplog.text

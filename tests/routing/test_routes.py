@@ -337,3 +337,28 @@ def test_a_forked_child_has_the_routes(scripted: ScriptedBroker) -> None:
         finally:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"response": "answers"}, "response 'answers': it must be True or False"),
+        ({"json": 1}, "json 1: it must be True or False"),
+        ({"no_prefix": None}, "no_prefix None: it must be True or False"),
+        ({"no_local": "no"}, "no_local 'no': it must be True or False"),
+        ({"retain_as_published": 0}, "retain_as_published 0: it must be True or False"),
+        ({"qos": "1"}, "qos '1': it must be 0, 1 or 2"),
+    ],
+)
+def test_an_option_of_a_wrong_type_is_an_error_that_names_it(
+    options: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(TypeError) as caught:
+        Mqtt().topic("a", **options)(lambda *_: None)
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("name", [None, ["a"], print])
+def test_topic_for_takes_a_name(name: Any) -> None:
+    with pytest.raises(TypeError, match=r"topic_for\(.*\): it must be the name of a route, a text"):
+        Mqtt().topic_for(name)

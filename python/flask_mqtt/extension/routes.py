@@ -58,6 +58,7 @@ class RouteMethods(Declarations):
 
         Raises:
             BuildError: There is no such route, or a value is missing, unknown or not allowed.
+            TypeError: The name is no text.
         """
         route, topic = router_of(self).topic_for(name, values)
         if not absolute or route.options.no_prefix:

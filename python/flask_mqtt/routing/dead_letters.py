@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._core import MQTTMatcher, validate_topic
 from ..payloads import one_line
-from ..records import fields, write
+from .lines import Lines
 from .sending import send
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from .._core import MQTTMessage
     from .counts import Counts
     from .sending import Publishing
-
-logger = logging.getLogger("flask_mqtt")
 
 #: Where a template has the topic of the message.
 _TOPIC = "{topic}"
@@ -63,6 +61,8 @@ class DeadLetters:
         """
         self._host = host
         self._counts = counts
+        text = "The message on %.100r was not published on %.100r as a dead letter: %.200s"
+        self._lines = Lines(logging.ERROR, text, "dead_letters_lost")
         #: The filters of all topics that dead letters of these routes have.
         self._topics = MQTTMatcher()
 
@@ -120,11 +120,9 @@ class DeadLetters:
             self._counts.add("dead_letters")
             return
         self._counts.add("dead_letters_lost")
-        extra = fields(
-            core, "dead_letter_lost", topic=message.topic, dead_letter=topic, error=failure
-        )
-        text = "The message on %r was not published on %r as a dead letter: %s"
-        write(logger.error, text, message.topic, topic, failure, extra=extra)
+        values = {"topic": message.topic, "dead_letter": topic, "error": failure}
+        told = message.topic, topic, failure
+        self._lines.write(core, "dead_letter_lost", *told, **values)
 
     def _is_dead_letter(self, message: MQTTMessage) -> bool:
         pairs = getattr(message.properties, "UserProperty", ())

@@ -173,8 +173,8 @@ class Declarations:
             summary: What it is, in a sentence.
 
         Raises:
-            TypeError: JSON has no form for the payload, or the rule is no text.
-            ValueError: The rule is malformed.
+            TypeError: JSON has no form for the payload, or an argument has a wrong type.
+            ValueError: The rule is malformed, or there is no such QoS.
         """
         told = {"qos": qos, "retain": retain, "no_prefix": no_prefix}
         self._rs_add_sent(Sent.of(rule, payload, name=name, summary=summary, **told))

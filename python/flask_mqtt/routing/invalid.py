@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..guards import goes_on
 from ..handlers.coroutines import finished
 from ..handlers.naming import name_of
-from ..records import fields, write
+from .lines import Lines
 from .retries import log_failure
 from .sending import core_of
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from .counts import Counts
     from .dead_letters import DeadLetters
     from .route import Route
-
-logger = logging.getLogger("flask_mqtt")
 
 #: Bytes of a payload that the log shows.
 _SHOWN = 100
@@ -38,6 +36,8 @@ class InvalidMessages:
         """
         self._counts = counts
         self._dead_letters = dead_letters
+        text = "Invalid payload on %.100r for %s: %s; it is %s"
+        self._lines = Lines(logging.WARNING, text, "invalid")
 
     def take(self, route: Route, client: Any, message: MQTTMessage, error: InvalidPayload) -> Any:
         """Do what is due. The message is acknowledged after that, as any other.
@@ -84,18 +84,10 @@ class InvalidMessages:
         self, core: CoreClient | None, route: Route, message: MQTTMessage, error: InvalidPayload
     ) -> None:
         handler = name_of(route.handler)
-        extra = fields(
-            core,
-            "invalid_payload",
-            topic=message.topic,
-            handler=handler,
-            path=error.path,
-            reason=error.reason,
-        )
-        text = "Invalid payload on %r for %s: %s; it is %s"
-        write(
-            logger.warning, text, message.topic, handler, error, shown(message.payload), extra=extra
-        )
+        values = {"topic": message.topic, "handler": handler}
+        values |= {"path": error.path, "reason": error.reason}
+        told = message.topic, handler, error, shown(message.payload)
+        self._lines.write(core, "invalid_payload", *told, **values)
 
 
 def shown(payload: Any) -> str:

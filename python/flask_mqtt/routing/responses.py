@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..handlers.naming import name_of
 from ..payloads.encoding import encode, is_json, with_content_type
-from ..records import fields, write
+from .lines import Lines
 from .sending import core_of, send
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from .invoke import Invoke
     from .route import Route
     from .sending import Publishing
-
-logger = logging.getLogger("flask_mqtt")
 
 
 class Responses:
@@ -35,6 +33,8 @@ class Responses:
         self._host = host
         self._counts = counts
         self._provider = provider
+        text = "The response of %s to the message on %.100r was not published on %.100r: %.200s"
+        self._lines = Lines(logging.ERROR, text, "responses_lost")
 
     def send(self, route: Route, client: Any, message: MQTTMessage, result: Any) -> None:
         """Publish what a handler has returned, with the QoS of the request.
@@ -57,9 +57,8 @@ class Responses:
         self._counts.add("responses_lost")
         handler, core = name_of(route.handler), core_of(client)
         values = {"response_topic": topic, "handler": handler, "error": failure}
-        extra = fields(core, "response_lost", topic=message.topic, **values)
-        text = "The response of %s to the message on %r was not published on %r: %s"
-        write(logger.error, text, handler, message.topic, topic, failure, extra=extra)
+        told = handler, message.topic, topic, failure
+        self._lines.write(core, "response_lost", *told, topic=message.topic, **values)
 
     def _publish(self, topic: str, request: MQTTMessage, result: Any) -> str | None:
         properties: dict[str, Any] = {}

@@ -24,6 +24,33 @@ if TYPE_CHECKING:
 Handler = Callable[..., Any]
 
 
+def check_qos(qos: object) -> None:
+    """Look at a QoS.
+
+    Raises:
+        TypeError: It is no whole number.
+        ValueError: There is no such QoS.
+    """
+    if not isinstance(qos, int) or isinstance(qos, bool):
+        raise TypeError(f"qos {qos!r}: it must be 0, 1 or 2")
+    if not 0 <= qos <= 2:  # noqa: PLR2004 - at most once, at least once, exactly once
+        raise ValueError(f"qos {qos!r}: it must be 0, 1 or 2")
+
+
+def check_bool(name: str, value: object) -> None:
+    """Look at an option that is on or off.
+
+    Args:
+        name: What it is called.
+        value: What it is.
+
+    Raises:
+        TypeError: It is neither True nor False.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} {value!r}: it must be True or False")
+
+
 @dataclass(frozen=True)
 class RouteOptions:
     """What is said of a route besides its rule and its handler."""
@@ -60,10 +87,9 @@ class RouteOptions:
             TypeError: One has another type.
             ValueError: One is not allowed.
         """
-        if not isinstance(self.qos, int) or isinstance(self.qos, bool):
-            raise TypeError(f"qos {self.qos!r}: it must be 0, 1 or 2")
-        if not 0 <= self.qos <= 2:  # noqa: PLR2004 - at most once, at least once, exactly once
-            raise ValueError(f"qos {self.qos!r}: it must be 0, 1 or 2")
+        check_qos(self.qos)
+        for name in ("no_local", "retain_as_published", "json", "no_prefix", "response"):
+            check_bool(name, getattr(self, name))
         self.subscribe_options(self.qos)
         if self.share is not None:
             self._check_share(self.share)

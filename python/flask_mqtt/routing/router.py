@@ -267,6 +267,8 @@ class Router:
 
     def topic_for(self, name: str, values: dict[str, Any]) -> tuple[Route, str]:
         """Return the route of a name that has these values, and its topic: `building.build`."""
+        if not isinstance(name, str):
+            raise TypeError(f"topic_for({name!r}): it must be the name of a route, a text")
         with self._lock:
             routes = list(self._named.get(name, ()))
             names = [] if routes else list(self._named)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..payloads import decoder_for
 from .patterns import Pattern
+from .route import check_bool, check_qos
 
 if TYPE_CHECKING:
     from ..payloads import Decoder
@@ -35,8 +36,8 @@ class Sent:
             told: The other fields.
 
         Raises:
-            TypeError: JSON has no form for the payload.
-            ValueError: The rule is malformed.
+            TypeError: JSON has no form for the payload, or an option has a wrong type.
+            ValueError: The rule is malformed, or there is no such QoS.
         """
         decoder = None if payload is None else decoder_for(payload, json=True)
         if payload is not None and decoder is None:
@@ -44,4 +45,12 @@ class Sent:
                 f"sends({rule!r}) payload {payload!r}: it must be a dataclass, a TypedDict, a "
                 "pydantic model, a msgspec Struct, dict or list, or None for anything else"
             )
-        return cls(Pattern(rule), decoder, **told)
+        made = cls(Pattern(rule), decoder, **told)
+        check_qos(made.qos)
+        check_bool("retain", made.retain)
+        check_bool("no_prefix", made.no_prefix)
+        for name in ("name", "summary"):
+            value = getattr(made, name)
+            if value is not None and not isinstance(value, str):
+                raise TypeError(f"{name} {value!r}: it must be a text")
+        return made
