@@ -110,10 +110,7 @@ def makers() -> dict[str, Callable[..., Command[Any]]]:
     return {
         name: value
         for name, value in vars(commands).items()
-        if inspect.isfunction(value)
-        and value.__module__ == commands.__name__
-        and not name.startswith("_")
-        and name != "other"
+        if inspect.isfunction(value) and name != "other"
     }
 
 

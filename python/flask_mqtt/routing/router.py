@@ -20,6 +20,7 @@ from .overdue import Overdue
 from .patterns import Pattern
 from .responses import Responses
 from .route import Handler, Route, RouteOptions
+from .sending import Publishing
 from .stages import Common, compose, entry
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ Subscription = tuple[int, SubscribeOptions | None, bool]
 _SAME = ("no_local", "retain_as_published", "retain_handling", "no_prefix")
 
 
-class Host(Protocol):
+class Host(Publishing, Protocol):
     """What has the routes: the extension."""
 
     @property
@@ -52,18 +53,6 @@ class Host(Protocol):
         self, topic: Any, qos: int = 0, options: Any = None, *, no_prefix: bool = False
     ) -> object:
         """Subscribe, now or with the next connection, and again after every reconnect."""
-
-    def publish(
-        self,
-        topic: str,
-        payload: Any = None,
-        qos: int = 0,
-        retain: bool = False,
-        properties: Any = None,
-        *,
-        no_prefix: bool = False,
-    ) -> Any:
-        """Publish a message."""
 
 
 class _Begun:
