@@ -40,6 +40,16 @@ def is_kill(error: BaseException) -> bool:
     return greenlet is not None and issubclass(type(error), greenlet.GreenletExit)
 
 
+def text_of(error: BaseException) -> str:
+    """Return the text of an exception, which may be one of the application's that has none."""
+    try:
+        return str(error)
+    except BaseException as failure:
+        if goes_on(failure):
+            raise
+        return "it has no text"
+
+
 def show(*errors: BaseException | None) -> None:
     """Print exceptions to stderr, where the log takes none. There may be no stderr."""
     stream = getattr(sys, "stderr", None)

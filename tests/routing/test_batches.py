@@ -609,3 +609,62 @@ def test_an_attempt_of_two_threads_at_once_is_one(
     send(scripted, range(2))
     scripted.wait_for("PUBACK", 2)
     assert calls == [b"0", b"0", b"1", b"1"]
+
+
+class TextlessError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize("retry", [None, Retry(times=1, backoff=0.01)], ids=["at once", "retry"])
+@pytest.mark.parametrize("is_batch", [False, True], ids=["messages", "batches"])
+def test_nothing_stands_still_where_an_exception_has_no_text(
+    scripted: ScriptedBroker,
+    mqtt: Mqtt,
+    caplog: pytest.LogCaptureFixture,
+    retry: Retry | None,
+    *,
+    is_batch: bool,
+) -> None:
+    def handle(client: Any, given: Any) -> None:
+        raise TextlessError
+
+    if is_batch:
+        mqtt.batch("t/+", qos=1, max=1, retry=retry, dead_letter="errors/{topic}")(handle)
+    else:
+        mqtt.topic("t/+", qos=1, retry=retry, dead_letter="errors/{topic}")(handle)
+    for number in range(3):
+        scripted.publish("t/1", b"%d" % number, qos=1)
+        scripted.wait_for("PUBACK", number + 1)
+    letters = [scripted.wait_for("PUBLISH", number).payload for number in (1, 2, 3)]
+    assert letters == [b"0", b"1", b"2"]
+    wait_until(lambda: mqtt.stats()["handlers"]["failures"] == 3)
+    retried = [one for one in caplog.records if "TextlessError: it has no text" in one.getMessage()]
+    assert len(retried) == (0 if retry is None else 3)
+
+
+@pytest.mark.parametrize("is_batch", [False, True], ids=["messages", "batches"])
+def test_nothing_stands_still_where_a_dead_letter_cannot_be_published(
+    scripted: ScriptedBroker,
+    mqtt: Mqtt,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_batch: bool,
+) -> None:
+    def publish(*_: Any, **__: Any) -> None:
+        raise LookupError("a publish of the application's own")
+
+    def handle(client: Any, given: Any) -> None:
+        raise RuntimeError("on purpose")
+
+    monkeypatch.setattr(mqtt, "publish", publish)
+    if is_batch:
+        mqtt.batch("t/+", qos=1, max=1, dead_letter="errors")(handle)
+    else:
+        retry = Retry(times=1, backoff=0.01)
+        mqtt.topic("t/+", qos=1, retry=retry, dead_letter="errors")(handle)
+    send(scripted, range(3))
+    scripted.wait_for("PUBACK", 3)
+    assert caplog.text.count("letter: LookupError: a publish of the application's own") == 3
+    assert mqtt.stats()["routes"]["dead_letters_lost"] == 3

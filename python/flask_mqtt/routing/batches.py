@@ -228,7 +228,7 @@ class Collector:
     def _handle(self, unit: _Unit) -> None:
         failure: BaseException | None = None
         count = self._dispatcher.held.unacknowledged
-        is_interrupted = True
+        is_kept = is_over = False
         try:
             try:
                 self._call(self._dispatcher.client, unit.items, unit.messages[0].topic)
@@ -236,14 +236,14 @@ class Collector:
                 if goes_on(error):
                     raise
                 failure = error
-            is_interrupted = False
+                is_kept = self._keep(unit, failure)
+                if not is_kept:
+                    self._give_up_all(unit, failure)
+            is_over = True
         finally:
             # Ctrl-C, where the application's thread calls handlers: nothing is acknowledged.
-            is_kept = failure is not None and self._keep(unit, failure)
             if not is_kept:
-                if failure is not None:
-                    self._give_up_all(unit, failure)
-                unit.end(is_handled=not is_interrupted)
+                unit.end(is_handled=is_over)
             self._end_call(None if is_kept else unit)
         if is_kept:
             return

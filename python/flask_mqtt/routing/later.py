@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..guards import goes_on
+from ..guards import goes_on, text_of
 from ..handlers.coroutines import finished
 from ..handlers.naming import name_of
 from .batches import Collector
@@ -132,7 +132,7 @@ class Later:
         options, dispatcher = self._route.options, self._means.dispatcher
         if options.dead_letter is not None:
             core = None if dispatcher is None else dispatcher.core
-            reason = f"{type(error).__name__}: {error}"
+            reason = f"{type(error).__name__}: {text_of(error)}"
             self._means.dead_letters.send(
                 core, message, options.dead_letter, reason, no_prefix=options.no_prefix
             )

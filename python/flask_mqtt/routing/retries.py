@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..discretion import from_outside
-from ..guards import goes_on
+from ..guards import goes_on, text_of
 from ..handlers.naming import name_of
 from ..records import fields, write
 
@@ -254,30 +254,37 @@ class Retries:
                 return None
             line.is_running = True
             first = line.waiting[0]
-        failure: BaseException | None = None
-        is_interrupted = True
+        is_kept = is_over = False
         try:
-            try:
-                self._invoke(first.client, first.message, first.values)
-            except BaseException as error:
-                if goes_on(error):
-                    raise
-                failure = error
-            is_interrupted = False
+            failure = self._call(first)
+            if failure is not None:
+                is_kept = self._failed(line, failure)
+            if is_kept:
+                return None
+            if failure is not None:
+                self._counts.add("given_up")
+                log_given_up(self._dispatcher, self._name, line.topic, line.failures)
+                self._give_up(first.message, failure)
+            is_over = True
         finally:
-            if is_interrupted:
-                # Ctrl-C, where the application's thread calls handlers: it is not acknowledged.
-                first.hold.drop()
+            if not is_kept:
                 self._end_first(line)
-        if failure is not None and self._failed(line, failure):
-            return None
-        if failure is not None:
-            self._counts.add("given_up")
-            log_given_up(self._dispatcher, self._name, line.topic, line.failures)
-            self._give_up(first.message, failure)
-        self._end_first(line)
-        first.hold.release()
+                if is_over:
+                    first.hold.release()
+                else:
+                    # Ctrl-C, where the application's thread calls handlers: not acknowledged.
+                    first.hold.drop()
         return failure
+
+    def _call(self, first: _Waiting) -> BaseException | None:
+        """Call the handler. Returns what it has raised."""
+        try:
+            self._invoke(first.client, first.message, first.values)
+        except BaseException as error:
+            if goes_on(error):
+                raise
+            return error
+        return None
 
     def _end_first(self, line: _Line) -> None:
         with self._lock:
@@ -358,7 +365,7 @@ def log_retry(
         name,
         topic,
         type(error).__name__,
-        error,
+        text_of(error),
         seconds,
         extra=fields(
             dispatcher.core, "retry", handler=name, topic=topic, failures=failures, seconds=seconds

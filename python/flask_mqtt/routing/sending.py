@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..client import Client
 from ..client.base import parts_of
+from ..guards import text_of
 from ..paho.constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
 from ..paho.enums import MQTTErrorCode
 
@@ -59,7 +60,9 @@ def send(
     try:
         rc = host.publish(topic, payload, qos, False, properties, no_prefix=no_prefix)[0]
     except (TypeError, ValueError) as error:
-        return str(error)
+        return text_of(error)
+    except Exception as error:  # noqa: BLE001 - the extension may be a class of the application's
+        return f"{type(error).__name__}: {text_of(error)}"
     if rc == MQTT_ERR_SUCCESS or (rc == MQTT_ERR_NO_CONN and qos):
         # The latter is sent after the next connect.
         return None
