@@ -668,3 +668,23 @@ def test_nothing_stands_still_where_a_dead_letter_cannot_be_published(
     scripted.wait_for("PUBACK", 3)
     assert caplog.text.count("letter: LookupError: a publish of the application's own") == 3
     assert mqtt.stats()["routes"]["dead_letters_lost"] == 3
+
+
+def test_no_batch_has_more_than_its_most_after_one_that_was_given_up(
+    scripted: ScriptedBroker, mqtt: Mqtt
+) -> None:
+    sizes: list[int] = []
+
+    @mqtt.batch("t/+", qos=1, max=2, wait=FOREVER, retry=Retry(times=1, backoff=100, longest=1e4))
+    def handle(client: Any, messages: list[MQTTMessage]) -> None:
+        sizes.append(len(messages))
+        raise RuntimeError("on purpose")
+
+    # At once, so that no timer comes between them.
+    before = threading.Event()
+    mqtt.on_topic("wait")(lambda *_: before.wait(5))
+    scripted.publish("wait")
+    send(scripted, range(20))
+    before.set()
+    wait_until(lambda: len(sizes) >= 19)
+    assert set(sizes) == {2}

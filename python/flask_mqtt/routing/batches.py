@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..guards import goes_on
 from ..handlers.naming import name_of
-from .retries import check_seconds, log_dropped, log_given_up, log_retry
+from .retries import check_seconds, log_dropped, log_failure, log_given_up, log_retry
 
 if TYPE_CHECKING:
     from .._core import MQTTMessage
@@ -127,6 +127,8 @@ class Collector:
         self._is_closed = self._is_for_window = False
         #: Whether the handler is being called.
         self._is_running = False
+        #: How many threads are about to call the handler until nothing is due, or do so.
+        self._runners = 0
         #: When a timer will come, if one will.
         self._armed_at: float | None = None
 
@@ -159,7 +161,7 @@ class Collector:
             and not self._dispatcher.has_more()
         )
         with self._changed:
-            while self._is_full() and self._is_running:
+            while self._is_full() and self._runners:
                 self._changed.wait(_LOOK_SECONDS)
             unit = self._open
             if not unit.messages:
@@ -172,6 +174,7 @@ class Collector:
             if is_last and not self._is_closed:
                 self._is_closed = self._is_for_window = True
             is_due = self._is_closed or self._is_full()
+            self._runners += is_due
         if is_due:
             self._run()
         elif self._armed_at is None:
@@ -184,6 +187,8 @@ class Collector:
     def _call_at(self, at: float) -> None:
         def step() -> None:
             self._armed_at = None
+            with self._changed:
+                self._runners += 1
             self._run()
 
         step.__module__, step.__qualname__ = "", self._name
@@ -191,16 +196,36 @@ class Collector:
         self._dispatcher.call_at(at, step, f"{self._name}/{id(self)}")
 
     def _run(self) -> None:
-        """Call the handler for all that is due, unless another thread does so."""
+        """Call the handler for all that is due, unless another thread does so.
+
+        The caller has counted itself among the runners.
+
+        Raises:
+            Exception: What the handler has raised for the last batch that was given up.
+        """
+        failure: BaseException | None = None
+        topic = ""
         try:
             while True:
                 with self._changed:
                     unit = self._take()
                 if unit is None:
-                    return
-                self._handle(unit)
+                    break
+                try:
+                    self._handle(unit)
+                except BaseException as error:
+                    if goes_on(error):
+                        raise
+                    if failure is not None:
+                        log_failure(self._dispatcher.core, self._name, topic, failure)
+                    failure, topic = error, unit.messages[0].topic
         finally:
+            with self._changed:
+                self._runners -= 1
+                self._changed.notify_all()
             self._arm()
+        if failure is not None:
+            raise failure
 
     def _take(self) -> _Unit | None:
         """Return what is due, if the handler is not being called. The caller has the lock."""
