@@ -15,7 +15,7 @@ import pytest
 from flask import Flask, current_app, render_template_string
 from werkzeug.routing import BaseConverter
 
-from flask_mqtt import Mqtt, MQTTMessage, MQTTv5
+from flask_mqtt import CallbackAPIVersion, Client, Mqtt, MQTTMessage, MQTTv5
 from flask_mqtt.stats import no_routes
 from support.apps import make_app
 from support.running import connected, echoes
@@ -38,6 +38,37 @@ class Celsius(BaseConverter):
 
 def subscriptions(broker: ScriptedBroker) -> list[tuple[str, int]]:
     return [item for packet in broker.of("SUBSCRIBE") for item in packet.filters]
+
+
+@pytest.mark.parametrize("other", ["reinitialised", "replaced"])
+def test_init_app_registers_routes_again_with_another_client(broker: Mosquitto, other: str) -> None:
+    top = f"routes/{uuid.uuid4()}"
+    seen: list[tuple[str, int]] = []
+    app = make_app(broker.port)
+    mqtt = Mqtt()
+
+    @mqtt.topic(f"{top}/<int:id>", qos=1)
+    def one(client: Any, message: Any, id: int) -> None:  # noqa: A002
+        seen.append(("one", id))
+
+    @mqtt.batch(f"{top}/+", qos=1, max=1)
+    def several(client: Any, messages: list[Any]) -> None:
+        seen.append(("several", len(messages)))
+
+    with mqtt:
+        mqtt.init_app(app)
+        wait_until(lambda: mqtt.connected)
+        if other == "reinitialised":
+            mqtt.client.reinitialise()
+        else:
+            mqtt.client.close()
+            mqtt.client = Client(CallbackAPIVersion.VERSION1)
+        mqtt.init_app(app)
+        wait_until(lambda: mqtt.connected)
+        assert echoes(mqtt)
+        mqtt.publish(f"{top}/7", "x", qos=1)
+        wait_until(lambda: len(seen) == 2)
+    assert seen == [("one", 7), ("several", 1)]
 
 
 def test_a_route_subscribes_and_gets_the_values(broker: Mosquitto) -> None:

@@ -97,8 +97,9 @@ class Client(Connecting, Settings, Attributes, Handlers, Decorators, Loops, Kept
         """End the connection, and be as a new client with these arguments.
 
         Handlers, settings, subscriptions and messages are forgotten, also those that `publish` has
-        accepted. The version of the callback API stays, and the application of `Mqtt`. Where an
-        argument is refused, everything is as before.
+        accepted. The version of the callback API stays, and the application of `Mqtt`, whose next
+        `init_app` subscribes again and registers its routes again. Where an argument is refused,
+        everything is as before.
 
         Args:
             client_id: As that of the constructor.

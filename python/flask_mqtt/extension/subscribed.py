@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..paho.constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS
 from ..paho.enums import MQTTErrorCode
@@ -19,9 +19,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..client import Client
+    from ..client.base import Parts
     from ..dispatch.events import Events
 
 logger = logging.getLogger("flask_mqtt")
+
+
+class _Made(NamedTuple):
+    """A subscription that was made with the client."""
+
+    #: As it is in `topics`.
+    entry: TopicQos
+    #: How the client's method was called, besides the filter.
+    arguments: dict[str, Any]
+    #: The parts of the client: `reinitialise` gives it others, which do not know the subscription.
+    parts: Parts | None
 
 
 class Subscribed:
@@ -37,8 +49,8 @@ class Subscribed:
             forget: Called with a filter that the client is not to subscribe to again by itself.
         """
         self._forget = forget
-        #: What the client subscribes to again by itself: as it is in `topics`, and the arguments.
-        self._made: dict[str, tuple[TopicQos, dict[str, Any]]] = {}
+        #: What the client subscribes to again by itself.
+        self._made: dict[str, _Made] = {}
         self.topics: dict[str, TopicQos] = Topics(self._edited)
         #: Of the filters of the client.
         self.prefix = TopicPrefix(None)
@@ -64,7 +76,7 @@ class Subscribed:
         for name, before in made.items():
             if self._full(name) != before:
                 client.unsubscribe(before)
-                client.subscribe(topic=self._full(name), **self._made[name][1])
+                client.subscribe(topic=self._full(name), **self._made[name].arguments)
 
     def subscribe(
         self,
@@ -98,11 +110,13 @@ class Subscribed:
         if result in (MQTT_ERR_SUCCESS, MQTT_ERR_NO_CONN):
             for name, level, *rest in wanted(plain, qos, options):
                 (self._bare.add if no_prefix else self._bare.discard)(name)
-                self._record(TopicQos(name, level), rest, properties)
+                self._record(client, TopicQos(name, level), rest, properties)
         if result == MQTT_ERR_SUCCESS:
             write(logger.debug, "Subscribing to %r, mid %s", topic, mid)
         elif result == MQTT_ERR_NO_CONN:
-            write(logger.info, "Not connected: %r will be subscribed on the next connection", topic)
+            write(
+                logger.debug, "Not connected: %r will be subscribed on the next connection", topic
+            )
         else:
             _log_refusal(client, "Subscribing to %r failed: %s", topic, result)
         return result, mid
@@ -156,15 +170,16 @@ class Subscribed:
             write(logger.debug, "Unsubscribing from %r, mid %s", topic, mid)
         elif result == MQTT_ERR_NO_CONN:
             text = "Not connected: %r will not be subscribed on the next connection"
-            write(logger.info, text, topic)
+            write(logger.debug, text, topic)
         else:
             _log_refusal(client, "Unsubscribing from %r failed: %s", topic, result)
         return result, mid
 
-    def _record(self, entry: TopicQos, options: list[Any], properties: Any) -> None:
+    def _record(self, client: Client, entry: TopicQos, options: list[Any], properties: Any) -> None:
         """Remember what was subscribed to, and how.
 
         Args:
+            client: The client.
             entry: The filter and its QoS.
             options: No local, retain as published and retain handling.
             properties: Properties of the SUBSCRIBE, or None.
@@ -173,7 +188,7 @@ class Subscribed:
         if any(options):
             arguments = {"options": SubscribeOptions(entry.qos, *options)}
         arguments.update(driving.given(properties=properties))
-        self._made[entry.topic] = (entry, arguments)
+        self._made[entry.topic] = _Made(entry, arguments, driving.parts(client))
         put = self.topics.record if isinstance(self.topics, Topics) else self.topics.__setitem__
         put(entry.topic, entry)
 
@@ -185,7 +200,7 @@ class Subscribed:
         """
         topics = self.topics
         made = list(self._made.items())
-        changed = [name for name, (entry, _) in made if topics.get(name) != entry]
+        changed = [name for name, before in made if topics.get(name) != before.entry]
         removed = [self._full(name) for name in changed if name not in topics]
         for name in changed:
             self._edited(name)
@@ -202,16 +217,20 @@ class Subscribed:
             # The application removed it from a dict of its own since the last connection ended.
             client.unsubscribe(name)
         made_again = events is not None and driving.subscribes_itself(client)
+        parts = driving.parts(client)
         for name, entry in list(self.topics.items()):
-            if made_again and name in self._made:
+            made = self._made.get(name)
+            if made_again and made is not None and made.parts is parts:
                 continue
             try:
                 topic, qos = entry
-                _, arguments = self._made.get(name, (entry, {"qos": qos}))
+                arguments = {"qos": qos} if made is None else made.arguments
                 with contextlib.nullcontext() if events is None else events.in_on_connect():
                     if name not in self._bare:
                         topic = self.prefix.add_to_filters(topic)
                     client.subscribe(topic=topic, **arguments)
+                if made is not None:
+                    self._made[name] = made._replace(parts=parts)
             except Exception as error:  # noqa: BLE001 - an entry of the application's may be anything
                 write(logger.error, "mqtt.topics[%r] = %r: %s", name, entry, error)
 

@@ -58,10 +58,20 @@ class Host(Publishing, Protocol):
 class _Begun:
     """A route whose messages are handled."""
 
-    def __init__(self, set_stages: Callable[[Invoke], None], later: Later) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher | None,
+        set_stages: Callable[[Invoke], None],
+        later: Later,
+    ) -> None:
+        self.dispatcher = dispatcher
         self.set_stages = set_stages
         self.later = later
         self.undo: Callable[[], None] = lambda: None
+
+    def end(self) -> None:
+        self.undo()
+        self.later.end()
 
 
 class Router:
@@ -189,8 +199,7 @@ class Router:
                     table.pop(key or "", None)
             begun = self._begun.pop(route, None)
         if begun is not None:
-            begun.undo()
-            begun.later.end()
+            begun.end()
 
     def put_hook(self, put: Callable[[Hooks], None]) -> None:
         """Have something called before or after the handlers of all routes.
@@ -310,21 +319,27 @@ class Router:
         others.append(route)
 
     def _begin(self, route: Route) -> None:
-        """Have the messages of a route handled, if they are not yet."""
+        """Have the messages of a route handled, if the client does not do so yet."""
         if not route.pattern.is_bound:
             self._bind(route.pattern)
         handle, set_stages = entry(route, self._common)
-        means = Means(self._dispatcher(), self.counts, self._dead_letters, self._overdue)
-        later = Later(route, means)
-        begun = _Begun(set_stages, later)
+        dispatcher = self._dispatcher()
+        means = Means(dispatcher, self.counts, self._dead_letters, self._overdue)
+        begun = _Begun(dispatcher, set_stages, Later(route, means))
         with self._lock:
             self._want(route)
-            is_first = self._begun.setdefault(route, begun) is begun
-        if not is_first:
-            later.end()
+            before = self._begun.get(route)
+            if before is None or before.dispatcher is not dispatcher:
+                self._begun[route] = begun
+            is_new = self._begun[route] is begun
+        if not is_new:
+            begun.later.end()
             return
+        if before is not None:
+            # `reinitialise` has forgotten it, or the application has put another client there.
+            before.end()
         # A hook may have come before it was there.
-        set_stages(compose(route, self._common, later))
+        set_stages(compose(route, self._common, begun.later))
         begun.undo = self._add_handler(route.filter, handle, route.options.no_prefix)
 
     def _subscribe(self, filter_: str) -> None:
