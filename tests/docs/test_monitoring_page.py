@@ -30,7 +30,7 @@ ROW = re.compile(r"^\| `([\w.]+)` \|", re.MULTILINE)
 SAMPLE = re.compile(r'(mqtt_\w+)(\{\w+="\w+"\})? ([\d.e-]+)')
 EVENT_NAMES = re.compile(
     r'notice\(\s*LogLevel::\w+,\s*"(\w+)"|last_notice\(&self.*?"(\w+)"|=> \("(\w+)",'
-    r'|fields\(\s*[\w.]+,\s*"(\w+)"|log_change\(\s*"(\w+)"|\{\s*\("(\w+)", Some',
+    r'|(?:fields|_lines\.write)\(\s*[\w.]+,\s*"(\w+)"|log_change\(\s*"(\w+)"|\{\s*\("(\w+)", Some',
     re.DOTALL,
 )
 

@@ -239,7 +239,7 @@ def test_parentheses_are_missing() -> None:
         ({"qos": -1}, ValueError, "qos -1"),
         ({"qos": True}, TypeError, "qos True"),
         ({"qos": "1"}, TypeError, "qos '1'"),
-        ({"no_local": "x"}, TypeError, "noLocal 'x'"),
+        ({"no_local": "x"}, TypeError, "no_local 'x'"),
         ({"retain_handling": 3}, ValueError, "retainHandling 3"),
         ({"share": ""}, ValueError, "share '': the name of a group"),
         ({"share": "a/b"}, ValueError, "share 'a/b'"),
