@@ -357,10 +357,11 @@ def test_a_handler_may_call_the_one_that_was_there(
     mqtt.topics["a"] = TopicQos("a", 0)
     with mqtt:
         mqtt.client.connect("127.0.0.1", scripted.port)
-        wait_until(lambda: mqtt.connected)
+        # `connected` is true before it.
+        scripted.wait_for("SUBSCRIBE")
         scripted.drop()
         wait_until(lambda: seen.count("outer") == 2)
-        wait_until(lambda: len(scripted.of("SUBSCRIBE")) == 2)
+        scripted.wait_for("SUBSCRIBE", 2)
     assert seen == (["outer", "inner"] * 2 if decorated else ["outer"] * 2)
 
 

@@ -33,7 +33,7 @@ def test_the_filter_leaves_topics_and_is_not_subscribed_to_again(
         assert mqtt.unsubscribe("a") is None
         count = len(scripted.packets)
         scripted.listen()
-        wait_until(lambda: mqtt.connected)
+        scripted.wait_for("SUBSCRIBE", 3)
         subscribe(mqtt, "c")
         later = scripted.packets[count:]
     wanted = [filters for packet in later for filters in packet.filters]

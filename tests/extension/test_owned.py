@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -56,10 +57,23 @@ def subscribed(mqtt: Mqtt) -> None:
         mqtt.subscribe(topic, qos)
 
 
+def lost(broker: ScriptedBroker, mqtt: Mqtt) -> None:
+    """End the connection, and wait until the extension knows it; no other one follows yet."""
+    told = threading.Event()
+    mqtt.on_disconnect()(lambda *_: told.set())
+    broker.stop_listening()
+    broker.drop()
+    assert told.wait(5)
+
+
 def assert_next_connection(broker: ScriptedBroker, mqtt: Mqtt, number: int) -> None:
     """Look at what a connection subscribes to: exactly what is in `topics`, each once."""
-    wait_until(lambda: broker.connections == number)
-    wait_until(lambda: mqtt.connected)
+    wait_until(lambda: mqtt.stats()["connections"] == number)
+    # A message is handled after all that a new connection brings; `connected` is true before that.
+    handled = threading.Event()
+    mqtt.on_message()(lambda *_: handled.set())
+    broker.publish("first")
+    assert handled.wait(5)
     mqtt.publish("end", qos=1)
     wait_until(lambda: any(one.connection == number for one in broker.of("PUBLISH")))
     found = filters(broker, number)
@@ -86,10 +100,10 @@ def test_an_edit_counts_for_the_next_connection(
         scripted.wait_for("SUBSCRIBE", 3)
         if when == "connected":
             edit(mqtt.topics)
-        scripted.drop()
-        wait_until(lambda: not mqtt.connected)
+        lost(scripted, mqtt)
         if when == "offline":
             edit(mqtt.topics)
+        scripted.listen()
         assert_next_connection(scripted, mqtt, 2)
 
 
@@ -101,16 +115,17 @@ def test_another_dict_takes_its_place(scripted: ScriptedBroker, offline: bool) -
         scripted.wait_for("SUBSCRIBE", 3)
         if not offline:
             mqtt.topics = mine
-        scripted.drop()
-        wait_until(lambda: not mqtt.connected)
+        lost(scripted, mqtt)
         if offline:
             mqtt.topics = mine
+        scripted.listen()
         assert_next_connection(scripted, mqtt, 2)
         assert mqtt.topics is mine
         mqtt.subscribe("e")
         assert mine["e"] == ("e", 0)
         del mine["b"]
-        scripted.drop()
+        lost(scripted, mqtt)
+        scripted.listen()
         assert_next_connection(scripted, mqtt, 3)
 
 
@@ -147,6 +162,8 @@ def test_an_entry_that_cannot_be_subscribed_to_is_logged(
     seen: list[int] = []
     with connected(app_of(scripted)) as mqtt:
         mqtt.on_connect()(lambda _client, _userdata, _flags, rc: seen.append(rc))
+        # What is edited before that would count for the first connection too.
+        wait_until(lambda: seen)
         topics = mqtt.topics
         topics["a"], topics["b"], topics["c/#/d"] = 5, TopicQos("b", 1), TopicQos("c/#/d", 0)
         scripted.drop()

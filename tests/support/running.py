@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import queue
 import sys
-import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from .scripted import ScriptedBroker
 from .wait import wait_until
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterator
 
     from flask import Flask
@@ -55,10 +55,11 @@ def closing(client: Client) -> Iterator[Client]:
 
 def subscribe(mqtt: Mqtt, topic: str, qos: int = 0) -> None:
     """Subscribe, and wait until the broker has said that it sends from now on."""
-    subscribed = threading.Event()
-    mqtt.on_subscribe()(lambda *_: subscribed.set())
-    mqtt.subscribe(topic, qos)
-    assert subscribed.wait(10), f"no SUBACK for {topic}"
+    confirmed: list[int] = []
+    # Those of other filters may come meanwhile, as after a new connection.
+    mqtt.on_subscribe()(lambda _client, _userdata, mid, *_: confirmed.append(mid))
+    _, mid = mqtt.subscribe(topic, qos)
+    wait_until(lambda: mid in confirmed, 10, f"the SUBACK for {topic}")
 
 
 def waits(thread: threading.Thread) -> bool:
