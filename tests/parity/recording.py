@@ -185,11 +185,11 @@ class Run:
         """Return the events of these names."""
         return [event for event in self.events if event[0] in names]
 
-    def wait(self, condition: Callable[[], object], what: str, timeout: float = 8.0) -> None:
+    def wait(self, condition: Callable[[], object], what: str, timeout: float = 20.0) -> None:
         """Wait until a condition is true."""
         wait_until(condition, timeout, what)
 
-    def wait_event(self, name: str, count: int = 1, timeout: float = 8.0) -> None:
+    def wait_event(self, name: str, count: int = 1, timeout: float = 20.0) -> None:
         """Wait until a handler has run `count` times."""
         wait_until(lambda: len(self.named(name)) >= count, timeout, f"{count} x on_{name}")
 

@@ -29,6 +29,9 @@ pytestmark = pytest.mark.slow
 TESTS = Path(__file__).parents[1]
 SCENARIOS = all_scenarios()
 
+#: How many scenarios are played before their tests.
+AHEAD = 3
+
 Outcome = dict[str, Any]
 
 
@@ -51,22 +54,33 @@ def play(python: Path | str, scenario: Scenario, environment: dict[str, str]) ->
 
 
 class Plays:
-    """Plays scenarios ahead of the tests, a few at a time: they mostly wait."""
+    """Plays scenarios ahead of the tests, a few at a time: they mostly wait.
+
+    Only the next few: of several workers of pytest-xdist each has a part of the tests.
+    """
 
     def __init__(
         self, scenarios: list[Scenario], original: Path, environment: dict[str, str]
     ) -> None:
         self._pool = ThreadPoolExecutor(3)
+        self._scenarios = scenarios
+        self._pythons = {"original": original, "ours": Path(sys.executable)}
+        self._environment = environment
         self._futures: dict[tuple[str, str], Future[Outcome]] = {}
-        for scenario in scenarios:
-            for side, python in (("original", original), ("ours", sys.executable)):
-                self._futures[scenario.name, side] = self._pool.submit(
-                    play, python, scenario, environment
-                )
 
     def outcome(self, scenario: Scenario, side: str) -> Outcome:
-        """Wait for an outcome."""
+        """Wait for an outcome, and begin with the next ones."""
+        at = self._scenarios.index(scenario)
+        for one in self._scenarios[at : at + AHEAD + 1]:
+            self._begin(one)
         return self._futures[scenario.name, side].result()
+
+    def _begin(self, scenario: Scenario) -> None:
+        for side, python in self._pythons.items():
+            if (scenario.name, side) not in self._futures:
+                self._futures[scenario.name, side] = self._pool.submit(
+                    play, python, scenario, self._environment
+                )
 
     def stop(self) -> None:
         """Play nothing more."""
@@ -80,7 +94,7 @@ def plays(
     certificates: Certificates,
     original_python: Path,
 ) -> Iterator[Plays]:
-    """Start to play what was selected."""
+    """Play what was selected."""
     items = [item for item in request.session.items if isinstance(item, pytest.Function)]
     ours = [item for item in items if item.module is request.module]
     ports = {name: listener.port for name, listener in tls_broker.listeners.items()}
@@ -91,9 +105,9 @@ def plays(
         "PARITY_CERTIFICATES": str(certificates.directory),
     }
     scenarios = [SCENARIOS[item.callspec.id] for item in ours]
-    running = Plays(scenarios, original_python, environment)
-    yield running
-    running.stop()
+    plays = Plays(scenarios, original_python, environment)
+    yield plays
+    plays.stop()
 
 
 def part(outcome: Outcome, name: str) -> Any:
