@@ -185,6 +185,7 @@ class Dispatcher:
                     self.call(timer.step)
             for keeper in list(held.keepers):
                 keeper.wait(until)
+            held.wait(until)
         finally:
             for keeper in list(held.keepers):
                 keeper.drop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING, Protocol
 
 from ..records import fields, write
@@ -47,13 +48,15 @@ class Keeper(Protocol):
 class _Holding:
     """The holds of one message."""
 
-    __slots__ = ("count", "entry", "has_returned", "is_dropped", "message", "receipt")
+    __slots__ = ("count", "entry", "has_returned", "is_dropped", "message", "over", "receipt")
 
     def __init__(self, message: MQTTMessage) -> None:
         #: Kept while its handlers run, so that no other message has its `id`.
         self.message: MQTTMessage | None = message
         self.count = 0
         self.has_returned = self.is_dropped = False
+        #: Set when its handlers have returned and it is acknowledged, for a thread that waits.
+        self.over: threading.Event | None = None
         #: Of a message that has returned: its turn with QoS 1, its receipt with QoS 2.
         self.entry: Entry | None = None
         self.receipt: Receipt | None = None
@@ -115,6 +118,8 @@ class Held:
         self._lock = threading.Lock()
         #: The messages whose handlers run, by their `id`.
         self._running: dict[int, _Holding] = {}
+        #: Those of them that nothing holds any more: they are acknowledged when those return.
+        self._released: set[_Holding] = set()
         #: How many of QoS 2 are held whose handlers have returned.
         self._exactly_once = 0
         self._is_over_the_bound = False
@@ -137,6 +142,7 @@ class Held:
             if holding is None:
                 holding = self._running[id(message)] = _Holding(message)
             holding.count += 1
+            self._released.discard(holding)
         return Hold(self, holding)
 
     def returned(self, message: MQTTMessage, entry: Entry | None) -> None:
@@ -178,15 +184,41 @@ class Held:
             is_over = holding.count == 0
         if is_over:
             self._finish(holding)
+            self._is_over(holding)
 
     def end(self, holding: _Holding, *, is_dropped: bool) -> None:
         """End one hold: see `Hold`."""
         with self._lock:
             holding.count -= 1
             holding.is_dropped |= is_dropped
-            is_over = holding.has_returned and holding.count == 0
+            is_released = holding.count == 0
+            is_over = holding.has_returned and is_released
+            if is_released and holding.message is not None:
+                self._released.add(holding)
         if is_over:
             self._finish(holding)
+
+    def wait(self, until: float) -> None:
+        """Wait for the handlers of messages that are released already. A handler does not call it.
+
+        A batch can be handled before the handler that put a message into it has returned.
+
+        Args:
+            until: Until when, in seconds of the monotonic clock.
+        """
+        with self._lock:
+            released = list(self._released)
+            for holding in released:
+                holding.over = holding.over or threading.Event()
+        for holding in released:
+            if holding.over is not None:
+                holding.over.wait(max(0.0, until - time.monotonic()))
+
+    def _is_over(self, holding: _Holding) -> None:
+        with self._lock:
+            self._released.discard(holding)
+        if holding.over is not None:
+            holding.over.set()
 
     def _finish(self, holding: _Holding) -> None:
         if holding.entry is not None:
@@ -221,6 +253,8 @@ class Held:
             holding = self._running.pop(id(message), None)
             if holding is not None:
                 holding.message = None
+        if holding is not None:
+            self._is_over(holding)
 
     def flush(self) -> None:
         """Have everything handled next that is kept and can be."""
@@ -243,6 +277,7 @@ class Held:
         # A thread of the parent's may have had it.
         self._lock = threading.Lock()
         self._running = {}
+        self._released = set()
         self._exactly_once = 0
         self.window = Window()
         for keeper in list(self.keepers):
