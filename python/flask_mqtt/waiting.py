@@ -125,8 +125,8 @@ class WakeUps:
     def give_turn(self) -> bool:
         """Let those have their turn who wait for one: other green threads, or threads for the GIL.
 
-        It is a context switch, some 10 µs. An ordinary thread needs none where it is to wait now:
-        that lets go of the GIL. A green one does: it may find its wake-up without a wait.
+        An ordinary thread needs none where it is to wait now: that lets go of the GIL. A green one
+        does: it may find its wake-up without a wait.
 
         Returns:
             Whether there are events already.

@@ -1,4 +1,4 @@
-"""The `Mqtt` inside a `MultiMQTT`: it connects when it is told to, and reads other keys."""
+"""The `Mqtt` inside a `MultiMQTT`: it connects when `connect` is called, and reads other keys."""
 
 from __future__ import annotations
 

@@ -28,15 +28,15 @@ _DYNSEC_REQUESTS = "$CONTROL/dynamic-security/v1"
 class MultiMQTT:
     """MQTT for a Flask application, with the interface of Flask-MultiMQTT.
 
-    Every thread may call its methods. Several objects are several clients.
+    Every thread may call its methods. Each object is a client of its own.
     """
 
     def __init__(self, app: Flask | None = None, client_id: str | None = None) -> None:
-        """Make the extension; `connect` connects it.
+        """Create the extension. `connect` connects it.
 
         Args:
             app: The Flask application.
-            client_id: In the place of ``MQTT_CLIENT_ID``.
+            client_id: The client identifier, instead of ``MQTT_CLIENT_ID``.
 
         Raises:
             TypeError: See :meth:`init_app`.
@@ -66,7 +66,7 @@ class MultiMQTT:
         self._mqtt.init_app(app)
 
     def connect(self) -> None:
-        """Connect, and stay connected. If another thread has done so, nothing changes.
+        """Connect, and stay connected. A second call changes nothing.
 
         Raises:
             RuntimeError: There is no application yet.
@@ -98,7 +98,7 @@ class MultiMQTT:
 
     @property
     def mqtt(self) -> Mqtt:
-        """The `Mqtt` inside, for all that is not here, as its ``client`` and ``stats()``."""
+        """The `Mqtt` inside, which has everything else, such as ``client`` and ``stats()``."""
         return self._mqtt
 
     @property
@@ -144,13 +144,13 @@ class MultiMQTT:
 
     @property
     def prefix(self) -> str:
-        """What all topics begin with at the broker; empty for nothing."""
+        """The prefix of all topics at the broker; empty without one."""
         prefix: str | None = self._mqtt.prefix  # type: ignore[attr-defined]
         return prefix or ""
 
     @property
     def topics(self) -> dict[str, Topic]:
-        """The topics, by their names: of several that subscribe to the same, the first one."""
+        """The topics by name. Of several with the same filter, the first one."""
         named: dict[str, Topic] = {}
         for topic in list(self._topics.values()):
             named.setdefault(topic.name, topic)
@@ -162,8 +162,8 @@ class MultiMQTT:
         """Call a handler when the broker has accepted a connection.
 
         Args:
-            handler: Called without arguments, after those that were registered before.
-            remove: Do not call it any more.
+            handler: Called without arguments, in the order of registration.
+            remove: Remove the handler instead.
 
         Raises:
             KeyError: The handler to remove is not registered.
@@ -175,8 +175,8 @@ class MultiMQTT:
         """Call a handler when a connection has ended.
 
         Args:
-            handler: As that of `on_connect`.
-            remove: Do not call it any more.
+            handler: As with `on_connect`.
+            remove: As with `on_connect`.
 
         Raises:
             KeyError: As `on_connect`.
@@ -202,12 +202,12 @@ class MultiMQTT:
         Args:
             topic: A filter, in which levels may be placeholders: ``<name>``, ``<int:name>``,
                 ``<float:name>``, ``<uuid:name>``, or ``<path:name>`` for all that follow.
-            nolocal: Leave out what this client publishes; with MQTT 5 only.
-            name: What `topic_for` finds it by; by default the name of the handler.
+            nolocal: Leave out messages that this client publishes; MQTT 5 only.
+            name: The name for `topic_for`; by default the name of the handler.
 
         Raises:
-            TypeError: The decorator was used without parentheses, or the handler cannot be called
-                so.
+            TypeError: The decorator was used without parentheses, or the parameters of the handler
+                do not match the topic.
             ValueError: The topic is malformed, or another one has the name.
         """
 
@@ -226,10 +226,10 @@ class MultiMQTT:
             name: As the topic of `topic`.
             qos: The highest QoS wanted: 0, 1 or 2.
             nolocal: As with `topic`.
-            route_name: What `topic_for` finds it by.
+            route_name: The name for `topic_for`.
 
         Returns:
-            What handlers are registered with. The same object where all is the same.
+            The topic, which registers handlers. The same arguments return the same object.
 
         Raises:
             TypeError: An argument has a wrong type.
@@ -248,15 +248,15 @@ class MultiMQTT:
         return topic
 
     def topic_for(self, name: str, absolute: bool = False, **values: Any) -> str:
-        """Return the topic of a name, with values for its placeholders, as ``url_for`` does.
+        """Return the topic of a name with the given values, as ``url_for`` does for URLs.
 
         Args:
-            name: Of the handler, or what was given as the name.
-            absolute: Whether the topic has the prefix.
-            values: By the names of the placeholders.
+            name: The name of the handler, or the given name.
+            absolute: Whether the topic includes the prefix.
+            values: The values, by the names of the placeholders.
 
         Raises:
-            ValueError: There is no such name, or a value is missing or not allowed.
+            ValueError: The name is unknown, or a value is missing or not allowed.
         """
         _, plain = self._router.topic_for(name, values)
         return self._full(plain) if absolute else plain
@@ -283,7 +283,7 @@ class MultiMQTT:
                 :meth:`flask_mqtt.Mqtt.publish`.
             qos: Quality of service: 0, 1 or 2.
             retain: Whether the broker keeps the message for later subscribers.
-            no_prefix: The topic goes without the prefix. One with ``$`` always does.
+            no_prefix: Leave the prefix out. A topic with ``$`` never gets it.
 
         Returns:
             As :meth:`flask_mqtt.Mqtt.publish`.
@@ -306,14 +306,14 @@ class MultiMQTT:
     ) -> None:
         """Have mosquitto's plugin create a client, and give it roles.
 
-        Like the other methods for the plugin, it does not wait for a response.
-        :class:`flask_mqtt.dynsec.DynamicSecurity` does, and raises what the plugin refuses.
+        Like the other methods for the plugin, it does not wait for a response. Use
+        :class:`flask_mqtt.dynsec.DynamicSecurity` to wait, and to get the plugin's errors.
 
         Args:
             username: Its user name.
             password: Its password.
             clientid: The only client identifier that it may use; by default any.
-            roles: Roles that there are: names, or pairs of a name and a priority.
+            roles: Existing roles: names, or pairs of a name and a priority.
         """
         given = [
             commands.add_client_role(username, *((role,) if isinstance(role, str) else role))
@@ -356,7 +356,7 @@ class MultiMQTT:
                 on.
             topic: The topic or filter, without the prefix.
             allow: Whether it is allowed, or denied.
-            priority: Of several ACLs for a topic, the one with the highest counts.
+            priority: Of several ACLs for a topic, the one with the highest priority counts.
         """
         given = {} if priority is None else {"priority": priority}
         self._command(commands.add_role_acl(role, acltype, self._full(topic), allow=allow, **given))

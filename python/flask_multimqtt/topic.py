@@ -21,7 +21,7 @@ class _Subscribing:
 
 
 class Topic:
-    """A topic that was subscribed to, with placeholders or without, and its handlers.
+    """A topic that is subscribed to, with or without placeholders, and its handlers.
 
     `MultiMQTT.register_topic` makes it.
     """
@@ -53,12 +53,12 @@ class Topic:
 
     @property
     def qos(self) -> int:
-        """The highest QoS that was asked for."""
+        """The highest QoS wanted."""
         return self._options.qos
 
     @property
     def nolocal(self) -> bool:
-        """Whether the messages of this client itself are left out."""
+        """Whether messages that this client publishes are left out."""
         return self._options.no_local
 
     @property
@@ -79,16 +79,16 @@ class Topic:
         self._router.remove(self._idle)
 
     def on_message(self, handler: Handler, remove: bool = False) -> None:
-        """Call a handler for each message, after those that were registered before.
+        """Call a handler for each message. Handlers are called in the order of registration.
 
         Args:
-            handler: Called as ``handler(client, message, **values)``. The message's topic goes
-                without the prefix. One that is registered already stays where it is.
-            remove: Do not call it any more.
+            handler: Called as ``handler(client, message, **values)``. The message's topic does not
+                include the prefix. A handler that is registered already keeps its place.
+            remove: Remove the handler instead.
 
         Raises:
             KeyError: The handler to remove is not registered.
-            TypeError: It cannot be called so.
+            TypeError: The parameters of the handler do not match the topic.
         """
         if remove:
             self._remove(handler)
@@ -131,11 +131,11 @@ class Topic:
         return self._router.add(self.rule, handler, name, self._options)
 
     def topic_for(self, absolute: bool = False, **values: Any) -> str:
-        """Return the topic of values.
+        """Return the topic with the given values.
 
         Args:
-            absolute: Whether it has the prefix.
-            values: By the names of the placeholders.
+            absolute: Whether the topic includes the prefix.
+            values: The values, by the names of the placeholders.
 
         Raises:
             ValueError: A value is missing or not allowed.

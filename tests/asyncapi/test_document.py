@@ -406,8 +406,8 @@ def test_the_command_writes_a_file(routed: Flask, tmp_path: Path) -> None:
         ({"qos": 9}, ValueError("qos 9: it must be 0, 1 or 2")),
         ({"retain": "x"}, TypeError("retain 'x': it must be True or False")),
         ({"no_prefix": 1}, TypeError("no_prefix 1: it must be True or False")),
-        ({"name": 4}, TypeError("name 4: it must be a text")),
-        ({"summary": b"a"}, TypeError("summary b'a': it must be a text")),
+        ({"name": 4}, TypeError("name 4: it must be a str")),
+        ({"summary": b"a"}, TypeError("summary b'a': it must be a str")),
     ],
 )
 def test_what_is_wrong_with_an_argument_of_sends_is_said(

@@ -418,7 +418,7 @@ def test_routes(scripted: ScriptedBroker) -> None:
         assert mqtt.topic_for("lamp", number=3) == "lamps/3"
         assert mqtt.topic_for("lamp", absolute=True, number=3) == "p/lamps/3"
         assert mqtt.topic_for("news", absolute=True, name="x") == "news/x"
-        with pytest.raises(ValueError, match="no_prefix is True of the one and False"):
+        with pytest.raises(ValueError, match="no_prefix is True for the first"):
             mqtt.topic("news/<name>")(news)
 
 

@@ -192,7 +192,7 @@ def test_a_topic_that_cannot_be_is_told(
 @pytest.mark.parametrize(
     ("template", "error", "text"),
     [
-        (1, TypeError, "dead_letter 1: it must be a text, as in 'errors/{topic}'"),
+        (1, TypeError, "dead_letter 1: it must be a str, as in 'errors/{topic}'"),
         ("", ValueError, "dead_letter ''"),
         ("errors/#", ValueError, "dead_letter 'errors/#'"),
         ("errors-{topic}", ValueError, "{topic} must be a level of its own"),

@@ -35,7 +35,7 @@ class Parts:
     events: Events
     #: The threads that call handlers, and the handlers of messages.
     dispatcher: Dispatcher
-    #: The tap's observers. `publish` looks at this list itself, because that is faster.
+    #: The tap's observers. `publish` looks at this list itself, without a call.
     observers: list[Observer]
     #: The settings of the next connection.
     settings: ConnectionSettings

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..handlers.caller import Handler, Tell
     from ..stats import HandlerTimes
 
-#: So many calls of quick handlers are measured at once: it costs nothing to speak of then.
+#: So many calls of quick handlers are measured at once, with one look at the clock.
 _TOGETHER = 16
 
 

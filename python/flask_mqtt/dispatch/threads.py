@@ -403,7 +403,7 @@ class Threads:
         """Wait for events, as long as it takes.
 
         Where they come one soon after the other, the context that was kept for the next handler
-        is kept a moment longer: to make one and end it takes some 10 µs.
+        is kept a moment longer.
         """
         if self._is_stream and self._wait_at_most(_SOON_SECONDS, wake_ups):
             return

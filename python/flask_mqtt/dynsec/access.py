@@ -1,4 +1,4 @@
-"""What a role allows, and what holds where no role says anything."""
+"""What a role allows, and what is allowed without a matching ACL."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class AclType(str, Enum):
-    """What an ACL is about. The value is the plugin's name."""
+    """The kinds of ACLs. The value is the plugin's name."""
 
     #: Messages that the client publishes.
     PUBLISH_CLIENT_SEND = "publishClientSend"
@@ -34,7 +34,7 @@ class Acl:
     """One rule of a role.
 
     Attributes:
-        acltype: What it is about.
+        acltype: Its kind.
         topic: A topic filter. A level ``%u`` stands for the user name and ``%c`` for the client
             identifier, from mosquitto 2.1 on.
         allow: Whether it allows or forbids.
@@ -49,7 +49,7 @@ class Acl:
 
 @dataclass(frozen=True)
 class DefaultAccess:
-    """What is allowed where no ACL matches.
+    """What is allowed if no ACL matches.
 
     Attributes:
         publish_client_send: Whether clients may publish.

@@ -9,10 +9,10 @@ class DynsecError(RuntimeError):
     """The plugin has refused a command, or it has no result.
 
     Attributes:
-        command: The name of the command, as in ``createClient``.
-        reason: The plugin's text, as in ``Client already exists``, or why there is no result.
-        results: Of `execute`: for each command its result, or its error. Empty where the request
-            had no response.
+        command: The name of the command, such as ``createClient``.
+        reason: The plugin's text, such as ``Client already exists``, or why there is no result.
+        results: With `execute`: the result or the error of each command. Empty if the request had
+            no response.
     """
 
     def __init__(self, command: str, reason: str, title: str = "") -> None:

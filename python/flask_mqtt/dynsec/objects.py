@@ -1,4 +1,4 @@
-"""What the plugin tells of its clients, groups and roles."""
+"""The plugin's clients, groups and roles, as it describes them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Ranked(NamedTuple):
 
     Attributes:
         name: Its name.
-        priority: The one with the highest priority is asked first.
+        priority: The plugin checks the one with the highest priority first.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Ranked(NamedTuple):
 
 @dataclass(frozen=True)
 class ClientInfo:
-    """A client of the plugin's: what may log in by a user name.
+    """A client of the plugin, which logs in with a user name.
 
     Attributes:
         username: The user name.

@@ -69,21 +69,22 @@ def _as(build: Callable[..., Any], call: CallT) -> CallT:
 
 
 class DynamicSecurity:
-    """The dynamic security plugin of a mosquitto: its clients, groups, roles and ACLs.
+    """mosquitto's dynamic security plugin: its clients, groups, roles and ACLs.
 
     Each method sends a command and returns when the plugin has responded. The client's user needs
-    the ACLs of the role ``admin``, which ``mosquitto_ctrl dynsec init`` makes. Methods may be
-    called from every thread, but not in handlers of the same client.
+    the ACLs of the role ``admin``, which ``mosquitto_ctrl dynsec init`` creates. Every thread may
+    call the methods, but not a handler of the same client.
 
     They raise:
 
     - `DynsecError`: the plugin refuses the command. Its text is the attribute ``reason``.
     - `DynsecTimeoutError`: there was no response in time.
-    - `DynsecUnavailableError`: there is no connection, or the broker refuses the subscription; or
-      the connection was lost before the response came. What only reads is sent again with the next
-      one then; what changes something is not, and may have been carried out.
+    - `DynsecUnavailableError`: there is no connection, the broker refuses the subscription, or the
+      connection was lost before the response arrived. In the last case, a command that only reads
+      is sent again on the next connection. Any other command is not: the plugin may have executed
+      it.
     - `TypeError`, `ValueError`: an argument is not allowed.
-    - `RuntimeError`: a handler of the same client has called it.
+    - `RuntimeError`: a handler of the same client called the method.
     """
 
     def __init__(self, mqtt: Mqtt | Client, timeout: float = 5.0) -> None:
@@ -91,33 +92,32 @@ class DynamicSecurity:
 
         Args:
             mqtt: The extension, or a client. It may connect later.
-            timeout: Seconds in which the plugin has to respond, and the client to connect if it is
-                not connected; an attribute too.
+            timeout: Seconds to wait for the connection and the response. It is also an attribute.
 
         Raises:
-            TypeError: The first argument is something else.
+            TypeError: The first argument is neither.
         """
         self._control = Control(mqtt)
         self.timeout = timeout
 
     @property
     def aio(self) -> AsyncDynamicSecurity:
-        """The same with methods that are awaited, as in ``await dynsec.aio.list_roles()``."""
+        """The same methods as coroutines, as in ``await dynsec.aio.list_roles()``."""
         return AsyncDynamicSecurity(self._control, self.timeout)
 
     @discreet
     def execute(self, *commands: Command[Any]) -> list[Any]:
-        """Send several commands in one request; the plugin carries them out in this order.
+        """Send several commands in one request. The plugin executes them in this order.
 
         Args:
-            commands: What the functions in `flask_mqtt.dynsec.commands` return.
+            commands: The commands, as the functions in `flask_mqtt.dynsec.commands` make them.
 
         Returns:
-            The result of each.
+            The result of each command.
 
         Raises:
-            DynsecError: The plugin refuses some of them. It carries out the others all the same.
-                ``results`` has the result or the error of each.
+            DynsecError: The plugin refuses some of them, and executes the others. ``results`` has
+                the result or the error of each.
         """
         return self._run(list(commands))
 

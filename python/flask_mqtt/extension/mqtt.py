@@ -42,11 +42,11 @@ MqttT = TypeVar("MqttT", bound="Mqtt")
 class Mqtt(Subscribing, RouteMethods):
     """MQTT for a Flask application.
 
-    Give it the application here, or later to :meth:`init_app`. Several brokers are several objects,
-    each with a ``config_prefix`` of its own.
+    Pass the application here, or later to :meth:`init_app`. For several brokers, create several
+    objects, each with its own ``config_prefix``.
 
-    Attributes that Flask-MQTT has, ``topics`` and ``client_id`` for example, are here under the
-    same names; no others are taken from a subclass.
+    The attributes of Flask-MQTT, such as ``topics`` and ``client_id``, have the same names. All
+    other names are free for subclasses.
     """
 
     # What an application finds here, and may assign before `init_app` or `_connect`: for type
@@ -81,7 +81,7 @@ class Mqtt(Subscribing, RouteMethods):
         mqtt_logging: bool = False,
         config_prefix: str = "MQTT",
     ) -> None:
-        """Make the extension, and connect if there is an application.
+        """Create the extension, and connect if there is an application.
 
         Args:
             app: The Flask application.
@@ -122,12 +122,10 @@ class Mqtt(Subscribing, RouteMethods):
     def init_app(self, app: Flask, config_prefix: str | None = None) -> None:
         """Read the configuration, connect, and register as ``app.extensions["mqtt"][prefix]``.
 
-        Doing so again for the same application changes nothing where the connection is wanted
-        still, and made with the same values. Otherwise it connects with what holds now: after
-        ``client.disconnect()``, and where a key has changed. Of two threads that do so at once, one
-        waits for the other. Something else that stands in
-        ``app.extensions["mqtt"]`` already stays there. Attributes that were assigned before hold
-        where no key says otherwise.
+        A second call for the same application changes nothing, unless a key has changed or the
+        client was disconnected: then it connects with the present values. If two threads call it at
+        once, one waits for the other. Another object in ``app.extensions["mqtt"]`` stays there.
+        Attributes that were assigned before apply unless a key is set.
 
         Args:
             app: The Flask application.
@@ -141,9 +139,9 @@ class Mqtt(Subscribing, RouteMethods):
                 ``MQTT_HANDSHAKE_TIMEOUT``.
             ssl.SSLError: TLS failed; ``ssl.SSLCertVerificationError`` where the certificate of the
                 broker is not trusted.
-            OSError: The network says otherwise why the broker cannot be reached.
-            TypeError: The application is none, or a key has a value of a wrong type. The message
-                names both.
+            OSError: The broker cannot be reached for another reason.
+            TypeError: The application is not a Flask application, or a key has a value of a wrong
+                type. The message names both.
             ValueError: A key has a value that is not allowed. The message names both.
         """
         app = itself(app)
@@ -340,7 +338,7 @@ class Mqtt(Subscribing, RouteMethods):
         qos: int = 0,
         retain: bool = False,
         properties: Any = None,
-        # By position too: CPython calls a function with keyword-only parameters 14 ns slower.
+        # By position too: CPython has a slower way for functions with keyword-only parameters.
         no_prefix: bool = False,
     ) -> MQTTMessageInfo:
         """Publish a message. It may be called from every thread.
@@ -376,7 +374,7 @@ class Mqtt(Subscribing, RouteMethods):
             result = self.client.publish(topic, payload, qos, retain)
         else:
             result = self.client.publish(topic, payload, qos, retain, properties)
-        # Only a failure has this class itself: looking into the tuple would take longer.
+        # Only a failure has this class itself.
         if type(result) is MQTTMessageInfo:
             self.__rs_refusals.add(driving.core_of(self.client), topic, qos, result[0], result[1])
         elif _is_enabled_for(logging.DEBUG):

@@ -36,10 +36,10 @@ class RouteMethods(Declarations):
 
     @property
     def converters(self) -> dict[str, type[BaseConverter]]:
-        """The converters for rules, by name; others may be put in.
+        """The converters for rules, by name. You may add your own.
 
-        Those of Flask's rules are there. What ``app.url_map.converters`` has besides is found too,
-        from `init_app` on.
+        Flask's own converters are there. Others in ``app.url_map.converters`` are found too, from
+        `init_app` on.
         """
         return router_of(self).converters.own
 
@@ -49,16 +49,16 @@ class RouteMethods(Declarations):
         router_of(self).converters.own = value
 
     def topic_for(self, name: str, /, absolute: bool = False, **values: Any) -> str:
-        """Return the topic of a route for values, as ``url_for`` does for URLs.
+        """Return the topic of a route with the given values, as ``url_for`` does for URLs.
 
         Args:
-            name: The route's.
-            absolute: Whether the topic is to have ``MQTT_PREFIX``, as at the broker.
-            values: By the names of the placeholders.
+            name: The name of the route.
+            absolute: Whether the topic includes ``MQTT_PREFIX``, as at the broker.
+            values: The values, by the names of the placeholders.
 
         Raises:
             BuildError: There is no such route, or a value is missing, unknown or not allowed.
-            TypeError: The name is no text.
+            TypeError: The name is not a string.
         """
         route, topic = router_of(self).topic_for(name, values)
         if not absolute or route.options.no_prefix:
@@ -73,13 +73,13 @@ class RouteMethods(Declarations):
 
         Args:
             blueprint: The blueprint. It may be registered several times, with other names.
-            prefix: What its rules begin with, in the place of its own prefix.
-            name: What the names of its routes begin with, in the place of its own name.
+            prefix: The beginning of its rules, instead of its own prefix.
+            name: The beginning of its routes' names, instead of its own name.
 
         Raises:
-            TypeError: It is none, or a handler in it cannot be called for its route.
-            ValueError: A blueprint of that name is registered, or see `topic`. Nothing of the
-                blueprint is registered then.
+            TypeError: It is not a blueprint, or a handler in it does not match its route.
+            ValueError: A blueprint of that name is registered already, or as with `topic`. In this
+                case, nothing of the blueprint is registered.
         """
         register(blueprint, router_of(self), prefix, name)
 

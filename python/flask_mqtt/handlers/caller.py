@@ -151,7 +151,7 @@ class Caller:
         self.calls += count
         self.seconds += took
         # Of several, one may have taken all of it.
-        if took > self.longest:  # noqa: PLR1730 - max() takes longer
+        if took > self.longest:  # noqa: PLR1730 - max() is a call
             self.longest = took
         if self._tell is not None:
             self._stretch = self._left = 1

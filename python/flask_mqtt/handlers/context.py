@@ -83,7 +83,7 @@ class HandlerContext:
 
     def is_traced(self) -> bool:
         """Whether the handler, or who watches contexts, could tell it from a new one."""
-        # Asked after each call: an `if` takes less time than bool().
+        # Asked after each call of a handler, so without a call of bool().
         if (  # noqa: SIM103
             self._stored
             or self._teardowns
@@ -170,7 +170,7 @@ def _no_request_context(default: Any) -> Any:
     return default
 
 
-_current_app_context: Callable[[Any], Any] = globals._cv_app.get  # noqa: SLF001 - `app_ctx` is slower
+_current_app_context: Callable[[Any], Any] = globals._cv_app.get  # noqa: SLF001 - `app_ctx` is a proxy
 #: Later versions of Flask have one kind of context for both.
 _request_variable = getattr(globals, "_cv_request", None)
 _current_request_context: Callable[[Any], Any] = getattr(

@@ -16,11 +16,11 @@ _REASON = 300
 
 
 class InvalidPayload(ValueError):  # noqa: N818 - the name says it: it is the payload's error
-    """A payload is no JSON, or not of the type that a handler wants.
+    """A payload is not JSON, or does not match the type that a handler is annotated with.
 
     Attributes:
-        path: Where: ``$`` is the whole payload, ``$.reading.values[2]`` a part of it.
-        reason: What was expected there, and what was found. One line, fit for a log.
+        path: The place: ``$`` is the whole payload, ``$.reading.values[2]`` a part of it.
+        reason: What was expected there, and what was found. One line, safe to log.
     """
 
     def __init__(self, reason: str, path: str = "$") -> None:

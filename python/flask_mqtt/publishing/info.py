@@ -31,10 +31,9 @@ class MQTTMessageInfo(tuple[MQTTErrorCode, int]):  # noqa: SLOT001 - a tuple can
 
     __hash__ = tuple.__hash__
 
-    # There is no __new__ and no __init__, which would make every `publish` slower.
+    # There is no __new__ and no __init__: every `publish` would call them.
 
-    #: What became of the message. For QoS 0 it is looked for when somebody asks: `publish` would be
-    #: much slower with it.
+    #: What became of the message. For QoS 0 it is looked for when somebody asks, not by `publish`.
     _delivery: Delivery | None = None
     #: Whether the file has the message, which is sent only after that.
     _storing: Delivery | None = None

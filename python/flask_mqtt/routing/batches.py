@@ -45,7 +45,7 @@ class Batching:
             ValueError: A value is not allowed.
         """
         if not isinstance(self.most, int) or isinstance(self.most, bool):
-            raise TypeError(f"max {self.most!r}: it must be a whole number from 1 on")
+            raise TypeError(f"max {self.most!r}: it must be an int of 1 or more")
         if not 1 <= self.most <= _MOST_MESSAGES:
             raise ValueError(f"max {self.most!r}: it must be from 1 to {_MOST_MESSAGES}")
         check_seconds("wait", self.wait)

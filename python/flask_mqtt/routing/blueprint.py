@@ -68,22 +68,21 @@ class Place:
 
 
 class MqttBlueprint(Declarations):
-    """Collects routes, handlers and hooks, as a blueprint of Flask collects views.
+    """Collects routes, handlers and hooks, as a Flask blueprint collects views.
 
-    It makes them when it is registered, with :meth:`Mqtt.register_blueprint`. After that, it takes
-    no more of them.
+    :meth:`Mqtt.register_blueprint` registers them. After that, the blueprint accepts no more.
     """
 
     def __init__(self, name: str, *, prefix: str = "") -> None:
         """Make a blueprint.
 
         Args:
-            name: What the names of its routes begin with, as in ``sensors.temperature``.
-            prefix: What all its rules begin with; it may have placeholders.
+            name: The beginning of its routes' names, as in ``sensors.temperature``.
+            prefix: The beginning of all its rules. It may contain placeholders.
 
         Raises:
-            TypeError: The name or the prefix is no text.
-            ValueError: The name is empty or has a dot, or the prefix is malformed.
+            TypeError: The name or the prefix is not a string.
+            ValueError: The name is empty or contains a dot, or the prefix is malformed.
         """
         self.name = _checked_name(name)
         self.prefix = _checked_prefix(prefix)
@@ -95,8 +94,8 @@ class MqttBlueprint(Declarations):
         """Decorate a handler ``(client, userdata, message)``. It does not subscribe.
 
         Args:
-            topic: A filter, which comes after the prefix.
-            no_prefix: The filter is one of full topics, without ``MQTT_PREFIX``.
+            topic: A filter, to which the blueprint's prefix is added.
+            no_prefix: The filter is for full topics, without ``MQTT_PREFIX``.
 
         Raises:
             TypeError: The filter is missing.
@@ -114,17 +113,17 @@ class MqttBlueprint(Declarations):
     def register_blueprint(
         self, blueprint: MqttBlueprint, *, prefix: str | None = None, name: str | None = None
     ) -> None:
-        """Register a blueprint in this one: its topics and names begin with this one's.
+        """Register another blueprint in this one, whose prefix and name come first.
 
         Args:
-            blueprint: The other one.
-            prefix: In the place of its own.
-            name: In the place of its own.
+            blueprint: The other blueprint.
+            prefix: A prefix instead of its own.
+            name: A name instead of its own.
 
         Raises:
-            TypeError: It is no blueprint.
-            ValueError: It is this one, or a name or prefix is malformed.
-            RuntimeError: This one is registered already.
+            TypeError: It is not a blueprint.
+            ValueError: It is this blueprint, or a name or prefix is malformed.
+            RuntimeError: This blueprint is registered already.
         """
         name, prefix = checked(blueprint, name, prefix)
         if blueprint is self:
@@ -159,7 +158,9 @@ class MqttBlueprint(Declarations):
         self, rule: str, handler: Handler, name: str | None, options: RouteOptions
     ) -> None:
         if name is not None and "." in str(name):
-            raise ValueError(f"name {name!r}: it has a dot, and the blueprint's name comes before")
+            raise ValueError(
+                f"name {name!r}: it must not contain a dot: the blueprint's name is put before it"
+            )
         # What is wrong without looking at other prefixes is said at once.
         Pattern(joined(self.prefix, rule))
         self._declare(f"topic({rule!r})", lambda place: place.add(rule, handler, name, options))
@@ -178,8 +179,8 @@ class MqttBlueprint(Declarations):
     def _check_open(self, name: str) -> None:
         if self._is_registered:
             raise RuntimeError(
-                f"{name}: it is too late, the blueprint {self.name!r} is registered already; "
-                "do this before that"
+                f"{name}: the blueprint {self.name!r} is registered already; do this before "
+                "register_blueprint()"
             )
 
 
@@ -227,15 +228,15 @@ def checked(blueprint: MqttBlueprint, name: str | None, prefix: str | None) -> t
 
 def _checked_name(name: str) -> str:
     if not isinstance(name, str):
-        raise TypeError(f"name {name!r}: it must be a text")
+        raise TypeError(f"name {name!r}: it must be a str")
     if not name or "." in name:
-        raise ValueError(f"name {name!r}: it must have one character at least, and no dot")
+        raise ValueError(f"name {name!r}: it must not be empty or contain a dot")
     return name
 
 
 def _checked_prefix(prefix: str) -> str:
     if not isinstance(prefix, str):
-        raise TypeError(f"prefix {prefix!r}: it must be a text, as in 'sensors/<site>'")
+        raise TypeError(f"prefix {prefix!r}: it must be a str, as in 'sensors/<site>'")
     if prefix:
         Pattern(joined(prefix, "x"))
     return prefix

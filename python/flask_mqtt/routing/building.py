@@ -41,8 +41,8 @@ def build(name: str, routes: Sequence[Route], values: Mapping[str, Any]) -> tupl
     if len({id(route.handler) for route in given}) > 1:
         rules = ", ".join(repr(route.pattern.rule) for route in given)
         raise BuildError(
-            f"topic_for({name!r}): the handlers of several routes are called so ({rules}): give "
-            "each route a name= of its own"
+            f"topic_for({name!r}): several routes have a handler of this name ({rules}): give "
+            "each route its own name="
         )
     fitting = [route for route in given if set(route.pattern.names) == values.keys()]
     if not fitting:

@@ -86,11 +86,11 @@ class Converter:
         if "+" in text or "#" in text:
             raise ValueError("'+' and '#' are wildcards of filters, and no topic has them")
         if self.fullmatch(text) is None:
-            raise ValueError("it is no value of the converter")
+            raise ValueError("it does not fit the converter")
         try:
             self.to_python(text)
         except ValueError as error:
-            raise ValueError(str(error) or "it is no value of the converter") from error
+            raise ValueError(str(error) or "it does not fit the converter") from error
         return text
 
 

@@ -35,11 +35,11 @@ def check_template(template: object) -> None:
         ValueError: It makes no topic.
     """
     if not isinstance(template, str):
-        raise TypeError(f"dead_letter {template!r}: it must be a text, as in 'errors/{_TOPIC}'")
+        raise TypeError(f"dead_letter {template!r}: it must be a str, as in 'errors/{_TOPIC}'")
     if template.count(_TOPIC) != template.split("/").count(_TOPIC):
         raise ValueError(f"dead_letter {template!r}: {_TOPIC} must be a level of its own")
     if template.count(_TOPIC) > 1:
-        raise ValueError(f"dead_letter {template!r}: it has {_TOPIC} more than once")
+        raise ValueError(f"dead_letter {template!r}: it contains {_TOPIC} more than once")
     plain = template.replace(_TOPIC, "topic")
     if "{" in plain or "}" in plain:
         raise ValueError(f"dead_letter {template!r}: the only placeholder is {_TOPIC}")

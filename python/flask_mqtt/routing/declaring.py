@@ -1,4 +1,4 @@
-"""The decorators for routes, which an extension and a blueprint have."""
+"""The decorators for routes, which the extension and blueprints share."""
 
 from __future__ import annotations
 
@@ -41,36 +41,36 @@ class Declarations:
     ) -> Callable[[HandlerT], HandlerT]:
         """Subscribe, and decorate a handler ``(client, message, **values)`` of the messages.
 
-        A value that its converter does not take makes the message none of the route's.
+        If a value in the topic does not fit its converter, the handler is not called.
 
         Args:
             rule: A filter in which levels may be placeholders: ``<name>`` or ``<converter:name>``,
                 as in Flask's rules. ``<path:name>`` stands for all levels that follow.
-            name: What `topic_for` finds the route by; by default the name of the handler.
-            qos: The highest QoS wanted: 0, 1 or 2. Routes with the same filter share a
-                subscription, with the highest.
-            no_local: For MQTT 5: leave out what this client publishes.
+            name: The name for `topic_for`; by default the name of the handler.
+            qos: The highest QoS wanted: 0, 1 or 2. Routes with the same filter share one
+                subscription, with the highest QoS of them.
+            no_local: For MQTT 5: leave out messages that this client publishes.
             retain_as_published: For MQTT 5: keep the retain flag of messages.
             retain_handling: For MQTT 5: whether retained messages are sent: 0 always, 1 for a new
                 subscription, 2 never.
             share: The group of a shared subscription.
             json: Whether a parameter annotated with dict or list gets the decoded payload.
-            no_prefix: The rule is one of full topics, without ``MQTT_PREFIX``.
-            retry: Whether, and how often, the handler is called again when it has failed. Later
-                messages on the same topic wait for that, and others do not.
-            dead_letter: The topic on which messages are published that the route cannot handle:
-                those with an invalid payload, and those for which the handler has failed in the
-                end; ``{topic}`` in it is the message's topic.
-            timeout: After how many seconds a call of the handler is reported, which goes on.
-            response: For MQTT 5: whether what the handler returns is published on the response
-                topic of the message, if there is one, with its correlation data and QoS. None is
-                no response.
+            no_prefix: The rule is for full topics, without ``MQTT_PREFIX``.
+            retry: How often, and when, the handler is called again after a failure; None for never.
+                Later messages on the same topic wait for that; other messages do not.
+            dead_letter: The topic on which the messages are published that the route cannot
+                handle: messages with an invalid payload, and messages for which all attempts have
+                failed. ``{topic}`` in it stands for the topic of the message.
+            timeout: Seconds after which a call of the handler is reported. The call goes on.
+            response: For MQTT 5: whether the return value of the handler is published on the
+                response topic of the message, if it has one, with its correlation data and QoS.
+                Nothing is published for None.
 
         Raises:
             TypeError: The decorator was used without parentheses, an option has a wrong type, or
-                the handler lacks a parameter for a value, or has one that nothing gives a value to.
-            ValueError: The rule is malformed, an option is not allowed, or another route has the
-                name, or the same filter with other options.
+                the parameters of the handler do not match the rule.
+            ValueError: The rule is malformed, an option is not allowed, another route has the same
+                name, or another route has the same filter with other options.
         """
         options = RouteOptions(
             qos=qos,
@@ -108,24 +108,24 @@ class Declarations:
     ) -> Callable[[HandlerT], HandlerT]:
         """Subscribe, and decorate a handler ``(client, messages)`` of many messages at once.
 
-        The messages are acknowledged together when it has returned. If its list is annotated with
-        what a payload is decoded as, ``list[Reading]`` for example, it gets these.
+        The messages are acknowledged together when the handler has returned. If the annotation is
+        a list of a payload type, such as ``list[Reading]``, the handler gets decoded payloads.
 
         Args:
             rule: As with `topic`. The values of placeholders are not passed.
-            max: Most messages at once. A batch with 4 MiB of payloads is complete too.
-            wait: For how many seconds the first message of a batch waits for others. It does not
-                wait where the broker sends no more before an acknowledgement.
-            name: As with `topic`, and so on.
-            qos: See there.
-            no_local: See there.
-            retain_as_published: See there.
-            retain_handling: See there.
-            share: See there.
-            json: Whether the list may be one of dicts or lists, decoded from JSON.
-            no_prefix: See there.
-            retry: Whether, and how often, the handler is called again with the same list when it
-                has failed. Later messages wait for that.
+            max: The most messages of a batch. A batch with 4 MiB of payloads is also complete.
+            wait: Seconds for which the first message of a batch waits for others. It does not wait
+                if the broker sends no more messages before an acknowledgement.
+            name: As with `topic`.
+            qos: As with `topic`.
+            no_local: As with `topic`.
+            retain_as_published: As with `topic`.
+            retain_handling: As with `topic`.
+            share: As with `topic`.
+            json: Whether the list may contain dicts or lists, decoded from JSON.
+            no_prefix: As with `topic`.
+            retry: How often, and when, the handler is called again with the same list after a
+                failure; None for never. Later messages wait for that.
             dead_letter: As with `topic`, for each message.
             timeout: As with `topic`.
 
@@ -160,21 +160,21 @@ class Declarations:
         no_prefix: bool = False,
         summary: str | None = None,
     ) -> None:
-        """Say what the application publishes, for ``flask mqtt asyncapi``. It changes nothing else.
+        """Declare what the application publishes, for ``flask mqtt asyncapi`` only.
 
         Args:
             rule: The topics, as in the rule of a route.
-            payload: The type of the payload, as a route's handler would be annotated with; None
-                for anything.
-            name: What the document calls it.
+            payload: The type of the payload, as in the annotation of a route's handler; None for
+                any payload.
+            name: The name in the document.
             qos: The QoS.
             retain: Whether the messages are retained.
             no_prefix: Whether the topics have no ``MQTT_PREFIX``.
-            summary: What it is, in a sentence.
+            summary: A sentence about the messages.
 
         Raises:
-            TypeError: JSON has no form for the payload, or an argument has a wrong type.
-            ValueError: The rule is malformed, or there is no such QoS.
+            TypeError: The type cannot be sent as JSON, or an argument has a wrong type.
+            ValueError: The rule is malformed, or the QoS is not 0, 1 or 2.
         """
         told = {"qos": qos, "retain": retain, "no_prefix": no_prefix}
         self._rs_add_sent(Sent.of(rule, payload, name=name, summary=summary, **told))
@@ -183,7 +183,7 @@ class Declarations:
     def before_message(self) -> Callable[[HandlerT], HandlerT]:
         """Decorate a function ``(client, message)`` that is called before each route's handler.
 
-        If it returns something else than None, the handler is not called, and that is the result.
+        If it returns anything but None, the handler is not called, and this value is the result.
         """
         return self._rs_hook("before_message", lambda hooks: hooks.before.append)
 
@@ -191,8 +191,8 @@ class Declarations:
     def after_message(self) -> Callable[[HandlerT], HandlerT]:
         """Decorate a function ``(client, message)`` that is called after each route's handler.
 
-        It is called where the handler has raised an exception too. The last one registered is
-        called first.
+        It is also called after an exception of the handler. The last one registered is called
+        first.
         """
         return self._rs_hook("after_message", lambda hooks: hooks.after.append)
 
@@ -200,9 +200,9 @@ class Declarations:
     def on_invalid(self) -> Callable[[HandlerT], HandlerT]:
         """Decorate a handler ``(client, message, error)`` of messages with an invalid payload.
 
-        It is called in the place of the line in the log. The error is an :class:`InvalidPayload`.
-        The handler of a blueprint comes before that of the extension, and the last one registered
-        is the one.
+        It is called instead of logging a warning. The error is an :class:`InvalidPayload`. A
+        blueprint's handler is called instead of the extension's. A later registration replaces an
+        earlier one.
         """
 
         def put(hooks: Hooks) -> Callable[[Any], None]:
@@ -211,16 +211,16 @@ class Declarations:
         return self._rs_hook("on_invalid", put, _ERROR_HOOK, 3)
 
     def errorhandler(self, error: type[Exception]) -> Callable[[HandlerT], HandlerT]:
-        """Decorate a function ``(client, message, error)`` for an exception of routes' handlers.
+        """Decorate a function ``(client, message, error)`` for exceptions of routes' handlers.
 
-        The exception counts as handled then. The handler for the nearest class is called, that of
-        a blueprint before that of the extension.
+        The exception then counts as handled. The function for the nearest class is called; a
+        blueprint's is called instead of the extension's.
 
         Args:
-            error: A class of exceptions.
+            error: The class of the exceptions.
 
         Raises:
-            TypeError: It is none.
+            TypeError: It is not a class of exceptions.
         """
         if not (isinstance(error, type) and issubclass(error, Exception)):
             raise TypeError(f"errorhandler {error!r}: it must be a class of exceptions")

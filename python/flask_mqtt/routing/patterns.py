@@ -83,7 +83,7 @@ class Pattern:
             ValueError: It is malformed.
         """
         if not isinstance(rule, str):
-            raise TypeError(f"rule {rule!r}: it must be a text, as in 'sensors/<int:id>'")
+            raise TypeError(f"rule {rule!r}: it must be a str, as in 'sensors/<int:id>'")
         self.rule = rule
         #: The levels, with the placeholders among them.
         self.levels = _levels(rule)

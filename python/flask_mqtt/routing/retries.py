@@ -41,16 +41,16 @@ _MOST_SECONDS = 86_400
 
 @dataclass(frozen=True)
 class Retry:
-    """How often, and after which times, a handler is called again for a message.
+    """How often a handler is called again after a failure, and after which delays.
 
     Attributes:
-        times: How often it is called again, from 1 on.
-        backoff: Seconds before the first time, from 0 on.
-        factor: What that is multiplied by for each further time, from 1 on.
-        longest: Most seconds before a time.
+        times: How often it is called again; at least 1.
+        backoff: The delay before the first further call, in seconds.
+        factor: Each later delay is the one before multiplied by this; at least 1.
+        longest: The longest delay, in seconds.
 
     Raises:
-        TypeError: A value is no number.
+        TypeError: A value is not a number.
         ValueError: A value is not allowed.
     """
 
@@ -62,12 +62,12 @@ class Retry:
     def __post_init__(self) -> None:
         """Look at the values."""
         if not isinstance(self.times, int) or isinstance(self.times, bool):
-            raise TypeError(f"times {self.times!r}: it must be a whole number from 1 on")
+            raise TypeError(f"times {self.times!r}: it must be an int of 1 or more")
         if not 1 <= self.times <= _MOST_TIMES:
             raise ValueError(f"times {self.times!r}: it must be from 1 to {_MOST_TIMES}")
         check_seconds("backoff", self.backoff)
         check_seconds("longest", self.longest)
-        wanted = "it must be a number from 1 on"
+        wanted = "it must be a number of 1 or more"
         if not isinstance(self.factor, (int, float)) or isinstance(self.factor, bool):
             raise TypeError(f"factor {self.factor!r}: {wanted}")
         if not 1 <= self.factor < math.inf:

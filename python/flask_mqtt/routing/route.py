@@ -105,13 +105,12 @@ class RouteOptions:
             raise TypeError(f"share {share!r}: it must be the name of a group, or None")
         if not share or any(one in share for one in "/+#\0"):
             raise ValueError(
-                f"share {share!r}: the name of a group has one character at least, and no '/', '+' "
-                "or '#' (MQTT 5.0, section 4.8.2)"
+                f"share {share!r}: the name of a group must not be empty or contain '/', '+' or "
+                "'#' (MQTT 5.0, section 4.8.2)"
             )
         if self.no_local:
             raise ValueError(
-                f"share {share!r} and no_local: a shared subscription cannot have it (MQTT 5.0, "
-                "section 3.8.3.1)"
+                f"share {share!r} and no_local: not allowed together (MQTT 5.0, section 3.8.3.1)"
             )
 
     def subscribe_options(self, qos: int) -> SubscribeOptions | None:
@@ -166,9 +165,9 @@ class Route:
             ValueError: The name is empty.
         """
         if name is not None and not isinstance(name, str):
-            raise TypeError(f"name {name!r}: it must be a text")
+            raise TypeError(f"name {name!r}: it must be a str")
         if name == "":
-            raise ValueError("name '': it must have one character at least")
+            raise ValueError("name '': it must not be empty")
         if options.batching is not None:
             payload = item_of(handler, pattern.rule, json=options.json)
             own = _name_of(handler) if name is None else name

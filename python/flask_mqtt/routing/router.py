@@ -225,8 +225,8 @@ class Router:
         with self._lock:
             if name in self._blueprints:
                 raise ValueError(
-                    f"blueprint {name!r}: one of this name is registered already; give name= "
-                    "another one"
+                    f"blueprint {name!r}: a blueprint of this name is registered already; pass "
+                    "another name="
                 )
             self._blueprints.add(name)
 
@@ -266,7 +266,7 @@ class Router:
     def topic_for(self, name: str, values: dict[str, Any]) -> tuple[Route, str]:
         """Return the route of a name that has these values, and its topic: `building.build`."""
         if not isinstance(name, str):
-            raise TypeError(f"topic_for({name!r}): it must be the name of a route, a text")
+            raise TypeError(f"topic_for({name!r}): it must be the name of a route, a str")
         with self._lock:
             routes = list(self._named.get(name, ()))
             names = [] if routes else list(self._named)
@@ -313,8 +313,8 @@ class Router:
             if wanted != other:
                 raise ValueError(
                     f"the routes {others[0].pattern.rule!r} and {route.pattern.rule!r} have the "
-                    f"filter {route.filter!r}, which is subscribed to once: {name} is {other!r} of "
-                    f"the one and {wanted!r} of the other"
+                    f"filter {route.filter!r}, so they share a subscription, but {name} is "
+                    f"{other!r} for the first and {wanted!r} for the second"
                 )
         others.append(route)
 

@@ -52,5 +52,5 @@ class Sent:
         for name in ("name", "summary"):
             value = getattr(made, name)
             if value is not None and not isinstance(value, str):
-                raise TypeError(f"{name} {value!r}: it must be a text")
+                raise TypeError(f"{name} {value!r}: it must be a str")
         return made

@@ -117,10 +117,9 @@ def item_of(handler: Any, rule: str, *, json: bool) -> Payload | None:
     except TypeError as error:
         raise TypeError(f"{said}: {error}") from error
     if decoder is None:
-        hint = ", which takes json=True" if takes_json else ""
+        hint = ", which needs json=True" if takes_json else ""
         raise TypeError(
-            f"{said} must be a list of messages, or of what a payload is decoded as{hint}; it is "
-            f"{annotation!r}"
+            f"{said} must be a list of messages or of a payload type{hint}; it is {annotation!r}"
         )
     return Payload(second.name, decoder)
 
@@ -208,8 +207,8 @@ def _reason(signature: inspect.Signature, names: tuple[str, ...], payload: Paylo
         if one.default is one.empty and one.kind not in _SEVERAL and one.name not in given
     )
     lacking = (
-        f"nothing gives a value to its parameter {name!r}: it is no placeholder of the rule, and "
-        "its annotation is none of a payload"
+        f"it would get no value for its parameter {name!r}: that is neither a placeholder of the "
+        "rule nor annotated with a payload type"
         for name in left
     )
     found = next(filter(None, reasons), None) or next(lacking, None)

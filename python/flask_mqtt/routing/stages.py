@@ -86,7 +86,7 @@ def entry(
         values = match(message.topic)
         if values is None:
             counts.add("not_converted")
-            write(logger.debug, "%r is no topic of the route %r", message.topic, route.pattern.rule)
+            write(logger.debug, "%r does not fit the route %r", message.topic, route.pattern.rule)
             return None
         return invoke(client, message, values)
 

@@ -30,12 +30,12 @@ def create_client(
 
     Args:
         username: Its user name.
-        password: Its password. Without one it cannot log in until `set_client_password`.
+        password: Its password. Without one, it cannot log in before `set_client_password`.
         clientid: The only client identifier that it may use; by default any.
         textname: A name for people.
         textdescription: A description for people.
-        roles: Roles that there are: names, or pairs of a name and a priority.
-        groups: Groups that there are, likewise.
+        roles: Existing roles: names, or pairs of a name and a priority.
+        groups: Existing groups, in the same form.
     """
     return change(
         "createClient",
@@ -58,7 +58,7 @@ def delete_client(username: str) -> Command[None]:
 
 
 def enable_client(username: str) -> Command[None]:
-    """Let a client log in again that was disabled.
+    """Allow a disabled client to log in again.
 
     Args:
         username: Its user name.
@@ -67,7 +67,7 @@ def enable_client(username: str) -> Command[None]:
 
 
 def disable_client(username: str) -> Command[None]:
-    """Let a client not log in, and end its connections.
+    """Forbid a client to log in, and end its connections.
 
     Args:
         username: Its user name.
@@ -76,7 +76,7 @@ def disable_client(username: str) -> Command[None]:
 
 
 def get_client(username: str) -> Command[ClientInfo]:
-    """Return what there is to know of a client.
+    """Return all that the plugin knows about a client.
 
     Args:
         username: Its user name.
@@ -90,17 +90,17 @@ def list_clients(count: int = -1, offset: int = 0) -> Command[Page[str]]:
 
     Args:
         count: How many at most; -1 for all.
-        offset: How many to leave out before.
+        offset: How many to skip first.
     """
     return listing("listClients", "clients", str, count, offset)
 
 
 def list_clients_verbose(count: int = -1, offset: int = 0) -> Command[Page[ClientInfo]]:
-    """Return clients, with all that there is to know of them.
+    """Return clients, with all that the plugin knows about them.
 
     Args:
         count: How many at most; -1 for all.
-        offset: How many to leave out before.
+        offset: How many to skip first.
     """
     return listing("listClients", "clients", read_client, count, offset)
 
@@ -115,7 +115,7 @@ def modify_client(
     roles: Names | None = None,
     groups: Names | None = None,
 ) -> Command[None]:
-    """Change a client, and end its connections. What is None stays as it is.
+    """Change a client, and end its connections. None leaves a value as it is.
 
     Args:
         username: Its user name.
@@ -123,9 +123,8 @@ def modify_client(
         clientid: A new client identifier; empty for any.
         textname: A new name for people.
         textdescription: A new description for people.
-        roles: Its roles, in the place of those that it has: names, or pairs of a name and a
-            priority.
-        groups: Its groups, likewise.
+        roles: Roles that replace its present ones: names, or pairs of a name and a priority.
+        groups: Its groups, in the same form.
     """
     return change(
         "modifyClient",
@@ -139,7 +138,7 @@ def modify_client(
 
 
 def set_client_id(username: str, clientid: str = "") -> Command[None]:
-    """Let a client use one client identifier only, and end its connections.
+    """Allow a client only one client identifier, and end its connections.
 
     Args:
         username: Its user name.
@@ -168,7 +167,7 @@ def add_client_role(username: str, rolename: str, priority: int = NO_PRIORITY) -
     Args:
         username: The client's user name.
         rolename: The role.
-        priority: The role with the highest one is asked first.
+        priority: The plugin checks the role with the highest priority first.
     """
     names = {
         "username": check_name("username", username),

@@ -17,11 +17,11 @@ _NAMES = ("groupname", "username", "rolename")
 
 @dataclass(frozen=True, repr=False)
 class Command(Generic[T]):
-    """A command that was not sent. Functions make it.
+    """A command that has not been sent. The functions of this package make it.
 
     Attributes:
-        name: As the plugin has it: ``createClient``.
-        reads: Whether it changes nothing, and may be sent again.
+        name: The plugin's name for it, such as ``createClient``.
+        reads: Whether it only reads, and so may be sent again.
     """
 
     name: str
@@ -59,11 +59,11 @@ class Command(Generic[T]):
 
 
 def other(command: str, /, **arguments: Any) -> Command[dict[str, Any]]:
-    """Make a command that there is no function for, as of a newer plugin.
+    """Make a command without a function of its own, for example of a newer plugin.
 
     Args:
         command: Its name, as the plugin has it.
-        arguments: Its arguments, by the plugin's names: what JSON has.
+        arguments: Its arguments by the plugin's names: values that JSON can represent.
 
     Returns:
         The data of the response.

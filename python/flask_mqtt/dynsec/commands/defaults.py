@@ -16,7 +16,7 @@ def set_default_acl_access(
     subscribe: bool | None = None,
     unsubscribe: bool | None = None,
 ) -> Command[None]:
-    """Set what is allowed where no ACL matches. What is None stays as it is.
+    """Set what is allowed if no ACL matches. None leaves a value as it is.
 
     Args:
         publish_client_send: Whether clients may publish.
@@ -40,7 +40,7 @@ def set_default_acl_access(
 
 
 def get_default_acl_access() -> Command[DefaultAccess]:
-    """Return what is allowed where no ACL matches."""
+    """Return what is allowed if no ACL matches."""
     return Command("getDefaultACLAccess", {}, _read_default_access, reads=True)
 
 

@@ -20,7 +20,7 @@ def create_group(
         groupname: Its name.
         textname: A name for people.
         textdescription: A description for people.
-        roles: Roles that there are: names, or pairs of a name and a priority.
+        roles: Existing roles: names, or pairs of a name and a priority.
     """
     return change(
         "createGroup",
@@ -40,7 +40,7 @@ def delete_group(groupname: str) -> Command[None]:
 
 
 def get_group(groupname: str) -> Command[GroupInfo]:
-    """Return what there is to know of a group.
+    """Return all that the plugin knows about a group.
 
     Args:
         groupname: Its name.
@@ -54,17 +54,17 @@ def list_groups(count: int = -1, offset: int = 0) -> Command[Page[str]]:
 
     Args:
         count: How many at most; -1 for all.
-        offset: How many to leave out before.
+        offset: How many to skip first.
     """
     return listing("listGroups", "groups", str, count, offset)
 
 
 def list_groups_verbose(count: int = -1, offset: int = 0) -> Command[Page[GroupInfo]]:
-    """Return groups, with all that there is to know of them.
+    """Return groups, with all that the plugin knows about them.
 
     Args:
         count: How many at most; -1 for all.
-        offset: How many to leave out before.
+        offset: How many to skip first.
     """
     return listing("listGroups", "groups", read_group, count, offset)
 
@@ -77,15 +77,14 @@ def modify_group(
     roles: Names | None = None,
     clients: Names | None = None,
 ) -> Command[None]:
-    """Change a group. What is None stays as it is.
+    """Change a group. None leaves a value as it is.
 
     Args:
         groupname: Its name.
         textname: A new name for people.
         textdescription: A new description for people.
-        roles: Its roles, in the place of those that it has: names, or pairs of a name and a
-            priority.
-        clients: The user names of its clients, likewise.
+        roles: Roles that replace its present ones: names, or pairs of a name and a priority.
+        clients: The user names of its clients, in the same form.
     """
     return change(
         "modifyGroup",
@@ -102,7 +101,7 @@ def add_group_client(groupname: str, username: str, priority: int = NO_PRIORITY)
     Args:
         groupname: The group.
         username: The client's user name.
-        priority: That of the group for the client: the one with the highest is asked first.
+        priority: The plugin checks the client's group with the highest priority first.
     """
     names = {
         "groupname": check_name("groupname", groupname),
@@ -131,7 +130,7 @@ def add_group_role(groupname: str, rolename: str, priority: int = NO_PRIORITY) -
     Args:
         groupname: The group.
         rolename: The role.
-        priority: The role with the highest one is asked first.
+        priority: The plugin checks the role with the highest priority first.
     """
     names = {
         "groupname": check_name("groupname", groupname),
@@ -155,7 +154,7 @@ def remove_group_role(groupname: str, rolename: str) -> Command[None]:
 
 
 def set_anonymous_group(groupname: str) -> Command[None]:
-    """Take those who connect without a user name for clients of a group.
+    """Put clients that connect without a user name into a group.
 
     Args:
         groupname: The group.
@@ -164,7 +163,7 @@ def set_anonymous_group(groupname: str) -> Command[None]:
 
 
 def get_anonymous_group() -> Command[str | None]:
-    """Return the name of the group of those without a user name, or None for none."""
+    """Return the name of the group of clients without a user name, or None."""
     return Command(
         "getAnonymousGroup", {}, lambda data: data["group"]["groupname"] or None, reads=True
     )

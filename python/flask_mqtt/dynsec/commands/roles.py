@@ -46,7 +46,7 @@ def delete_role(rolename: str) -> Command[None]:
 
 
 def get_role(rolename: str) -> Command[RoleInfo]:
-    """Return what there is to know of a role.
+    """Return all that the plugin knows about a role.
 
     Args:
         rolename: Its name.
@@ -60,17 +60,17 @@ def list_roles(count: int = -1, offset: int = 0) -> Command[Page[str]]:
 
     Args:
         count: How many at most; -1 for all.
-        offset: How many to leave out before.
+        offset: How many to skip first.
     """
     return listing("listRoles", "roles", str, count, offset)
 
 
 def list_roles_verbose(count: int = -1, offset: int = 0) -> Command[Page[RoleInfo]]:
-    """Return roles, with all that there is to know of them.
+    """Return roles, with all that the plugin knows about them.
 
     Args:
         count: How many at most; -1 for all.
-        offset: How many to leave out before.
+        offset: How many to skip first.
     """
     return listing("listRoles", "roles", read_role, count, offset)
 
@@ -83,11 +83,13 @@ def modify_role(
     textdescription: str | None = None,
     allow_wildcard_subs: bool | None = None,
 ) -> Command[None]:
-    """Change a role, and end the connections of the clients that have it. What is None stays.
+    """Change a role, and end the connections of the clients that have it.
+
+    None leaves a value as it is.
 
     Args:
         rolename: Its name.
-        acls: Its ACLs, in the place of those that it has.
+        acls: ACLs that replace its present ones.
         textname: A new name for people.
         textdescription: A new description for people.
         allow_wildcard_subs: Whether it allows subscriptions with wildcards (mosquitto 2.1).
@@ -108,11 +110,11 @@ def add_role_acl(
 
     Args:
         rolename: The role.
-        acltype: What the ACL is about: an :class:`AclType`, or its value.
+        acltype: The kind of the ACL: an :class:`AclType`, or its value.
         topic: A topic filter. A level ``%u`` stands for the user name and ``%c`` for the client
             identifier, from mosquitto 2.1 on.
         allow: Whether it allows or forbids.
-        priority: The ACL with the highest one that matches counts.
+        priority: Of several matching ACLs, the one with the highest priority counts.
     """
     names = {"rolename": check_name("rolename", rolename)}
     acl = Acl(AclType(acltype), topic, allow, priority)
@@ -124,7 +126,7 @@ def remove_role_acl(rolename: str, acltype: AclType | str, topic: str) -> Comman
 
     Args:
         rolename: The role.
-        acltype: What the ACL is about: an :class:`AclType`, or its value.
+        acltype: The kind of the ACL: an :class:`AclType`, or its value.
         topic: Its topic filter.
     """
     names = {"rolename": check_name("rolename", rolename)}
