@@ -278,12 +278,14 @@ def test_what_is_wrong_with_a_handler_is_said() -> None:
 
     def numbers(client: Any, numbers: list[int]) -> None: ...
 
-    with pytest.raises(TypeError, match="'numbers' must be a list of messages or of a payload type"):
+    with pytest.raises(
+        TypeError, match="'numbers' must be a list of messages or of a payload type"
+    ):
         mqtt.batch("t/+")(numbers)
 
     def dicts(client: Any, dicts: list[dict[str, Any]]) -> None: ...
 
-    with pytest.raises(TypeError, match="which takes json=True"):
+    with pytest.raises(TypeError, match="which needs json=True"):
         mqtt.batch("t/+")(dicts)
 
 

@@ -201,11 +201,14 @@ def test_bad_blueprints() -> None:
     mqtt, blueprint = Mqtt(), MqttBlueprint("b", prefix="p")
     values: list[tuple[Callable[[], Any], str]] = [
         (lambda: MqttBlueprint(""), "name '': it must not be empty"),
-        (lambda: MqttBlueprint("a.b"), "name 'a.b': .* no dot"),
+        (lambda: MqttBlueprint("a.b"), "name 'a.b': .* contain a dot"),
         (lambda: MqttBlueprint("b", prefix="a/<x"), "prefix|rule 'a/<x/x': malformed"),
         (lambda: MqttBlueprint("b", prefix="a/#"), "'#' must be the last"),
         (lambda: blueprint.topic("<x", name="x")(nothing), "rule 'p/<x': malformed"),
-        (lambda: blueprint.topic("<x>", name="a.b")(nothing), "name 'a.b': it has a dot"),
+        (
+            lambda: blueprint.topic("<x>", name="a.b")(nothing),
+            "name 'a.b': it must not contain a dot",
+        ),
         (lambda: blueprint.register_blueprint(blueprint), "in itself"),
     ]
     for make, said in values:
