@@ -26,12 +26,15 @@ if TYPE_CHECKING:
 
     from support.mosquitto import Mosquitto
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "tutorial.md").read_text()
 BLOCKS = re.findall(r"^```console\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 COMMANDS = [line.removeprefix("$ ") for block in BLOCKS for line in block.splitlines()]
+
+#: For how long one of the steps is waited for, in seconds: a busy machine starts processes slowly.
+LONGEST = 60.0
 
 #: What goes on until it is ended.
 SERVERS = ("flask --app dashboard run", "python simulate.py")
@@ -64,7 +67,7 @@ class Terminal:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=100,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
@@ -132,19 +135,21 @@ def test_every_command_of_the_tutorial(
             else:
                 outputs[command] = terminal.run(command)
             if command == SERVERS[0]:
-                wait_until(terminal.page, 20, "the application serves")
+                wait_until(terminal.page, LONGEST, "the application serves")
                 assert "No sensor has sent anything yet." in terminal.page()
         cwd = terminal.folder
-        # Their histories, and a reading at least.
-        wait_until(lambda: measurements(cwd, "kitchen") >= 122, 20, "two histories")
-        wait_until(lambda: measurements(cwd, "cellar") >= 61, 20, "a history")
+        # Histories of 60 each, and the readings, come in any order.
+        wait_until(
+            lambda: len(re.findall(r'points="(?:\S+ ){59}\S+"', terminal.page())) == 3,
+            LONGEST,
+            "three histories",
+        )
+        wait_until(lambda: "sensors/kitchen/2/reading" in terminal.page(), LONGEST, "a reading")
         page = terminal.page()
         assert re.search(r"<h2>kitchen 2</h2>.*?<strong>2\d\.\d °C</strong>", page, re.DOTALL)
-        assert len(re.findall(r'points="(?:\S+ ){59}\S+"', page)) == 3
-        assert "sensors/kitchen/2/reading" in page
         terminal.page("/sensors/cellar/1/interval", seconds="0.02")
         more = measurements(cwd, "cellar") + 50
-        wait_until(lambda: measurements(cwd, "cellar") >= more, 20, "a quicker sensor")
+        wait_until(lambda: measurements(cwd, "cellar") >= more, LONGEST, "a quicker sensor")
     assert set(SERVERS) < set(commands)
     routes = outputs["flask --app dashboard mqtt routes"]
     for rule in ("sensors/<room>/<int:sensor>/reading", "history"):

@@ -99,7 +99,7 @@ def application(name: str, broker: Mosquitto, log: Path, threads: int) -> Iterat
             except (urllib.error.URLError, ConnectionError):
                 return False
 
-        wait_until(serves, 15, "the application serves")
+        wait_until(serves, 40, "the application serves")
         yield url
 
 
@@ -116,7 +116,7 @@ def test_300_messages_reach_a_socketio_client_in_order(
         Peer(broker.port, "green/out") as peer,
         process([sys.executable, "listener.py", url, str(MESSAGES)], listener_log) as listener,
     ):
-        wait_until(lambda: f"Sending SUBACK to {name}\n" in broker.log, 15, "the subscription")
+        wait_until(lambda: f"Sending SUBACK to {name}\n" in broker.log, 40, "the subscription")
         sent = [str(number) for number in range(MESSAGES)]
         for payload in sent:
             peer.publish("green/in/numbers", payload.encode())
