@@ -79,7 +79,7 @@ class _Writer:
         options = route.options
         channel = self._channel(route.pattern, no_prefix=options.no_prefix)
         decoder = None if route.payload is None else route.payload.decoder
-        further = _told(route.handler)
+        further = _texts_of(route.handler)
         if options.share is not None:
             further["description"] = "\n\n".join(
                 [
@@ -169,7 +169,7 @@ def _parameter(placeholder: Placeholder) -> dict[str, Any]:
     return parameter
 
 
-def _told(handler: Any) -> dict[str, Any]:
+def _texts_of(handler: Any) -> dict[str, Any]:
     """Return what the docstring of a handler says."""
     summary, _, description = (inspect.getdoc(handler) or "").partition("\n")
     found = {"summary": summary, "description": description.strip()}

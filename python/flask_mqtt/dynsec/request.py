@@ -29,7 +29,7 @@ _FIRST_REFUSAL = 128
 
 
 class Request:
-    """Commands that are sent together. What happens on the connection is told to `observe`.
+    """Commands that are sent together. `observe` gets the events of the connection.
 
     The request has QoS 0, as the plugin's responses do: it is carried out once or not at all, and
     no file of ``MQTT_PERSISTENCE`` has the passwords in it.

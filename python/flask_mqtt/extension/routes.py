@@ -108,7 +108,7 @@ def router_of(mqtt: Any) -> Router:
 
 
 def _adder(mqtt: Any) -> Callable[[str, Callable[..., Any], bool], Callable[[], None]]:
-    # The application may put another client in the place of this one.
+    # The application may assign another client.
     return lambda sub, handler, no_prefix: driving.add_handler(
         mqtt.client, sub, handler, no_prefix=no_prefix
     )
@@ -149,7 +149,7 @@ def routes_of(mqtt: Any) -> list[Route]:
 
 
 def sent_of(mqtt: Any) -> list[Sent]:
-    """Return what an extension was told that the application sends."""
+    """Return what the application has declared to send, with `sends`."""
     router: Router | None = vars(mqtt).get(_ROUTER)
     return [] if router is None else list(router.sent)
 

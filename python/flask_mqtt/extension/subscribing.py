@@ -60,7 +60,7 @@ class Subscribing(Decorators):
 
         Returns:
             ``(rc, mid)``. Without a connection ``(MQTT_ERR_NO_CONN, None)``: the subscription is
-            made with the next one. Where all 65,535 packet identifiers are in use,
+            made on the next one. Where all 65,535 packet identifiers are in use,
             ``(MQTT_ERR_SUCCESS, None)``: it is made as soon as one is free.
 
         Raises:
@@ -85,9 +85,9 @@ class Subscribing(Decorators):
 
         Returns:
             ``(rc, mid)``; None for a filter that is not subscribed to. Without a connection
-            ``(MQTT_ERR_NO_CONN, None)``: the filter is not subscribed to any more, and the broker
-            is told with the next connection, if it has kept the session. Where all packet
-            identifiers are in use, ``(MQTT_ERR_SUCCESS, None)``: it is told when one is free.
+            ``(MQTT_ERR_NO_CONN, None)``: the UNSUBSCRIBE is sent on the next connection, if the
+            broker has kept the session. Where all packet identifiers are in use,
+            ``(MQTT_ERR_SUCCESS, None)``: it is sent as soon as one is free.
         """
         return self._rs_subscribed.unsubscribe(
             self.client, self.topics, topic, properties, no_prefix=no_prefix

@@ -71,7 +71,7 @@ class Decoder:
                 return self._shape.convert(parse(payload))
             return self._decode_json(as_bytes(payload))
         except Mismatch as error:
-            raise error.told() from error
+            raise error.as_invalid() from error
         except RecursionError as error:
             # Of a type that refers to itself.
             raise InvalidPayload("nested too deeply") from error

@@ -64,7 +64,7 @@ class Mismatch(Exception):  # noqa: N818 - never leaves the package
         self._inner.append(part)
         return self
 
-    def told(self) -> InvalidPayload:
+    def as_invalid(self) -> InvalidPayload:
         """Return the error that applications get."""
         return InvalidPayload(self.reason, path_of(reversed(self._inner)) + self._within)
 

@@ -104,20 +104,20 @@ def _pydantic_shape(kind: Any) -> Shape:
             raise Mismatch(reason, path_of(path)[1:]) from error
 
     def schema(definitions: Definitions) -> dict[str, Any]:
-        told: dict[str, Any] = adapter.json_schema(ref_template=f"{Definitions.PLACE}{{model}}")
-        for name, inner in told.pop("$defs", {}).items():
+        made: dict[str, Any] = adapter.json_schema(ref_template=f"{Definitions.PLACE}{{model}}")
+        for name, inner in made.pop("$defs", {}).items():
             definitions.add(name, inner)
         # A model that refers to itself is among its definitions already.
-        return told if "$ref" in told else definitions.reference(kind, kind.__name__, lambda: told)
+        return made if "$ref" in made else definitions.reference(kind, kind.__name__, lambda: made)
 
     return Shape(convert, schema)
 
 
 def _first(error: Any) -> tuple[str, list[str | int]]:
     """Return the reason and the place of the first of pydantic's errors."""
-    told = error.errors(include_url=False, include_context=False)
-    more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
-    return f"{' '.join(told[0]['msg'].split())}{more}", list(told[0]["loc"])
+    errors = error.errors(include_url=False, include_context=False)
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{' '.join(errors[0]['msg'].split())}{more}", list(errors[0]["loc"])
 
 
 def _struct_decoder(kind: Any) -> DecodeJson:
@@ -145,12 +145,12 @@ def _struct_shape(kind: Any) -> Shape:
             raise Mismatch(reason, path) from error
 
     def schema(definitions: Definitions) -> dict[str, Any]:
-        [told], found = msgspec.json.schema_components(
+        [made], found = msgspec.json.schema_components(
             [kind], ref_template=f"{Definitions.PLACE}{{name}}"
         )
         for name, inner in found.items():
             definitions.add(name, inner)
-        return dict(told)
+        return dict(made)
 
     return Shape(convert, schema)
 

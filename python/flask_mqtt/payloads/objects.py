@@ -138,10 +138,10 @@ def _values(fields: list[Field], value: Any) -> dict[str, Any]:
 def _schema_of(kind: Any, fields: list[Field]) -> Callable[[Definitions], dict[str, Any]]:
     def make(definitions: Definitions) -> dict[str, Any]:
         schema: dict[str, Any] = {"title": kind.__name__, "type": "object"}
-        told = inspect.cleandoc(kind.__doc__ or "")
+        description = inspect.cleandoc(kind.__doc__ or "")
         # A dataclass without a docstring has its signature there.
-        if told and not told.startswith(f"{kind.__name__}("):
-            schema["description"] = told
+        if description and not description.startswith(f"{kind.__name__}("):
+            schema["description"] = description
         schema["properties"] = {
             field.name: _with(field.shape.schema(definitions), field.further) for field in fields
         }

@@ -139,8 +139,8 @@ class _Shapes:
             raise expected(names, value)
 
         def schema(definitions: Definitions) -> dict[str, Any]:
-            told = [shape.schema(definitions) for shape in shapes]
-            return {"anyOf": [*told, {"type": "null"}] if null else told}
+            schemas = [shape.schema(definitions) for shape in shapes]
+            return {"anyOf": [*schemas, {"type": "null"}] if null else schemas}
 
         return Shape(convert if len(shapes) > 1 else convert_one, schema)
 
@@ -171,8 +171,8 @@ def _array(items: Shape, make: Callable[[list[Any]], Any], kind: Any) -> Shape:
             raise Mismatch("an item cannot be in a set") from None
 
     def schema(definitions: Definitions) -> dict[str, Any]:
-        told = {"type": "array", "items": items.schema(definitions)}
-        return {**told, "uniqueItems": True} if unique else told
+        array = {"type": "array", "items": items.schema(definitions)}
+        return {**array, "uniqueItems": True} if unique else array
 
     return Shape(convert, schema)
 

@@ -121,8 +121,8 @@ class DeadLetters:
             return
         self._counts.add("dead_letters_lost")
         values = {"topic": message.topic, "dead_letter": topic, "error": failure}
-        told = message.topic, topic, failure
-        self._lines.write(core, "dead_letter_lost", *told, **values)
+        arguments = message.topic, topic, failure
+        self._lines.write(core, "dead_letter_lost", *arguments, **values)
 
     def _is_dead_letter(self, message: MQTTMessage) -> bool:
         pairs = getattr(message.properties, "UserProperty", ())

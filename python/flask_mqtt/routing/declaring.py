@@ -176,8 +176,8 @@ class Declarations:
             TypeError: The type cannot be sent as JSON, or an argument has a wrong type.
             ValueError: The rule is malformed, or the QoS is not 0, 1 or 2.
         """
-        told = {"qos": qos, "retain": retain, "no_prefix": no_prefix}
-        self._rs_add_sent(Sent.of(rule, payload, name=name, summary=summary, **told))
+        fields = {"qos": qos, "retain": retain, "no_prefix": no_prefix}
+        self._rs_add_sent(Sent.of(rule, payload, name=name, summary=summary, **fields))
 
     @with_parentheses("mqtt.before_message()")
     def before_message(self) -> Callable[[HandlerT], HandlerT]:

@@ -86,8 +86,8 @@ class InvalidMessages:
         handler = name_of(route.handler)
         values = {"topic": message.topic, "handler": handler}
         values |= {"path": error.path, "reason": error.reason}
-        told = message.topic, handler, error, shown(message.payload)
-        self._lines.write(core, "invalid_payload", *told, **values)
+        arguments = message.topic, handler, error, shown(message.payload)
+        self._lines.write(core, "invalid_payload", *arguments, **values)
 
 
 def shown(payload: Any) -> str:

@@ -57,8 +57,8 @@ class Responses:
         self._counts.add("responses_lost")
         handler, core = name_of(route.handler), core_of(client)
         values = {"response_topic": topic, "handler": handler, "error": failure}
-        told = handler, message.topic, topic, failure
-        self._lines.write(core, "response_lost", *told, topic=message.topic, **values)
+        arguments = handler, message.topic, topic, failure
+        self._lines.write(core, "response_lost", *arguments, topic=message.topic, **values)
 
     def _publish(self, topic: str, request: MQTTMessage, result: Any) -> str | None:
         properties: dict[str, Any] = {}

@@ -383,8 +383,8 @@ def log_given_up(dispatcher: Dispatcher, name: str, topic: str, failures: int) -
 def log_failure(core: CoreClient | None, name: str, topic: str, error: BaseException) -> None:
     """Log what a handler has raised, where that cannot go on to who calls it."""
     extra = fields(core, "handler_failed", handler=name, topic=topic)
-    told = from_outside(error)
-    write(logger.error, "MQTT handler %s failed", name, exc_info=told, extra=extra)
+    shown = from_outside(error)
+    write(logger.error, "MQTT handler %s failed", name, exc_info=shown, extra=extra)
 
 
 def log_dropped(dispatcher: Dispatcher, name: str, messages: list[MQTTMessage]) -> None:

@@ -27,17 +27,17 @@ class Sent:
     summary: str | None
 
     @classmethod
-    def of(cls, rule: str, payload: Any, **told: Any) -> Sent:
-        """Make one of what an application says.
+    def of(cls, rule: str, payload: Any, **fields: Any) -> Sent:
+        """Make one from the arguments of `sends`.
 
         Args:
             rule: As that of a route.
             payload: The type of the payload, or None.
-            told: The other fields.
+            fields: The other fields.
 
         Raises:
-            TypeError: JSON has no form for the payload, or an option has a wrong type.
-            ValueError: The rule is malformed, or there is no such QoS.
+            TypeError: The type cannot be sent as JSON, or an option has a wrong type.
+            ValueError: The rule is malformed, or the QoS is not 0, 1 or 2.
         """
         decoder = None if payload is None else decoder_for(payload, json=True)
         if payload is not None and decoder is None:
@@ -45,7 +45,7 @@ class Sent:
                 f"sends({rule!r}) payload {payload!r}: it must be a dataclass, a TypedDict, a "
                 "pydantic model, a msgspec Struct, dict or list, or None for anything else"
             )
-        made = cls(Pattern(rule), decoder, **told)
+        made = cls(Pattern(rule), decoder, **fields)
         check_qos(made.qos)
         check_bool("retain", made.retain)
         check_bool("no_prefix", made.no_prefix)
