@@ -174,9 +174,7 @@ class MessageHandlers:
             if step is acknowledge:
                 caller.progress = RETURNED
             elif handlers:
-                begun = len(handlers) - operator.length_hint(left)
-                between = came_up_here(error)
-                caller.progress = _progress(caller.progress, begun, len(handlers), between)
+                caller.progress = _progress(caller.progress, error, len(handlers), left)
             raise
 
     def _handle_stripped(
@@ -208,9 +206,7 @@ class MessageHandlers:
             if step is acknowledge:
                 caller.progress = RETURNED
             elif found:
-                begun = len(found) - operator.length_hint(left)
-                between = came_up_here(error)
-                caller.progress = _progress(caller.progress, begun, len(found), between)
+                caller.progress = _progress(caller.progress, error, len(found), left)
             if caller.progress == NOT_CALLED:
                 # It comes again, and the prefix may be there twice.
                 message.topic = topic
@@ -260,17 +256,18 @@ def _remember(cache: dict[str, T], topic: str, found: T) -> None:
         cache[topic] = found
 
 
-def _progress(progress: int, begun: int, count: int, between: bool) -> int:
-    """Return how far a message has come, of one of whose handlers it is known how far that is.
+def _progress(progress: int, error: BaseException, count: int, left: Iterator[Any]) -> int:
+    """Return how far an interrupted message has come, given the progress of its last handler.
 
     Args:
-        progress: How far that is.
-        begun: How many had their turn, with that one.
-        count: How many there are.
-        between: Whether the interruption came after it.
+        progress: The progress of that handler.
+        error: The interruption.
+        count: The number of handlers.
+        left: Iterates over those whose turn has not come.
     """
+    begun = count - operator.length_hint(left)
     if begun == 0:
         return NOT_CALLED
-    if between or progress == RETURNED:
+    if progress == RETURNED or came_up_here(error):
         return RETURNED if begun == count else CALLED
     return progress if begun == 1 else CALLED
