@@ -157,7 +157,27 @@ def test_a_handler_that_fails_is_logged_and_the_messages_acknowledged(
     scripted.wait_for("PUBACK", 4)
     assert calls == [2, 2]
     wait_until(lambda: sum(one.exc_info is not None for one in caplog.records) == 2)
-    assert mqtt.stats()["handlers"]["failures"] == 2
+    wait_until(lambda: mqtt.stats()["handlers"]["failures"] == 2)
+
+
+@pytest.mark.parametrize("threads", [3], indirect=True)
+def test_of_batches_that_a_thread_handles_in_one_go_each_failure_counts(
+    scripted: ScriptedBroker, mqtt: Mqtt
+) -> None:
+    goes_on = threading.Event()
+
+    @mqtt.batch("t/+", max=1, wait=FOREVER, qos=1)
+    def handle(client: Any, messages: list[MQTTMessage]) -> None:
+        assert goes_on.wait(10)
+        raise RuntimeError("on purpose")
+
+    # Another thread brings the second one meanwhile.
+    send(scripted, range(1), topic="t/1")
+    send(scripted, range(1), topic="t/2")
+    wait_until(lambda: mqtt.stats()["handlers"]["calls"] == 1)
+    goes_on.set()
+    scripted.wait_for("PUBACK", 2)
+    wait_until(lambda: mqtt.stats()["handlers"]["failures"] == 2)
 
 
 def test_a_handler_has_the_application_s_context(

@@ -246,6 +246,12 @@ class Dispatcher:
         """How many messages were dropped, because there was no handler for them."""
         return self._batch.backlog.dropped
 
+    def count_failure(self) -> None:
+        """Count one of a handler that does not go on to who calls it, in a thread that calls."""
+        caller = self._callers.present()
+        if caller is not None:
+            caller.failures += 1
+
     def handler_times(self) -> HandlerTimes:
         """Return what the calls of handlers have taken since the client was made.
 

@@ -218,6 +218,7 @@ class Collector:
                         raise
                     if failure is not None:
                         log_failure(self._dispatcher.core, self._name, topic, failure)
+                        self._dispatcher.count_failure()
                     failure, topic = error, unit.messages[0].topic
         finally:
             with self._changed:

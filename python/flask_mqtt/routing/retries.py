@@ -311,6 +311,7 @@ class Retries:
             failure = self._attempt(line, at_once=True)
             if failure is not None:
                 log_failure(self._dispatcher.core, self._name, line.topic, failure)
+                self._dispatcher.count_failure()
 
     def end(self) -> None:
         """Forget everything for good."""
