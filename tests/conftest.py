@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import fcntl
+import functools
 import os
 import signal
 from dataclasses import replace
@@ -54,6 +56,20 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         finally:
             # Closing alone would not: forked children that are left have the file too.
             fcntl.flock(turn, fcntl.LOCK_UN)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Run each test in a context (PEP 567) of its own.
+
+    Where an interruption keeps Flask from popping its context, the variable cannot be unset.
+    """
+    function = pyfuncitem.obj
+    pyfuncitem.obj = functools.partial(contextvars.copy_context().run, function)
+    try:
+        return (yield)
+    finally:
+        pyfuncitem.obj = function
 
 
 def _runs_alone(item: pytest.Item) -> bool:

@@ -19,6 +19,7 @@ import pytest
 from flask_mqtt import Mqtt
 from support.apps import make_app
 from support.ports import free_port
+from support.socketio_client import handle_in_order
 from support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -240,17 +241,6 @@ def publish_api(broker: Mosquitto) -> Iterator[Example]:
         yield example
 
 
-def _handle_in_order(browser: Any) -> None:
-    """Have a socketio client handle messages one by one, not each in a thread of its own."""
-    trigger = browser.eio._trigger_event
-
-    def in_order(event: str, *arguments: Any, run_async: bool = False, **options: Any) -> Any:
-        del run_async
-        return trigger(event, *arguments, **options)
-
-    browser.eio._trigger_event = in_order
-
-
 @pytest.mark.parametrize("mode", MODES)
 def test_the_socketio_client_hands_300_messages_to_the_browser_in_order(
     broker: Mosquitto, mode: str
@@ -268,7 +258,7 @@ def test_the_socketio_client_hands_300_messages_to_the_browser_in_order(
         assert "static/socket.io.min.js" in page
         assert example.request("/static/socket.io.min.js")[0] == 200
         browser = socketio.Client()
-        _handle_in_order(browser)
+        handle_in_order(browser)
         got: list[dict[str, str]] = []
         browser.on("message", got.append)
         browser.connect(example.url)

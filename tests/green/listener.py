@@ -10,8 +10,11 @@ import threading
 
 import socketio
 
+from support.socketio_client import handle_in_order
+
 url, count = sys.argv[1], int(sys.argv[2])
 client = socketio.Client()
+handle_in_order(client)
 received: list[str] = []
 complete = threading.Event()
 

@@ -114,7 +114,11 @@ def test_300_messages_reach_a_socketio_client_in_order(
     with (
         application(name, broker, tmp_path / "application", threads) as url,
         Peer(broker.port, "green/out") as peer,
-        process([sys.executable, "listener.py", url, str(MESSAGES)], listener_log) as listener,
+        process(
+            [sys.executable, "listener.py", url, str(MESSAGES)],
+            listener_log,
+            PYTHONPATH=str(GREEN.parent),
+        ) as listener,
     ):
         wait_until(lambda: f"Sending SUBACK to {name}\n" in broker.log, 40, "the subscription")
         sent = [str(number) for number in range(MESSAGES)]

@@ -233,7 +233,8 @@ def test_an_async_handler_that_disconnects_does_not_wait_for_what_is_collected(
     scripted.publish("end")
     wait_until(lambda: took and seen.batches)
     assert took[0] < 2
-    assert mids(scripted) == []
+    # Handled this early, they may still be acknowledged before the DISCONNECT.
+    assert mids(scripted) in ([], [1, 2])
 
 
 def test_what_is_collected_is_handled_when_the_connection_is_lost(

@@ -8,6 +8,7 @@ code with the package; subscribers by their handler.
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -64,6 +65,10 @@ class Outcome(NamedTuple):
     """The packet that completed it, the connection, and whether the handler had returned."""
 
 
+#: Werkzeug compiles rules to syntax trees, which CPython 3.11 may fail to in two threads at once.
+_making = threading.Lock()
+
+
 def cells() -> list[Cell]:
     """Return every cut there is."""
     return [
@@ -81,14 +86,15 @@ def measure(port: int, cell: Cell, protocol: int = MQTTv311) -> Outcome:
     name = f"survival/{next(_numbers)}"
     script = Script()
     with FaultProxy(port, script) as proxy:
-        app = make_app(
-            proxy.port,
-            client_id=name.replace("/", "-"),
-            clean_session=cell.clean,
-            reconnect_delay_min=0.05,
-            reconnect_delay_max=0.05,
-            protocol_version=protocol,
-        )
+        with _making:
+            app = make_app(
+                proxy.port,
+                client_id=name.replace("/", "-"),
+                clean_session=cell.clean,
+                reconnect_delay_min=0.05,
+                reconnect_delay_max=0.05,
+                protocol_version=protocol,
+            )
         run = _Run(cell, port, name, script, proxy, app)
         return run.publisher() if cell.role == PUBLISHER else run.subscriber()
 
