@@ -38,6 +38,11 @@ if TYPE_CHECKING:
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let tests fork although others have imported eventlet into the same process."""
+    config.addinivalue_line("filterwarnings", "ignore:Using fork:DeprecationWarning")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests that run alone last, where no other worker waits for them."""
     items.sort(key=_runs_alone)

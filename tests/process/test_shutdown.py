@@ -520,7 +520,6 @@ def test_a_forked_child_ends_promptly_and_leaves_the_parent_its_connection(
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-@pytest.mark.filterwarnings("ignore:Using fork:DeprecationWarning")  # eventlet's
 def test_a_forked_child_can_forget_the_clients_of_its_parent() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         clients = [Client() for _ in range(30)]

@@ -272,7 +272,6 @@ def test_a_handler_may_have_another_loop_await(scripted: ScriptedBroker) -> None
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-@pytest.mark.filterwarnings("ignore:Using fork:DeprecationWarning")  # eventlet's
 def test_a_forked_child_is_told_that_the_connection_is_its_parents() -> None:
     with unconfirmed() as (_, mqtt):
         asyncio.run(asyncio.sleep(0))
