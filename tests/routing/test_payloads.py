@@ -138,7 +138,7 @@ def test_an_invalid_payload_is_told_counted_and_acknowledged(
     assert record.getMessage() == (
         "Invalid payload on 'sensors/a' for test_payloads."
         "test_an_invalid_payload_is_told_counted_and_acknowledged.<locals>.temperature: "
-        r"$: no JSON: Invalid control character at at line 1, column 12; it is "
+        r"$: not JSON: Invalid control character at at line 1, column 12; it is "
         rf"""b'{{"value": "\x1b[31m{"x" * 84}'… (218 bytes)"""
     )
     fields = {name: value for name, value in vars(record).items() if name.startswith("mqtt_")}

@@ -47,7 +47,7 @@ class Decoder:
             payload: Bytes of UTF-8, or a text.
 
         Raises:
-            InvalidPayload: It is no JSON, or not of the type.
+            InvalidPayload: It is not JSON, or not of the type.
         """
         if self.routes < 2 or type(payload) is not bytes:  # noqa: PLR2004
             return self._decode(payload)

@@ -22,7 +22,7 @@ def parse(payload: Any) -> Any:
         payload: Bytes of UTF-8, or a text.
 
     Raises:
-        InvalidPayload: It is no JSON; or a number in it is too large, or it is nested too deeply.
+        InvalidPayload: It is not JSON; or a number in it is too large, or it is nested too deeply.
     """
     try:
         text = payload if isinstance(payload, str) else as_bytes(payload).decode()
@@ -42,7 +42,7 @@ def parse(payload: Any) -> Any:
         raise
     except ValueError as error:
         # An integer of thousands of digits, or what is refused below.
-        raise InvalidPayload(f"no JSON: {error}") from error
+        raise InvalidPayload(f"not JSON: {error}") from error
     return value
 
 
@@ -63,12 +63,12 @@ def as_bytes(payload: Any) -> bytes:
 
 def _place(error: json.JSONDecodeError) -> str:
     if not error.doc.strip():
-        return "no JSON: the payload is empty"
-    return f"no JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        return "not JSON: the payload is empty"
+    return f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
 
 
 def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no number")
+    raise ValueError(f"{constant} is not a number")
 
 
 def _finite(digits: str) -> float:
