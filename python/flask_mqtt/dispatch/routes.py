@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 #: The handlers of so many topics are remembered, of so many characters at most: few topics that
 #: come again and again are the usual case, and a dict finds them without the index.
-_REMEMBERED_TOPICS = 4_096
+_REMEMBERED_TOPICS = 16_384
 _REMEMBERED_LENGTH = 256
 
 
