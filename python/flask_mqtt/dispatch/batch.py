@@ -193,7 +193,7 @@ class Batch:
         return True
 
     # In one piece: each further call would be one for each message.
-    def _handle(  # noqa: C901, PLR0912
+    def _handle(  # noqa: C901, PLR0912, PLR0915
         self, token: object, *, in_a_row: bool = False
     ) -> bool:
         caller, pool, backlog = self._caller, self.pool, self.backlog
