@@ -342,8 +342,9 @@ for version in (MQTT311, MQTT5):
 def later(run: Run) -> None:
     client = run.client()
     client.connect_async(HOST, run.port)
-    client.loop_start()
+    # Before the thread: paho may send it before its CONNECT otherwise.
     client.publish("t", "1", 1)
+    client.loop_start()
     run.wait("connect")
 
 
