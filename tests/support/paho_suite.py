@@ -43,6 +43,8 @@ _MODULES = {
 
 #: What the tests for MQTT 5 do with their broker.
 _BROKERS = '''
+import atexit
+import contextlib
 import tempfile
 import threading
 from pathlib import Path
@@ -74,7 +76,11 @@ class Server:
 
 def run(config):
     port = int(config[0].split()[1]) or free_port("127.0.0.1")
-    with tempfile.TemporaryDirectory() as directory, Mosquitto(Path(directory), (port,)):
+    with contextlib.ExitStack() as stack:
+        # Some of paho's tests leave it to the end of their process.
+        atexit.register(stack.close)
+        directory = stack.enter_context(tempfile.TemporaryDirectory())
+        stack.enter_context(Mosquitto(Path(directory), (port,)))
         listeners.TCPListeners.server = server = Server(port)
         server.wait()
 '''
