@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flask_mqtt import Mqtt, MQTTMessage, Retry
+from support.batches import FOREVER, send
 from support.packets import MQTT311
 from support.pool import mids
 from support.running import connected
@@ -25,13 +26,6 @@ if TYPE_CHECKING:
 
     from support.packets import Packet
     from support.scripted import ScriptedBroker
-
-FOREVER = 600.0
-
-
-def send(broker: ScriptedBroker, numbers: range, qos: int = 1) -> None:
-    for number in numbers:
-        broker.publish("t/1", b"%d" % number, qos=qos)
 
 
 def kept(mqtt: Mqtt) -> int:
