@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from ..extension.application import extensions_of
-from ..extension.mqtt import values_of
+from ..extension.connecting import values_of
 from ..extension.prefix import TopicPrefix
 from ..extension.routes import routes_of, sent_of
 from ..payloads.shape import Definitions

@@ -3,43 +3,29 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from flask import Flask
 
 from .. import config
-from ..client import Client
 from ..config.tls_checks import Pem
 from ..discretion import discreet
-from ..dispatch.events import Events
-from ..handlers.registry import Hooks
 from ..handlers.slots import Handler
-from ..paho.constants import MQTT_ERR_SUCCESS
 from ..publishing.info import MQTTMessageInfo
-from ..publishing.refusals import Refusals
-from ..records import fields, write
+from ..records import write
 from ..stats import Stats
 from . import driving
-from .application import check_app, itself, register
+from .connecting import Connecting, values_of
 from .further import FurtherValue
-from .outgoing import Outgoing, outgoing
-from .own_handlers import OwnHandlers
-from .prefix import TopicPrefix
-from .routes import RouteMethods, begin_routes, leave_routes_to_parent, with_routes
-from .subscribing import Subscribing
+from .routes import with_routes
 
 logger = logging.getLogger("flask_mqtt")
 
 #: Looked up once: `publish` asks it about every message.
 _is_enabled_for = logger.isEnabledFor
 
-MqttT = TypeVar("MqttT", bound="Mqtt")
 
-
-class Mqtt(Subscribing, RouteMethods):
+class Mqtt(Connecting):
     """MQTT for a Flask application.
 
     Pass the application here, or later to :meth:`init_app`. For several brokers, create several
@@ -95,241 +81,11 @@ class Mqtt(Subscribing, RouteMethods):
             TypeError: See :meth:`init_app`.
             ValueError: See :meth:`init_app`.
         """
-        self._connect_async = connect_async
-        self.app = itself(app)
-        self.__rs_handlers = OwnHandlers()
-        self.client: Client = driving.new_client()
-        self.__rs_connected = False
-        #: Held by `init_app`: of two at once, the second one finds what the first has made.
-        self.__rs_setting_up = threading.RLock()
-        self.__rs_refusals = Refusals()
-        super().__init__()
-        self.config_prefix = config_prefix
-        #: The configuration as it was read, without later assignments to attributes.
-        self.__rs_read = config.Config()
-        self.__rs_apply(self.__rs_read)
-        #: Whether it has connected.
-        self.__rs_started = False
-        #: None where messages are sent as they are given, so that those pay nothing.
-        self.__rs_outgoing: Outgoing | None = None
-        self.__rs_hook()
+        super().__init__(app, connect_async, config_prefix)
         if mqtt_logging:
             self.client.enable_logger(logger)
         if app is not None:
             self.init_app(app, self.config_prefix)
-
-    @discreet
-    def init_app(self, app: Flask, config_prefix: str | None = None) -> None:
-        """Read the configuration, connect, and register as ``app.extensions["mqtt"][prefix]``.
-
-        A second call for the same application changes nothing, unless a key has changed or the
-        client was disconnected: then it connects with the present values. If two threads call it at
-        once, one waits for the other. Another object in ``app.extensions["mqtt"]`` stays there.
-        Attributes that were assigned before apply unless a key is set.
-
-        Args:
-            app: The Flask application.
-            config_prefix: What the configuration keys begin with; by default what was given to
-                the constructor.
-
-        Raises:
-            ConnectionRefusedError: Nothing listens on the broker's port.
-            socket.gaierror: The broker's host name cannot be resolved.
-            TimeoutError: The broker did not answer within ``MQTT_CONNECTION_TIMEOUT`` or
-                ``MQTT_HANDSHAKE_TIMEOUT``.
-            ssl.SSLError: TLS failed; ``ssl.SSLCertVerificationError`` where the certificate of the
-                broker is not trusted.
-            OSError: The broker cannot be reached for another reason.
-            TypeError: The application is not a Flask application, or a key has a value of a wrong
-                type. The message names both.
-            ValueError: A key has a value that is not allowed. The message names both.
-        """
-        app = itself(app)
-        check_app(app)
-        with self.__rs_setting_up:
-            self.__rs_set_up(app, config_prefix)
-
-    def __rs_set_up(self, app: Flask, config_prefix: str | None) -> None:
-        if config_prefix is not None:
-            self.config_prefix = config_prefix
-        read = config.read(self._rs_keys(app), self.config_prefix)
-        assigned = {
-            name: getattr(self, name)
-            for name in config.ATTRIBUTES
-            if name not in read.given and getattr(self, name) != getattr(self.__rs_read, name)
-        }
-        values = read.updated(assigned)
-        is_again = self.app is app and self.__rs_read.key_prefix == read.key_prefix
-        stays = is_again and self.__rs_runs_with(values)
-        self.app = app
-        self.__rs_read = read
-        self.__rs_apply(values)
-        if stays:
-            write(logger.debug, "init_app() again for the same application: keeping the connection")
-            register(app, self.config_prefix, self)
-            self.client.loop_start()
-            return
-        self.__rs_hook(
-            on_connect=(self._handle_connect, self._connect_handler),
-            on_disconnect=(self._handle_disconnect, self._disconnect_handler),
-        )
-        parts = driving.parts(self.client)
-        if parts is not None:
-            parts.dispatcher.bind(app)
-        self.__rs_use_prefix(TopicPrefix(values.prefix))
-        register(app, self.config_prefix, self)
-        if parts is None:
-            driving.introduce(
-                self.client, self.__rs_values, self._handle_connect, self._handle_disconnect
-            )
-        driving.adopt(self.client, self.__rs_values)
-        driving.set_will(self.client, self.__rs_values)
-        begin_routes(self, app)
-        self._connect()
-
-    def _rs_keys(self, app: Flask) -> Mapping[str, Any]:
-        """Return what the configuration is read from: `MultiMQTT` has keys of its own."""
-        return app.config
-
-    def __rs_use_prefix(self, prefix: TopicPrefix) -> None:
-        self.__rs_outgoing = outgoing(self.__rs_values, self.app)
-        self._rs_subscribed.use_prefix(self.client, prefix)
-        driving.strip_topics(self.client, prefix)
-
-    def __rs_runs_with(self, values: config.Config) -> bool:
-        if driving.is_ours(self.client):
-            return driving.runs_with(self.client, values)
-        # What stands in for a client does not say.
-        return self.__rs_started and self.__rs_values == values
-
-    def __rs_apply(self, values: config.Config) -> None:
-        self.__rs_values = values
-        for name in config.ATTRIBUTES:
-            setattr(self, name, getattr(values, name))
-
-    def __rs_hook(self, **shown: tuple[Handler, Handler | None]) -> None:
-        """Hear of connections, also of a client that the application has put here.
-
-        Args:
-            shown: As `Hooks.shown`.
-        """
-        parts = driving.parts(self.client)
-        if parts is not None:
-            parts.registry.hooks = Hooks(
-                self._handle_connect,
-                self._handle_disconnect,
-                self.__rs_gone,
-                self.__rs_forked,
-                shown,
-            )
-
-    # -- the connection ---------------------------------------------------------------------------
-
-    @property
-    def connected(self) -> bool:
-        """Whether the broker has accepted the present connection. It may be assigned too."""
-        parts = driving.parts(self.client)
-        if parts is not None:
-            parts.holder.notice_fork()
-        return self.__rs_connected
-
-    @connected.setter
-    def connected(self, value: bool) -> None:
-        self.__rs_connected = value
-
-    @discreet
-    def _connect(self) -> None:
-        # An application may have assigned other values since they were read.
-        values = self.__rs_values.updated({name: getattr(self, name) for name in config.ATTRIBUTES})
-        # It may also have set some on the client, as with tls_set.
-        settings = driving.adopt(self.client, values, again=True)
-        self._rs_subscribed.look_through()
-        try:
-            driving.set_up(self.client, values, settings)
-            result = driving.connect(self.client, settings, later=self._connect_async)
-            if result == MQTT_ERR_SUCCESS:
-                write(logger.debug, "Client %r has reached a broker", self.client_id)
-            elif not self._connect_async:
-                write(logger.error, "MQTT: connect() has returned %s", result)
-            driving.start_loop(self.client)
-        except OSError as error:
-            extra = fields(driving.core_of(self.client), "connect_failed", error=str(error))
-            write(logger.error, "MQTT: %s", error, extra=extra)
-            raise
-        self.__rs_started = True
-
-    def _disconnect(self) -> None:
-        self.__rs_started = False
-        self.__rs_refusals.end(driving.core_of(self.client), "Disconnecting")
-        self.client.loop_stop()
-        self.client.disconnect()
-
-    def close(self) -> None:
-        """End the connection with a DISCONNECT, call `on_disconnect`, and join the threads."""
-        try:
-            self._disconnect()
-        finally:
-            # Also if a handler or Ctrl-C raises an exception that ends the program.
-            if hasattr(self.client, "close"):
-                self.client.close()
-
-    def __enter__(self: MqttT) -> MqttT:
-        """Return itself: ``with Mqtt(app) as mqtt`` ends with :meth:`close`."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close."""
-        self.close()
-
-    def _handle_connect(
-        self, client: Client, userdata: Any, flags: dict[str, int], rc: int
-    ) -> None:
-        events = self.__rs_telling("on_connect")
-        if rc == MQTT_ERR_SUCCESS:
-            attempt = _call if events is None else events.guarded
-            # What is the application's, and fails, keeps nobody from the rest.
-            attempt(setattr, self, "connected", True)
-            self.__rs_refusals.end(driving.core_of(self.client), "Connected")
-            attempt(self._rs_subscribed.subscribe_again, self.client, events)
-        if events is None:
-            self.__rs_handlers.call(self.app, "on_connect", client, userdata, flags, rc)
-        else:
-            events.call_on_connect(userdata, flags, rc)
-
-    def _handle_disconnect(self, client: Client, userdata: Any, rc: int) -> None:
-        events = self.__rs_telling("on_disconnect")
-        attempt = _call if events is None else events.guarded
-        attempt(setattr, self, "connected", False)
-        attempt(self._rs_subscribed.look_through)
-        if events is None:
-            self.__rs_handlers.call(self.app, "on_disconnect", client, userdata, rc)
-        else:
-            events.call_on_disconnect(userdata, rc)
-
-    def __rs_telling(self, name: str) -> Events | None:
-        """Return the client's `Events`, if these call the hook just now, and not the application.
-
-        An application may call the methods too, in a test for example.
-        """
-        parts = driving.parts(self.client)
-        return parts.events if parts is not None and parts.events.takes_event(name) else None
-
-    def __rs_gone(self) -> None:
-        self.connected = False
-
-    def __rs_forked(self) -> None:
-        self.connected = False
-        # Another thread of the parent's may have had their locks.
-        self.__rs_setting_up = threading.RLock()
-        self.__rs_refusals = Refusals()
-        leave_routes_to_parent(self)
-
-    # -- messages ---------------------------------------------------------------------------------
 
     def publish(
         self,
@@ -367,16 +123,16 @@ class Mqtt(Subscribing, RouteMethods):
             ValueError: The topic, QoS, size or a property is not allowed (MQTT 3.1.1, section 3.3),
                 or there are properties before MQTT 5.
         """
-        if self.__rs_outgoing is not None:
-            topic = self.__rs_outgoing.topic(topic, no_prefix=no_prefix)
-            payload, properties = self.__rs_outgoing.body(payload, properties)
+        if self._rs_outgoing is not None:
+            topic = self._rs_outgoing.topic(topic, no_prefix=no_prefix)
+            payload, properties = self._rs_outgoing.body(payload, properties)
         if properties is None:
             result = self.client.publish(topic, payload, qos, retain)
         else:
             result = self.client.publish(topic, payload, qos, retain, properties)
         # Only a failure has this class itself.
         if type(result) is MQTTMessageInfo:
-            self.__rs_refusals.add(driving.core_of(self.client), topic, qos, result[0], result[1])
+            self._rs_refusals.add(driving.core_of(self.client), topic, qos, result[0], result[1])
         elif _is_enabled_for(logging.DEBUG):
             write(logger.debug, "Publishing to %r, mid %s", topic, result[1])
         return result
@@ -392,35 +148,23 @@ class Mqtt(Subscribing, RouteMethods):
         """
         return with_routes(self, self.client.stats())
 
-    # -- handlers ---------------------------------------------------------------------------------
-
     @property
     def _connect_handler(self) -> Handler | None:
         """The handler of `on_connect`; it may be assigned too."""
-        return self.__rs_handlers.get("on_connect")
+        return self._rs_handlers.get("on_connect")
 
     @_connect_handler.setter
     def _connect_handler(self, handler: Handler | None) -> None:
-        self.__rs_handlers.set(self.client, "on_connect", handler)
+        self._rs_handlers.set(self.client, "on_connect", handler)
 
     @property
     def _disconnect_handler(self) -> Handler | None:
         """The handler of `on_disconnect`; it may be assigned too."""
-        return self.__rs_handlers.get("on_disconnect")
+        return self._rs_handlers.get("on_disconnect")
 
     @_disconnect_handler.setter
     def _disconnect_handler(self, handler: Handler | None) -> None:
-        self.__rs_handlers.set(self.client, "on_disconnect", handler)
-
-
-def _call(function: Callable[..., Any], *arguments: Any) -> None:
-    function(*arguments)
-
-
-def values_of(mqtt: Any) -> Any:
-    """Return the configuration of an extension; None where it is only being made."""
-    values: config.Config | None = vars(mqtt).get("_Mqtt__rs_values")
-    return values
+        self._rs_handlers.set(self.client, "on_disconnect", handler)
 
 
 for _name in config.NAMES.difference(config.ATTRIBUTES):
