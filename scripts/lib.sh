@@ -195,8 +195,12 @@ need_mosquitto() {
 
 # need_test_programs PACKAGE...: what the tests start beside mosquitto. Asks once for all.
 need_test_programs() {
-    local package missing=()
-    for package in "$@"; do command -v "${package%-bin}" >/dev/null || missing+=("$package"); done
+    local package program missing=()
+    for package in "$@"; do
+        program=${package%-bin}
+        [ "$package" != chromium-driver ] || program=chromedriver
+        command -v "$program" >/dev/null || missing+=("$package")
+    done
     [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}" ||
         die "the tests start what is missing: install it (Debian, Ubuntu: apt install ${missing[*]})"
 }

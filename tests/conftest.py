@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flask import Flask
+    from selenium import webdriver
 
     from flask_mqtt import Mqtt
 
@@ -94,6 +95,16 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
     """A mosquitto that all tests share; it has .host and .port. Use topics of your own."""
     with Mosquitto(tmp_path_factory.mktemp("mosquitto")) as mosquitto:
         yield mosquitto
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    """A real browser without a window."""
+    # Here, so that what needs no browser needs no selenium either.
+    from support.browser import chromium
+
+    with chromium(tmp_path / "profile") as driver:
+        yield driver
 
 
 @pytest.fixture(scope="session")
