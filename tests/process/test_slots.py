@@ -1,0 +1,421 @@
+"""Slots: which process of an application has which number."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import tempfile
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from flask import Flask
+
+from flask_mqtt.config import Config
+from flask_mqtt.process import slots
+from support.children import in_child
+from support.script import Script, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
+
+#: Commands on stdin, an answer for each on stdout.
+HOLDER = """
+    from flask_mqtt.process import slots
+    held = {}
+    for line in sys.stdin:
+        what, *words = line.split()
+        if what == "take":
+            slot = slots.take(words[0], avoid=set(map(int, words[1:])))
+            held[slot.number] = slot
+            say(slot.number)
+        elif what == "try":
+            slot = slots.try_take(words[0], int(words[1]))
+            held[int(words[1])] = slot
+            say(slot is not None)
+        elif what == "lock":
+            held["lock"] = held.get("lock") or slots.try_lock(words[0], words[1])
+            say(held["lock"] is not None)
+        elif what == "mark":
+            held[int(words[0])].mark(dirty=words[1] == "dirty")
+            say("marked")
+        elif what == "release":
+            held.pop(int(words[0])).release()
+            say("released")
+        elif what == "dirty":
+            say(slots.free_dirty(words[0]))
+"""
+
+
+class Holder:
+    """Another process that holds slots."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    def ask(self, command: str) -> str:
+        stdin = self.script.process.stdin
+        assert stdin is not None
+        stdin.write(command + "\n")
+        stdin.flush()
+        answer = self.script.line()
+        if not answer:
+            self.script.finish()
+        assert answer, self.script.errors
+        return answer
+
+    def kill(self) -> None:
+        self.script.process.kill()
+        self.script.process.wait()
+
+
+class Holders:
+    """Starts them."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.stack = stack
+
+    def one(self) -> Holder:
+        return Holder(self.stack.enter_context(running(HOLDER, 0)))
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A temporary folder of the test's own, for this process and others."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return tmp_path / f"flask-mqtt-{os.geteuid()}"
+
+
+@pytest.fixture
+def holders() -> Iterator[Holders]:
+    """Start other processes; they end with the test."""
+    with ExitStack() as stack:
+        yield Holders(stack)
+
+
+def test_processes_have_numbers_from_0_on(holders: Holders) -> None:
+    first, second = holders.one(), holders.one()
+    assert first.ask("take app") == "0"
+    assert second.ask("take app") == "1"
+    assert slots.take("app").number == 2
+    assert second.ask("take other") == "0"
+
+
+def test_a_free_number_is_taken_again(holders: Holders) -> None:
+    first, second = holders.one(), holders.one()
+    assert first.ask("take app") == "0"
+    assert second.ask("take app") == "1"
+    assert first.ask("release 0") == "released"
+    assert slots.take("app").number == 0
+
+
+def test_a_killed_process_has_no_slot_any_more(holders: Holders) -> None:
+    first, second = holders.one(), holders.one()
+    assert first.ask("take app") == "0"
+    assert second.ask("take app") == "1"
+    first.kill()
+    assert holders.one().ask("take app") == "0"
+
+
+def test_what_stayed_behind_goes_first(holders: Holders) -> None:
+    first, second, third = holders.one(), holders.one(), holders.one()
+    for number, holder in enumerate((first, second, third)):
+        assert holder.ask("take app") == str(number)
+    assert third.ask("mark 2 dirty") == "marked"
+    for holder in (first, third):
+        holder.kill()
+    assert second.ask("dirty app") == "[2]"
+    with_session = slots.take("app")
+    assert with_session.number == 2
+    assert second.ask("dirty app") == "[]"
+    with_session.mark(dirty=False)
+    with_session.release()
+    assert slots.free_dirty("app") == []
+    assert slots.take("app").number == 0
+
+
+def test_numbers_to_avoid(holders: Holders) -> None:
+    assert holders.one().ask("take app 0 1") == "2"
+    slot = slots.take("app", avoid={0})
+    assert slot.number == 1
+    # The process has one, which is to be avoided now.
+    assert slots.take("app", avoid={1}).number == 0
+
+
+def test_a_process_has_one_slot_that_all_share(holders: Holders) -> None:
+    other = holders.one()
+    first, second = slots.take("app"), slots.take("app")
+    assert (first.number, second.number) == (0, 0)
+    first.release()
+    first.release()
+    assert other.ask("try app 0") == "False"
+    second.release()
+    assert other.ask("try app 0") == "True"
+
+
+def test_a_slot_that_nothing_refers_to_is_free(holders: Holders) -> None:
+    slots.take("app")
+    assert holders.one().ask("take app") == "0"
+
+
+def test_one_slot_is_released_while_another_stays(holders: Holders) -> None:
+    other = holders.one()
+    own, adopted = slots.take("app"), slots.try_take("app", 3)
+    assert adopted is not None
+    adopted.release()
+    assert other.ask("try app 3") == "True"
+    assert other.ask("try app 0") == "False"
+    assert own.number == 0
+
+
+def test_a_certain_slot(holders: Holders) -> None:
+    other = holders.one()
+    own = slots.take("app")
+    assert slots.try_take("app", own.number) is None
+    assert other.ask("try app 5") == "True"
+    assert slots.try_take("app", 5) is None
+    other.kill()
+    taken = slots.try_take("app", 5)
+    assert taken is not None
+    assert taken.number == 5
+
+
+def test_a_lock_with_a_name(holders: Holders) -> None:
+    first, second = holders.one(), holders.one()
+    assert first.ask("lock app leader") == "True"
+    assert second.ask("lock app leader") == "False"
+    assert slots.try_lock("app", "leader") is None
+    assert second.ask("lock other leader") == "True"
+    first.kill()
+    lock = slots.try_lock("app", "leader")
+    assert lock is not None
+    # It is no slot.
+    assert slots.take("app").number == 0
+    assert slots.try_lock("app", "leader") is None
+
+
+def test_looking_for_what_stayed_behind_disturbs_nobody(holders: Holders) -> None:
+    looking, first = holders.one(), holders.one()
+    assert first.ask("take app") == "0"
+    assert first.ask("mark 0 dirty") == "marked"
+    first.ask("release 0")
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            looking.ask("dirty app")
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        for _ in range(1_000):
+            slot = slots.take("app")
+            assert slot.number == 0
+            slot.release()
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_many_threads_share(holders: Holders) -> None:
+    barrier = threading.Barrier(8)
+    found: list[int] = []
+
+    def work() -> None:
+        barrier.wait()
+        for _ in range(100):
+            with_others = slots.take("app")
+            found.append(with_others.number)
+            with_others.release()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [0] * 800
+    assert holders.one().ask("take app") == "0"
+
+
+# -- forks ----------------------------------------------------------------------------------------
+
+
+def test_a_forked_child_has_a_slot_of_its_own(holders: Holders) -> None:
+    other = holders.one()
+    slot = slots.take("app")
+
+    def child() -> None:
+        assert slots.inherited("app") == {0}
+        assert slots.inherited("other") == frozenset()
+        assert slots.try_take("app", 0) is None
+        own = slots.take("app")
+        assert own.number == 1
+        slot.release()
+        with pytest.raises(ValueError, match="slot 0 is not held"):
+            slot.mark(dirty=True)
+        in_child(lambda: _same(slots.inherited("app"), {0, 1}))
+
+    in_child(child)
+    assert other.ask("try app 0") == "False"
+    assert other.ask("try app 1") == "True"
+    assert slots.inherited("app") == frozenset()
+
+
+def test_a_child_that_outlives_its_parent_does_not_keep_the_slot(holders: Holders) -> None:
+    code = """
+        from flask_mqtt.process import slots
+        slot = slots.take("app")
+        child = os.fork()
+        if child == 0:
+            sys.stdin.read()
+            os._exit(0)
+        say(slot.number, child)
+        os.kill(os.getpid(), 9)
+    """
+    with running(code, 0) as script:
+        number, child = script.line().split()
+        assert number == "0"
+        assert script.process.wait(10) == -signal.SIGKILL
+        os.kill(int(child), 0)
+        assert holders.one().ask("take app") == "0"
+
+
+def test_descriptors_of_a_child_are_closed(place: Path) -> None:
+    slot = slots.take("app")
+    opened = _descriptors(place)
+    assert len(opened) == 2
+    in_child(lambda: _same(_descriptors(place), []))
+    slot.release()
+    assert _descriptors(place) == []
+
+
+def _descriptors(place: Path) -> list[str]:
+    found = []
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            target = link.readlink()
+        except OSError:
+            continue
+        if target.is_relative_to(place):
+            found.append(str(target))
+    return found
+
+
+def _same(found: object, due: object) -> None:
+    assert found == due
+
+
+# -- the folder -----------------------------------------------------------------------------------
+
+
+def test_the_folder_is_the_users_alone(place: Path) -> None:
+    before = os.umask(0)
+    try:
+        slot = slots.take("app")
+    finally:
+        os.umask(before)
+    assert place.stat().st_mode & 0o777 == 0o700
+    [file] = place.iterdir()
+    assert file.name == "app.slots"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert slots.folder() == place
+    assert slot.number == 0
+
+
+def test_a_link_in_its_place_is_refused(place: Path, tmp_path: Path) -> None:
+    target = tmp_path / "elsewhere"
+    target.mkdir(mode=0o700)
+    place.symlink_to(target)
+    with pytest.raises(PermissionError, match=f"symbolic link.*TMPDIR.*{place.name}"):
+        slots.take("app")
+    assert list(target.iterdir()) == []
+
+
+def test_a_file_in_its_place_is_refused(place: Path) -> None:
+    place.write_text("")
+    with pytest.raises(PermissionError, match="no folder"):
+        slots.take("app")
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o770, 0o702])
+def test_a_folder_that_others_can_use_is_refused(place: Path, mode: int) -> None:
+    place.mkdir()
+    place.chmod(mode)
+    with pytest.raises(PermissionError, match=f"its mode is {mode:04o}"):
+        slots.free_dirty("app")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_the_folder_of_another_user_is_refused(place: Path) -> None:
+    place.mkdir(mode=0o700)
+    os.chown(place, 12_345, 12_345)
+    with pytest.raises(PermissionError, match="belongs to user 12345"):
+        slots.take("app")
+
+
+def test_a_link_in_the_place_of_the_file_is_refused(place: Path, tmp_path: Path) -> None:
+    target = tmp_path / "precious"
+    target.write_text("as it was")
+    place.mkdir(mode=0o700)
+    (place / "app.slots").symlink_to(target)
+    with pytest.raises(OSError, match=re.escape(str(place / "app.slots"))):
+        slots.take("app")
+    assert target.read_text() == "as it was"
+
+
+def test_a_place_that_cannot_be_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As root may write everywhere, a file system that nobody can write to.
+    monkeypatch.setattr(tempfile, "tempdir", "/proc")
+    with pytest.raises(OSError, match="/proc/flask-mqtt-"):
+        slots.take("app")
+
+
+def test_all_slots_are_taken(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+    monkeypatch.setattr(slots, "MOST_SLOTS", 3)
+    kept = [slots.try_take("app", number) for number in range(3)]
+    with pytest.raises(OSError, match="all 3 slots are taken"):
+        slots.take("app")
+    assert None not in kept
+
+
+# -- the identity ---------------------------------------------------------------------------------
+
+
+def test_the_same_application_has_the_same_identity() -> None:
+    values = Config(broker_url="a", client_id="c", key_prefix="MQTT")
+    again = Config(broker_url="a", client_id="c", key_prefix="MQTT", password="secret")
+    assert slots.identity(Flask("app"), values) == slots.identity(Flask("app"), again)
+    assert re.fullmatch("[0-9a-f]{32}", slots.identity(Flask("app"), values))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Config(broker_url="b", client_id="c", key_prefix="MQTT"),
+        Config(broker_url="a", broker_port=1884, client_id="c", key_prefix="MQTT"),
+        Config(broker_url="a", client_id="d", key_prefix="MQTT"),
+        Config(broker_url="a", client_id="c", key_prefix="OTHER"),
+        Config(broker_url="a", client_id="c", key_prefix="MQTT", username="me"),
+        Config(broker_url=["a", "b"], client_id="c", key_prefix="MQTT"),
+    ],
+)
+def test_another_configuration_has_another_identity(other: Config) -> None:
+    values = Config(broker_url="a", client_id="c", key_prefix="MQTT")
+    app = Flask("app")
+    assert slots.identity(app, values) != slots.identity(app, other)
+
+
+def test_another_application_has_another_identity(tmp_path: Path) -> None:
+    values = Config()
+    own = slots.identity(Flask("app"), values)
+    assert own != slots.identity(Flask("other"), values)
+    assert own != slots.identity(Flask("app", root_path=str(tmp_path)), values)
