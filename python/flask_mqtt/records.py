@@ -71,7 +71,7 @@ def write(log: Callable[..., Any], text: str, *arguments: Any, **options: Any) -
             _writing.pop(thread, None)
 
 
-def trouble(core: CoreClient, error: BaseException) -> None:
+def trouble(core: CoreClient | None, error: BaseException) -> None:
     """Write that a thread of the package's goes on after a failure that no handler has raised."""
     untold = _troubles.count(error)
     if untold is None:
