@@ -14,6 +14,7 @@ from support.mosquitto import Listener, Mosquitto
 from support.server import HOST
 from support.server_process import find_program
 
+from . import rabbitmq
 from .broker import Broker, Program, ports
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 CACHE = Path(__file__).parents[2] / ".cache" / "interop"
 NO_UNIX_SOCKET = "It listens on TCP ports only."
+RMQTTD = CACHE / "rmqttd" / "bin" / "rmqttd"
 ONLY_311 = "It supports MQTT 3.1.1 only."
 
 
@@ -28,6 +30,17 @@ def first_line(*command: str) -> str:
     """Return the first line that a command prints."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     return (done.stdout or done.stderr).splitlines()[0].strip()
+
+
+def nats_version() -> str:
+    """Return the version of NATS that is installed."""
+    program = find_program("nats-server", "nats-server")
+    return first_line(program, "--version").rpartition("v")[2]
+
+
+def rmqttd_version() -> str:
+    """Return the version of RMQTT that was built. Raises OSError without one."""
+    return first_line(str(RMQTTD), "--version").split("/")[1].split("-")[0]
 
 
 class MosquittoBroker(Broker):
@@ -96,7 +109,6 @@ class RabbitMq(Broker):
     """
 
     title = "RabbitMQ"
-    scripts = Path("/usr/lib/rabbitmq/bin")
     absent: ClassVar[Mapping[str, str]] = {
         "qos_2": "It serves QoS 2 as QoS 1.",
         "unix_socket": NO_UNIX_SOCKET,
@@ -104,13 +116,11 @@ class RabbitMq(Broker):
     }
 
     def version(self) -> str:
-        [home] = self.scripts.parent.glob("lib/rabbitmq_server-*")
-        return home.name.rpartition("-")[2]
+        return rabbitmq.version()
 
     def start(self) -> None:
-        self._registrar = ports("epmd")["epmd"]
-        command = ("epmd", "-address", HOST, "-port", str(self._registrar))
-        self.run(Program(self.directory / "epmd", command, [self._registrar]))
+        self._registrar = rabbitmq.Registrar(self.directory / "epmd")
+        self.run(self._registrar)
         main = self._start_node("main", mutual=False)
         mutual = self._start_node("mutual", mutual=True)
         self.add_ways(tcp=main["tcp"], tls=main["tls"], ws=main["ws"], wss=main["wss"])
@@ -121,11 +131,8 @@ class RabbitMq(Broker):
     def _start_node(self, name: str, *, mutual: bool) -> dict[str, int]:
         own = self.certificates
         directory = self.directory / name
-        used = ports("tcp", "tls", "ws", "wss", "distribution")
+        used = ports("tcp", "tls", "ws", "wss")
         settings = {
-            "listeners.tcp": "none",
-            "log.console": "true",
-            "log.file": "false",
             "mqtt.allow_anonymous": "true",
             "mqtt.listeners.tcp.default": f"{HOST}:{used['tcp']}",
             "mqtt.listeners.ssl.default": f"{HOST}:{used['tls']}",
@@ -142,29 +149,9 @@ class RabbitMq(Broker):
             "web_mqtt.ssl.certfile": own.server.certificate,
             "web_mqtt.ssl.keyfile": own.server.key,
         }
-        directory.mkdir(parents=True)
-        config, plugins = directory / "rabbitmq.conf", directory / "enabled_plugins"
-        config.write_text("".join(f"{key} = {value}\n" for key, value in settings.items()))
-        plugins.write_text("[rabbitmq_mqtt, rabbitmq_web_mqtt].\n")
-        environment = {
-            "HOME": directory,  # of the Erlang cookie
-            "ERL_EPMD_ADDRESS": HOST,
-            "ERL_EPMD_PORT": self._registrar,
-            "RABBITMQ_NODENAME": f"interop-{name}@localhost",
-            "RABBITMQ_DIST_PORT": used["distribution"],
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
-            "RABBITMQ_MNESIA_BASE": directory / "data",
-            "RABBITMQ_LOG_BASE": directory,
-            "RABBITMQ_LOGS": "-",
-            "RABBITMQ_PID_FILE": directory / "pid",
-            "RABBITMQ_CONF_ENV_FILE": directory / "none",
-            "RABBITMQ_CONFIG_FILE": config,
-            "RABBITMQ_ENABLED_PLUGINS_FILE": plugins,
-            "RUNNING_UNDER_SYSTEMD": "1",  # the script becomes the node instead of its parent
-        }
-        words = {key: str(value) for key, value in environment.items()}
         served = [used[way] for way in ("tcp", "tls", "ws", "wss")]
-        self.run(Program(directory, [str(self.scripts / "rabbitmq-server")], served, words))
+        registrar = self._registrar.port
+        self.run(rabbitmq.Node(directory, f"interop-{name}", registrar, settings, served))
         return used
 
 
@@ -180,9 +167,7 @@ class Nats(Broker):
     }
 
     def version(self) -> str:
-        return first_line(find_program("nats-server", "nats-server"), "--version").rpartition("v")[
-            2
-        ]
+        return nats_version()
 
     def start(self) -> None:
         own = self.certificates
@@ -340,11 +325,10 @@ class Rmqttd(Broker):
     """rmqttd from crates.io, with its plug-in for retained messages."""
 
     title = "RMQTT"
-    program = CACHE / "rmqttd" / "bin" / "rmqttd"
     absent: ClassVar[Mapping[str, str]] = {"unix_socket": NO_UNIX_SOCKET}
 
     def version(self) -> str:
-        return first_line(str(self.program), "--version").split("/")[1].split("-")[0]
+        return rmqttd_version()
 
     def start(self) -> None:
         own = self.certificates
@@ -375,7 +359,7 @@ class Rmqttd(Broker):
                 table |= {"cross_certificate": True, "client_ca_certs": str(own.ca)}
         config = self.directory / "rmqtt.toml"
         config.write_text(toml(tables))
-        words = [str(self.program), "--config", str(config)]
+        words = [str(RMQTTD), "--config", str(config)]
         self.run(Program(self.directory, words, list(used.values())))
         self.add_ways(**used)
 
