@@ -219,6 +219,16 @@ need_python() {
     die "no Python 3.10 or later found${PYTHON:+ at PYTHON=$PYTHON}"
 }
 
+# need_headers: those of Python, against which uWSGI is compiled.
+need_headers() {
+    local version
+    need_python
+    version=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    "$PYTHON" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
+        apt_install "python$version-dev" ||
+        die "uWSGI, which the tests start, needs Python's headers: install them (Debian, Ubuntu: apt install python$version-dev)"
+}
+
 # find_interpreter 3.X: prints a Python of that version, from PATH or pyenv.
 find_interpreter() {
     local candidate

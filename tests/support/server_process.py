@@ -38,7 +38,7 @@ def find_program(name: str, package: str = "mosquitto", formula: str = "") -> st
 class ServerProcess:
     """One process with a directory of its own for its log. A context manager.
 
-    Subclasses say which command starts it and how to see that it accepts.
+    Subclasses say which command starts it, how to see that it accepts, and its environment.
     """
 
     #: How long it may take to accept, in seconds.
@@ -56,6 +56,10 @@ class ServerProcess:
 
     def _accepts(self) -> bool:
         raise NotImplementedError
+
+    def _environment(self) -> dict[str, str] | None:
+        """Return its environment, or None for that of the tests."""
+        return None
 
     @property
     def pid(self) -> int:
@@ -91,7 +95,11 @@ class ServerProcess:
         with (self.directory / "log").open("ab") as log:
             self._log_start = log.tell()
             self._process = subprocess.Popen(
-                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self._command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment(),
             )
         try:
             wait_until(self._ready, self.start_timeout, f"{type(self).__name__} to accept")

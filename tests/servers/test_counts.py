@@ -1,0 +1,56 @@
+"""How often each message is handled by an application that a real server serves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.broker_log import BrokerLog
+from support.servers import CLIENT_ID, MESSAGES, PATIENCE, AppServer, publish
+from support.wait import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from support.mosquitto import Mosquitto
+
+pytestmark = pytest.mark.slow
+
+#: Without a limit to what waits for a client.
+OPTIONS = ("max_queued_messages 0",)
+
+
+@pytest.fixture
+def roomy(broker_factory: Callable[..., Mosquitto]) -> Mosquitto:
+    """A broker that keeps whatever waits for a client."""
+    return broker_factory(options=OPTIONS)
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("waitress", "all")])
+def test_each_message_is_handled_as_often_as_the_mode_says(
+    kind: str, mode: str, roomy: Mosquitto, tmp_path: Path
+) -> None:
+    log = BrokerLog(roomy, CLIENT_ID)
+    with AppServer(tmp_path, kind, roomy.port) as server:
+        workers = server.kind.workers
+        if server.kind.first:
+            server.visit_all()
+        subscribers = 1 if mode == "leader" else workers
+        wait_until(lambda: len(log.subscribed()) >= subscribers, PATIENCE, "all subscribe")
+        publish(roomy.port, range(MESSAGES))
+        times = workers if mode == "all" else 1
+        wait_until(
+            lambda: server.lines.handled().total() >= MESSAGES * times,
+            PATIENCE,
+            f"{MESSAGES} messages are handled {times} times each",
+        )
+        server.visit()
+    # What is handled too often may be handled at the end only.
+    numbers = server.lines.by_number()
+    assert {number: count for number, count in numbers.items() if count != times} == {}
+    assert len(numbers) == MESSAGES
+    assert len(server.lines.clients()) == subscribers
+    assert log.most_connects_a_second() <= workers + 1
+    assert log.taken_over() == []
