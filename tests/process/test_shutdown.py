@@ -60,30 +60,6 @@ def test_a_process_with_a_connected_client_ends_promptly_with_a_disconnect(
     scripted.wait_for("DISCONNECT")
 
 
-def test_a_handler_that_runs_does_not_hold_up_the_end(scripted: ScriptedBroker) -> None:
-    code = """
-        mqtt = Mqtt(app)
-        entered = threading.Event()
-
-        @mqtt.on_message()
-        def handler(client, userdata, message):
-            entered.set()
-            time.sleep(60)  # longer than the test
-
-        say("ready")
-        entered.wait(10)
-        end()
-    """
-    with running(code, scripted.port) as script:
-        script.expect("ready")
-        scripted.wait_for("CONNECT")
-        scripted.publish("t", qos=1)
-        assert_prompt(script)
-    scripted.wait_for("DISCONNECT")
-    # It was not handled to its end, so it is not acknowledged.
-    assert scripted.of("PUBACK") == []
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("wait", "does_wait"),

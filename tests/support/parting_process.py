@@ -62,6 +62,15 @@ class Process:
         client.on_subscribe = lambda *_: self._subscribed.update([qos])
         return client
 
+    def go_on_at_the_end(self) -> None:
+        """Let them go on when the process has begun to end, and no further one is called."""
+
+        def wait() -> None:
+            wait_until(lambda: not any(client._thread for client in self.clients), PATIENCE)
+            self.go_on()
+
+        threading.Thread(target=wait, daemon=True).start()
+
     def go_on(self) -> None:
         """Let handlers go on, those that run and those that come."""
         self._goes_on.set()
@@ -92,8 +101,10 @@ class Process:
         self.publish("answered")
         match self.plan["parting"]:
             case "exit":
+                self.go_on_at_the_end()
                 sys.exit(0)
             case "sigterm handled":
+                self.go_on_at_the_end()
                 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
                 os.kill(os.getpid(), signal.SIGTERM)
             case "sigterm" | "sigkill" as name:

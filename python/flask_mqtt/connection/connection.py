@@ -230,7 +230,8 @@ class Connection:
     def close(self) -> None:
         """End the connection as `close` does, and wait for that."""
         begun = time.monotonic()
-        self.finish_handling(begun + HANDLING_TIMEOUT)
+        self._holder.notice_fork()
+        self._events.dispatcher.finish(begun + HANDLING_TIMEOUT)
         self.begin_end(begun + DISCONNECT_TIMEOUT)()
 
     def begin_end(self, until: float) -> Callable[[], None]:
@@ -276,18 +277,25 @@ class Connection:
             key = self._settings.config.key("persistence")
             write(logger.error, text, key, FILE_TIMEOUT, extra=extra)
 
-    def flush(self) -> None:
-        """Have what handlers have kept for later handled next."""
+    def halt(self) -> None:
+        """Have no further handler begin, but for those of what handlers have kept for later."""
         self._holder.notice_fork()
-        self._events.dispatcher.held.flush()
+        self._events.dispatcher.halt()
 
     def finish_handling(self, until: float) -> None:
-        """Wait for what `flush` has begun.
+        """Wait for the handlers that run, and for what they have kept, after `halt`.
 
         Args:
             until: Until when, in seconds of the monotonic clock.
         """
         self._holder.notice_fork()
+        if not self._events.dispatcher.wait_for_handlers(until):
+            extra = fields(self._holder.core, "handler_running", seconds=HANDLING_TIMEOUT)
+            text = (
+                "An MQTT handler is still running after %s s: the process ends, and the message is "
+                "not acknowledged"
+            )
+            write(logger.warning, text, HANDLING_TIMEOUT, extra=extra)
         self._events.dispatcher.finish(until)
 
     def refuse_new(self) -> None:

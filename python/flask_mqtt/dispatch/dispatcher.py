@@ -163,6 +163,22 @@ class Dispatcher:
         """Call something at a time, as handlers are called: `Timers.call_at`."""
         self._batch.timers.call_at(at, step, key)
 
+    def halt(self) -> None:
+        """Have no further handler begin, but for those of what is kept."""
+        self.held.flush()
+        self._threads.halt()
+
+    def wait_for_handlers(self, until: float) -> bool:
+        """Wait for the handlers that run, after `halt`.
+
+        Args:
+            until: Until when, in seconds of the monotonic clock.
+
+        Returns:
+            Whether all of them have returned.
+        """
+        return self._threads.have_ended(until)
+
     def finish(self, until: float) -> None:
         """Have what is kept handled, before the connection ends. The rest is not acknowledged.
 
@@ -177,7 +193,8 @@ class Dispatcher:
         if not held.keepers or self.is_current_thread or is_handler(self._core):
             return
         try:
-            if not self.working:
+            # A handler that hangs may hold up the others for as long as it is waited for.
+            if not self.working and self._threads.have_ended(0.0):
                 timers = self._batch.timers
                 due = timers.due()
                 timers.remove(due)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from .callers import Callers
 
 
+#: A thread that waits for the application's looks again after this many seconds.
+_LOOK_SECONDS = 0.1
+
+
 class Turn:
     """Wakes threads that wait for another thread to begin or end."""
 
@@ -122,6 +126,23 @@ class OwnThreads:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
+
+    def have_passed(self, deadline: float) -> bool:
+        """Wait for all others that call handlers, as those of the application's that do.
+
+        Args:
+            deadline: As that of `have_ended`.
+        """
+        while self._others() and (left := deadline - time.monotonic()) > 0:
+            # Read each time: a thread that begins makes another one.
+            turn = self.turn
+            with turn.lock:
+                turn.told.wait(min(left, _LOOK_SECONDS))
+        return not self._others()
+
+    def _others(self) -> set[threading.Thread]:
+        calling = {*self._callers.by_thread, self._callers.borrower}
+        return {thread for thread in calling if thread not in (None, threading.current_thread())}
 
     def forked(self, core: CoreClient) -> None:
         """Forget them, in a forked child: the parent has them.

@@ -59,6 +59,8 @@ class Threads:
         #: Whether the thread stops when it has told of the connection's end.
         self._ends = False
         self._rests = Rests()
+        #: Whether no thread calls handlers any more, until the next `start`: the process ends.
+        self._is_halted = False
         #: Whether the last wait was a short one.
         self._is_stream = False
 
@@ -110,6 +112,7 @@ class Threads:
             wake_ups.close()
             return False
         self._rests.threads = threads
+        self._is_halted = False
         try:
             self._wake_all()
             self._batch.backlog.settle()
@@ -225,6 +228,17 @@ class Threads:
             return True
         return False
 
+    def have_ended(self, until: float) -> bool:
+        """Wait until no thread but the caller's calls handlers, after `halt`.
+
+        Args:
+            until: Until when, in seconds of the monotonic clock; 0.0 for not at all.
+
+        Returns:
+            Whether there is none.
+        """
+        return self._own.have_ended(until) and self._own.have_passed(until)
+
     def wait_for_rest(self) -> None:
         """Wait until no other thread calls handlers, as after the end of the connection."""
         while self.working and self._rests.had_connection:
@@ -246,7 +260,12 @@ class Threads:
         self._core = core
         self._own.forked(core)
         self._rests = Rests(self._rests.threads)
-        self._ends = False
+        self._ends = self._is_halted = False
+
+    def halt(self) -> None:
+        """Have every thread stop after the handler that is running. It does not wait."""
+        self._is_halted = True
+        self._stop_now()
 
     def _stop_now(self) -> None:
         self._batch.token = None
@@ -277,6 +296,9 @@ class Threads:
         """
         if not self._own.have_ended(time.monotonic() + timeout):
             return False
+        if self._is_halted:
+            time.sleep(timeout)
+            return False
         token, thread, begun = object(), threading.current_thread(), False
         if self._callers.borrower is thread:
             return None
@@ -288,7 +310,7 @@ class Threads:
             self._callers.fetching.passes_on = True
             with handling(thread, self._core), WakeUps(self._core) as wake_ups:
                 found = self._round(token, wake_ups, timeout)
-                while goes_on is not None and goes_on():
+                while goes_on is not None and goes_on() and not self._is_halted:
                     found = self._round(token, wake_ups, timeout)
                 return found
         finally:

@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 
     from .members import Member
 
+    #: Calls something, and returns what that returns in a list: an empty one where it has failed.
+    Attempt = Callable[[Callable[[], Any]], list[Any]]
+
 #: How long the end of a connection may take, in seconds.
 DISCONNECT_TIMEOUT = 7.0
 
-#: How much of that, at most, goes to what handlers have kept for later, such as batches.
+#: How much of that, at most, goes to handlers that run, and to what handlers have kept for later,
+#: such as batches.
 HANDLING_TIMEOUT = 5.0
 
 
@@ -38,12 +42,28 @@ def _close_clients() -> None:
     members = living()
     # All of them end at the same time, so they share it.
     begun = time.monotonic()
-    _finish_handling(members, begun + HANDLING_TIMEOUT, attempt)
+    try:
+        _finish_handling(members, begun + HANDLING_TIMEOUT, attempt)
+    finally:
+        # Ctrl-C ends the wait for handlers, and no more.
+        _end_connections(members, begun + DISCONNECT_TIMEOUT, attempt)
+    if failures:
+        raise failures[0]
+
+
+def _finish_handling(members: list[Member], until: float, attempt: Attempt) -> None:
+    """Have all handlers return at the same time, and handle what they have kept for later."""
+    for member in members:
+        attempt(member.halt)
+    for member in members:
+        attempt(partial(member.finish_handling, until))
+
+
+def _end_connections(members: list[Member], until: float, attempt: Attempt) -> None:
     process_ends()
     # What other threads publish from now on would be in memory only, and never sent.
     for member in members:
         attempt(member.refuse_new)
-    until = begun + DISCONNECT_TIMEOUT
     ends = [attempt(partial(member.begin_end, until)) for member in members]
     for end in ends:
         for finish in end:
@@ -52,15 +72,3 @@ def _close_clients() -> None:
         wait_for(waiter, max(0.0, until - time.monotonic()))
     for member in members:
         attempt(member.report_lost)
-    if failures:
-        raise failures[0]
-
-
-def _finish_handling(
-    members: list[Member], until: float, attempt: Callable[[Callable[[], Any]], object]
-) -> None:
-    """Have all handle at the same time what they have kept for later."""
-    for member in members:
-        attempt(member.flush)
-    for member in members:
-        attempt(partial(member.finish_handling, until))

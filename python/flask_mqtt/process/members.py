@@ -30,11 +30,15 @@ class Member(Protocol):
             child_core: What `child_core` has made, where it was called.
         """
 
-    def flush(self) -> None:
-        """Have what handlers have kept for later handled next."""
+    def halt(self) -> None:
+        """Have no further handler begin, but for those of what handlers have kept for later."""
 
     def finish_handling(self, until: float) -> None:
-        """Wait for what `flush` has begun, until a time of the monotonic clock."""
+        """Wait for the handlers that run, and for what they have kept, after `halt`.
+
+        Args:
+            until: Until when, in seconds of the monotonic clock.
+        """
 
     def refuse_new(self) -> None:
         """Accept no more messages of QoS 1 and 2."""
