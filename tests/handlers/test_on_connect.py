@@ -27,6 +27,8 @@ def start_once(broker: Mosquitto, delay: float) -> int:
     calls: list[int] = []
     subscribed = threading.Event()
     with Mqtt(make_app(broker.port)) as mqtt:
+        # The SUBACK may come as soon as there is an on_connect.
+        mqtt.on_subscribe()(lambda *_: subscribed.set())
         if delay:
             time.sleep(delay)  # the handler comes at all moments of the connecting
 
@@ -35,7 +37,6 @@ def start_once(broker: Mosquitto, delay: float) -> int:
             calls.append(rc)
             mqtt.subscribe("started/t")
 
-        mqtt.on_subscribe()(lambda *_: subscribed.set())
         # Events keep their order: a second call would be over when the answer of the broker to
         # this one has come.
         subscribed.wait(5)

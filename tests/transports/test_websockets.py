@@ -272,17 +272,17 @@ GREEN = """
     app.config["MQTT_WS_HEADERS"] = lambda usual: usual | {"X-Green": "yes"}
     mqtt = Mqtt(app)
     received = []
-
-    @mqtt.on_connect()
-    def connect(client, userdata, flags, rc):
-        mqtt.subscribe("green/web", 2)
+    mqtt.on_topic("green/web")(lambda client, userdata, m: received.append(int(m.payload)))
 
     @mqtt.on_subscribe()
     def subscribed(*_):
         for number in range(30):
             mqtt.publish("green/web", str(number), number % 3)
 
-    mqtt.on_topic("green/web")(lambda client, userdata, m: received.append(int(m.payload)))
+    @mqtt.on_connect()
+    def connect(client, userdata, flags, rc):
+        mqtt.subscribe("green/web", 2)
+
     until(lambda: len(received) == 30)
     mqtt.close()
     say(sorted(received) == list(range(30)))
