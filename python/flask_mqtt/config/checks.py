@@ -208,6 +208,15 @@ def topic_prefix(key: str, value: object) -> str | None:
     return prefix
 
 
+def group(key: str, value: object) -> str | None:
+    """Check the name of a group of shared subscriptions; an empty text is none."""
+    name = text_or_none(key, value)
+    if name and any(sign in name for sign in "/+#"):
+        reason = "it must not contain '/', '+' or '#' (MQTT 5.0, section 4.8.2)"
+        raise wrong_value(key, name, reason)
+    return name or None
+
+
 def _validate_topic(key: str, topic: str) -> None:
     try:
         validate_topic(topic)

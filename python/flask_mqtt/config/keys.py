@@ -182,6 +182,10 @@ class ExtensionKeys:
     prefix: str | None = key(None, checks.topic_prefix, told=Told.NEVER)
     #: Whether `publish` sends dicts, lists, dataclasses and models as JSON.
     json: bool = key(False, checks.boolean, told=Told.NEVER)
+    #: Which processes of the application handle a message.
+    worker_mode: str = key("all", checks.choice("all", "shared", "leader"), told=Told.NEVER)
+    #: The group of the shared subscriptions; None for the application's name.
+    shared_group: str | None = key(None, checks.group, told=Told.NEVER, needs="worker_mode")
 
 
 @dataclass

@@ -26,6 +26,7 @@ from .own_handlers import OwnHandlers
 from .prefix import TopicPrefix
 from .routes import RouteMethods, begin_routes, leave_routes_to_parent
 from .subscribing import Subscribing
+from .worker import Worker
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -51,6 +52,8 @@ class Connecting(Subscribing, RouteMethods):
         #: Held by `init_app`: of two at once, the second one finds what the first has made.
         self.__rs_setting_up = threading.RLock()
         self._rs_refusals = Refusals()
+        #: What this process is among those of the application.
+        self._rs_worker = Worker()
         super().__init__()
         self.config_prefix = config_prefix
         #: The configuration as it was read, without later assignments to attributes.
@@ -126,8 +129,9 @@ class Connecting(Subscribing, RouteMethods):
             driving.introduce(
                 self.client, self._rs_values, self._handle_connect, self._handle_disconnect
             )
-        driving.adopt(self.client, self._rs_values)
-        driving.set_will(self.client, self._rs_values)
+        values = self._rs_worker.values(values)
+        driving.adopt(self.client, values)
+        driving.set_will(self.client, values)
         begin_routes(self, app)
         self._connect()
 
@@ -142,7 +146,7 @@ class Connecting(Subscribing, RouteMethods):
 
     def __rs_runs_with(self, values: config.Config) -> bool:
         if driving.is_ours(self.client):
-            return driving.runs_with(self.client, values)
+            return driving.runs_with(self.client, self._rs_worker.values(values))
         # What stands in for a client does not say.
         return self.__rs_started and self._rs_values == values
 
@@ -183,8 +187,11 @@ class Connecting(Subscribing, RouteMethods):
     def _connect(self) -> None:
         # An application may have assigned other values since they were read.
         values = self._rs_values.updated({name: getattr(self, name) for name in config.ATTRIBUTES})
+        self._rs_worker.begin(self.app, values)
+        values = self._rs_worker.values(values)
         # It may also have set some on the client, as with tls_set.
         settings = driving.adopt(self.client, values, again=True)
+        self._rs_worker.mark(settings)
         self._rs_subscribed.look_through()
         try:
             driving.set_up(self.client, values, settings)
@@ -212,8 +219,11 @@ class Connecting(Subscribing, RouteMethods):
             self._disconnect()
         finally:
             # Also if a handler or Ctrl-C raises an exception that ends the program.
-            if hasattr(self.client, "close"):
-                self.client.close()
+            try:
+                if hasattr(self.client, "close"):
+                    self.client.close()
+            finally:
+                self._rs_worker.end()
 
     def __enter__(self: ConnectingT) -> ConnectingT:
         """Return itself: ``with Mqtt(app) as mqtt`` ends with :meth:`close`."""
@@ -269,6 +279,7 @@ class Connecting(Subscribing, RouteMethods):
         # Another thread of the parent's may have had their locks.
         self.__rs_setting_up = threading.RLock()
         self._rs_refusals = Refusals()
+        self._rs_worker.forked()
         leave_routes_to_parent(self)
 
 

@@ -1,0 +1,172 @@
+"""Workers of one application: processes of their own, which do what they are told."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .script import PREAMBLE, TESTS
+from .wait import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+#: A line of Python for each line on stdin. Messages are printed as `got TOPIC PAYLOAD`.
+WORKER = """
+import json, logging
+logging.basicConfig(format="%(levelname)s %(message)s")
+app.config |= json.loads(sys.argv[2])
+mqtt = Mqtt()
+
+def say(*words):
+    # In one piece: several threads say something.
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
+
+@mqtt.on_message()
+def got(client, userdata, message):
+    say("got", message.topic, message.payload.decode())
+
+@mqtt.on_subscribe()
+def subscribed(client, userdata, mid, granted, properties=None):
+    say("subscribed", mid)
+
+exec(sys.argv[3])
+mqtt.init_app(app)
+until(lambda: mqtt.connected)
+say("connected", mqtt.client._client_id.decode())
+for line in sys.stdin:
+    exec(line)
+"""
+
+
+class Worker:
+    """A process with an extension `mqtt` that is connected; it prints what it does."""
+
+    def __init__(self, port: int, config: dict[str, Any], before: str) -> None:
+        code = PREAMBLE + WORKER
+        words = [str(port), json.dumps(config), textwrap.dedent(before)]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code, *words],
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            cwd=TESTS,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.lines.extend(line.rstrip("\n") for line in self.process.stdout)
+
+    def wait_for(self, begin: str, count: int = 1, timeout: float = 20) -> list[str]:
+        """Wait for lines that begin so, and return the rest of each."""
+
+        def found() -> list[str]:
+            assert self.process.poll() is None or not self._reader.is_alive(), self.lines
+            return self.having(begin)
+
+        try:
+            wait_until(lambda: len(found()) >= count, timeout, f"{count} lines {begin!r}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n" + "\n".join(self.lines)) from None
+        return self.having(begin)
+
+    def having(self, begin: str) -> list[str]:
+        """Return the rest of each line so far that begins so."""
+        return [line[len(begin) :].strip() for line in list(self.lines) if line.startswith(begin)]
+
+    @property
+    def client_id(self) -> str:
+        """As which it is connected."""
+        return self.wait_for("connected")[0]
+
+    @property
+    def messages(self) -> list[str]:
+        """The payloads of the messages so far."""
+        return [line.split(" ", 1)[1] for line in self.having("got ")]
+
+    def tell(self, line: str) -> None:
+        """Have it run a line of Python."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def subscribe(self, topic: str, qos: int = 1) -> None:
+        """Have it subscribe, and wait until the broker has said that it sends from now on."""
+        before = len(self.having("subscribed"))
+        self.tell(f"mqtt.subscribe({topic!r}, {qos})")
+        self.wait_for("subscribed", before + 1)
+
+    def ask(self, expression: str) -> str:
+        """Return what an expression is there, as text."""
+        before = len(self.having("answer"))
+        self.tell(f"say('answer', {expression})")
+        return self.wait_for("answer", before + 1)[-1]
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def end(self) -> int:
+        """End it as its application would, and return the exit code."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        return self.process.wait(20)
+
+
+class Workers:
+    """Starts workers of one application."""
+
+    def __init__(self, stack: contextlib.ExitStack, folder: Path) -> None:
+        self._stack = stack
+        #: Where their slots are.
+        self.folder = folder
+
+    def start(self, port: int, *, before: str = "", **config: Any) -> Worker:
+        """Start one that connects to a port of this machine.
+
+        before: code that runs before `init_app`.
+        config: keys without the prefix and in lower case.
+        """
+        keys = {f"MQTT_{name.upper()}": value for name, value in config.items()}
+        worker = Worker(port, keys, before)
+        self._stack.enter_context(worker.process)
+        # First of all when the test ends, as the process would wait for its input.
+        self._stack.callback(worker.kill)
+        return worker
+
+    def pair(self, port: int, **options: Any) -> tuple[Worker, Worker]:
+        """Start two, of which the first has slot 0."""
+        first = self.start(port, **options)
+        assert first.client_id is not None
+        return first, self.start(port, **options)
+
+
+@pytest.fixture
+def slots_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the test's own for slots, of this process and of those that it starts."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return tmp_path / f"flask-mqtt-{os.geteuid()}"
+
+
+@pytest.fixture
+def workers(slots_folder: Path) -> Iterator[Workers]:
+    """Start workers; they end with the test."""
+    with contextlib.ExitStack() as stack:
+        yield Workers(stack, slots_folder)
