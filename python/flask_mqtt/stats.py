@@ -122,6 +122,16 @@ class CoreStats(_Common):
     dropped: CoreDropped
 
 
+class CoreHealth(TypedDict):
+    """The connection and its subscriptions; a few of the filters are named."""
+
+    connected: bool
+    silence: float | None
+    paused: bool
+    unanswered: tuple[int, list[str]]
+    refused: tuple[int, list[str]]
+
+
 class Stats(_Common):
     """What `Mqtt.stats` and `Client.stats` return. What each entry is: see Monitoring."""
 

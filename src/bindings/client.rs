@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::os::fd::{IntoRawFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -315,6 +315,19 @@ impl Client {
         stats::to_dict(py, &py.detach(|| self.core.stats()))
     }
 
+    /// The connection and its subscriptions: see `_core.pyi`.
+    fn health<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let now = Instant::now();
+        stats::health(py, &self.session(py, |session| session.health(now)))
+    }
+
+    /// Sends a PINGREQ, unless one is unanswered. Returns what tells whether the broker has
+    /// answered, or `None` without a connection.
+    fn ping(&self, py: Python<'_>) -> PyResult<Option<Delivery>> {
+        let asked = self.session(py, Session::ping).map_err(to_python)?;
+        Ok(asked.and_then(|core| self.told(core)))
+    }
+
     /// The broker that is connected, or is tried next, and the client identifier.
     fn identity(&self, py: Python<'_>) -> (Option<String>, String) {
         self.session(py, |session| session.identity())
@@ -350,6 +363,12 @@ impl Client {
         });
         let (code, mid) = result.map_err(to_python)?;
         Ok((member(py, code)?, mid))
+    }
+
+    /// Holds subscriptions: keeps them, and sends no SUBSCRIBE and no UNSUBSCRIBE, until this is
+    /// called with false.
+    fn hold(&self, py: Python<'_>, held: bool) -> PyResult<()> {
+        self.session(py, move |session| session.hold(held)).map_err(to_python)
     }
 
     /// Stops subscribing to filters on later connections.

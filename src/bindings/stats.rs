@@ -5,7 +5,19 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyDict};
 
+use crate::core::session::Health;
 use crate::core::stats::{Counters, Stats, Traffic};
+
+/// The state of the connection and of its subscriptions.
+pub fn health<'py>(py: Python<'py>, health: &Health) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("connected", health.connected)?;
+    dict.set_item("silence", health.silence.map(|silence| silence.as_secs_f64()))?;
+    dict.set_item("paused", health.paused)?;
+    dict.set_item("unanswered", &health.missing.unanswered)?;
+    dict.set_item("refused", &health.missing.refused)?;
+    Ok(dict)
+}
 
 /// All counters except those that Python counts.
 pub fn to_dict<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, PyDict>> {

@@ -131,13 +131,30 @@ impl Session {
         }
     }
 
+    /// Holds subscriptions, or no longer does.
+    ///
+    /// While they are held, filters are wanted as ever, but the session sends no SUBSCRIBE and no
+    /// UNSUBSCRIBE, neither for a call nor when a connection begins. What the present connection is
+    /// subscribed to stays so, and can be unsubscribed from. When they are no longer held, the
+    /// session sends what it has kept: with a connection now, otherwise when the next one begins.
+    pub fn hold(&mut self, held: bool) -> Result<(), Error> {
+        let connected = self.is_connected() && !self.finishing;
+        let Self { subscriptions, ids, output, .. } = self;
+        if held {
+            subscriptions.hold();
+            Ok(())
+        } else {
+            subscriptions.go_live(connected, ids, output)
+        }
+    }
+
     /// Subscribes to filters, now and on every later connection.
     ///
     /// `reuse` is for the `on_connect` handler: filters already subscribed to on this connection,
     /// by the session or by the application, are not subscribed to again.
     ///
-    /// Returns `Success` with a packet identifier, or without one if all are in use: the SUBSCRIBE
-    /// is then sent when one is free. Other codes: `NoConnection`; `QueueSize` if too many requests
+    /// Returns `Success` with a packet identifier, or without one if all are in use or subscriptions
+    /// are held: the SUBSCRIBE is then sent when one is free or they no longer are. Other codes: `NoConnection`; `QueueSize` if too many requests
     /// wait for an identifier; `PayloadSize` if the packet is larger than the broker accepts;
     /// `NotSupported` if the broker does not support such subscriptions.
     pub fn subscribe(
@@ -156,6 +173,10 @@ impl Session {
                 Sending::Waits => None,
             };
             return Ok((ReturnCode::Success, mid));
+        }
+        if self.takes_new() && self.subscriptions.is_held() {
+            self.subscriptions.want(&filters, &properties);
+            return Ok((ReturnCode::Success, None));
         }
         if self.takes_new() && self.subscriptions.is_full() {
             return Ok((ReturnCode::QueueSize, None));
@@ -178,6 +199,10 @@ impl Session {
         if !self.takes_new() {
             self.subscriptions.forget_later(filters, &properties);
             return Ok((ReturnCode::NoConnection, None));
+        }
+        if self.subscriptions.holds_back(&filters) {
+            self.subscriptions.forget_later(filters, &properties);
+            return Ok((ReturnCode::Success, None));
         }
         if self.subscriptions.is_full() {
             return Ok((ReturnCode::QueueSize, None));

@@ -76,6 +76,11 @@ impl KeepAlive {
         }
     }
 
+    /// The time since the last bytes arrived, or since the connection began.
+    pub fn silence(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.received)
+    }
+
     /// When to call [`Self::check`] next.
     pub fn deadline(&self) -> Option<Instant> {
         let since = match self.ping {
@@ -148,6 +153,7 @@ mod tests {
         ping(&mut keep_alive, start + 10 * SECOND, Reading::On);
         keep_alive.received(start + 15 * SECOND);
         assert_eq!(keep_alive.deadline(), Some(start + 20 * SECOND));
+        assert_eq!(keep_alive.silence(start + 16 * SECOND), SECOND);
         assert_eq!(keep_alive.check(start + 20 * SECOND, Reading::On), Due::Ping);
     }
 

@@ -11,6 +11,7 @@ mod calls;
 mod effects;
 mod event;
 mod file;
+mod health;
 mod identifier;
 mod ids;
 mod incoming;
@@ -19,6 +20,7 @@ mod keepalive;
 mod log;
 mod outgoing;
 mod output;
+mod pings;
 mod published;
 mod receiving;
 mod server_limits;
@@ -33,6 +35,7 @@ use bytes::BytesMut;
 
 pub use backoff::Backoff;
 pub use event::{End, Event, Field, Fields, LogLevel, Receipt};
+pub use health::{Health, Missing};
 pub use journal::{Kept, KeptIncoming, KeptOutgoing, Operation};
 pub use published::Mids;
 pub use suspect::Suspect;
@@ -43,6 +46,7 @@ use self::incoming::Incoming as IncomingMessages;
 use self::keepalive::{Due, KeepAlive, Reading};
 use self::outgoing::Outgoing;
 use self::output::Output;
+use self::pings::Pings;
 use self::server_limits::ServerLimits;
 use self::subscriptions::Subscriptions;
 use super::delivery::Progress;
@@ -97,6 +101,7 @@ pub struct Session {
     incoming: IncomingMessages,
     subscriptions: Subscriptions,
     keep_alive: KeepAlive,
+    pings: Pings,
     output: Output,
     held_bytes: usize,
     /// Whether so many reports are pending for `on_publish` that no more may be created.
@@ -130,6 +135,7 @@ impl Session {
             incoming: IncomingMessages::default(),
             subscriptions: Subscriptions::default(),
             keep_alive: KeepAlive::new(Duration::ZERO, now),
+            pings: Pings::default(),
             output: Output::default(),
             held_bytes: 0,
             crowded: false,
@@ -138,8 +144,8 @@ impl Session {
         }
     }
 
-    /// A session for another process of the same application: with the same subscriptions, and
-    /// without messages. Receipts of this session are stale there.
+    /// A session for another process of the same application: with the same subscriptions, which
+    /// are not held, and without messages. Receipts of this session are stale there.
     #[must_use]
     pub fn for_child(&self, now: Instant) -> Self {
         let (connection, subscriptions) = (self.connection, self.subscriptions.anew());
@@ -236,6 +242,7 @@ impl Session {
         self.held_bytes = 0;
         self.named_aliases.clear();
         self.subscriptions.lost(&mut self.ids);
+        self.pings = Pings::default();
         self.output.clear();
     }
 
@@ -326,6 +333,7 @@ impl Session {
                 Due::Nothing => Ok(()),
                 Due::Ping => {
                     self.output.control(&Control::PingReq)?;
+                    self.pings.sent();
                     self.keep_alive.pinged(self.output.encoded(), now);
                     Ok(())
                 }

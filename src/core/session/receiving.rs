@@ -121,7 +121,7 @@ impl Session {
             Incoming::PubAck(ack) => outgoing.acknowledged(ack, ids, output),
             Incoming::PubComp(ack) => outgoing.completed(ack, ids, output),
             Incoming::SubAck { mid, granted, properties } => {
-                if self.subscriptions.subscribed(mid, granted.len(), ids)? {
+                if self.subscriptions.subscribed(mid, &granted, ids)? {
                     output.effects.events.push_back(Event::Subscribed { mid, granted, properties });
                 }
             }
@@ -136,7 +136,8 @@ impl Session {
                 self.broker_disconnect = Some((code, properties));
                 return Err(Error::Disconnected { code, text });
             }
-            Incoming::ConnAck { .. } | Incoming::PingResp => {}
+            Incoming::PingResp => self.pings.answered(),
+            Incoming::ConnAck { .. } => {}
         }
         self.pump();
         Ok(())

@@ -8,6 +8,7 @@ use super::super::error::Error;
 use super::super::packet::{Control, SubscribeOptions, Subscription};
 use super::super::property::Properties;
 use super::event::{Event, LogLevel};
+use super::health::Missing;
 use super::ids::Ids;
 use super::output::Output;
 
@@ -16,6 +17,9 @@ pub const MOST_UNWANTED: usize = 10_000;
 
 /// Limit on the application's requests that wait for a packet identifier.
 const MOST_WAITING: usize = 65_535;
+
+/// Reason codes from here on are refusals (MQTT 5.0, section 2.4).
+const REFUSED: u8 = 0x80;
 
 /// A request that waits for a packet identifier.
 #[derive(Debug)]
@@ -34,6 +38,8 @@ struct Sent {
     options: SubscribeOptions,
     properties: Properties,
     mid: u16,
+    /// The reason code of its SUBACK.
+    answer: Option<u8>,
 }
 
 impl Sent {
@@ -67,10 +73,12 @@ pub struct Subscriptions {
     restoring: HashSet<String>,
     /// Filters subscribed to on the present connection, and their SUBSCRIBE.
     sent: HashMap<String, Sent>,
+    /// Whether new requests are kept for later instead of sent.
+    held: bool,
 }
 
 impl Subscriptions {
-    /// A copy of the wanted filters, as if nothing had been sent.
+    /// A copy of the wanted filters, as if nothing had been sent; it is not held.
     pub fn anew(&self) -> Self {
         let (wanted, unwanted) = (self.wanted.clone(), self.unwanted.clone());
         Self { wanted, unwanted, forgotten: self.forgotten, ..Self::default() }
@@ -121,6 +129,36 @@ impl Subscriptions {
         mids.try_fold(first, |_, mid| mid)
     }
 
+    /// Whether new requests are kept for later.
+    pub fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// Whether an UNSUBSCRIBE from these filters is kept for later: the present connection is not
+    /// subscribed to any of them.
+    pub fn holds_back(&self, filters: &[String]) -> bool {
+        self.held && !filters.iter().any(|filter| self.sent.contains_key(filter))
+    }
+
+    /// From now on keeps requests for later, and begins no connection with any. What was requested
+    /// before stays: the present connection keeps its subscriptions.
+    pub fn hold(&mut self) {
+        self.held = true;
+        self.restoring.clear();
+        self.waiting.retain(|next| matches!(next, Next::Request(_)));
+    }
+
+    /// Sends requests again. With a connection, those that were kept are sent now.
+    pub fn go_live(
+        &mut self,
+        connected: bool,
+        ids: &mut Ids,
+        output: &mut Output,
+    ) -> Result<(), Error> {
+        let was_held = std::mem::replace(&mut self.held, false);
+        if was_held && connected { self.renew(ids, output) } else { Ok(()) }
+    }
+
     /// The oldest unacknowledged request.
     pub fn oldest_request(&self) -> Option<&Control> {
         self.requests.front().map(|(_, request)| request)
@@ -154,7 +192,8 @@ impl Subscriptions {
     }
 
     /// Begins a connection: retransmits unacknowledged requests, then unsubscribes from each filter
-    /// that only the broker's session still has, and subscribes to all other wanted filters.
+    /// that only the broker's session still has, and subscribes to all other wanted filters, unless
+    /// these are held.
     pub fn restore(
         &mut self,
         session_present: bool,
@@ -170,12 +209,21 @@ impl Subscriptions {
                 self.split(request);
             }
         }
+        if self.held {
+            // A later connection may be for another session.
+            return Ok(());
+        }
         if !session_present {
             // Earlier requests for this filter were sent just now, or will be sent first.
             let asks = !self.waiting.is_empty();
             self.unwanted.retain(|filter, _| asks || self.sent.contains_key(filter));
             self.forgotten = 0;
         }
+        self.renew(ids, output)
+    }
+
+    /// Unsubscribes from all unwanted filters, and subscribes to all wanted ones.
+    fn renew(&mut self, ids: &mut Ids, output: &mut Output) -> Result<(), Error> {
         if self.forgotten > 0 {
             output.effects.events.push_back(still_subscribed(std::mem::take(&mut self.forgotten)));
         }
@@ -250,7 +298,7 @@ impl Subscriptions {
             Control::Subscribe { mid, filters, properties } => {
                 let sent_now = |Subscription { filter, options }: &Subscription| {
                     let (options, properties, mid) = (*options, properties.clone(), *mid);
-                    (filter.clone(), Sent { options, properties, mid })
+                    (filter.clone(), Sent { options, properties, mid, answer: None })
                 };
                 self.sent.extend(filters.iter().map(sent_now));
             }
@@ -264,14 +312,30 @@ impl Subscriptions {
         output.control(request)
     }
 
-    /// A SUBACK with `codes` reason codes arrived: completes the request. Returns whether it was
-    /// expected.
-    pub fn subscribed(&mut self, mid: u16, codes: usize, ids: &mut Ids) -> Result<bool, Error> {
-        let filters = self.requests.get(&mid).and_then(|request| match request {
-            Control::Subscribe { filters, .. } => Some(filters.len()),
-            _ => None,
-        });
-        self.answered(ids, mid, codes, filters)
+    /// A SUBACK arrived: completes the request. Returns whether it was expected.
+    pub fn subscribed(&mut self, mid: u16, codes: &[u8], ids: &mut Ids) -> Result<bool, Error> {
+        let mut count = None;
+        if let Some(Control::Subscribe { filters, .. }) = self.requests.get(&mid) {
+            count = Some(filters.len());
+            for (Subscription { filter, .. }, code) in filters.iter().zip(codes) {
+                if let Some(sent) = self.sent.get_mut(filter).filter(|sent| sent.mid == mid) {
+                    sent.answer = Some(*code);
+                }
+            }
+        }
+        self.answered(ids, mid, codes.len(), count)
+    }
+
+    /// The wanted filters that the present connection is not subscribed to; none if they are held.
+    pub fn missing(&self) -> Missing {
+        let mut missing = Missing::default();
+        for filter in self.wanted.keys().filter(|_| !self.held) {
+            match self.sent.get(filter).and_then(|sent| sent.answer) {
+                Some(code) if code < REFUSED => {}
+                code => missing.add(filter, code),
+            }
+        }
+        missing
     }
 
     /// An UNSUBACK with `codes` reason codes arrived: completes the request. Returns whether it was

@@ -10,6 +10,8 @@ use flask_mqtt_core::core::qos::Qos::{
 pub enum Request {
     Subscribe(u8),
     Unsubscribe(u8),
+    /// Hold subscriptions, or no longer.
+    Hold(bool),
 }
 
 /// How often each failure may happen.
@@ -167,6 +169,31 @@ pub static SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "subscribe, clean session",
         requests: &[Request::Subscribe(b'a'), Request::Subscribe(b'b'), Request::Unsubscribe(b'a')],
+        clean: true,
+        forks: true,
+        limit: Limit { losses: 1, finishes: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "subscribe, held",
+        requests: &[
+            Request::Hold(true),
+            Request::Subscribe(b'a'),
+            Request::Unsubscribe(b'b'),
+            Request::Hold(false),
+        ],
+        forks: true,
+        limit: Limit { losses: 2, forgets: 1, finishes: 1, ..NEVER },
+        ..PLAIN
+    },
+    Scenario {
+        name: "subscribe, held later",
+        requests: &[
+            Request::Subscribe(b'a'),
+            Request::Hold(true),
+            Request::Unsubscribe(b'a'),
+            Request::Hold(false),
+        ],
         clean: true,
         forks: true,
         limit: Limit { losses: 1, finishes: 1, ..NEVER },

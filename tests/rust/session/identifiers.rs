@@ -247,3 +247,17 @@ fn what_is_unsubscribed_from_while_the_connection_ends_is_not_subscribed_to_agai
     peer.open();
     assert_eq!(peer.receive(connack(true, 0)), ["UNSUBSCRIBE m2 a"]);
 }
+
+#[test]
+fn holding_many_times_leaves_one_request_that_waits_for_an_identifier() {
+    let mut peer = full(3);
+    peer.connect(true);
+    for _ in 0..3 {
+        peer.session.hold(true).unwrap();
+        assert_eq!(peer.subscribe("a", AtMostOnce), WAITS);
+        peer.session.hold(false).unwrap();
+    }
+    assert_eq!(requests(&peer.sent()), NONE);
+    assert_eq!(requests(&peer.receive(Incoming::PubAck(1.into()))), ["SUBSCRIBE m1 a:0"]);
+    assert_eq!(requests(&peer.receive(Incoming::PubAck(2.into()))), NONE);
+}

@@ -20,6 +20,7 @@ mod parting;
 mod peer;
 mod peer_v5;
 mod persistence;
+mod pings;
 mod queue;
 mod reporting;
 mod subscriptions;

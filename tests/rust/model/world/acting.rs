@@ -123,6 +123,7 @@ impl World {
         let request = self.scenario.requests[self.spent.requests];
         self.spent.requests += 1;
         let (result, mid) = match request {
+            Request::Hold(held) => return self.hold(held),
             Request::Subscribe(filter) => {
                 self.wanted.insert(filter);
                 let filter = char::from(filter).to_string();
@@ -136,7 +137,8 @@ impl World {
             }
         }
         .map_err(|error| error.to_string())?;
-        let is_right = (result == ReturnCode::Success) == mid.is_some()
+        let kept = self.held && result == ReturnCode::Success && mid.is_none();
+        let is_right = (kept || (result == ReturnCode::Success) == mid.is_some())
             && matches!(result, ReturnCode::Success | ReturnCode::NoConnection);
         ensure(is_right, || format!("{request:?} returns {result:?}, {mid:?}"))?;
         if let Some(mid) = mid {
@@ -145,6 +147,11 @@ impl World {
             ensure(is_new && is_free, || format!("identifier {mid} is in use"))?;
         }
         Ok(())
+    }
+
+    pub(super) fn hold(&mut self, held: bool) -> Checked {
+        self.held = held;
+        self.session.hold(held).map_err(|error| error.to_string())
     }
 
     pub(super) fn handle(&mut self, place: usize) -> Checked {

@@ -61,6 +61,10 @@ impl World {
     pub(super) fn packet(&mut self, packet: Packet) -> Checked {
         let after = matches!(self.wire.back(), Some((Packet::Disconnect, _)));
         ensure(!after, || format!("{packet:?} follows the DISCONNECT"))?;
+        if let Packet::Subscribe { mid, .. } = packet {
+            let asked = self.requests.contains(&mid);
+            ensure(!self.held || asked, || format!("{packet:?} goes out while it is held"))?;
+        }
         match packet {
             Packet::Publish { qos, dup, mid, message } if qos != Qos::AtMostOnce => {
                 let up = &mut self.ups[message];

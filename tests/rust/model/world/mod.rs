@@ -163,6 +163,7 @@ pub struct World {
     downs: Vec<Down>,
     unhandled: Vec<(usize, Option<Receipt>)>,
     wanted: BTreeSet<u8>,
+    held: bool,
     /// Messages sent on this connection and not acknowledged.
     inflight: BTreeSet<u16>,
     receive_maximum: usize,
@@ -209,6 +210,7 @@ impl World {
             downs: Vec::new(),
             unhandled: Vec::new(),
             wanted: BTreeSet::new(),
+            held: false,
             inflight: BTreeSet::new(),
             receive_maximum: usize::MAX,
             unheard: false,
@@ -248,6 +250,7 @@ impl World {
             downs,
             unhandled,
             wanted,
+            held,
             inflight,
             receive_maximum,
             unheard,
@@ -260,7 +263,17 @@ impl World {
             .collect();
         let own = (
             (disk, batch, left, closed, finishing, ending, wire),
-            (ups, downs, unhandled, wanted, inflight, receive_maximum, unheard, requests, spent),
+            (
+                ups,
+                downs,
+                unhandled,
+                (wanted, held),
+                inflight,
+                receive_maximum,
+                unheard,
+                requests,
+                spent,
+            ),
         );
         mix(mix(canonical.hash(session), canonical.hash(broker)), canonical.hash(&own))
     }

@@ -17,6 +17,10 @@ impl World {
             self.lose(false, false);
             self.settle()?;
         }
+        if self.held {
+            self.hold(false)?;
+            self.settle()?;
+        }
         let mut again = false;
         for _ in 0..1000 {
             if let Some(action) = self.due() {
