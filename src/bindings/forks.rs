@@ -7,25 +7,30 @@ use pyo3::prelude::*;
 
 use super::options::{ConnectOptions, TlsOptions};
 use crate::core::client;
-use crate::core::gate::OPENSSL;
+use crate::core::gate::{OPENSSL, SQLITE};
 
 /// Before a fork: waits, for a bounded time, for threads that hold locks which a child needs. They
 /// never need the interpreter.
 #[pyfunction]
 pub fn fork_begins(py: Python<'_>) {
-    py.detach(|| OPENSSL.close());
+    py.detach(|| {
+        SQLITE.close();
+        OPENSSL.close();
+    });
 }
 
 /// After a fork, or its failure, in the parent.
 #[pyfunction]
 pub fn fork_ended() {
     OPENSSL.open();
+    SQLITE.open();
 }
 
 /// After a fork, in the child.
 #[pyfunction]
 pub fn fork_made_this() {
     OPENSSL.forked();
+    SQLITE.forked();
 }
 
 /// Performs one-time initialisation early. If a child were forked while a thread of its parent is

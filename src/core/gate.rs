@@ -1,8 +1,9 @@
 //! Delays a fork while our threads hold the locks of a library.
 //!
 //! OpenSSL has process-wide locks: for its initialisation, for looking up algorithms, and for
-//! shared objects. A forked child has a copy of them, but not the thread that would release a held
-//! one. So threads announce that they enter OpenSSL, and a fork waits, for a bounded time, until
+//! shared objects. `SQLite` has some too: for its list of open files, and for its memory. A forked
+//! child has a copy of them, but not the thread that would release a held one. So threads announce
+//! that they enter the library, and a fork waits, for a bounded time, until
 //! none is inside. If one still is, the child knows, and returns an error instead of blocking
 //! forever.
 //!
@@ -24,6 +25,9 @@ const FORK: u64 = 1 << 32;
 
 /// The gate of OpenSSL.
 pub static OPENSSL: Gate = Gate::new();
+
+/// The gate of `SQLite`, and of the lists of files that are open or being closed.
+pub static SQLITE: Gate = Gate::new();
 
 /// A gate to a library whose locks must not be held during a fork.
 #[derive(Debug)]
@@ -73,6 +77,13 @@ impl Gate {
             }
             std::thread::sleep(LOOK);
         }
+        Inside(self)
+    }
+
+    /// Enters the gate for a moment, without waiting for a fork: the thread may hold what the fork
+    /// needs to go on. If the process is forked in this moment, the child will detect it.
+    pub fn pass(&self) -> Inside<'_> {
+        self.state.fetch_add(1, Ordering::AcqRel);
         Inside(self)
     }
 
@@ -147,6 +158,17 @@ mod tests {
         gate.open();
         late.join().unwrap();
         assert_eq!(gate.state.load(Ordering::Acquire), 0);
+    }
+
+    #[test]
+    fn who_only_passes_waits_for_no_fork_and_is_noticed_by_the_child() {
+        let gate = Gate::new();
+        drop(gate.begin().unwrap());
+        gate.close();
+        let passing = gate.pass();
+        std::mem::forget(passing);
+        gate.forked();
+        assert!(gate.begin().is_err());
     }
 
     #[test]

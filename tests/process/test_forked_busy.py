@@ -302,3 +302,52 @@ atexit.register(flask_mqtt.process.ends._close_clients)
         script.expect("0")
         assert script.finish() == 0, script.errors
     assert [packet.payload for packet in scripted.of("PUBLISH")] == [b"child"]
+
+
+def test_children_have_files_of_their_own_while_threads_of_their_parent_write_to_theirs(
+    tmp_path: Path, scripted: ScriptedBroker
+) -> None:
+    code = f"""{CHILD}
+import itertools
+
+def client(name):
+    app = Flask("script")
+    app.config.update(
+        MQTT_BROKER_URL="127.0.0.1",
+        MQTT_BROKER_PORT={scripted.port},
+        MQTT_PERSISTENCE=f"{tmp_path}/{{name}}",
+        MQTT_PERSISTENCE_FSYNC="always",
+    )
+    return Mqtt(app)
+
+def child(number):
+    own = client(number)
+    own.publish("t", "x", qos=1).wait_for_publish(5)
+    own.close()
+
+clients = [client(f"parent-{{number}}") for number in range(2)]
+stop = threading.Event()
+
+def write(client):
+    while not stop.is_set():
+        client.publish("t", "x" * 1000, qos=1).wait_for_publish(5)
+
+def come_and_go():
+    for number in itertools.count():
+        if stop.is_set():
+            return
+        client("passing").close()
+
+threads = [threading.Thread(target=write, args=[client]) for client in clients]
+threads.append(threading.Thread(target=come_and_go))
+for thread in threads:
+    thread.start()
+say({{in_child(lambda: child(number), 30) for number in range(24)}})
+stop.set()
+for thread in threads:
+    thread.join()
+for client in clients:
+    client.close()
+"""
+    with running(code, 0) as script:
+        script.expect("{0}")

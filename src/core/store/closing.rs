@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::super::gate::SQLITE;
 use super::super::wake::Waiter;
 
 /// How long a connection and its file may take to end, together. Waiting longer is not worth it.
@@ -16,9 +17,8 @@ const LONGEST: Duration = Duration::from_secs(8);
 /// Device and inode of a file.
 pub type Identity = (u64, u64);
 
-/// Each file with a wait that is over when it is closed. A thread that takes the lock has a file in
-/// use, so a child forked at that moment opens none. The lock is held only to read or change the
-/// list.
+/// Each file with a wait that is over when it is closed. Threads take the lock inside the gate of
+/// `SQLite`, so that no child finds it held; they hold it only to read or change the list.
 static CLOSING: Mutex<Vec<Closing>> = Mutex::new(Vec::new());
 
 struct Closing {
@@ -35,6 +35,8 @@ pub fn identity(path: &Path) -> io::Result<Identity> {
 
 /// Adds a file that is being closed.
 pub fn note(file: Identity, closed: Arc<Waiter>) {
+    // The caller may hold the GIL, which a fork needs.
+    let _inside = SQLITE.pass();
     lock().push(Closing { process: std::process::id(), file, closed });
 }
 
@@ -42,8 +44,10 @@ pub fn note(file: Identity, closed: Arc<Waiter>) {
 pub fn wait(path: &Path) {
     let Ok(file) = identity(path) else { return };
     let deadline = Instant::now() + LONGEST;
-    let closing: Vec<_> =
-        lock().iter().filter(|other| other.file == file).map(|it| it.closed.clone()).collect();
+    let closing: Vec<_> = {
+        let _inside = SQLITE.enter();
+        lock().iter().filter(|other| other.file == file).map(|it| it.closed.clone()).collect()
+    };
     for closed in closing {
         closed.wait(Some(deadline.saturating_duration_since(Instant::now())));
     }

@@ -7,16 +7,17 @@ use std::fs::OpenOptions;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, params};
 
 use super::super::error::said;
+use super::super::gate::SQLITE;
 use super::super::options::Fsync;
 use super::super::session::{Kept, Operation};
 use super::closing;
+use super::opened::Opened;
 use super::rows;
 use super::watch::{State, Watch};
 
@@ -56,33 +57,6 @@ const TABLES: &str = "
     );
 ";
 
-/// The process that has files open, and how many. In a forked child, locks inside `SQLite` may be
-/// held by threads that do not exist there.
-static PROCESS: AtomicU32 = AtomicU32::new(0);
-static FILES: AtomicU32 = AtomicU32::new(0);
-
-/// Marks `SQLite` as in use until it is dropped.
-struct Usage;
-
-impl Usage {
-    fn begin() -> Result<Self, Refusal> {
-        let process = std::process::id();
-        if FILES.load(Ordering::Acquire) > 0 && PROCESS.load(Ordering::Acquire) != process {
-            let reason = "this process was forked from one that had a file open, and cannot open any: connect only after the fork";
-            return Err(Refusal::new(reason, Some(EBUSY)));
-        }
-        PROCESS.store(process, Ordering::Release);
-        FILES.fetch_add(1, Ordering::AcqRel);
-        Ok(Self)
-    }
-}
-
-impl Drop for Usage {
-    fn drop(&mut self) {
-        FILES.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
 /// Why a file cannot be opened. The text says what to do; without an errno, a retry cannot help.
 #[derive(Debug)]
 pub struct Refusal {
@@ -91,14 +65,14 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    fn new(reason: &str, errno: Option<i32>) -> Self {
+    pub fn new(reason: &str, errno: Option<i32>) -> Self {
         Self { reason: reason.to_owned(), errno }
     }
 }
 
 /// Errno values for errors that `SQLite` reports with its own codes.
 const EIO: i32 = 5;
-const EBUSY: i32 = 16;
+pub const EBUSY: i32 = 16;
 const EISDIR: i32 = 21;
 const ENOSPC: i32 = 28;
 
@@ -130,6 +104,9 @@ impl From<rusqlite::Error> for Refusal {
     }
 }
 
+const BROKEN: &str = "a thread of the parent process was busy with a file during the fork, so this process \
+                      cannot open any: connect only after the fork";
+
 const NO_STORE: &str = "this file is not one of this package's: name one that does not exist yet";
 
 /// An open file.
@@ -143,27 +120,30 @@ pub struct Database {
     /// Changes since the last check of unused pages.
     changes: u32,
     /// Dropped after the connection is closed.
-    _usage: Usage,
+    _opened: Opened,
 }
 
 impl Database {
     /// Opens or creates a file, and reads its content.
     pub fn open(path: &Path, fsync: Fsync) -> Result<(Self, Kept), Refusal> {
-        let usage = Usage::begin()?;
+        drop(SQLITE.begin().map_err(|_| Refusal::new(BROKEN, Some(EBUSY)))?);
         // An absolute path is never taken for a URI or for SQLite's ":memory:".
         let path = std::path::absolute(path)?;
         create(&path)?;
         closing::wait(&path);
+        let _inside = SQLITE.enter();
+        let opened = Opened::begin(&path)?;
         let mut connection = connect(&path, fsync)?;
         let kept = take_over(&mut connection)?;
         let watch = Watch::begin(&path)?;
         let (lost, changes) = (None, 0);
-        Ok((Self { connection, path, fsync, watch, lost, changes, _usage: usage }, kept))
+        Ok((Self { connection, path, fsync, watch, lost, changes, _opened: opened }, kept))
     }
 
     /// Applies all operations in one transaction.
     pub fn apply(&mut self, operations: &[Operation]) -> Result<(), String> {
-        self.look()?;
+        let _inside = SQLITE.enter();
+        self.inspect()?;
         let change = |connection: &mut Connection| {
             let transaction = connection.transaction()?;
             operations.iter().try_for_each(|operation| apply(&transaction, operation))?;
@@ -181,6 +161,11 @@ impl Database {
 
     /// Checks that the file still has what was written, and repairs what it can.
     pub fn look(&mut self) -> Result<(), String> {
+        let _inside = SQLITE.enter();
+        self.inspect()
+    }
+
+    fn inspect(&mut self) -> Result<(), String> {
         if let Some(reason) = &self.lost {
             return Err(reason.clone());
         }
@@ -247,6 +232,7 @@ impl Database {
         if self.lost.is_some() {
             return false;
         }
+        let _inside = SQLITE.enter();
         let gave_back = self.give_back(0);
         if gave_back == Some(true) {
             return true;
@@ -262,7 +248,12 @@ impl Database {
     /// Frees unused pages, and closes the file.
     pub fn close(mut self) {
         // Anything left is done when the file is opened again.
-        while self.look().is_ok() && self.give_back(0) == Some(true) {}
+        let mut gives_back = || {
+            let _inside = SQLITE.enter();
+            self.inspect().is_ok() && self.give_back(0) == Some(true)
+        };
+        while gives_back() {}
+        let _inside = SQLITE.enter();
         drop(self.connection);
     }
 }

@@ -7,6 +7,7 @@
 mod closing;
 mod database;
 mod handle;
+mod opened;
 mod rows;
 mod watch;
 

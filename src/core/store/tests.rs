@@ -16,6 +16,7 @@ use super::super::session::{Kept, KeptIncoming, KeptOutgoing, Operation, Session
 use super::super::shared::Shared;
 use super::Store;
 use super::database::{Database, Refusal};
+use super::opened::inherit;
 
 /// The path of a file; the file is removed when this is dropped.
 struct Place(PathBuf);
@@ -143,6 +144,16 @@ fn a_file_has_one_user_at_a_time() {
     assert!(refusal.reason.contains("another client of this one"), "{}", refusal.reason);
     database.close();
     assert!(place.open().is_ok());
+}
+
+#[test]
+fn a_forked_child_opens_other_files_than_its_parent() {
+    let (parents, own) = (Place::new("parents"), Place::new("own"));
+    parents.open().unwrap().0.close();
+    inherit(&parents.0);
+    let refusal = parents.open().err().unwrap();
+    assert!(refusal.reason.contains("had this file open"), "{}", refusal.reason);
+    assert!(own.open().is_ok());
 }
 
 #[test]
