@@ -8,6 +8,7 @@ import fcntl
 import functools
 import os
 import signal
+import tempfile
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from support.packets import MQTT5
 from support.pool import Gate
 from support.running import closing, connected
 from support.scripted import ScriptedBroker
+from support.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -241,3 +243,18 @@ def gate() -> Iterator[Gate]:
     yield gate
     for topic in set(gate.entered):
         gate.open(topic)
+
+
+@pytest.fixture
+def slots_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the test's own for slots, of this process and of those that it starts."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return tmp_path / f"flask-mqtt-{os.geteuid()}"
+
+
+@pytest.fixture
+def workers(slots_folder: Path) -> Iterator[Workers]:
+    """Start workers; they end with the test."""
+    with contextlib.ExitStack() as stack:
+        yield Workers(stack, slots_folder)

@@ -7,18 +7,14 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import textwrap
 import threading
 from typing import TYPE_CHECKING, Any
-
-import pytest
 
 from .script import PREAMBLE, TESTS
 from .wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 #: A line of Python for each line on stdin. Messages are printed as `got TOPIC PAYLOAD`.
@@ -155,18 +151,3 @@ class Workers:
         first = self.start(port, **options)
         assert first.client_id is not None
         return first, self.start(port, **options)
-
-
-@pytest.fixture
-def slots_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of the test's own for slots, of this process and of those that it starts."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(tempfile, "tempdir", None)
-    return tmp_path / f"flask-mqtt-{os.geteuid()}"
-
-
-@pytest.fixture
-def workers(slots_folder: Path) -> Iterator[Workers]:
-    """Start workers; they end with the test."""
-    with contextlib.ExitStack() as stack:
-        yield Workers(stack, slots_folder)
