@@ -300,6 +300,11 @@ class Dispatcher:
         return self._threads.started
 
     @property
+    def has_failed(self) -> bool:
+        """Whether the thread has ended though nobody has told it to, and none has followed."""
+        return self._threads.has_failed
+
+    @property
     def handler_threads(self) -> int:
         """How many threads handle messages, where the dispatcher has started them."""
         return self._threads.handler_threads

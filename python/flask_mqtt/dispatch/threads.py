@@ -63,6 +63,8 @@ class Threads:
         self._is_halted = False
         #: Whether the last wait was a short one.
         self._is_stream = False
+        #: Whether the thread has ended though nobody has told it to, and none has followed.
+        self.has_failed = False
 
     @property
     def running(self) -> bool:
@@ -112,7 +114,7 @@ class Threads:
             wake_ups.close()
             return False
         self._rests.threads = threads
-        self._is_halted = False
+        self._is_halted = self.has_failed = False
         try:
             self._wake_all()
             self._batch.backlog.settle()
@@ -260,7 +262,7 @@ class Threads:
         self._core = core
         self._own.forked(core)
         self._rests = Rests(self._rests.threads)
-        self._ends = self._is_halted = False
+        self._ends = self._is_halted = self.has_failed = False
 
     def halt(self) -> None:
         """Have every thread stop after the handler that is running. It does not wait."""
@@ -358,6 +360,7 @@ class Threads:
                 # However it ends, nobody takes it for a thread that goes on.
                 if self._batch.token is token and token not in self._rests.tokens:
                     self._batch.token = None
+                    self.has_failed = True
 
     def _work_until_told(self, token: object, wake_ups: WakeUps) -> None:
         while True:

@@ -17,6 +17,7 @@ from ..stats import Stats
 from . import driving
 from .connecting import Connecting, values_of
 from .further import FurtherValue
+from .health import Health, health_of
 from .routes import with_routes
 
 logger = logging.getLogger("flask_mqtt")
@@ -147,6 +148,27 @@ class Mqtt(Connecting):
             A new dict, of dicts, numbers, texts, booleans and None: :class:`Stats`.
         """
         return with_routes(self, self.client.stats())
+
+    def healthy(self, max_age: float | None = None, timeout: float = 5.0) -> Health:
+        """Return whether the extension can do its work now, for a health check.
+
+        It can if there is a connection that the broker has accepted, and the broker has granted
+        every subscription. It may be asked in every thread. With `max_age` it may wait for the
+        broker; calls that wait at the same time share one PINGREQ.
+
+        Args:
+            max_age: If the broker has sent nothing for longer than this, in seconds, a PINGREQ must
+                be answered. None: the broker may be silent as long as the keep alive allows.
+            timeout: How long to wait for that answer, in seconds.
+
+        Returns:
+            A :class:`flask_mqtt.health.Health`, which is true or false, and has the ``reason``.
+
+        Raises:
+            TypeError: An argument is not a number.
+            ValueError: An argument is negative.
+        """
+        return health_of(self, max_age, timeout)
 
     @property
     def _connect_handler(self) -> Handler | None:
