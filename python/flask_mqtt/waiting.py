@@ -37,7 +37,7 @@ def wait_for(waiter: Waiter, timeout: float | None = None) -> bool:
     Returns:
         Whether it has happened in time.
     """
-    if not _are_threads_green():
+    if not are_threads_green():
         return waiter.wait(timeout, _handles_signals())
     try:
         descriptor = waiter.descriptor()
@@ -93,7 +93,7 @@ class WakeUps:
         """
         self._core = core
         # Looked up now, so that it is the patched one where the application patched before.
-        self._end = _socket(core.wake_fd()) if _are_threads_green() else None
+        self._end = _socket(core.wake_fd()) if are_threads_green() else None
         #: Whether it waits in the thread that handles signals: known from the first wait on.
         self._signals: bool | None = None
 
@@ -150,7 +150,7 @@ class WakeUps:
             self._end.close()
 
 
-def _are_threads_green() -> bool:
+def are_threads_green() -> bool:
     """Whether threads are those of eventlet, gevent or the like, which wait at a patched socket.
 
     An ordinary thread waits in the core, which takes no descriptor, and would hold up green ones.

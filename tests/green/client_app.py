@@ -39,6 +39,11 @@ def create(**options: Any) -> tuple[Flask, Any]:
     def index() -> str:
         return "ready"
 
+    @app.route("/subscribe/<topic>")
+    def subscribe(topic: str) -> str:
+        mqtt.subscribe(topic)
+        return "subscribed"
+
     @socketio.on("publish")  # type: ignore[untyped-decorator]
     def handle_publish(text: str) -> None:
         data = json.loads(text)

@@ -36,22 +36,36 @@ MESSAGES = 300
 QUIET = {"PYTHONWARNINGS": "ignore", "EVENTLET_SHOW_DEPRECATION_WARNING": "0"}
 
 GUNICORN = [sys.executable, "-m", "gunicorn", "--workers=1", "--log-level=warning"]
-SERVERS = {
-    "eventlet": [sys.executable, "eventlet_app.py"],
-    "eventlet-patched-early": [sys.executable, "eventlet_early_app.py"],
-    "gevent": [sys.executable, "gevent_app.py"],
-    "gevent-patched-early": [sys.executable, "gevent_early_app.py"],
-    "threads": [sys.executable, "threading_app.py"],
-    "gunicorn-gevent": [*GUNICORN, "--worker-class=gevent", "gevent_early_app:app"],
-    "gunicorn-gthread": [
-        *GUNICORN,
-        "--worker-class=gthread",
-        "--threads=20",
-        "threading_app:app",
-    ],
+HUB = [sys.executable, "hub_app.py"]
+
+
+def hub(name: str, patched: str, mode: str = "") -> dict[str, str]:
+    """Return the environment of an application under a hub; see hub_app.py."""
+    return {"HUB": name, "PATCHED": patched, "MODE": mode or name}
+
+
+#: Commands and environments.
+SERVERS: dict[str, tuple[list[str], dict[str, str]]] = {
+    "eventlet": (HUB, hub("eventlet", "late")),
+    "eventlet-patched-early": (HUB, hub("eventlet", "early")),
+    "eventlet-with-threads": (HUB, hub("eventlet", "early", "threading")),
+    "eventlet-unused": (HUB, hub("eventlet", "never", "threading")),
+    "gevent": (HUB, hub("gevent", "late")),
+    "gevent-patched-early": (HUB, hub("gevent", "early")),
+    "gevent-with-threads": (HUB, hub("gevent", "early", "threading")),
+    "gevent-unused": (HUB, hub("gevent", "never", "threading")),
+    "threads": ([sys.executable, "threading_app.py"], {}),
+    "gunicorn-gevent": (
+        [*GUNICORN, "--worker-class=gevent", "hub_app:app"],
+        hub("gevent", "early"),
+    ),
+    "gunicorn-gthread": (
+        [*GUNICORN, "--worker-class=gthread", "--threads=20", "threading_app:app"],
+        {},
+    ),
 }
 #: Those of them that are tried with several threads for handlers too.
-POOLS = [name for name in SERVERS if "gunicorn" not in name]
+POOLS = ["eventlet", "eventlet-patched-early", "gevent", "gevent-patched-early", "threads"]
 
 
 @contextlib.contextmanager
@@ -75,20 +89,27 @@ def process(command: list[str], log: Path, **environment: str) -> Iterator[subpr
             if running.poll() is None:
                 running.send_signal(signal.SIGINT)
             try:
-                running.wait(5)
+                running.wait(20)
             except subprocess.TimeoutExpired:
                 running.kill()
                 raise
 
 
 @contextlib.contextmanager
-def application(name: str, broker: Mosquitto, log: Path, threads: int) -> Iterator[str]:
+def application(
+    name: str,
+    broker: Mosquitto,
+    log: Path,
+    threads: int,
+    server: tuple[list[str], dict[str, str]],
+) -> Iterator[str]:
     """Run the application under a server, with so many threads for handlers; give its URL."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = SERVERS[name] + ([f"--bind=127.0.0.1:{port}"] if "gunicorn" in name else [])
+    command, environment = server
+    command = command + ([f"--bind=127.0.0.1:{port}"] if "gunicorn" in command else [])
     variables = {"PORT": port, "BROKER_PORT": broker.port, "HANDLER_THREADS": threads}
-    environment = {key: str(value) for key, value in variables.items()}
+    environment = environment | {key: str(value) for key, value in variables.items()}
     with process(command, log, CLIENT_ID=name, **environment) as running:
 
         def serves() -> bool:
@@ -112,7 +133,7 @@ def test_300_messages_reach_a_socketio_client_in_order(
     broker = broker_factory()
     listener_log = tmp_path / "listener"
     with (
-        application(name, broker, tmp_path / "application", threads) as url,
+        application(name, broker, tmp_path / "application", threads, SERVERS[name]) as url,
         Peer(broker.port, "green/out") as peer,
         process(
             [sys.executable, "listener.py", url, str(MESSAGES)],
@@ -134,4 +155,32 @@ def test_300_messages_reach_a_socketio_client_in_order(
     # eventlet patched late writes a traceback of its own, from a look at Flask's proxies.
     assert "flask_mqtt/" not in application_log
     assert "MQTT handler" not in application_log
+    assert "Flask-SocketIO" not in application_log
     wait_until(lambda: f"Received DISCONNECT from {name}\n" in broker.log, what="its DISCONNECT")
+
+
+@pytest.mark.parametrize("patched", ["after", "never"])
+@pytest.mark.parametrize("name", ["eventlet", "gevent"])
+def test_one_warning_names_the_remedy_where_handlers_cannot_wake_the_server(
+    name: str, patched: str, broker: Mosquitto, tmp_path: Path
+) -> None:
+    log = tmp_path / "application"
+    remedy = {"eventlet": "eventlet.monkey_patch()", "gevent": "gevent.monkey.patch_all()"}[name]
+    with (
+        application(f"{name}-{patched}", broker, log, 1, (HUB, hub(name, patched))) as url,
+        Peer(broker.port) as peer,
+    ):
+        topic = f"green-{name}-{patched}"
+        with urllib.request.urlopen(f"{url}/subscribe/{topic}", timeout=20) as response:
+            assert response.read() == b"subscribed"
+        subscribed = f"Sending SUBACK to {name}-{patched}\n"
+        wait_until(lambda: subscribed in broker.log, 40, "the subscription")
+        for _ in range(3):
+            peer.publish(topic)
+        wait_until(lambda: "Flask-SocketIO" in log.read_text(), 20, "a warning")
+        wait_until(lambda: log.read_text().count("Received PUBLISH") == 3, 20, "all have come")
+    # By its end, the process has handled all of them.
+    lines = [line for line in log.read_text().splitlines() if "Flask-SocketIO" in line]
+    assert len(lines) == 1
+    assert f"async_mode='{name}'" in lines[0]
+    assert f"Call {remedy} before all other imports" in lines[0]

@@ -19,7 +19,7 @@ from ..handlers.slots import Handler
 from ..paho.constants import MQTT_ERR_SUCCESS
 from ..publishing.refusals import Refusals
 from ..records import fields, write
-from . import driving
+from . import driving, unpatched
 from .application import check_app, itself, register
 from .outgoing import Outgoing, outgoing
 from .own_handlers import OwnHandlers
@@ -123,6 +123,7 @@ class Connecting(Subscribing, RouteMethods):
         parts = driving.parts(self.client)
         if parts is not None:
             parts.dispatcher.bind(app)
+            unpatched.watch(parts.dispatcher, app)
         self.__rs_use_prefix(TopicPrefix(values.prefix))
         register(app, self.config_prefix, self)
         if parts is None:
