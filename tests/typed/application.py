@@ -282,6 +282,12 @@ def extension() -> Mqtt:
     mqtt.on_subscribe()(subscribed)
     mqtt.on_unsubscribe()(unsubscribed)
     mqtt.on_log()(logged)
+
+    @mqtt.on_leader()
+    def lead(client: Client, userdata: Any) -> None:
+        leads: bool = mqtt.is_leader
+        client.publish("leader", leads)
+
     topics: dict[str, TopicQos] = mqtt.topics
     print(topics, mqtt.connected, mqtt.client.host)
     return mqtt

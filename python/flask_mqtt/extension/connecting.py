@@ -21,6 +21,7 @@ from ..publishing.refusals import Refusals
 from ..records import fields, write
 from . import driving, unpatched
 from .application import check_app, itself, register
+from .leader import Leadership, Leading
 from .outgoing import Outgoing, outgoing
 from .own_handlers import OwnHandlers
 from .prefix import TopicPrefix
@@ -33,7 +34,7 @@ logger = logging.getLogger("flask_mqtt")
 ConnectingT = TypeVar("ConnectingT", bound="Connecting")
 
 
-class Connecting(Subscribing, RouteMethods):
+class Connecting(Subscribing, RouteMethods, Leading):
     """The methods around the connection, and the attributes that they need."""
 
     def __init__(self, app: Flask | None, connect_async: bool, config_prefix: str) -> None:
@@ -54,6 +55,7 @@ class Connecting(Subscribing, RouteMethods):
         self._rs_refusals = Refusals()
         #: What this process is among those of the application.
         self._rs_worker = Worker()
+        self._rs_leadership = Leadership(self._rs_worker, self.__rs_take_over)
         super().__init__()
         self.config_prefix = config_prefix
         #: The configuration as it was read, without later assignments to attributes.
@@ -186,9 +188,18 @@ class Connecting(Subscribing, RouteMethods):
 
     @discreet
     def _connect(self) -> None:
-        # An application may have assigned other values since they were read.
-        values = self._rs_values.updated({name: getattr(self, name) for name in config.ATTRIBUTES})
+        values = self.__rs_present_values()
         self._rs_worker.begin(self.app, values)
+        self._rs_leadership.warn()
+        driving.hold(self.client, self._rs_worker.is_standby)
+        self.__rs_connect(values, later=self._connect_async)
+        self._rs_leadership.stand()
+
+    def __rs_present_values(self) -> config.Config:
+        # An application may have assigned other values since they were read.
+        return self._rs_values.updated({name: getattr(self, name) for name in config.ATTRIBUTES})
+
+    def __rs_connect(self, values: config.Config, *, later: bool) -> None:
         values = self._rs_worker.values(values)
         # It may also have set some on the client, as with tls_set.
         settings = driving.adopt(self.client, values, again=True)
@@ -196,10 +207,10 @@ class Connecting(Subscribing, RouteMethods):
         self._rs_subscribed.look_through()
         try:
             driving.set_up(self.client, values, settings)
-            result = driving.connect(self.client, settings, later=self._connect_async)
+            result = driving.connect(self.client, settings, later=later)
             if result == MQTT_ERR_SUCCESS:
                 write(logger.debug, "Client %r has reached a broker", values.client_id)
-            elif not self._connect_async:
+            elif not later:
                 write(logger.error, "MQTT: connect() has returned %s", result)
             driving.start_loop(self.client)
         except OSError as error:
@@ -208,7 +219,27 @@ class Connecting(Subscribing, RouteMethods):
             raise
         self.__rs_started = True
 
+    def __rs_take_over(self) -> bool:
+        """Be the leader if there is none, and connect as that: see `Leadership`."""
+        if not self.__rs_setting_up.acquire(blocking=False):
+            # It connects as a standby, or with other values.
+            return False
+        try:
+            values = self.__rs_present_values()
+            if not self._rs_worker.is_leader:
+                slot = self._rs_worker.try_lead() if driving.is_wanted(self.client) else None
+                if slot is None:
+                    return False
+                leaves = driving.leave(self.client)
+                self._rs_worker.lead(slot, values, leaves=leaves)
+                driving.hold(self.client, False)
+            self.__rs_connect(values, later=True)
+        finally:
+            self.__rs_setting_up.release()
+        return True
+
     def _disconnect(self) -> None:
+        self._rs_leadership.stand_down()
         self.__rs_started = False
         self._rs_refusals.end(driving.core_of(self.client), "Disconnecting")
         self.client.loop_stop()
@@ -253,6 +284,7 @@ class Connecting(Subscribing, RouteMethods):
             self._rs_handlers.call(self.app, "on_connect", client, userdata, flags, rc)
         else:
             events.call_on_connect(userdata, flags, rc)
+        self._rs_leadership.connected(self.client)
 
     def _handle_disconnect(self, client: Client, userdata: Any, rc: int) -> None:
         events = self.__rs_telling("on_disconnect")
@@ -281,6 +313,7 @@ class Connecting(Subscribing, RouteMethods):
         self.__rs_setting_up = threading.RLock()
         self._rs_refusals = Refusals()
         self._rs_worker.forked()
+        self._rs_leadership.forked()
         leave_routes_to_parent(self)
 
 

@@ -160,6 +160,32 @@ def connect(client: Client, settings: Config, *, later: bool) -> Any:
     return call(where, settings.broker_port, keepalive=settings.keepalive, **further)
 
 
+def hold(client: Client, on: bool) -> None:
+    """Have a client of ours keep subscriptions, and not make them, or make them from now on."""
+    own = parts(client)
+    if own is not None:
+        own.holder.notice_fork()
+        own.holder.core.hold(on)
+
+
+def is_wanted(client: Client) -> bool:
+    """Whether a client of ours is connected, or connects."""
+    own = parts(client)
+    return own is not None and own.connection.is_wanted
+
+
+def leave(client: Client) -> bool:
+    """End the connection of a client of ours, and close its file.
+
+    Returns:
+        Whether messages are left that the broker has not acknowledged.
+    """
+    own = parts_of(client)
+    own.connection.close()
+    stats = own.holder.core.stats()
+    return bool(stats["queued"] or stats["in_flight"] or stats["set_aside"])
+
+
 def start_loop(client: Client) -> None:
     """Call `loop_start`, so that there are as many threads as the settings say."""
     own = parts(client)

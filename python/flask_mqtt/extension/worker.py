@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..config import KEYS, Config
 from ..paho.constants import MQTTv5
 from ..process import slots
 from ..records import fields, write
@@ -14,9 +16,16 @@ from ..records import fields, write
 if TYPE_CHECKING:
     from flask import Flask
 
-    from ..config import Config
-
 logger = logging.getLogger("flask_mqtt")
+
+#: Whoever has this slot is the leader, in the mode of that name.
+LEADER = 0
+
+#: What keeps a session beyond its connection with MQTT 5.
+_EXPIRY = "SessionExpiryInterval"
+
+#: The names of the values of a will.
+_OF_WILL = [name for name in KEYS if name.startswith("last_will_")]
 
 
 class Worker:
@@ -27,10 +36,16 @@ class Worker:
 
     def __init__(self) -> None:
         """Start without a slot."""
+        #: That of the configuration, and what its key is called; empty before there is one.
+        self.mode = self.mode_key = ""
         #: What the processes of the application have in common; empty without a slot.
         self.identity = ""
         #: The slot of this process, where it needs one.
         self.slot: slots.Slot | None = None
+        #: A leader's that cannot use the file of its slot, as its parent had that open.
+        self._file_slot: slots.Slot | None = None
+        #: Whether it is the leader because nobody can have a slot.
+        self._leads_alone = False
         #: Whether a slot could not be taken, which is logged once.
         self._has_told = False
 
@@ -41,8 +56,7 @@ class Worker:
             app: The application. Without one there is no slot.
             values: Its configuration.
         """
-        if values.worker_mode == "leader":
-            return
+        self.mode, self.mode_key = values.worker_mode, values.key("worker_mode")
         if app is None or not _needs_slot(values):
             self.end()
             return
@@ -53,9 +67,71 @@ class Worker:
         # A forked child does not use a file that its parent had open at the fork.
         avoid = slots.inherited(identity) if values.persistence else frozenset[int]()
         try:
-            self.use(identity, slots.take(identity, avoid))
+            if self.mode == "leader":
+                self._stand(identity, values)
+            else:
+                self.use(identity, slots.take(identity, avoid))
         except OSError as error:
+            self._leads_alone = self.mode == "leader"
             self._tell(values, error)
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether this process is the leader, in the mode of that name."""
+        if self.mode != "leader":
+            return False
+        return self._leads_alone if self.slot is None else self.slot.number == LEADER
+
+    @property
+    def is_standby(self) -> bool:
+        """Whether this process waits to become the leader."""
+        return self.mode == "leader" and self.slot is not None and not self.is_leader
+
+    def _stand(self, identity: str, values: Config) -> None:
+        """Be the leader or a standby."""
+        slot = slots.try_take(identity, LEADER)
+        if slot is None or self._needs_file_slot(identity, values):
+            # What has stayed behind under another one, the leader finishes.
+            avoid = {LEADER, *slots.free_dirty(identity), *slots.inherited(identity)}
+            further = slots.take(identity, avoid)
+            slot, self._file_slot = (further, None) if slot is None else (slot, further)
+        self.use(identity, slot)
+        if self.is_leader:
+            self._tell_of_lead()
+        else:
+            text = "This worker is a standby: another one is the leader of this host"
+            write(logger.info, text, extra=fields(None, "standing_by"))
+
+    def _tell_of_lead(self) -> None:
+        text = "This worker is the leader of this host, and handles the messages"
+        write(logger.info, text, extra=fields(None, "leading"))
+
+    def try_lead(self) -> slots.Slot | None:
+        """Take the leader's slot if it is free, for `lead`. Otherwise return None.
+
+        Raises:
+            OSError: The folder of the slots cannot be used.
+        """
+        return slots.try_take(self.identity, LEADER) if self.is_standby else None
+
+    def lead(self, slot: slots.Slot, values: Config, *, leaves: bool) -> None:
+        """Be the leader. The connection as a standby has ended, and its file is closed.
+
+        Args:
+            slot: What `try_lead` has taken.
+            values: The configuration.
+            leaves: Whether the file has messages, for whoever takes the slot of before.
+        """
+        before = self.slot
+        if before is not None and self._needs_file_slot(self.identity, values):
+            self._file_slot, self.slot = before, None
+        elif before is not None:
+            self._mark(before, values, dirty=leaves)
+        self.use(self.identity, slot)
+        self._tell_of_lead()
+
+    def _needs_file_slot(self, identity: str, values: Config) -> bool:
+        return bool(values.persistence) and LEADER in slots.inherited(identity)
 
     def use(self, identity: str, slot: slots.Slot) -> None:
         """Have a slot from now on, in the place of any before.
@@ -70,7 +146,13 @@ class Worker:
 
     def values(self, values: Config) -> Config:
         """Return the values that the client of this process gets."""
-        return values if self.slot is None else self.values_of(values, self.slot.number)
+        if self.slot is None:
+            return values
+        own = self.values_of(values, self.slot.number)
+        if self._file_slot is not None:
+            file = self.values_of(values, self._file_slot.number).persistence
+            own = replace(own, persistence=file)
+        return _of_standby(own) if self.is_standby else own
 
     def values_of(self, values: Config, number: int) -> Config:
         """Return the values that the client of a process gets.
@@ -95,42 +177,69 @@ class Worker:
         Args:
             settings: What the client connects with.
         """
-        if self.slot is None:
-            return
+        dirty = _stays(settings)
+        for slot in (self.slot, self._file_slot):
+            if slot is not None:
+                self._mark(slot, settings, dirty=dirty)
+
+    def _mark(self, slot: slots.Slot, values: Config, *, dirty: bool) -> None:
         try:
-            self.slot.mark(dirty=_stays(settings))
+            slot.mark(dirty=dirty)
         except OSError as error:
-            self._tell(settings, error)
+            self._tell(values, error)
 
     def end(self) -> None:
         """Release the slot: the connection has ended, and the file is closed."""
-        slot, self.slot, self.identity = self.slot, None, ""
-        if slot is not None:
-            slot.release()
+        released = (self.slot, self._file_slot)
+        self.slot, self._file_slot, self.identity = None, None, ""
+        self._leads_alone = False
+        for slot in released:
+            if slot is not None:
+                slot.release()
 
     def forked(self) -> None:
         """Be without a slot in a forked child: it is the parent's."""
-        self.slot, self.identity = None, ""
+        self.slot, self._file_slot, self.identity = None, None, ""
+        self._leads_alone = False
 
     def _tell(self, values: Config, error: OSError) -> None:
         if self._has_told:
             return
         self._has_told = True
+        extra = fields(None, "no_slot", error=str(error))
+        if self.mode == "leader":
+            text = "No leader can be chosen (%s): each process of this application handles messages"
+            write(logger.error, text, error, extra=extra)
+            return
         names = [name for name in ("client_id", "persistence") if getattr(values, name)]
         text = (
             "The processes of this application cannot be told apart (%s): further ones on this "
             "host would use the same %s"
         )
         keys = " and ".join(values.key(name) for name in names)
-        extra = fields(None, "no_slot", error=str(error))
         write(logger.warning, text, error, keys, extra=extra)
 
 
+def _of_standby(values: Config) -> Config:
+    """Return the values without what is the leader's: the session and the will."""
+    properties = deepcopy(values.connect_properties)
+    if isinstance(properties, dict):
+        properties.pop(_EXPIRY, None)
+    elif hasattr(properties, _EXPIRY):
+        delattr(properties, _EXPIRY)
+    no_will = {name: getattr(Config, name) for name in _OF_WILL}
+    return replace(values, clean_session=True, connect_properties=properties, **no_will)
+
+
 def _needs_slot(values: Config) -> bool:
-    return bool(values.client_id or values.persistence)
+    return bool(values.client_id or values.persistence or values.worker_mode == "leader")
 
 
 def _stays(settings: Config) -> bool:
-    properties = settings.connect_properties if settings.protocol_version == MQTTv5 else None
-    expires = getattr(properties, "SessionExpiryInterval", 0)
-    return bool(settings.persistence or not settings.clean_session or expires)
+    """Whether the broker keeps a session, or there is a file, when the process ends."""
+    if settings.protocol_version != MQTTv5:
+        return bool(settings.persistence or not settings.clean_session)
+    properties = settings.connect_properties
+    if not isinstance(properties, dict):
+        properties = {_EXPIRY: getattr(properties, _EXPIRY, 0)}
+    return bool(settings.persistence or properties.get(_EXPIRY))

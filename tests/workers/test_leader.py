@@ -1,0 +1,388 @@
+"""Mode "leader": one worker handles the messages, and another one takes over."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import signal
+import statistics
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from flask_mqtt import MQTT_ERR_NO_CONN, Client, Mqtt
+from support.apps import make_app
+from support.running import closing, connected
+from support.wait import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from support.mosquitto import Mosquitto
+    from support.workers import Worker, Workers
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+#: How long a take-over may take on a machine that does other things, in seconds.
+PATIENCE = 30
+
+#: What a worker does besides: it subscribes, and says when it is the leader.
+BEFORE = """
+    import signal
+    from flask import has_app_context
+
+    @mqtt.on_connect()
+    def now_connected(client, *_):
+        mqtt.subscribe("in/#", 1)
+        say("as", client.stats()["client_id"] or "-")
+
+    @mqtt.on_disconnect()
+    def now_disconnected():
+        say("disconnected")
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+
+    @mqtt.on_message()
+    def handle(client, userdata, message):
+        say("message", message.payload.decode(), time.time())
+
+    def lead(client, userdata):
+        say("leader", client is mqtt.client, has_app_context(), mqtt.connected)
+"""
+EARLY = (
+    BEFORE
+    + """
+    mqtt.on_leader()(lead)
+"""
+)
+
+
+class Site:
+    """Workers with one client id, in mode "leader"."""
+
+    def __init__(self, workers: Workers, broker: Mosquitto, **config: Any) -> None:
+        self.workers = workers
+        self.broker = broker
+        usual = {"worker_mode": "leader", "client_id": "site", "clean_session": False}
+        self.config = usual | config
+
+    def start(self, before: str = EARLY) -> Worker:
+        worker = self.workers.start(self.broker.port, before=before, **self.config)
+        worker.wait_for("connected")
+        return worker
+
+    def pair(self, before: str = EARLY) -> tuple[Worker, Worker]:
+        leader, standby = self.start(before), self.start(before)
+        assert leader.ask("mqtt.is_leader") == "True"
+        assert standby.ask("mqtt.is_leader") == "False"
+        return leader, standby
+
+
+@pytest.fixture
+def own(broker_factory: Callable[..., Mosquitto]) -> Mosquitto:
+    """A mosquitto whose log has nothing of others, and that the test may stop."""
+    return broker_factory()
+
+
+def payloads(worker: Worker) -> list[str]:
+    return [line.split()[0] for line in worker.having("message")]
+
+
+def publish(worker: Worker, topic: str, payload: str, qos: int = 1) -> int:
+    """Have a worker publish, and return what that says."""
+    return int(worker.ask(f"int(mqtt.publish({topic!r}, {payload!r}, {qos})[0])"))
+
+
+def connects(broker: Mosquitto) -> list[str]:
+    """Return who has connected, and whether with a clean session, in the order of that."""
+    found = re.findall(r"New client connected from \S+ as (\S+) \(p\d, c(\d)", broker.log)
+    return [f"{name} c{clean}" for name, clean in found]
+
+
+class Stream:
+    """Publishes numbers, one after the other, until it is closed."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.count = 0
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._end.wait(0.005):
+            self.client.publish("in/stream", str(self.count), 1)
+            self.count += 1
+
+    def close(self) -> None:
+        self._end.set()
+        self._thread.join()
+        wait_until(lambda: self.client.stats()["in_flight"] == 0, PATIENCE, "the last PUBACK")
+
+
+@contextlib.contextmanager
+def client_of(broker: Mosquitto) -> Iterator[Client]:
+    """Give a client of the test's own."""
+    with closing(Client()) as client:
+        client.connect("127.0.0.1", broker.port)
+        client.loop_start()
+        wait_until(client.is_connected, PATIENCE, "the client is connected")
+        yield client
+
+
+def test_one_worker_handles_and_all_publish(workers: Workers, own: Mosquitto) -> None:
+    site = Site(workers, own)
+    leader, standby = site.pair()
+    third = site.start()
+    for number, worker in enumerate((leader, standby, third)):
+        for qos in range(3):
+            assert publish(worker, f"in/{qos}", f"{number}-{qos}", qos) == 0
+    wanted = {f"{number}-{qos}" for number in range(3) for qos in range(3)}
+    leader.wait_for("message", 9, PATIENCE)
+    assert sorted(payloads(leader)) == sorted(wanted)
+    assert payloads(standby) == payloads(third) == []
+    assert leader.having("leader") == ["True True True"]
+    assert standby.having("leader") == third.having("leader") == []
+    assert leader.having("as") == ["site"]
+    assert third.having("as") == ["site-2"]
+    assert connects(own) == ["site c0", "site-1 c1", "site-2 c1"]
+    assert standby.ask("mqtt.subscribe('more')[1]") == "None"
+    assert not re.search(r"SUBSCRIBE from site-", own.log)
+
+
+def test_nothing_is_lost_when_leaders_are_killed(workers: Workers, own: Mosquitto) -> None:
+    site = Site(workers, own)
+    leader, standby = site.pair()
+    everyone = [leader, standby]
+    times = []
+    with client_of(own) as client:
+        stream = Stream(client)
+        for _ in range(20):
+            leader.wait_for("message", timeout=PATIENCE)
+            leader.kill()
+            killed_at = time.time()
+            first = standby.wait_for("message", timeout=PATIENCE)[0]
+            times.append(float(first.split()[1]) - killed_at)
+            leader, standby = standby, site.start()
+            everyone.append(standby)
+        stream.close()
+    wanted = set(map(str, range(stream.count)))
+    wait_until(
+        lambda: not wanted.difference(*map(payloads, everyone)),
+        PATIENCE,
+        f"all of {stream.count} messages are handled",
+    )
+    handled = sum(len(payloads(worker)) for worker in everyone)
+    print(
+        f"\n{stream.count} messages, {handled - stream.count} handled twice; seconds from the kill "
+        f"to the first message of the next leader: median {statistics.median(times):.3f}, "
+        f"longest {max(times):.3f}"
+    )
+
+
+@pytest.mark.parametrize("way", ["close", "SIGTERM"])
+def test_a_leader_that_ends_hands_over(workers: Workers, own: Mosquitto, way: str) -> None:
+    leader, standby = Site(workers, own).pair()
+    if way == "close":
+        leader.tell("mqtt.close()")
+        assert leader.ask("mqtt.is_leader") == "False"
+    else:
+        leader.process.send_signal(signal.SIGTERM)
+        assert leader.process.wait(PATIENCE) == 0
+    standby.wait_for("leader", timeout=PATIENCE)
+    assert standby.ask("mqtt.is_leader") == "True"
+    assert standby.having("as") == ["site-1", "site"]
+    # The leader has said goodbye before another one became it.
+    assert own.log.index("Received DISCONNECT from site\n") < own.log.rindex("connected from")
+    assert publish(standby, "in/own", "own") == 0
+    standby.wait_for("message own", timeout=PATIENCE)
+    threads = "sorted(thread.name for thread in threading.enumerate())"
+    assert standby.ask(f"'mqtt-leader' in {threads}") == "False"
+
+
+def test_what_comes_between_two_leaders_is_handled(workers: Workers, own: Mosquitto) -> None:
+    site = Site(workers, own)
+    leader = site.start()
+    leader.wait_for("subscribed", timeout=PATIENCE)
+    leader.kill()
+    with client_of(own) as client:
+        for number in range(20):
+            client.publish("in/queued", str(number), 1).wait_for_publish(PATIENCE)
+    successor = site.start()
+    successor.wait_for("message", 20, PATIENCE)
+    assert payloads(successor) == [str(number) for number in range(20)]
+
+
+def test_a_leader_without_a_connection_stays_the_leader(workers: Workers, own: Mosquitto) -> None:
+    leader, standby = Site(workers, own, reconnect_delay_min=0.1).pair()
+    own.restart()
+    leader.wait_for("as", 2, PATIENCE)
+    standby.wait_for("as", 2, PATIENCE)
+    assert leader.ask("mqtt.is_leader") == "True"
+    assert standby.ask("mqtt.is_leader") == "False"
+    assert publish(standby, "in/again", "again") == 0
+    leader.wait_for("message again", timeout=PATIENCE)
+    assert len(leader.having("leader")) == 1
+
+
+def test_a_standby_takes_over_while_the_broker_is_down(workers: Workers, own: Mosquitto) -> None:
+    delays = {"reconnect_delay_min": 0.1, "reconnect_delay_max": 0.5}
+    leader, standby = Site(workers, own, **delays).pair()
+    own.stop()
+    standby.wait_for("disconnected", timeout=PATIENCE)
+    leader.kill()
+    wait_until(lambda: standby.ask("mqtt.is_leader") == "True", PATIENCE, "it is the leader")
+    assert publish(standby, "in/kept", "kept") == MQTT_ERR_NO_CONN
+    assert standby.having("leader") == []
+    own.start()
+    standby.wait_for("message kept", timeout=PATIENCE)
+    standby.wait_for("leader", timeout=PATIENCE)
+    assert standby.having("as") == ["site-1", "site"]
+
+
+def test_only_the_leader_has_the_will(workers: Workers, own: Mosquitto) -> None:
+    wills: list[bytes] = []
+    will = {"last_will_topic": "wills", "last_will_message": "gone", "last_will_qos": 1}
+    site = Site(workers, own, **will)
+    with client_of(own) as client:
+        client.on_message = lambda _client, _userdata, message: wills.append(message.payload)
+        client.subscribe("wills", 1)
+        leader, standby = site.pair()
+        third = site.start()
+        third.kill()
+        wait_until(lambda: "Client site-2 closed" in own.log, PATIENCE, "a standby is gone")
+        leader.kill()
+        standby.wait_for("leader", timeout=PATIENCE)
+        wait_until(lambda: wills, PATIENCE, "the will")
+        standby.kill()
+        wait_until(lambda: len(wills) == 2, PATIENCE, "the will of the second leader")
+    assert wills == [b"gone", b"gone"]
+
+
+def session_present(broker: Mosquitto, client_id: str) -> int:
+    """Return whether the broker has a session of MQTT 5 for a client."""
+    flags: list[dict[str, int]] = []
+    with closing(Client(client_id=client_id, protocol=5)) as client:
+        client.on_connect = lambda _client, _userdata, given, _rc: flags.append(given)
+        client.connect("127.0.0.1", broker.port, clean_start=False)
+        client.loop_start()
+        wait_until(lambda: flags, PATIENCE, "the CONNACK")
+    return flags[0]["session present"]
+
+
+@pytest.mark.parametrize("kind", ["dict", "Properties"])
+def test_a_standby_of_mqtt_5_leaves_no_session(workers: Workers, own: Mosquitto, kind: str) -> None:
+    values = "SessionExpiryInterval=3600"
+    before = f"""
+    from flask_mqtt import Properties
+    app.config["MQTT_CONNECT_PROPERTIES"] = {kind}({values})
+    """
+    leader, standby = Site(workers, own, protocol_version=5).pair(EARLY + before)
+    assert connects(own) == ["site c0", "site-1 c1"]
+    leader.kill()
+    standby.wait_for("leader", timeout=PATIENCE)
+    standby.kill()
+    assert session_present(own, "site") == 1
+    assert session_present(own, "site-1") == 0
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_on_leader_may_be_registered_late(workers: Workers, own: Mosquitto, threads: int) -> None:
+    leader, standby = Site(workers, own, handler_threads=threads).pair(BEFORE)
+    for worker in (leader, standby):
+        worker.tell("mqtt.on_leader()(lead)")
+    assert leader.wait_for("leader", timeout=PATIENCE) == ["True True True"]
+    leader.kill()
+    assert standby.wait_for("leader", timeout=PATIENCE) == ["True True True"]
+    assert publish(standby, "in/last", "last") == 0
+    standby.wait_for("message last", timeout=PATIENCE)
+    assert len(standby.having("leader")) == 1
+
+
+def test_workers_need_no_client_id(workers: Workers, own: Mosquitto) -> None:
+    leader, standby = Site(workers, own, client_id="", clean_session=True).pair()
+    leader.kill()
+    standby.wait_for("leader", timeout=PATIENCE)
+    assert publish(standby, "in/own", "own") == 0
+    standby.wait_for("message own", timeout=PATIENCE)
+
+
+def test_a_leader_has_the_file_and_a_standby_one_of_its_own(
+    workers: Workers, own: Mosquitto, tmp_path: Path
+) -> None:
+    site = Site(workers, own, persistence=str(tmp_path / "messages.db"))
+    leader, standby = site.pair()
+    files = sorted(path.name for path in tmp_path.glob("*.db"))
+    assert files == ["messages-1.db", "messages.db"]
+    own.stop()
+    assert publish(leader, "in/leader", "of the leader") == MQTT_ERR_NO_CONN
+    leader.kill()
+    wait_until(lambda: standby.ask("mqtt.is_leader") == "True", PATIENCE, "it is the leader")
+    own.start()
+    # It has the session, and what the leader could not send.
+    standby.wait_for("message of the leader", timeout=PATIENCE)
+
+
+def test_init_app_again_keeps_a_standby(workers: Workers, own: Mosquitto) -> None:
+    _, standby = Site(workers, own).pair()
+    standby.tell("mqtt.init_app(app)")
+    assert standby.ask("mqtt.is_leader") == "False"
+    assert connects(own) == ["site c0", "site-1 c1"]
+
+
+@pytest.mark.parametrize("way", ["mqtt.close()", "mqtt.client.disconnect()"])
+def test_a_standby_that_was_disconnected_does_not_take_over(
+    workers: Workers, own: Mosquitto, way: str
+) -> None:
+    site = Site(workers, own)
+    leader, standby = site.pair()
+    third = site.start()
+    standby.tell(way)
+    assert standby.ask("mqtt.is_leader") == "False"
+    leader.kill()
+    third.wait_for("leader", timeout=PATIENCE)
+    assert standby.ask("mqtt.is_leader") == "False"
+
+
+@pytest.mark.usefixtures("slots_folder")
+def test_another_mode_has_no_leader(broker: Mosquitto, caplog: pytest.LogCaptureFixture) -> None:
+    mqtt = Mqtt()
+    mqtt.on_leader()(lambda _client, _userdata: None)
+    assert not mqtt.is_leader
+    with mqtt:
+        mqtt.init_app(make_app(broker.port))
+        leads = mqtt.is_leader
+    assert not leads
+    [warning] = [one for one in caplog.records if vars(one).get("mqtt_event") == "no_leader"]
+    assert warning.levelno == logging.WARNING
+    assert "MQTT_WORKER_MODE is 'all'" in warning.getMessage()
+
+
+def test_a_handler_that_cannot_be_called_is_refused() -> None:
+    mqtt = Mqtt()
+    no_handler: Any = lambda: None  # noqa: E731
+    with pytest.raises(TypeError, match=r"on_leader .* it is called with \(client, userdata\)"):
+        mqtt.on_leader()(no_handler)
+    without_parentheses: Any = mqtt.on_leader
+    with pytest.raises(TypeError, match=r"needs parentheses: @mqtt.on_leader\(\)"):
+        without_parentheses(no_handler)
+
+
+def test_without_a_folder_each_worker_leads(
+    broker: Mosquitto,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
+    with connected(make_app(broker.port, worker_mode="leader")) as mqtt:
+        leads = mqtt.is_leader
+    assert (leads, mqtt.is_leader) == (True, False)
+    [record] = [one for one in caplog.records if vars(one).get("mqtt_event") == "no_slot"]
+    assert record.levelno == logging.ERROR
+    assert "each process of this application handles messages" in record.getMessage()
