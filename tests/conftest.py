@@ -153,6 +153,12 @@ def broker_factory(
         yield start
 
 
+@pytest.fixture
+def roomy(broker_factory: Callable[..., Mosquitto]) -> Mosquitto:
+    """A broker that keeps whatever waits for a client."""
+    return broker_factory(options=("max_queued_messages 0",))
+
+
 @pytest.fixture(scope="session")
 def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DynsecMosquitto]:
     """A mosquitto with its plugin that all tests share. Use names of your own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,34 +12,29 @@ from support.servers import CLIENT_ID, MESSAGES, PATIENCE, AppServer, publish
 from support.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from support.mosquitto import Mosquitto
 
 pytestmark = pytest.mark.slow
 
-#: Without a limit to what waits for a client.
-OPTIONS = ("max_queued_messages 0",)
+MODES = ("all",)
+#: In each mode. The others are tried in one each, as what differs is how they start workers.
+THOROUGHLY = ("gunicorn-sync", "uwsgi-lazy")
+OTHERS = {
+    "waitress": "all",
+}
 
 
-@pytest.fixture
-def roomy(broker_factory: Callable[..., Mosquitto]) -> Mosquitto:
-    """A broker that keeps whatever waits for a client."""
-    return broker_factory(options=OPTIONS)
-
-
-@pytest.mark.parametrize(("kind", "mode"), [("waitress", "all")])
+@pytest.mark.parametrize(("kind", "mode"), [*itertools.product(THOROUGHLY, MODES), *OTHERS.items()])
 def test_each_message_is_handled_as_often_as_the_mode_says(
     kind: str, mode: str, roomy: Mosquitto, tmp_path: Path
 ) -> None:
     log = BrokerLog(roomy, CLIENT_ID)
-    with AppServer(tmp_path, kind, roomy.port) as server:
+    with AppServer(tmp_path, kind, roomy.port, MQTT_WORKER_MODE=mode) as server:
         workers = server.kind.workers
-        if server.kind.first:
-            server.visit_all()
         subscribers = 1 if mode == "leader" else workers
-        wait_until(lambda: len(log.subscribed()) >= subscribers, PATIENCE, "all subscribe")
+        server.begin(log, subscribers)
         publish(roomy.port, range(MESSAGES))
         times = workers if mode == "all" else 1
         wait_until(

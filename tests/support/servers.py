@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import signal
 import sys
 import sysconfig
+import threading
+import time
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -22,7 +25,9 @@ from .server_process import ServerProcess, accepts
 from .wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Iterator
+
+    from .broker_log import BrokerLog
 
 SERVED = Path(__file__).parents[1] / "servers"
 #: What the clients of the application are called, before the number of the worker.
@@ -31,6 +36,8 @@ CLIENT_ID = "served"
 #: as often with few as with many.
 MESSAGES = int(os.environ.get("SERVERS_MESSAGES", "1000"))
 ROUNDS = int(os.environ.get("SERVERS_ROUNDS", "2"))
+#: So many are published in a row, before a pause in seconds: 2,500 a second, at most.
+A_BURST, PAUSE = 25, 0.01
 #: Longer than anything here takes, in seconds.
 PATIENCE = 40.0
 
@@ -155,6 +162,13 @@ class AppServer(ServerProcess):
             super().kill()
             _kill(pids)
 
+    def begin(self, log: BrokerLog, subscribers: int) -> None:
+        """Have its workers connect, and wait until so many clients of theirs have subscribed."""
+        if self.kind.first:
+            self.visit_all()
+        what = f"{subscribers} clients subscribe"
+        wait_until(lambda: len(log.subscribed()) >= subscribers, PATIENCE, what)
+
     def workers(self) -> list[int]:
         """Return the processes that it has started."""
         return descendants(self.pid)
@@ -193,6 +207,15 @@ class AppServer(ServerProcess):
 
         wait_until(has_seen_all, PATIENCE, f"{self.kind.workers} workers answer: {seen}")
 
+    def has_handled(self, numbers: Iterable[int], mode: str = "") -> bool:
+        """Whether numbers have been handled: in mode all, each by the client of each worker."""
+        if mode != "all":
+            by_number = self.lines.by_number()
+            return all(number in by_number for number in numbers)
+        handled = self.lines.handled()
+        clients = [CLIENT_ID, *(f"{CLIENT_ID}-{slot}" for slot in range(1, self.kind.workers))]
+        return all((client, number) in handled for client in clients for number in numbers)
+
 
 class Lines:
     """The file to which the application writes what it handles."""
@@ -202,8 +225,8 @@ class Lines:
         self._read = 0
         #: How often each client has handled each number.
         self._handled: Counter[tuple[str, int]] = Counter()
-        #: The process of the newest line; 0 without one.
-        self.newest_pid = 0
+        #: The processes that have handled something, the one of the newest line last.
+        self.pids: list[int] = []
 
     def handled(self) -> Counter[tuple[str, int]]:
         """Return how often each client has handled each number, so far."""
@@ -216,7 +239,8 @@ class Lines:
             for line in complete.decode().splitlines():
                 pid, client, number = line.split()
                 self._handled[client, int(number)] += 1
-                self.newest_pid = int(pid)
+                if self.pids[-1:] != [int(pid)]:
+                    self.pids = [*(one for one in self.pids if one != int(pid)), int(pid)]
         return self._handled
 
     def by_number(self) -> Counter[int]:
@@ -231,18 +255,34 @@ class Lines:
         return {client for client, _ in self.handled()}
 
 
-def publish(
-    port: int, numbers: Iterable[int], at: int = -1, then: Callable[[], object] | None = None
-) -> None:
-    """Publish numbers with QoS 1, each when the broker has the one before.
+@contextlib.contextmanager
+def visitors(server: AppServer) -> Iterator[None]:
+    """Have requests come all the time: with --preload, a worker connects with its first one."""
+    ending = threading.Event()
 
-    at, then: what to do before one of the numbers.
-    """
+    def visit() -> None:
+        while not ending.wait(0.05):
+            server.visit()
+
+    thread = threading.Thread(target=visit)
+    thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        thread.join()
+
+
+def publish(port: int, numbers: Iterable[int]) -> int:
+    """Publish numbers with QoS 1, each when the broker has the one before; return how many."""
+    count = 0
     with Peer(port) as peer:
         for number in numbers:
-            if number == at and then is not None:
-                then()
             peer.publish("numbered", b"%d" % number, qos=1)
+            count += 1
+            if count % A_BURST == 0:
+                time.sleep(PAUSE)
+    return count
 
 
 def descendants(pid: int) -> list[int]:
