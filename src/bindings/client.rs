@@ -371,6 +371,11 @@ impl Client {
         self.session(py, move |session| session.hold(held)).map_err(to_python)
     }
 
+    /// The filters that every connection subscribes to, held or not.
+    fn wanted(&self, py: Python<'_>) -> Vec<String> {
+        self.session(py, |session| session.wanted().map(str::to_owned).collect())
+    }
+
     /// Stops subscribing to filters on later connections.
     fn forget(&self, py: Python<'_>, filters: Vec<String>) {
         self.session(py, move |session| session.forget(&filters));

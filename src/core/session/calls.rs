@@ -215,6 +215,11 @@ impl Session {
         Ok(result)
     }
 
+    /// The filters that every connection subscribes to, held or not, in the order of subscription.
+    pub fn wanted(&self) -> impl Iterator<Item = &str> {
+        self.subscriptions.wanted()
+    }
+
     /// Stops subscribing to these filters on later connections. The present connection is
     /// unchanged.
     pub fn forget(&mut self, filters: &[String]) {

@@ -84,6 +84,11 @@ impl Subscriptions {
         Self { wanted, unwanted, forgotten: self.forgotten, ..Self::default() }
     }
 
+    /// The wanted filters.
+    pub fn wanted(&self) -> impl Iterator<Item = &str> {
+        self.wanted.keys().map(String::as_str)
+    }
+
     /// Adds filters for this and every later connection.
     pub fn want(&mut self, filters: &[Subscription], properties: &Properties) {
         for Subscription { filter, options } in filters {

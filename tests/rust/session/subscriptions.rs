@@ -456,9 +456,10 @@ fn what_is_not_subscribed_is_missing_until_the_broker_grants_it() {
     peer.receive(suback(4));
     assert_eq!(peer.session.health(peer.now).missing, missing(&[], &[]));
     peer.session.lost();
-    assert_eq!(peer.session.health(peer.now).missing, missing(&["a", "c", "b"], &[]));
+    assert_eq!(peer.session.health(peer.now).missing, missing(&["a", "b", "c"], &[]));
     peer.session.hold(true).unwrap();
     assert_eq!(peer.session.health(peer.now).missing, missing(&[], &[]));
+    assert_eq!(peer.session.wanted().collect::<Vec<_>>(), ["a", "b", "c"]);
 }
 
 #[test]
