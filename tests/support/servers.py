@@ -39,7 +39,7 @@ ROUNDS = int(os.environ.get("SERVERS_ROUNDS", "2"))
 #: So many are published in a row, before a pause in seconds: 2,500 a second, at most.
 A_BURST, PAUSE = 25, 0.01
 #: Longer than anything here takes, in seconds.
-PATIENCE = 40.0
+PATIENCE = 60.0
 
 _PYTHON = (sys.executable, "-m")
 _GUNICORN = (*_PYTHON, "gunicorn", "--bind={address}", "--workers={workers}")
