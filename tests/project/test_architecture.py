@@ -141,7 +141,7 @@ def test_the_package_knows_nothing_of_the_second_one() -> None:
 def test_imports_are_found() -> None:
     assert {"_core", "handlers", "paho"} < python_imports()["dispatch"]
     assert "client" not in python_imports("client")["types"], "it is for annotations only"
-    assert {"attempts"} == python_imports("connection")["connection"]
+    assert {"attempts", "sharing"} == python_imports("connection")["connection"]
     assert {"keys", "options"} < python_imports("config")["tls"]
     assert {"packet", "topic", "delivery"} < rust_imports()["session"]
     assert rust_imports()["topic"] == {"error"}

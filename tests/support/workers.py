@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -15,6 +14,7 @@ from .script import PREAMBLE, TESTS
 from .wait import wait_until
 
 if TYPE_CHECKING:
+    import contextlib
     from pathlib import Path
 
 #: A line of Python for each line on stdin. Messages are printed as `got TOPIC PAYLOAD`.

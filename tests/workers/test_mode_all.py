@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -58,7 +58,7 @@ def test_each_worker_has_its_own_client_identifier(own: Mosquitto, workers: Work
 
 
 def test_a_killed_worker_gets_its_session_back(own: Mosquitto, workers: Workers) -> None:
-    config = {"client_id": "site", "clean_session": False}
+    config: dict[str, Any] = {"client_id": "site", "clean_session": False}
     first, second = workers.pair(own.port, **config)
     second.subscribe("kept", 1)
     second.kill()
@@ -70,7 +70,7 @@ def test_a_killed_worker_gets_its_session_back(own: Mosquitto, workers: Workers)
 
 
 def test_the_session_of_the_first_goes_to_its_successor(own: Mosquitto, workers: Workers) -> None:
-    config = {"client_id": "site", "clean_session": False}
+    config: dict[str, Any] = {"client_id": "site", "clean_session": False}
     first, second = workers.pair(own.port, **config)
     assert second.client_id == "site-1"
     first.subscribe("kept", 1)

@@ -133,6 +133,7 @@ class Client(Connecting, Settings, Attributes, Handlers, Decorators, Loops, Kept
             parts.registry.hooks = replace(hooks, shown={})
         if before.dispatcher.app is not None:
             parts.dispatcher.bind(before.dispatcher.app)
+        parts.connection.sharing.use(before.connection.sharing.group)
         self._parts = parts
         parts.connection.handlers_changed()
         leave(before.connection)
@@ -261,7 +262,7 @@ class Client(Connecting, Settings, Attributes, Handlers, Decorators, Loops, Kept
         self._parts.settings.check_properties(properties)
         if uses_options(topic, options):
             self._parts.settings.need_5("options")
-        filters = wanted(topic, qos, options)
+        filters = self._parts.connection.sharing.subscriptions(wanted(topic, qos, options))
         self._parts.holder.notice_fork()
         return self._parts.holder.core.subscribe(
             filters, properties, self._parts.events.is_in_on_connect
@@ -289,6 +290,7 @@ class Client(Connecting, Settings, Attributes, Handlers, Decorators, Loops, Kept
         filters = topic if isinstance(topic, list) else [topic]
         if not filters or not all(isinstance(item, str) for item in filters):
             raise ValueError(f"invalid topic {topic!r}: it must be a filter or a list of filters")
+        filters = [self._parts.connection.sharing.filter(item) for item in filters]
         self._parts.holder.notice_fork()
         return self._parts.holder.core.unsubscribe(filters, properties)
 

@@ -16,6 +16,7 @@ from ..process.standby import Standby
 from ..records import fields, write
 from ..waiting import wait_for
 from .attempts import Attempts
+from .sharing import Sharing
 
 if TYPE_CHECKING:
     from .._core import Attempt, Waiter
@@ -58,6 +59,8 @@ class Connection:
         self._events = events
         self._settings = settings
         self._attempts = Attempts(holder, settings, events)
+        #: Makes the subscriptions shared ones, where that is wanted.
+        self.sharing = Sharing(holder, events, settings)
         self._standby = Standby(holder, self._be_in_child)
         #: Whether there is a host to connect to.
         self.has_host = False
@@ -104,7 +107,7 @@ class Connection:
     def forget(self, topics: list[str]) -> None:
         """Not subscribe to these filters any more from the next connection on."""
         self._holder.notice_fork()
-        self._holder.core.forget(topics)
+        self._holder.core.forget([self.sharing.filter(topic) for topic in topics])
 
     # -- beginning --------------------------------------------------------------------------------
 

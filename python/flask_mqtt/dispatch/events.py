@@ -104,6 +104,9 @@ class Events:
         self._told: tuple[str, int] | None = None
         #: How many calls of `on_pre_connect` are running.
         self._pre_connecting = 0
+        #: Called with the properties of a CONNACK that accepts, and with the codes of a SUBACK.
+        self._accepted: Callable[[Properties | None], None] | None = None
+        self._granted: Callable[[tuple[int, ...]], None] | None = None
 
     def handlers_changed(self) -> None:
         """Have the core report the events that have handlers."""
@@ -118,6 +121,19 @@ class Events:
     def refresh_with(self, refresh: Callable[[], None]) -> None:
         """Call this when the connection's thread asks for the settings of its next attempt."""
         self._refresh_settings = refresh
+
+    def watch_subscriptions(
+        self,
+        accepted: Callable[[Properties | None], None] | None,
+        granted: Callable[[tuple[int, ...]], None] | None,
+    ) -> None:
+        """Tell the client's own part about what the broker says of subscriptions.
+
+        Args:
+            accepted: Called with the properties of each CONNACK that accepts; None for nothing.
+            granted: Called with the codes of each SUBACK; None for nothing.
+        """
+        self._accepted, self._granted = accepted, granted
 
     def set_version(self, *, speaks_5: bool) -> None:
         """Take the events that follow for those of MQTT 5, or of an earlier version."""
@@ -155,6 +171,8 @@ class Events:
         if code == 0:
             self.server_keepalive = getattr(properties, "ServerKeepAlive", None)
             self.log_change("connected", "Connected to", session_present=bool(session_present))
+            if self._accepted is not None:
+                self._accepted(properties)
         self._told = ("on_connect", threading.get_ident())
         hooks, userdata = self._registry.hooks, self.dispatcher.userdata
         if hooks is None:
@@ -311,6 +329,8 @@ class Events:
     def _subscribed(
         self, mid: int, granted: tuple[int, ...], properties: Properties | None
     ) -> None:
+        if self._granted is not None:
+            self._granted(granted)
         fitted = self._registry.current("on_subscribe")
         if fitted is None:
             return

@@ -27,7 +27,7 @@ from .own_handlers import OwnHandlers
 from .prefix import TopicPrefix
 from .routes import RouteMethods, begin_routes, leave_routes_to_parent
 from .subscribing import Subscribing
-from .worker import Worker
+from .worker import Worker, group_of
 
 logger = logging.getLogger("flask_mqtt")
 
@@ -126,7 +126,7 @@ class Connecting(Subscribing, RouteMethods, Leading):
         if parts is not None:
             parts.dispatcher.bind(app)
             unpatched.watch(parts.dispatcher, app)
-        self.__rs_use_prefix(TopicPrefix(values.prefix))
+        self.__rs_use_filters(TopicPrefix(values.prefix), group_of(app, values))
         register(app, self.config_prefix, self)
         if parts is None:
             driving.introduce(
@@ -142,9 +142,9 @@ class Connecting(Subscribing, RouteMethods, Leading):
         """Return what the configuration is read from: `MultiMQTT` has keys of its own."""
         return app.config
 
-    def __rs_use_prefix(self, prefix: TopicPrefix) -> None:
+    def __rs_use_filters(self, prefix: TopicPrefix, group: str | None) -> None:
         self._rs_outgoing = outgoing(self._rs_values, self.app)
-        self._rs_subscribed.use_prefix(self.client, prefix)
+        self._rs_subscribed.use(self.client, prefix, group)
         driving.strip_topics(self.client, prefix)
 
     def __rs_runs_with(self, values: config.Config) -> bool:

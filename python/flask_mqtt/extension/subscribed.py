@@ -62,21 +62,30 @@ class Subscribed:
         self.topics = topics
         self.look_through()
 
-    def use_prefix(self, client: Client, prefix: TopicPrefix) -> None:
-        """Have a prefix before the filters, also before those that are subscribed to.
+    def use(self, client: Client, prefix: TopicPrefix, group: str | None) -> None:
+        """Have a prefix before the filters, and a group; also those that are subscribed to.
 
         Args:
             client: The client.
             prefix: In the place of the one before.
+            group: That of shared subscriptions, or None for plain ones.
+
+        Raises:
+            ValueError: What is to be shared was subscribed to with "no local".
         """
-        if prefix == self.prefix:
+        own = driving.parts(client)
+        regroups = own is not None and own.connection.sharing.group != group
+        if prefix == self.prefix and not regroups:
             return
         made = {name: self._full(name) for name in self._made}
         self.prefix = prefix
-        for name, before in made.items():
-            if self._full(name) != before:
-                client.unsubscribe(before)
-                client.subscribe(topic=self._full(name), **self._made[name].arguments)
+        changed = [name for name, before in made.items() if regroups or self._full(name) != before]
+        for name in changed:
+            client.unsubscribe(made[name])
+        if own is not None:
+            own.connection.sharing.use(group)
+        for name in changed:
+            client.subscribe(topic=self._full(name), **self._made[name].arguments)
 
     def subscribe(
         self,

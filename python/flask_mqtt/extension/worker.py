@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -220,6 +221,18 @@ class Worker:
         write(logger.warning, text, error, keys, extra=extra)
 
 
+def group_of(app: Flask, values: Config) -> str | None:
+    """Return the group with which the workers of an application share messages, or None.
+
+    Args:
+        app: The application, whose name is the default.
+        values: Its configuration.
+    """
+    if values.worker_mode != "shared":
+        return None
+    return values.shared_group or re.sub(r"[/+#\0]", "-", app.name)
+
+
 def _of_standby(values: Config) -> Config:
     """Return the values without what is the leader's: the session and the will."""
     properties = deepcopy(values.connect_properties)
@@ -237,9 +250,11 @@ def _needs_slot(values: Config) -> bool:
 
 def _stays(settings: Config) -> bool:
     """Whether the broker keeps a session, or there is a file, when the process ends."""
-    if settings.protocol_version != MQTTv5:
-        return bool(settings.persistence or not settings.clean_session)
-    properties = settings.connect_properties
-    if not isinstance(properties, dict):
-        properties = {_EXPIRY: getattr(properties, _EXPIRY, 0)}
-    return bool(settings.persistence or properties.get(_EXPIRY))
+    expiry = None
+    if settings.protocol_version == MQTTv5:
+        properties = settings.connect_properties
+        is_dict = isinstance(properties, dict)
+        expiry = properties.get(_EXPIRY) if is_dict else getattr(properties, _EXPIRY, None)
+    # Without an expiry, a session that is not clean lasts with MQTT 5 too.
+    stays = not settings.clean_session if expiry is None else expiry > 0
+    return stays or settings.persistence is not None
