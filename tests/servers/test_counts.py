@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-MODES = ("all", "leader")
+MODES = ("all", "shared", "leader")
 #: In each mode. The others are tried in one each, as what differs is how they start workers.
 THOROUGHLY = ("gunicorn-sync", "uwsgi-lazy")
 OTHERS = {
+    "gunicorn-gevent": "shared",
     "waitress": "all",
+    "hypercorn": "shared",
     "uvicorn": "leader",
 }
 

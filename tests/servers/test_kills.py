@@ -59,7 +59,7 @@ def killing(server: AppServer, numbers: range, chance: random.Random) -> Iterato
         yield number
 
 
-@pytest.mark.parametrize("mode", ["all", "leader"])
+@pytest.mark.parametrize("mode", ["all", "shared", "leader"])
 @pytest.mark.parametrize("kind", [*GUNICORN, "uwsgi-lazy"])
 def test_none_is_missing_when_a_worker_is_killed(
     kind: str, mode: str, roomy: Mosquitto, tmp_path: Path
@@ -94,7 +94,7 @@ def replacing(server: AppServer) -> Iterator[int]:
     yield from range(first, first + MESSAGES)
 
 
-@pytest.mark.parametrize("mode", ["all", "leader"])
+@pytest.mark.parametrize("mode", ["all", "shared", "leader"])
 @pytest.mark.parametrize("kind", GUNICORN)
 def test_none_is_missing_when_all_workers_are_replaced(
     kind: str, mode: str, roomy: Mosquitto, tmp_path: Path

@@ -25,7 +25,7 @@ THREADS = 8
 A_REQUEST = 25
 
 
-@pytest.mark.parametrize("mode", ["all", "leader"])
+@pytest.mark.parametrize("mode", ["all", "shared", "leader"])
 @pytest.mark.parametrize("kind", ["gunicorn-gthread"])
 def test_requests_publish_while_messages_arrive(
     kind: str, mode: str, roomy: Mosquitto, tmp_path: Path
