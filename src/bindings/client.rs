@@ -21,7 +21,7 @@ use super::options::ConnectOptions;
 use super::properties::from_python;
 use super::stats;
 use super::waiter::{Waiter, wait};
-use crate::core::client::{Attempt as CoreAttempt, Client as CoreClient};
+use crate::core::client::{Attempt as CoreAttempt, Client as CoreClient, Opening as CoreOpening};
 use crate::core::delivery::Delivery as CoreDelivery;
 use crate::core::error::{Error, ReturnCode};
 use crate::core::packet::{SubscribeOptions, Subscription};
@@ -77,6 +77,24 @@ impl Attempt {
     fn outcome(&self) -> PyResult<bool> {
         let failed = |error| with_advice(self.0.advice(&error), error);
         self.0.outcome().transpose().map(|outcome| outcome.is_some()).map_err(failed)
+    }
+}
+
+/// A file that is being opened.
+#[pyclass(module = "flask_mqtt._core", frozen)]
+pub struct Opening(CoreOpening);
+
+#[pymethods]
+impl Opening {
+    /// Returns a wait that is over when the outcome is known.
+    fn waiter(&self) -> Waiter {
+        Waiter::new(self.0.waiter().clone())
+    }
+
+    /// Raises the error if that failed. Returns whether the file was opened: false if it was open,
+    /// or nothing is known yet. It is closed again if nobody asks.
+    fn outcome(&self) -> PyResult<bool> {
+        self.0.outcome().unwrap_or(Ok(false)).map_err(to_python)
     }
 }
 
@@ -179,6 +197,13 @@ impl Client {
             }
         };
         py.detach(connect).map(Attempt).map_err(to_python)
+    }
+
+    /// Opens the file of persistent messages in a thread of its own, before `connect` with the same
+    /// options.
+    fn open_file(&self, py: Python<'_>, options: ConnectOptions<'_>) -> PyResult<Opening> {
+        let options = options.into_core()?;
+        py.detach(|| self.core.open_file(options)).map(Opening).map_err(to_python)
     }
 
     /// Writes and closes the file of persistent messages. Returns a wait that is over then, or

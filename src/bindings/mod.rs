@@ -58,6 +58,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<calls::CallsInARow>()?;
     module.add_class::<calls::Changes>()?;
     module.add_class::<client::Attempt>()?;
+    module.add_class::<client::Opening>()?;
     module.add_class::<client::Client>()?;
     module.add_class::<delivery::Completions>()?;
     module.add_class::<delivery::Delivery>()?;

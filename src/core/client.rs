@@ -22,6 +22,7 @@ use super::transport::{self, check};
 use super::wake::{Waiter, Wakeup};
 
 pub use super::connection::Attempt;
+pub use super::store::Opening;
 
 /// Initialises libraries with process-wide state. To be called when a program starts.
 pub fn prepare() {
@@ -44,7 +45,7 @@ pub type Accepted = (ReturnCode, u16, Option<Delivery>, Option<Delivery>);
 pub struct Client {
     shared: Arc<Shared>,
     connection: Connection,
-    file: Handle,
+    file: Arc<Handle>,
     process: OnceLock<Process>,
 }
 
@@ -90,7 +91,7 @@ impl Client {
     fn with_session(session: Session, process: OnceLock<Process>) -> Self {
         let shared = Arc::new(Shared::new(session));
         let connection = Connection::new(shared.clone());
-        let file = Handle::new(shared.clone());
+        let file = Arc::new(Handle::new(shared.clone()));
         Self { shared, connection, file, process }
     }
 
@@ -158,6 +159,17 @@ impl Client {
             self.file.close();
         }
         started
+    }
+
+    /// Opens the file of persistent messages in a thread of its own, so that [`Self::connect`] with
+    /// the same options need not. If that fails, close the file again.
+    ///
+    /// # Errors
+    /// Those of [`Self::connect`], except for those that the outcome has.
+    pub fn open_file(&self, options: ConnectOptions) -> Result<Opening, Error> {
+        options.validate()?;
+        check(&options)?;
+        Opening::begin(self.file.clone(), options)
     }
 
     /// Writes and closes the file of persistent messages when the connection has ended.
@@ -339,7 +351,9 @@ impl Client {
     /// It takes no lock of the client: in a forked child, a thread of the parent may hold it
     /// forever.
     pub fn abandon(&mut self) -> Vec<Arc<Waiter>> {
-        self.connection.abandon().into_iter().chain(self.file.abandon()).collect()
+        // While a thread opens the file, that of `Opening` closes it.
+        let file = Arc::get_mut(&mut self.file).and_then(Handle::abandon);
+        self.connection.abandon().into_iter().chain(file).collect()
     }
 }
 

@@ -14,9 +14,11 @@ from ..guards import goes_on
 from ..handlers.scope import is_handler
 from ..paho.constants import MQTTv5
 from ..records import fields, write
+from ..waiting import are_threads_green, wait_for
 from .replaced import passed_by
 
 if TYPE_CHECKING:
+    from .._core import Client as CoreClient
     from ..config.options import ConnectOptions
     from ..core_holder import CoreHolder
     from ..dispatch.events import Events
@@ -90,7 +92,7 @@ class Attempts:
 
     def _connect(self, options: ConnectOptions, *arguments: Any) -> Attempt:
         try:
-            return self._holder.core.connect(options, *arguments)
+            return self._connect_once(options, *arguments)
         except OSError as error:
             if options.persistence is None or error.errno != errno.EBUSY:
                 raise
@@ -98,7 +100,18 @@ class Attempts:
             gc.collect()
             if not departing():
                 raise
-        return self._holder.core.connect(options, *arguments)
+        return self._connect_once(options, *arguments)
+
+    def _connect_once(self, options: ConnectOptions, *arguments: Any) -> Attempt:
+        core = self._holder.core
+        has_opened = _open_file(core, options)
+        try:
+            return core.connect(options, *arguments)
+        except BaseException:
+            if has_opened:
+                # Another client may now open it.
+                core.close_file()
+            raise
 
     def _tell_what_is_passed_by(self, settings: Config) -> None:
         """Log what the application has done for sockets, and this connection does not use."""
@@ -133,3 +146,18 @@ class Attempts:
         self._settings.announce()
         # Reading certificates may take longer than a handler.
         events.dispatcher.caller.begin()
+
+
+def _open_file(core: CoreClient, options: ConnectOptions) -> bool:
+    """Open the file of ``MQTT_PERSISTENCE`` for a green thread, which must not block the others.
+
+    Otherwise `connect` opens it: that waits for a moment for whoever has the file.
+
+    Returns:
+        Whether it was opened here.
+    """
+    if options.persistence is None or not are_threads_green():
+        return False
+    opening = core.open_file(options)
+    wait_for(opening.waiter())
+    return opening.outcome()

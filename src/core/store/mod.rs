@@ -8,10 +8,12 @@ mod closing;
 mod database;
 mod handle;
 mod opened;
+mod opening;
 mod rows;
 mod watch;
 
 pub use self::handle::Handle;
+pub use self::opening::Opening;
 
 use std::sync::Arc;
 use std::time::Duration;
