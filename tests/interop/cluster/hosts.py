@@ -56,6 +56,7 @@ class Host(Program):
             "SHOP_BOOK": str(self._book),
             "SHOP_HOST": name,
             "TMPDIR": str(locks),
+            "HOME": str(directory),  # gunicorn 25.1 has a socket there
             "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]),
         }
         port = free_port()
