@@ -88,6 +88,11 @@ def wildcards(site: Site) -> None:
         expect(got, ["a/end", "all/of/it", "all/marker"], "topics received")
 
 
+@feature("Shared subscriptions", MESSAGES)
+def shared(site: Site) -> None:
+    site.share(20)
+
+
 @feature("Topic with a full stop", MESSAGES)
 def full_stop(site: Site) -> None:
     topic = f"{site.topic}/v1.2"

@@ -218,6 +218,11 @@ def subscription_identifier(site: Site) -> None:
         expect(got, [7], "identifiers of the message")
 
 
+@row("Shared subscriptions (MQTT 5)")
+def shared_5(site: Site) -> None:
+    site.share(20)
+
+
 @row("Maximum packet size")
 def maximum_packet_size(site: Site) -> None:
     large = b"x" * 300

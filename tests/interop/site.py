@@ -47,6 +47,33 @@ class Site:
             expect((message.topic, message.payload), (topic, b"there and back"), "message")
             expect(message.qos, qos, "QoS of the message")
 
+    def share(self, count: int) -> None:
+        """Send messages that two clients share."""
+        keys = {"worker_mode": "shared"}
+        with self.client(**keys) as one, self.client(**keys) as other, self.client() as sender:
+            both = (one, other)
+            for client in both:
+                client.subscribe(self.topic, 1)
+            for number in range(count):
+                sender.publish(self.topic, str(number).encode(), 1)
+            # A message of its own comes to each when all others have.
+            for number, client in enumerate(both):
+                client.subscribe(f"{self.topic}/{number}", 1)
+                sender.publish(f"{self.topic}/{number}", b"last", 1)
+            shares = [received(client) for client in both]
+            got = [*itertools.chain(*shares)]
+            expect(len(set(got)), count, "messages that arrived")
+            expect(len(got), count, "times that messages arrived")
+            expect(all(shares), True, "both clients got messages")
+
+
+def received(client: Client) -> list[bytes]:
+    """Return the payloads up to one that says that it is the last."""
+    payloads: list[bytes] = []
+    while not payloads or payloads[-1] != b"last":
+        payloads.append(client.receive().payload)
+    return payloads[:-1]
+
 
 class Feature(NamedTuple):
     """A row of the table. `check` returns where the feature works and raises where it does not."""

@@ -209,7 +209,7 @@ def test_the_log_says_that_messages_are_shared(
         if getattr(record, "mqtt_event", "") == "shared"
     ]
     assert texts == [
-        "Sharing messages as group 'tests'; a broker that has no shared subscriptions sends nothing"
+        "Sharing messages as group 'tests': a broker without shared subscriptions sends none of them"
     ]
 
 

@@ -114,10 +114,13 @@ class Sharing:
             self._tell("according to its CONNACK", [], _NOT_SUPPORTED)
         elif not self._has_said:
             self._has_said = True
-            speaks_5 = self._settings.config.protocol_version == MQTTv5
-            note = "" if speaks_5 else "; a broker that has no shared subscriptions sends nothing"
             extra = fields(self._holder.core, "shared", group=self.group)
-            write(logger.info, "Sharing messages as group %r%s", self.group, note, extra=extra)
+            # Many brokers without them accept such subscriptions, and send nothing.
+            text = (
+                "Sharing messages as group %r: a broker without shared subscriptions sends none of "
+                "them"
+            )
+            write(logger.info, text, self.group, extra=extra)
 
     def _subscribed(self, granted: tuple[int, ...]) -> None:
         code = max(granted, default=0)
