@@ -208,9 +208,8 @@ def test_the_log_says_that_messages_are_shared(
         for record in caplog.records
         if getattr(record, "mqtt_event", "") == "shared"
     ]
-    assert texts == [
-        "Sharing messages as group 'tests': a broker without shared subscriptions sends none of them"
-    ]
+    [said] = texts
+    assert said.startswith("Sharing messages as group 'tests'")
 
 
 @pytest.mark.parametrize("mode", ["all", "leader"])
