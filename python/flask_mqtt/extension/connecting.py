@@ -20,6 +20,7 @@ from ..paho.constants import MQTT_ERR_SUCCESS
 from ..publishing.refusals import Refusals
 from ..records import fields, write
 from . import driving, unpatched
+from .adoption import Adoption, Heir
 from .application import check_app, itself, register
 from .leader import Leadership, Leading
 from .outgoing import Outgoing, outgoing
@@ -56,6 +57,7 @@ class Connecting(Subscribing, RouteMethods, Leading):
         #: What this process is among those of the application.
         self._rs_worker = Worker()
         self._rs_leadership = Leadership(self._rs_worker, self.__rs_take_over)
+        self.__rs_adoption = Adoption(self._rs_worker, self.__rs_heir)
         super().__init__()
         self.config_prefix = config_prefix
         #: The configuration as it was read, without later assignments to attributes.
@@ -218,6 +220,7 @@ class Connecting(Subscribing, RouteMethods, Leading):
             write(logger.error, "MQTT: %s", error, extra=extra)
             raise
         self.__rs_started = True
+        self.__rs_adoption.start()
 
     def __rs_take_over(self) -> bool:
         """Be the leader if there is none, and connect as that: see `Leadership`."""
@@ -238,8 +241,15 @@ class Connecting(Subscribing, RouteMethods, Leading):
             self.__rs_setting_up.release()
         return True
 
+    def __rs_heir(self) -> Heir | None:
+        """Return what finishes what other workers have left behind, where this one can do so."""
+        parts = driving.parts(self.client)
+        return None if parts is None else Heir(parts, self.__rs_present_values())
+
     def _disconnect(self) -> None:
+        self.__rs_adoption.stop()
         self._rs_leadership.stand_down()
+        self.__rs_adoption.wait()
         self.__rs_started = False
         self._rs_refusals.end(driving.core_of(self.client), "Disconnecting")
         self.client.loop_stop()
@@ -314,6 +324,7 @@ class Connecting(Subscribing, RouteMethods, Leading):
         self._rs_refusals = Refusals()
         self._rs_worker.forked()
         self._rs_leadership.forked()
+        self.__rs_adoption.forked()
         leave_routes_to_parent(self)
 
 

@@ -47,6 +47,8 @@ class Worker:
         self._file_slot: slots.Slot | None = None
         #: Whether it is the leader because nobody can have a slot.
         self._leads_alone = False
+        #: Whether a session or a file stays behind when the process ends.
+        self.leaves_something = False
         #: Whether a slot could not be taken, which is logged once.
         self._has_told = False
 
@@ -178,10 +180,10 @@ class Worker:
         Args:
             settings: What the client connects with.
         """
-        dirty = _stays(settings)
+        self.leaves_something = _stays(settings)
         for slot in (self.slot, self._file_slot):
             if slot is not None:
-                self._mark(slot, settings, dirty=dirty)
+                self._mark(slot, settings, dirty=self.leaves_something)
 
     def _mark(self, slot: slots.Slot, values: Config, *, dirty: bool) -> None:
         try:

@@ -1,0 +1,303 @@
+"""Adoption: a worker finishes what another one has left behind that has ended for good."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..client import Client
+from ..client.base import Parts, parts_of
+from ..process import slots
+from ..process.ends import DISCONNECT_TIMEOUT
+from ..records import fields, write
+from .lookout import Lookout
+from .worker import LEADER, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..config import Config
+
+logger = logging.getLogger("flask_mqtt")
+
+#: Seconds between two looks for slots that nobody has.
+_LOOK_SECONDS = 1.0
+
+#: For how long nobody has had a slot that is adopted, in seconds: a worker that is started again in
+#: this time takes it first.
+_REST_SECONDS = 2.0
+
+#: The broker has sent all that it has when nothing came for so long, in seconds.
+_QUIET_SECONDS = 1.0
+
+#: After this many seconds the session is ended although more is coming.
+_LONGEST = 300.0
+
+#: Seconds until a slot is tried again which could not be finished.
+_FAILURE_SECONDS = 10.0
+
+#: How long connecting, and the answer to a request, may take, in seconds.
+_CONNECTING_SECONDS = 30.0
+
+#: Seconds between two looks at how far it is.
+_STEP_SECONDS = 0.02
+
+#: How many filters are in one UNSUBSCRIBE.
+_MOST_FILTERS = 100
+
+
+@dataclass(frozen=True)
+class Heir:
+    """What adopts: the client of this worker."""
+
+    parts: Parts
+    #: The configuration of the application.
+    values: Config
+
+    def is_ready(self) -> bool:
+        """Whether its handlers can be called for what others have left behind."""
+        dispatcher = self.parts.dispatcher
+        has_handlers = self.values.clean_session or bool(dispatcher.message_handlers)
+        is_connected = self.parts.holder.core.is_connected()
+        return is_connected and dispatcher.working and has_handlers
+
+
+class Adoption:
+    """Looks for slots that no process has, and under which something has stayed behind."""
+
+    def __init__(self, worker: Worker, heir: Callable[[], Heir | None]) -> None:
+        """Start without a thread.
+
+        Args:
+            worker: Has the slot of this process.
+            heir: Called before each look: returns what adopts, or None.
+        """
+        self._worker = worker
+        self._heir = heir
+        self._lookout = Lookout("mqtt-adoption", _LOOK_SECONDS, self._look)
+        #: When each was free for the first time, or is to be tried again, by its number.
+        self._free: dict[int, float] = {}
+        #: What is being finished.
+        self._estate: Estate | None = None
+        self._has_told = False
+
+    def start(self) -> None:
+        """Look from now on, if the configuration lets something stay behind.
+
+        Raises:
+            RuntimeError: The system starts no other thread.
+        """
+        if self._worker.slot is not None and self._worker.leaves_something:
+            self._lookout.start()
+
+    def stop(self) -> None:
+        """Look no more. What is being finished is left to others."""
+        self._lookout.stop()
+
+    def wait(self) -> None:
+        """Wait for the end of what was stopped. A handler that it has called does not wait."""
+        estate = self._estate
+        if estate is None or not estate.is_calling():
+            self._lookout.wait(DISCONNECT_TIMEOUT)
+
+    def forked(self) -> None:
+        """Be without a thread, in a forked child."""
+        self._lookout.forked()
+        self._free = {}
+        self._estate = None
+
+    def _look(self) -> bool:
+        heir, worker = self._heir(), self._worker
+        if heir is None or worker.is_standby or worker.slot is None or not heir.is_ready():
+            self._free = {}
+            return True
+        if heir.parts.dispatcher.manual_ack:
+            self._tell_of_manual_ack(heir)
+            return False
+        identity, now = worker.identity, time.monotonic()
+        # A forked child cannot open the files that its parent had open.
+        barred = slots.inherited(identity) if heir.values.persistence else frozenset[int]()
+        numbers = [number for number in slots.free_dirty(identity) if number not in barred]
+        self._free = {number: self._free.get(number, now) for number in numbers}
+        due = [number for number, since in self._free.items() if now - since >= _REST_SECONDS]
+        for number in due:
+            slot = slots.try_take(identity, number)
+            if slot is not None:
+                self._finish(heir, slot)
+                # Others may have been taken meanwhile.
+                break
+        return True
+
+    def _finish(self, heir: Heir, slot: slots.Slot) -> None:
+        values = self._worker.values_of(heir.values, slot.number)
+        self._estate = Estate(heir, slot, values, self._lookout.pause)
+        try:
+            if not self._estate.finish():
+                self._free[slot.number] = time.monotonic() + _FAILURE_SECONDS
+        finally:
+            self._estate = None
+            slot.release()
+
+    def _tell_of_manual_ack(self, heir: Heir) -> None:
+        if not self._has_told:
+            self._has_told = True
+            text = (
+                "With manual_ack, workers do not finish what others have left behind: their "
+                "messages could not be acknowledged"
+            )
+            write(logger.warning, text, extra=fields(heir.parts.holder.core, "adoption_off"))
+
+
+class Estate:
+    """What was left behind under one slot: a session at the broker, a file of messages, or both.
+
+    A client of its own connects as the process that has ended did. The handlers of the heir are
+    called for what it receives, and it sends what the file has. Then the session is ended.
+    """
+
+    def __init__(
+        self, heir: Heir, slot: slots.Slot, values: Config, pause: Callable[[float], bool]
+    ) -> None:
+        """Take it.
+
+        Args:
+            heir: What finishes it.
+            slot: The slot, which nobody else has.
+            values: The configuration of the process that has ended.
+            pause: Waits for so many seconds; returns whether the process ends.
+        """
+        self._heir = heir
+        self._slot = slot
+        self._pause = pause
+        self._settings = replace(
+            heir.parts.settings.config,
+            client_id=values.client_id,
+            persistence=values.persistence,
+            clean_session=values.clean_session,
+            connect_properties=values.connect_properties,
+            last_will_topic=None,
+            handler_threads=1,
+            incoming_overflow="block",
+        )
+        self._client = Client()
+        self._parts = parts_of(self._client)
+        #: The packet identifiers of requests that the broker has acknowledged.
+        self._acknowledged: set[int] = set()
+        self._client.on_unsubscribe = self._unsubscribed
+        self._handle = heir.parts.dispatcher.guests.take_in(self._parts.dispatcher)
+        self._client.on_message = self._handle_counted
+        #: How many messages the handlers were called for, how many of these have returned, and when
+        #: there was something to do.
+        self._begun = self._ended = 0
+        self._busy_at = time.monotonic()
+        self._is_stopped = False
+
+    def is_calling(self) -> bool:
+        """Whether the caller is a handler that was called for what was left behind."""
+        return self._parts.dispatcher.is_current_thread
+
+    def finish(self) -> bool:
+        """Finish it. Returns whether nothing is left."""
+        number, core = self._slot.number, self._heir.parts.holder.core
+        text = "Finishing what worker %s has left behind"
+        write(logger.info, text, number, extra=fields(core, "adopting", worker=number))
+        try:
+            if not (self._empty() and self._erase()):
+                return self._fail("it takes too long")
+        except OSError as error:
+            return self._fail(f"{type(error).__name__}: {error}")
+        text = "Finished what worker %s has left behind; its handlers got %s messages"
+        extra = fields(core, "adopted", worker=number)
+        write(logger.info, text, number, self._begun, extra=extra)
+        return True
+
+    def _empty(self) -> bool:
+        """Handle and send what is there. Returns whether that is all."""
+        try:
+            self._parts.settings.adopt(self._settings)
+            self._parts.connection.open_async()
+            self._client.loop_start()
+            is_there = self._until(self._client.is_connected, _CONNECTING_SECONDS)
+            if is_there and self._unsubscribe():
+                self._busy_at = time.monotonic()
+                self._until(self._is_quiet, _LONGEST)
+            self._client.disconnect()
+        finally:
+            self._client.loop_stop()
+            self._client.close()
+            self._heir.parts.dispatcher.guests.let_go(self._parts.dispatcher)
+        # What still comes is for what the application is not subscribed to any more.
+        return is_there and not self._is_stopped and not self._has_work()
+
+    def _erase(self) -> bool:
+        """End the session, and remove the file."""
+        if not self._settings.clean_session:
+            clean = {"clean_session": True, "persistence": None, "connect_properties": None}
+            self._parts.settings.change(**clean)
+            try:
+                self._parts.connection.open()
+                if not self._until(self._client.is_connected, _CONNECTING_SECONDS):
+                    return False
+            finally:
+                self._client.disconnect()
+                self._client.close()
+        if self._settings.persistence is not None and self._slot.number != LEADER:
+            Path(self._settings.persistence).unlink(missing_ok=True)
+        self._slot.mark(dirty=False)
+        return True
+
+    def _unsubscribe(self) -> bool:
+        """Have the broker send no more of what the application is subscribed to elsewhere."""
+        filters = self._heir.parts.holder.core.wanted()
+        for begin in range(0, len(filters), _MOST_FILTERS):
+            _, mid = self._client.unsubscribe(filters[begin : begin + _MOST_FILTERS])
+            if not self._until(partial(self._acknowledged.__contains__, mid), _CONNECTING_SECONDS):
+                return False
+        return True
+
+    def _is_quiet(self) -> bool:
+        """Whether nothing has come for a while, and nothing is left to do."""
+        stats = self._client.stats()
+        now = time.monotonic()
+        if not stats["connected"] or stats["waiting_incoming"]["messages"] or self._has_work():
+            self._busy_at = now
+        return now - self._busy_at >= _QUIET_SECONDS
+
+    def _has_work(self) -> bool:
+        """Whether messages are not sent, or their handlers have not finished with them."""
+        stats = self._client.stats()
+        is_sent = not (stats["queued"] or stats["in_flight"] or stats["set_aside"])
+        is_handled = self._begun == self._ended and not self._parts.dispatcher.held.unacknowledged
+        return not (is_sent and is_handled)
+
+    def _handle_counted(self, *arguments: Any) -> None:
+        self._begun += 1
+        try:
+            self._handle(*arguments)
+        finally:
+            self._busy_at = time.monotonic()
+            self._ended += 1
+
+    def _unsubscribed(self, _client: Client, _userdata: Any, mid: int) -> None:
+        self._acknowledged.add(mid)
+
+    def _until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait for something. Returns whether it has come."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            self._is_stopped = self._pause(_STEP_SECONDS)
+            if self._is_stopped or time.monotonic() > deadline:
+                return False
+        return True
+
+    def _fail(self, reason: str) -> bool:
+        if not self._is_stopped:
+            text = "What worker %s has left behind is not finished, and tried again: %s"
+            number, core = self._slot.number, self._heir.parts.holder.core
+            extra = fields(core, "adoption_failed", worker=number)
+            write(logger.warning, text, number, reason, extra=extra)
+        return False

@@ -1,0 +1,312 @@
+"""What a worker leaves behind that has ended for good, others finish."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from flask_mqtt import MQTT_ERR_NO_CONN, Client
+from flask_mqtt.process import slots
+from support.running import closing
+from support.wait import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from support.mosquitto import Mosquitto
+    from support.workers import Worker, Workers
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+#: How long something may take on a machine that does other things, in seconds.
+PATIENCE = 40
+
+BEFORE = """
+    @mqtt.on_connect()
+    def now_connected(client, *_):
+        mqtt.subscribe("in/#", 1)
+
+    @mqtt.on_disconnect()
+    def now_disconnected():
+        say("disconnected")
+
+    @mqtt.on_message()
+    def handle(client, userdata, message):
+        say("message", message.payload.decode(), client is mqtt.client)
+        if message.payload == b"raise":
+            raise RuntimeError("as the test wants")
+
+    def identity():
+        return mqtt._rs_worker.identity
+"""
+
+
+class Site:
+    """Workers with persistent sessions."""
+
+    def __init__(self, workers: Workers, broker: Mosquitto, **config: Any) -> None:
+        self.workers = workers
+        self.broker = broker
+        self.config = {"client_id": "site", "clean_session": False, **config}
+
+    def start(self, before: str = BEFORE) -> Worker:
+        worker = self.workers.start(self.broker.port, before=before, **self.config)
+        worker.wait_for("subscribed", timeout=PATIENCE)
+        return worker
+
+
+@pytest.fixture
+def own(broker_factory: Callable[..., Mosquitto]) -> Mosquitto:
+    """A mosquitto whose log has nothing of others, and that the test may stop."""
+    return broker_factory()
+
+
+@contextlib.contextmanager
+def client_of(broker: Mosquitto, **options: Any) -> Iterator[Client]:
+    """Give a client of the test's own."""
+    with closing(Client(**options)) as client:
+        client.connect("127.0.0.1", broker.port)
+        client.loop_start()
+        wait_until(client.is_connected, PATIENCE, "the client is connected")
+        yield client
+
+
+def payloads(worker: Worker) -> list[str]:
+    return [line.split()[0] for line in worker.having("message")]
+
+
+def send(broker: Mosquitto, *texts: str) -> None:
+    """Publish, and wait until the broker has it."""
+    with client_of(broker) as client:
+        for text in texts:
+            client.publish(f"in/{text}", text, 1).wait_for_publish(PATIENCE)
+
+
+def has_session(broker: Mosquitto, client_id: str) -> bool:
+    """Return whether the broker has a session of a client that is not connected."""
+    flags: list[dict[str, int]] = []
+    with closing(Client(client_id=client_id, clean_session=False)) as client:
+        client.on_connect = lambda _client, _userdata, given, _rc: flags.append(given)
+        client.connect("127.0.0.1", broker.port)
+        client.loop_start()
+        wait_until(lambda: flags, PATIENCE, "the CONNACK")
+    return bool(flags[0]["session present"])
+
+
+def wait_for_the_end(worker: Worker, count: int = 1) -> None:
+    """Wait until a worker has finished what others have left behind."""
+    worker.wait_for("INFO Finished what worker", count, PATIENCE)
+    assert slots.free_dirty(worker.ask("identity()")) == []
+
+
+LOGGED = (
+    BEFORE
+    + """
+    logging.getLogger().setLevel("INFO")
+"""
+)
+
+
+def test_a_session_is_finished(workers: Workers, own: Mosquitto) -> None:
+    site = Site(workers, own)
+    survivor, victim = site.start(LOGGED), site.start()
+    victim.kill()
+    numbers = [str(number) for number in range(20)]
+    send(own, *numbers)
+    wait_for_the_end(survivor)
+    # Its own, and those of the other worker, in their order.
+    assert Counter(payloads(survivor)) == dict.fromkeys(numbers, 2)
+    assert {line.split()[1] for line in survivor.having("message")} == {"True"}
+    assert not has_session(own, "site-1")
+    assert "Received UNSUBSCRIBE from site-1" in own.log
+    send(own, "after")
+    survivor.wait_for("message after", timeout=PATIENCE)
+    assert payloads(survivor).count("after") == 1
+
+
+def test_the_share_of_a_worker_is_finished(workers: Workers, own: Mosquitto) -> None:
+    site = Site(workers, own, worker_mode="shared", shared_group="group")
+    survivor, victim = site.start(LOGGED), site.start()
+    victim.kill()
+    numbers = [str(number) for number in range(20)]
+    send(own, *numbers)
+    wait_for_the_end(survivor)
+    survivor.wait_for("message", 20, PATIENCE)
+    assert sorted(payloads(survivor)) == sorted(numbers)
+    assert not has_session(own, "site-1")
+    send(own, *numbers)
+    survivor.wait_for("message", 40, PATIENCE)
+
+
+def test_a_file_is_finished(workers: Workers, own: Mosquitto, tmp_path: Path) -> None:
+    delays = {"reconnect_delay_min": 0.1, "reconnect_delay_max": 0.5}
+    site = Site(workers, own, persistence=str(tmp_path / "messages.db"), **delays)
+    survivor, victim = site.start(LOGGED), site.start()
+    own.stop()
+    victim.wait_for("disconnected", timeout=PATIENCE)
+    assert (tmp_path / "messages-1.db").exists()
+    for number in range(5):
+        publishing = f"int(mqtt.publish('in/kept', 'kept-{number}', 1)[0])"
+        assert victim.ask(publishing) == str(MQTT_ERR_NO_CONN)
+    victim.kill()
+    own.start()
+    wait_for_the_end(survivor)
+    wait_until(lambda: len(set(payloads(survivor))) == 5, PATIENCE, "5 messages")
+    assert not list(tmp_path.glob("messages-1*"))
+    assert (tmp_path / "messages.db").exists()
+
+
+def test_a_worker_that_is_started_again_comes_first(workers: Workers, own: Mosquitto) -> None:
+    site = Site(workers, own)
+    survivor, victim = site.start(LOGGED), site.start()
+    successor = workers.start(
+        own.port, before=BEFORE + "    say('waiting')\n    sys.stdin.readline()", **site.config
+    )
+    successor.wait_for("waiting", timeout=PATIENCE)
+    send(own, "first")
+    victim.wait_for("message first", timeout=PATIENCE)
+    victim.kill()
+    send(own, "second")
+    successor.tell("")
+    successor.wait_for("message second", timeout=PATIENCE)
+    assert successor.client_id == "site-1"
+    survivor.wait_for("message second", timeout=PATIENCE)
+    assert payloads(survivor) == ["first", "second"]
+    assert survivor.having("INFO Finishing") == []
+
+
+def test_handlers_may_raise(workers: Workers, own: Mosquitto) -> None:
+    site = Site(workers, own)
+    survivor, victim = site.start(LOGGED), site.start()
+    victim.kill()
+    send(own, "raise", "last")
+    wait_for_the_end(survivor)
+    assert Counter(payloads(survivor)) == {"raise": 2, "last": 2}
+    assert len(survivor.having("ERROR MQTT handler")) == 2
+    assert survivor.ask("mqtt.stats()['handlers']['failures']") == "1"
+
+
+def test_close_ends_it_and_another_worker_goes_on(workers: Workers, own: Mosquitto) -> None:
+    site = Site(workers, own)
+    slow = (
+        LOGGED
+        + """
+    goes_on = threading.Event()
+    plain = handle
+
+    @mqtt.on_message()
+    def handle(client, userdata, message):
+        if threading.current_thread() is not mqtt.client._parts.dispatcher.thread:
+            say("adopted", message.payload.decode())
+            goes_on.wait()
+        plain(client, userdata, message)
+    """
+    )
+    survivor, victim = site.start(slow), site.start()
+    victim.kill()
+    send(own, "one", "two", "three")
+    survivor.wait_for("adopted one", timeout=PATIENCE)
+    survivor.tell("mqtt.close()")
+    survivor.wait_for("WARNING", timeout=PATIENCE)
+    survivor.tell("goes_on.set()")
+    assert survivor.ask("mqtt.connected") == "False"
+    assert survivor.having("INFO Finished") == []
+    # Both sessions are there for the next ones.
+    first, second = site.start(), site.start()
+    assert {first.client_id, second.client_id} == {"site", "site-1"}
+    wanted = {"one", "two", "three"}
+    wait_until(
+        lambda: wanted <= {*payloads(first), *payloads(second)}, PATIENCE, "all three messages"
+    )
+
+
+def test_the_leader_sends_what_a_standby_has_stored(
+    workers: Workers, own: Mosquitto, tmp_path: Path
+) -> None:
+    delays = {"reconnect_delay_min": 0.1, "reconnect_delay_max": 0.5}
+    file = str(tmp_path / "messages.db")
+    site = Site(workers, own, worker_mode="leader", persistence=file, **delays)
+    leader = site.start(LOGGED)
+    standby = workers.start(own.port, before=BEFORE, **site.config)
+    standby.wait_for("connected", timeout=PATIENCE)
+    own.stop()
+    standby.wait_for("disconnected", timeout=PATIENCE)
+    standby.ask("mqtt.publish('in/kept', 'kept', 1)")
+    standby.kill()
+    own.start()
+    wait_for_the_end(leader)
+    leader.wait_for("message kept", timeout=PATIENCE)
+    assert sorted(path.name for path in tmp_path.glob("*.db")) == ["messages.db"]
+
+
+def test_a_standby_that_takes_over_sends_what_it_has_stored(
+    workers: Workers, own: Mosquitto, tmp_path: Path
+) -> None:
+    delays = {"reconnect_delay_min": 0.1, "reconnect_delay_max": 0.5}
+    file = str(tmp_path / "messages.db")
+    site = Site(workers, own, worker_mode="leader", persistence=file, **delays)
+    leader = site.start()
+    standby = workers.start(own.port, before=LOGGED, **site.config)
+    standby.wait_for("connected", timeout=PATIENCE)
+    own.stop()
+    for worker, text in ((leader, "of the leader"), (standby, "of the standby")):
+        worker.wait_for("disconnected", timeout=PATIENCE)
+        worker.ask(f"mqtt.publish('in/kept', {text.replace(' ', '-')!r}, 1)")
+    leader.kill()
+    wait_until(lambda: standby.ask("mqtt.is_leader") == "True", PATIENCE, "it is the leader")
+    own.start()
+    standby.wait_for("message of-the-leader", timeout=PATIENCE)
+    wait_for_the_end(standby)
+    standby.wait_for("message of-the-standby", timeout=PATIENCE)
+
+
+def test_batches_are_acknowledged_when_they_are_handled(workers: Workers, own: Mosquitto) -> None:
+    batches = """
+    logging.getLogger().setLevel("INFO")
+
+    @mqtt.batch("in/<name>", qos=1, max=10, wait=3)
+    def handle(client, messages):
+        say("batch", *(message.payload.decode() for message in messages))
+
+    def identity():
+        return mqtt._rs_worker.identity
+    """
+    site = Site(workers, own)
+    survivor, victim = site.start(batches), site.start(batches)
+    victim.kill()
+    numbers = [str(number) for number in range(25)]
+    send(own, *numbers)
+    wait_for_the_end(survivor)
+    handled = Counter(text for line in survivor.having("batch") for text in line.split())
+    assert handled == dict.fromkeys(numbers, 2)
+    assert own.log.count("Received PUBACK from site-1 ") == 25
+
+
+def test_manual_ack_is_refused_with_a_warning(workers: Workers, own: Mosquitto) -> None:
+    site = Site(workers, own)
+    survivor = site.start(LOGGED + "    mqtt.client.manual_ack_set(True)\n")
+    survivor.wait_for("WARNING With manual_ack, workers do not finish", timeout=PATIENCE)
+
+
+def test_nothing_is_looked_for_without_sessions_and_files(workers: Workers, own: Mosquitto) -> None:
+    worker = Site(workers, own, clean_session=True).start()
+    assert worker.ask("'mqtt-adoption' in str(threading.enumerate())") == "False"
+    assert Site(workers, own).start().ask("'mqtt-adoption' in str(threading.enumerate())") == "True"
+
+
+def test_many_workers_finish_a_session_once(workers: Workers, own: Mosquitto) -> None:
+    site = Site(workers, own)
+    survivors, victim = [site.start(LOGGED) for _ in range(3)], site.start()
+    victim.kill()
+    send(own, "only")
+    wait_until(
+        lambda: sum(len(one.having("INFO Finished")) for one in survivors), PATIENCE, "the end"
+    )
+    assert sum(len(one.having("INFO Finishing")) for one in survivors) == 1
+    assert sum(payloads(one).count("only") for one in survivors) == 4
+    assert len(re.findall(r"connected from \S+ as site-3 ", own.log)) == 3
