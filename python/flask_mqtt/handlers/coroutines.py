@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app
 
-from .scope import clients_here, handling
+from .scope import clients_here, handling_in_task
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,17 +31,16 @@ def run(coroutine: Any, app: Flask | None, clients: Iterable[CoreClient]) -> Any
         app: The application, or None without one.
         clients: Those whose handler it is.
     """
-    import asyncio  # noqa: PLC0415 - it takes a while, and few applications need it
 
     async def finish() -> Any:
-        loop = asyncio.get_running_loop()
-        with contextlib.ExitStack() as stack:
-            for client in clients:
-                stack.enter_context(handling(loop, client))
+        # The event loop may be one that others use too, as that of a server.
+        with handling_in_task(clients):
             return await coroutine
 
     try:
         if app is None:
+            import asyncio  # noqa: PLC0415 - it takes a while, and few applications need it
+
             return asyncio.run(finish())
         return app.ensure_sync(finish)()
     finally:
