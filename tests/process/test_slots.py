@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import gc
 import os
 import re
 import signal
@@ -127,20 +129,32 @@ def test_a_killed_process_has_no_slot_any_more(holders: Holders) -> None:
 
 
 def test_what_stayed_behind_goes_first(holders: Holders) -> None:
-    first, second, third = holders.one(), holders.one(), holders.one()
-    for number, holder in enumerate((first, second, third)):
+    some = [holders.one() for _ in range(4)]
+    for number, holder in enumerate(some):
         assert holder.ask("take app") == str(number)
-    assert third.ask("mark 2 dirty") == "marked"
-    for holder in (first, third):
-        holder.kill()
-    assert second.ask("dirty app") == "[2]"
+    assert some[3].ask("mark 3 dirty") == "marked"
+    for number in (1, 2, 3):
+        some[number].kill()
+    assert some[0].ask("dirty app") == "[3]"
     with_session = slots.take("app")
-    assert with_session.number == 2
-    assert second.ask("dirty app") == "[]"
+    assert with_session.number == 3
+    assert some[0].ask("dirty app") == "[]"
     with_session.mark(dirty=False)
     with_session.release()
     assert slots.free_dirty("app") == []
+    assert slots.take("app").number == 1
+
+
+def test_a_single_process_has_slot_0(holders: Holders) -> None:
+    first, second = holders.one(), holders.one()
+    assert first.ask("take app") == "0"
+    assert second.ask("take app") == "1"
+    assert second.ask("mark 1 dirty") == "marked"
+    for holder in (first, second):
+        holder.kill()
+    # The other one's session is finished by whoever looks for that.
     assert slots.take("app").number == 0
+    assert slots.free_dirty("app") == [1]
 
 
 def test_numbers_to_avoid(holders: Holders) -> None:
@@ -246,6 +260,27 @@ def test_many_threads_share(holders: Holders) -> None:
     assert holders.one().ask("take app") == "0"
 
 
+def test_the_end_of_a_process_is_silent() -> None:
+    code = """
+        from flask_mqtt.process import slots
+        slot = slots.take("app")
+        cycle = [slots.try_take("app", 1), slots.try_lock("app", "leader")]
+        cycle.append(cycle)
+        flask_mqtt.kept = slots.take("other")
+    """
+    with running(code, 0) as script:
+        assert script.finish() == 0
+        assert script.errors == ""
+
+
+def test_slots_are_released_by_the_garbage_collector(holders: Holders) -> None:
+    cycle: list[object] = [slots.take("app")]
+    cycle.append(cycle)
+    del cycle
+    gc.collect()
+    assert holders.one().ask("take app") == "0"
+
+
 # -- forks ----------------------------------------------------------------------------------------
 
 
@@ -329,6 +364,19 @@ def test_the_folder_is_the_users_alone(place: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
     assert slots.folder() == place
     assert slot.number == 0
+
+
+def test_cleaners_of_temporary_folders_pass_by(place: Path) -> None:
+    slot = slots.take("app")
+    folder = os.open(place, os.O_RDONLY)
+    try:
+        # As systemd-tmpfiles asks before it removes what is old.
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        slot.release()
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(folder)
 
 
 def test_a_link_in_its_place_is_refused(place: Path, tmp_path: Path) -> None:

@@ -114,9 +114,9 @@ class Slot:
 
 
 def take(identity: str, avoid: Collection[int] = frozenset()) -> Slot:
-    """Take a slot: of those that a process has left something behind in, or else of the free ones.
+    """Take a slot: 0, or the first in which a process has left something behind, or the first.
 
-    A process has one slot for an identity, which all who ask share.
+    So a single process always has slot 0, and a worker that was killed has a successor. A process has one slot for an identity, which all who ask share.
 
     Args:
         identity: As :func:`identity` returns it.
@@ -135,7 +135,7 @@ def take(identity: str, avoid: Collection[int] = frozenset()) -> Slot:
         file = mine.open(identity)
         dirty = file.dirty()
         try:
-            for number in (*dirty, *range(MOST_SLOTS)):
+            for number in (0, *dirty, *range(1, MOST_SLOTS)):
                 taken = None if number in avoid else mine.try_lock(file, number, is_shared=True)
                 if taken is not None:
                     return Slot(taken)
