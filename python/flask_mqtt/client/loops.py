@@ -39,7 +39,8 @@ class Loops(Base):
         if self._parts.dispatcher.working:
             return MQTT_ERR_INVAL
         # A bad file is an exception here, which leaves no thread behind.
-        self._parts.connection.connect_with_loop()
+        if self._parts.connection.connect_with_loop():
+            return MQTT_ERR_SUCCESS
         if not self._parts.dispatcher.start(self._parts.settings.config.handler_threads):
             return MQTT_ERR_INVAL
         return MQTT_ERR_SUCCESS

@@ -12,9 +12,9 @@ from ..dispatch.tap import Disconnected
 from ..paho.constants import MQTT_ERR_NO_CONN, MQTT_ERR_SUCCESS, MQTT_LOG_DEBUG
 from ..paho.enums import MQTTErrorCode
 from ..process.ends import DISCONNECT_TIMEOUT, HANDLING_TIMEOUT
-from ..process.standby import Standby
+from ..process.standby import Need, Standby
 from ..records import fields, write
-from ..waiting import wait_for
+from ..waiting import WakeUps, wait_for
 from .attempts import Attempts
 from .sharing import Sharing
 
@@ -61,7 +61,7 @@ class Connection:
         self._attempts = Attempts(holder, settings, events)
         #: Makes the subscriptions shared ones, where that is wanted.
         self.sharing = Sharing(holder, events, settings)
-        self._standby = Standby(holder, self._be_in_child)
+        self._standby = Standby(holder, self._be_in_child, self._first_use, events.take_reports)
         #: Whether there is a host to connect to.
         self.has_host = False
         #: Whether `connect_async` was called, and nothing has connected since.
@@ -160,10 +160,17 @@ class Connection:
         if self._events.dispatcher.running:
             self._connect_now()
 
-    def connect_with_loop(self) -> None:
-        """Connect when the loop starts, after `connect_async` or a failed `connect`."""
+    def connect_with_loop(self) -> bool:
+        """Connect when the loop starts, after `connect_async` or a failed `connect`.
+
+        Returns:
+            Whether that was the first use, which has started the loop too.
+        """
+        if self._standby.waits and self._first_use(Need.SERVING):
+            return True
         if self._waits_for_loop or self._retries_with_loop:
             self._connect_now()
+        return False
 
     def connect_first(self, *, retry: bool) -> None:
         """Connect as `connect_with_loop` does, and retry if that is wanted.
@@ -342,10 +349,47 @@ class Connection:
         """
         self._standby.forked(child_core)
 
-    def _be_in_child(self, core: CoreClient) -> None:
+    def _be_in_child(self, core: CoreClient, was_connected: bool) -> bool:
         self._events.forked(core)
         # What has to be said to a new core.
         self._settings.change()
         self.handlers_changed()
-        if self._registry.hooks is not None:
-            self._registry.hooks.forked()
+        hooks = self._registry.hooks
+        if hooks is not None:
+            hooks.forked(was_connected)
+        return hooks is not None
+
+    # -- first use --------------------------------------------------------------------------------
+
+    def wait_for_first_use(self) -> None:
+        """Connect when the client is used for the first time, after `open_async`."""
+        self._standby.wait()
+
+    def publish_only(self, *, is_open: bool) -> None:
+        """Do without a thread that calls handlers: subscriptions wait, and so do handlers.
+
+        Args:
+            is_open: Whether `open` has succeeded. Then this waits, within
+                ``MQTT_HANDSHAKE_TIMEOUT``, for the broker's answer. Otherwise further attempts
+                follow, unless not even the first one could begin.
+        """
+        if not is_open:
+            self.connect_with_loop()
+        if self.is_wanted:
+            self._standby.publish_only()
+            if is_open:
+                self._wait_for_connack()
+
+    def _wait_for_connack(self) -> None:
+        core = self._holder.core
+        deadline = time.monotonic() + cast("Config", self._settings.used).handshake_timeout
+        with WakeUps(core) as wake_ups:
+            while not self._events.take_reports() and not core.is_connected():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
+                wake_ups.wait(left)
+
+    def _first_use(self, need: Need) -> bool:
+        hooks = self._registry.hooks
+        return hooks is not None and hooks.first_use(need)

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("flask_mqtt")
 
+#: So many events are fetched at once where no thread calls handlers.
+_MOST_REPORTS = 512
+
 
 class Events:
     """Calls the handlers of all events except messages.
@@ -164,13 +167,39 @@ class Events:
         self.ended_with = 0
         self._sockets.forked()
 
+    def take_reports(self) -> bool:
+        """Log what the connection reports, where no thread calls handlers, and drop the rest.
+
+        Returns:
+            Whether a connection or an attempt has ended.
+        """
+        events: list[Any] = []
+        while self._holder.core.take(events, _MOST_REPORTS):
+            pass
+        has_ended = False
+        for event in events:
+            # Others are messages.
+            kind, values = (event[0], event[1:]) if type(event) is tuple else (None, ())
+            if kind == _core.EVENT_NOTICE:
+                self._notice(*values)
+            elif kind == _core.EVENT_ATTEMPT:
+                self._attempt()
+            elif kind == _core.EVENT_CONNACK and values[1] == 0:
+                self._log_accepted(values[0], values[2])
+            elif kind in (_core.EVENT_DISCONNECTED, _core.EVENT_CONNECT_FAILED):
+                has_ended = True
+        return has_ended
+
+    def _log_accepted(self, session_present: int, properties: Properties | None) -> None:
+        self.server_keepalive = getattr(properties, "ServerKeepAlive", None)
+        self.log_change("connected", "Connected to", session_present=bool(session_present))
+
     def _connack(self, session_present: int, code: int, properties: Properties | None) -> None:
         flags = {"session present": session_present}
         rc = ReasonCode(PacketTypes.CONNACK, identifier=code) if self.speaks_5 else code
         self._unseen = (flags, rc, properties)
         if code == 0:
-            self.server_keepalive = getattr(properties, "ServerKeepAlive", None)
-            self.log_change("connected", "Connected to", session_present=bool(session_present))
+            self._log_accepted(session_present, properties)
             if self._accepted is not None:
                 self._accepted(properties)
         self._told = ("on_connect", threading.get_ident())

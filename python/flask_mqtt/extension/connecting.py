@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
@@ -17,12 +16,16 @@ from ..dispatch.events import Events
 from ..handlers.registry import Hooks
 from ..handlers.slots import Handler
 from ..paho.constants import MQTT_ERR_SUCCESS
+from ..process import slots
+from ..process.standby import Need
 from ..publishing.refusals import Refusals
 from ..records import fields, write
 from . import driving, unpatched
 from .adoption import Adoption, Heir
 from .application import check_app, itself, register
+from .first_use import FirstUse, for_publishing, waits_for_first_use
 from .leader import Leadership, Leading
+from .offer import Offer
 from .outgoing import Outgoing, outgoing
 from .own_handlers import OwnHandlers
 from .prefix import TopicPrefix
@@ -51,8 +54,9 @@ class Connecting(Subscribing, RouteMethods, Leading):
         self._rs_handlers = OwnHandlers()
         self.client: Client = driving.new_client()
         self.__rs_connected = False
-        #: Held by `init_app`: of two at once, the second one finds what the first has made.
-        self.__rs_setting_up = threading.RLock()
+        #: Connects where the process waits for that.
+        self.__rs_first_use = FirstUse(self.__rs_use, self.__rs_identity)
+        self.__rs_offer = Offer(self.__rs_let_go)
         self._rs_refusals = Refusals()
         #: What this process is among those of the application.
         self._rs_worker = Worker()
@@ -97,7 +101,7 @@ class Connecting(Subscribing, RouteMethods, Leading):
         """
         app = itself(app)
         check_app(app)
-        with self.__rs_setting_up:
+        with self.__rs_first_use.setting_up:
             self.__rs_set_up(app, config_prefix)
 
     def __rs_set_up(self, app: Flask, config_prefix: str | None) -> None:
@@ -138,7 +142,10 @@ class Connecting(Subscribing, RouteMethods, Leading):
         driving.adopt(self.client, values)
         driving.set_will(self.client, values)
         begin_routes(self, app)
-        self._connect()
+        if parts is not None and not is_again and waits_for_first_use():
+            self.__rs_put_off()
+        else:
+            self._connect()
 
     def _rs_keys(self, app: Flask) -> Mapping[str, Any]:
         """Return what the configuration is read from: `MultiMQTT` has keys of its own."""
@@ -173,6 +180,7 @@ class Connecting(Subscribing, RouteMethods, Leading):
                 self._handle_disconnect,
                 self.__rs_gone,
                 self.__rs_forked,
+                self.__rs_first_use.use,
                 shown,
             )
 
@@ -182,6 +190,8 @@ class Connecting(Subscribing, RouteMethods, Leading):
         parts = driving.parts(self.client)
         if parts is not None:
             parts.holder.notice_fork()
+            if self.__rs_first_use.publishes:
+                return parts.holder.core.is_connected()
         return self.__rs_connected
 
     @connected.setter
@@ -190,41 +200,65 @@ class Connecting(Subscribing, RouteMethods, Leading):
 
     @discreet
     def _connect(self) -> None:
-        values = self.__rs_present_values()
-        self._rs_worker.begin(self.app, values)
-        self._rs_leadership.warn()
-        driving.hold(self.client, self._rs_worker.is_standby)
-        self.__rs_connect(values, later=self._connect_async)
-        self._rs_leadership.stand()
+        with self.__rs_first_use.setting_up:
+            values = self.__rs_present_values()
+            self._rs_worker.begin(self.app, values)
+            self._rs_leadership.warn()
+            self.__rs_connect(values, later=self._connect_async)
+            self.__rs_offer.begin(self.app, self.__rs_identity())
+            self._rs_leadership.stand()
 
     def __rs_present_values(self) -> config.Config:
         # An application may have assigned other values since they were read.
         return self._rs_values.updated({name: getattr(self, name) for name in config.ATTRIBUTES})
 
-    def __rs_connect(self, values: config.Config, *, later: bool) -> None:
+    def __rs_connect(self, values: config.Config, *, later: bool, publishes: bool = False) -> None:
+        """Connect.
+
+        Args:
+            values: The configuration.
+            later: Whether not to wait for the broker.
+            publishes: Whether for publishing only: no session, no will, and no handlers.
+        """
         values = self._rs_worker.values(values)
+        if publishes:
+            values = for_publishing(values)
         # It may also have set some on the client, as with tls_set.
         settings = driving.adopt(self.client, values, again=True)
         self._rs_worker.mark(settings)
         self._rs_subscribed.look_through()
+        is_held = publishes or self._rs_worker.is_standby
+        if is_held:
+            driving.hold(self.client, True)
+        self.__rs_first_use.over(publishes=publishes)
         try:
             driving.set_up(self.client, values, settings)
-            result = driving.connect(self.client, settings, later=later)
+            try:
+                result = driving.connect(self.client, settings, later=later)
+            finally:
+                if not is_held:
+                    # Not on a connection that is for publishing, and ends with this one.
+                    driving.hold(self.client, False)
             if result == MQTT_ERR_SUCCESS:
                 write(logger.debug, "Client %r has reached a broker", values.client_id)
             elif not later:
                 write(logger.error, "MQTT: connect() has returned %s", result)
-            driving.start_loop(self.client)
+            if publishes:
+                driving.publish_only(self.client)
+            else:
+                driving.start_loop(self.client)
         except OSError as error:
             extra = fields(driving.core_of(self.client), "connect_failed", error=str(error))
             write(logger.error, "MQTT: %s", error, extra=extra)
             raise
         self.__rs_started = True
-        self.__rs_adoption.start()
+        if not publishes:
+            self.__rs_adoption.start()
 
     def __rs_take_over(self) -> bool:
         """Be the leader if there is none, and connect as that: see `Leadership`."""
-        if not self.__rs_setting_up.acquire(blocking=False):
+        setting_up = self.__rs_first_use.setting_up
+        if not setting_up.acquire(blocking=False):
             # It connects as a standby, or with other values.
             return False
         try:
@@ -238,13 +272,47 @@ class Connecting(Subscribing, RouteMethods, Leading):
                 driving.hold(self.client, False)
             self.__rs_connect(values, later=True)
         finally:
-            self.__rs_setting_up.release()
+            setting_up.release()
         return True
 
     def __rs_heir(self) -> Heir | None:
         """Return what finishes what other workers have left behind, where this one can do so."""
         parts = driving.parts(self.client)
         return None if parts is None else Heir(parts, self.__rs_present_values())
+
+    def __rs_use(self, need: Need) -> None:
+        """Connect for the first use in this process, and go on trying where that fails."""
+        publishes = need is Need.PUBLISHING
+        try:
+            if publishes:
+                values = self.__rs_present_values()
+                self._rs_worker.begin(self.app, values)
+                self.__rs_connect(values, later=False, publishes=True)
+            else:
+                self._connect()
+        except OSError:
+            # It is logged.
+            if not driving.go_on_trying(self.client, publishes=publishes):
+                raise
+
+    def __rs_put_off(self) -> None:
+        """Connect with the first use only."""
+        settings = driving.adopt(self.client, self._rs_values, again=True)
+        driving.set_up(self.client, self._rs_values, settings)
+        driving.connect(self.client, settings, later=True)
+        driving.wait_for_first_use(self.client)
+        self.__rs_first_use.wait(self.app)
+
+    def __rs_let_go(self) -> bool:
+        """Leave the connection to another process. Returns whether it does."""
+        with self.__rs_first_use.setting_up:
+            self.close()
+            self.__rs_put_off()
+        return True
+
+    def __rs_identity(self) -> str:
+        """Return what the connections of the application's processes have in common."""
+        return slots.identity(self.app, self._rs_values) if isinstance(self.app, Flask) else ""
 
     def _disconnect(self) -> None:
         self.__rs_adoption.stop()
@@ -257,6 +325,7 @@ class Connecting(Subscribing, RouteMethods, Leading):
 
     def close(self) -> None:
         """End the connection with a DISCONNECT, call `on_disconnect`, and join the threads."""
+        self.__rs_offer.end()
         try:
             self._disconnect()
         finally:
@@ -266,9 +335,15 @@ class Connecting(Subscribing, RouteMethods, Leading):
                     self.client.close()
             finally:
                 self._rs_worker.end()
+                self.__rs_first_use.over()
 
     def __enter__(self: ConnectingT) -> ConnectingT:
-        """Return itself: ``with Mqtt(app) as mqtt`` ends with :meth:`close`."""
+        """Return itself: ``with Mqtt(app) as mqtt`` ends with :meth:`close`.
+
+        Where connecting was put off until the first use, it connects.
+        """
+        if self.__rs_first_use.waits:
+            self._connect()
         return self
 
     def __exit__(
@@ -301,6 +376,9 @@ class Connecting(Subscribing, RouteMethods, Leading):
         attempt = _call if events is None else events.guarded
         attempt(setattr, self, "connected", False)
         attempt(self._rs_subscribed.look_through)
+        if self.__rs_first_use.publishes:
+            # Nobody has heard of the connection.
+            return
         if events is None:
             self._rs_handlers.call(self.app, "on_disconnect", client, userdata, rc)
         else:
@@ -317,10 +395,11 @@ class Connecting(Subscribing, RouteMethods, Leading):
     def __rs_gone(self) -> None:
         self.connected = False
 
-    def __rs_forked(self) -> None:
+    def __rs_forked(self, was_connected: bool) -> None:
         self.connected = False
         # Another thread of the parent's may have had their locks.
-        self.__rs_setting_up = threading.RLock()
+        self.__rs_first_use.forked(self.app, was_connected=was_connected)
+        self.__rs_offer.forked()
         self._rs_refusals = Refusals()
         self._rs_worker.forked()
         self._rs_leadership.forked()

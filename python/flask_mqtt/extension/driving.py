@@ -199,6 +199,30 @@ def start_loop(client: Client) -> None:
         raise
 
 
+def publish_only(client: Client) -> None:
+    """Do without threads for a connection that was made."""
+    parts_of(client).connection.publish_only(is_open=True)
+
+
+def go_on_trying(client: Client, *, publishes: bool) -> bool:
+    """Go on trying to connect in the background, where that has failed.
+
+    Returns:
+        Whether it does. It does not where the settings allow no attempt.
+    """
+    connection = parts_of(client).connection
+    if publishes:
+        connection.publish_only(is_open=False)
+    else:
+        start_loop(client)
+    return connection.is_wanted
+
+
+def wait_for_first_use(client: Client) -> None:
+    """Connect when a client is used for the first time."""
+    parts_of(client).connection.wait_for_first_use()
+
+
 def subscribes_itself(client: Any) -> bool:
     """Whether a client subscribes again with each connection, and nobody watches `subscribe`."""
     return is_ours(client) and "subscribe" not in vars(client) and type(client).subscribe is _OURS

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import os
+import sys
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -72,3 +74,30 @@ def _end_connections(members: list[Member], until: float, attempt: Attempt) -> N
         wait_for(waiter, max(0.0, until - time.monotonic()))
     for member in members:
         attempt(member.report_lost)
+
+
+def close_with_child() -> None:
+    """End all clients before the end of a child that leaves out `atexit`: multiprocessing's does.
+
+    So does Celery's worker, which uses billiard, and tells by a signal that it ends.
+    """
+    if os.getpid() in _closing_with_child:
+        return
+    _closing_with_child.add(os.getpid())
+    util, process = (sys.modules.get(f"multiprocessing.{name}") for name in ("util", "process"))
+    if util is not None and process is not None and process.parent_process() is not None:
+        util.Finalize(None, _close_clients, exitpriority=_LAST)
+    signals = sys.modules.get("celery.signals")
+    if signals is not None:
+        signals.worker_process_shutdown.connect(_close_in_worker, weak=False)
+
+
+def _close_in_worker(**_: Any) -> None:
+    _close_clients()
+
+
+#: After what multiprocessing itself does at the end of a child.
+_LAST = -100
+
+#: The processes that `close_with_child` was called in: this one, and those that it was forked from.
+_closing_with_child: set[int] = set()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from ..discretion import forget
@@ -11,8 +13,6 @@ from ..publishing.info import MQTTMessageInfo
 from ..records import fields, write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .._core import Client as CoreClient
     from ..core_holder import CoreHolder
     from ..paho.enums import MQTTErrorCode
@@ -21,36 +21,74 @@ if TYPE_CHECKING:
 logger = logging.getLogger("flask_mqtt")
 
 
-class Inherited:
-    """The core of a client whose connection is the parent's, until the child connects itself.
+class Need(enum.Enum):
+    """What a process needs that waits for the first use of a client."""
 
-    Messages are refused: they would wait for a connection that nobody makes. Subscriptions are
-    kept for it, as they always are. Everything else is the core's own.
+    #: To publish: it may do without subscriptions, and without a thread that calls handlers.
+    PUBLISHING = enum.auto()
+    #: Subscriptions are changed, which may be meant for later.
+    SUBSCRIBING = enum.auto()
+    #: Everything.
+    SERVING = enum.auto()
+
+
+#: Connects, as far as that is needed; returns whether there is a core that can be used.
+FirstUse = Callable[[Need], bool]
+
+
+class Inherited:
+    """The core of a client that waits for its first use in this process.
+
+    With that it connects itself, if the client is an extension's. Otherwise messages are refused:
+    they would wait for a connection that nobody makes. Subscriptions are kept for it, as they
+    always are. Everything else is the core's own.
     """
 
-    def __init__(self, core: CoreClient) -> None:
-        """Make one of a core that no other process has."""
+    def __init__(self, core: CoreClient, holder: CoreHolder, first_use: FirstUse) -> None:
+        """Make one of a core that no other process has.
+
+        Args:
+            core: The core.
+            holder: Has another one, as soon as the client has connected.
+            first_use: Connects.
+        """
         self.core = core
+        self._holder = holder
+        self._first_use = first_use
         self._has_told = False
 
     def __getattr__(self, name: str) -> Any:
         """Do as the core does."""
         return getattr(self.core, name)
 
-    def publish(self, *_: Any) -> MQTTMessageInfo:
-        """Refuse."""
+    def publish(self, *message: Any) -> MQTTMessageInfo | None:
+        """Publish with what there is since the first use, or refuse."""
+        now = self._now(Need.PUBLISHING)
+        if now is not None:
+            return now.publish(*message)
         self._tell()
         return MQTTMessageInfo((MQTT_ERR_NO_CONN, 0))
 
     def subscribe(self, *request: Any) -> tuple[MQTTErrorCode, int | None]:
-        """Keep a subscription for the connection."""
-        self._tell()
-        return self.core.subscribe(*request)
+        """Subscribe with what there is since the first use, or keep it for the connection."""
+        return self._with_subscriptions().subscribe(*request)
 
     def unsubscribe(self, *request: Any) -> tuple[MQTTErrorCode, int | None]:
-        """Keep it for the connection too."""
-        self._tell()
-        return self.core.unsubscribe(*request)
+        """Do the same."""
+        return self._with_subscriptions().unsubscribe(*request)
+
+    def _with_subscriptions(self) -> CoreClient:
+        now = self._now(Need.SUBSCRIBING)
+        if now is None:
+            self._tell()
+        return now or self.core
+
+    def _now(self, need: Need) -> CoreClient | None:
+        """Return what takes the place of this one, if the client connects."""
+        if not self._first_use(need):
+            return None
+        now = self._holder.core
+        return None if now is cast("CoreClient", self) else now
 
     def _tell(self) -> None:
         if self._has_told:
@@ -64,17 +102,53 @@ class Inherited:
         )
 
 
+class Waiting(Inherited):
+    """The core of an extension's client that has not connected in this process, and waits."""
+
+    def _tell(self) -> None:
+        """Say nothing: why it does not connect is logged elsewhere, if it is a failure."""
+
+
+class PublishingOnly(Waiting):
+    """The core of a client that is connected, and that no thread calls handlers for."""
+
+    def __init__(
+        self,
+        core: CoreClient,
+        holder: CoreHolder,
+        first_use: FirstUse,
+        take_reports: Callable[[], object],
+    ) -> None:
+        """Make one of a core that connects.
+
+        Args:
+            core: The core.
+            holder: Has another one, as soon as the client has subscriptions too.
+            first_use: Subscribes.
+            take_reports: Logs what the core reports.
+        """
+        super().__init__(core, holder, first_use)
+        self._take_reports = take_reports
+
+    def publish(self, *message: Any) -> MQTTMessageInfo | None:
+        """Publish."""
+        if self.core.has_events():
+            self._take_reports()
+        return self.core.publish(*message)
+
+
 class Unprepared(Inherited):
     """The same of a client that could not be prepared for the child: it refuses to connect too."""
 
-    def __init__(self, core: CoreClient, was_connected: bool) -> None:
+    def __init__(self, core: CoreClient, holder: CoreHolder, was_connected: bool) -> None:
         """Make one for the time until it is prepared.
 
         Args:
             core: One that no other process has.
+            holder: Has another one then.
             was_connected: Whether the parent had a connection.
         """
-        super().__init__(core)
+        super().__init__(core, holder, lambda _: False)
         self.was_connected = was_connected
         #: What was in the way. A signal's handler may have left it unknown.
         self.error: BaseException = InterruptedError("interrupted")
@@ -99,17 +173,29 @@ class Unprepared(Inherited):
 
 
 class Standby:
-    """Gives a client another core in a forked child, and until it connects there what refuses."""
+    """Gives a client another core in a forked child, and a stand-in until it connects."""
 
-    def __init__(self, holder: CoreHolder, prepare: Callable[[CoreClient], None]) -> None:
+    def __init__(
+        self,
+        holder: CoreHolder,
+        prepare: Callable[[CoreClient, bool], bool],
+        first_use: FirstUse,
+        take_reports: Callable[[], object],
+    ) -> None:
         """Start in the process that makes the client.
 
         Args:
             holder: Has the client's core.
             prepare: Makes the client one of a child, without a connection, with a core of its own.
+                The other argument is whether the parent had a connection. Returns whether the
+                client connects by itself.
+            first_use: Connects where the client is used for the first time.
+            take_reports: Logs what the core reports, and drops what is for handlers.
         """
         self._holder = holder
         self._prepare = prepare
+        self._first_use = first_use
+        self._take_reports = take_reports
         #: What stands in for the core, where something does.
         self._in_place: Inherited | None = None
 
@@ -132,15 +218,16 @@ class Standby:
             core, was_connected = child_core
             core.claim()
         # Whatever fails from here on, the parent's connection is out of reach.
-        unprepared = Unprepared(core, was_connected)
+        unprepared = Unprepared(core, self._holder, was_connected)
         self._put(unprepared)
         try:
-            self._prepare(core)
+            connects_itself = self._prepare(core, was_connected)
         except Exception as error:  # noqa: BLE001 - the other clients are to be prepared all the same
             unprepared.error = error
             return
         if was_connected:
-            self._put(Inherited(core))
+            kind = Waiting if connects_itself else Inherited
+            self._put(kind(core, self._holder, self._first_use))
         else:
             # Without a connection before the fork, a warning would say nothing new.
             self._holder.core, self._in_place = core, None
@@ -149,6 +236,22 @@ class Standby:
         """Try again to prepare the client, as the cause of the failure may be gone."""
         if isinstance(self._in_place, Unprepared):
             self.forked((self._in_place.core, self._in_place.was_connected))
+
+    def wait(self) -> None:
+        """Connect with the first use only."""
+        self.end()
+        self._put(Waiting(self._holder.core, self._holder, self._first_use))
+
+    @property
+    def waits(self) -> bool:
+        """Whether the client waits for its first use."""
+        return type(self._in_place) is Waiting
+
+    def publish_only(self) -> None:
+        """Do without a thread that calls handlers, and subscribe with the first use of that."""
+        self.end()
+        core, holder = self._holder.core, self._holder
+        self._put(PublishingOnly(core, holder, self._first_use, self._take_reports))
 
     def end(self) -> None:
         """Have the core itself from now on, since it has a connection."""
