@@ -13,9 +13,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a fork waits for threads inside the gate, and threads outside for a fork. The cause of
-/// such a delay is a slow disk, or an application's own slow fork hooks.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How much longer than a fork waits for the threads inside the others wait for the fork. The cause
+/// of such a delay is an application's own slow fork hooks.
+const HOOKS: Duration = Duration::from_secs(2);
 
 /// The polling interval. Nothing that a thread could sleep on survives the fork.
 const LOOK: Duration = Duration::from_micros(100);
@@ -23,11 +23,12 @@ const LOOK: Duration = Duration::from_micros(100);
 /// One pending fork; the bits below count the threads inside.
 const FORK: u64 = 1 << 32;
 
-/// The gate of OpenSSL.
-pub static OPENSSL: Gate = Gate::new();
+/// The gate of OpenSSL. Threads inside compute, or read a file of certificates.
+pub static OPENSSL: Gate = Gate::new(Duration::from_secs(2));
 
-/// The gate of `SQLite`, and of the lists of files that are open or being closed.
-pub static SQLITE: Gate = Gate::new();
+/// The gate of `SQLite`, and of the lists of files that are open or being closed. Threads inside may
+/// wait for a busy disk.
+pub static SQLITE: Gate = Gate::new(Duration::from_secs(10));
 
 /// A gate to a library whose locks must not be held during a fork.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Gate {
     process: AtomicU32,
     /// Whether a thread was inside during the fork that created this process.
     broken: AtomicBool,
+    /// How long a fork waits for the threads inside.
+    patience: Duration,
 }
 
 /// Keeps a thread inside until it is dropped.
@@ -48,9 +51,9 @@ pub struct Inside<'a>(&'a Gate);
 pub struct Broken;
 
 impl Gate {
-    const fn new() -> Self {
+    const fn new(patience: Duration) -> Self {
         let (state, process) = (AtomicU64::new(0), AtomicU32::new(0));
-        Self { state, process, broken: AtomicBool::new(false) }
+        Self { state, process, broken: AtomicBool::new(false), patience }
     }
 
     /// Enters the gate for the first steps of a connection, which may also happen in the child of
@@ -69,7 +72,7 @@ impl Gate {
         let open = |state| if state < FORK { Some(state + 1) } else { None };
         while self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, open).is_err() {
             let now = Instant::now();
-            if now > *deadline.get_or_insert(now + PATIENCE) {
+            if now > *deadline.get_or_insert(now + self.patience + HOOKS) {
                 // After a timeout it enters all the same: the child will detect that a thread was
                 // inside.
                 self.state.fetch_add(1, Ordering::AcqRel);
@@ -90,7 +93,7 @@ impl Gate {
     /// Before a fork: keeps threads out, and waits until none is inside.
     pub fn close(&self) {
         self.state.fetch_add(FORK, Ordering::AcqRel);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         while !self.is_empty() && Instant::now() < deadline {
             std::thread::sleep(LOOK);
         }
@@ -134,9 +137,11 @@ mod tests {
 
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(2);
+
     #[test]
     fn a_fork_waits_for_who_is_inside_and_keeps_others_out() {
-        let gate = Arc::new(Gate::new());
+        let gate = Arc::new(Gate::new(PATIENCE));
         let inside = gate.begin().unwrap();
         let forking = {
             let gate = gate.clone();
@@ -162,7 +167,7 @@ mod tests {
 
     #[test]
     fn who_only_passes_waits_for_no_fork_and_is_noticed_by_the_child() {
-        let gate = Gate::new();
+        let gate = Gate::new(PATIENCE);
         drop(gate.begin().unwrap());
         gate.close();
         let passing = gate.pass();
@@ -173,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_child_refuses_where_somebody_was_inside() {
-        let gate = Gate::new();
+        let gate = Gate::new(PATIENCE);
         drop(gate.begin().unwrap());
         gate.forked();
         drop(gate.begin().unwrap());
@@ -184,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_child_of_a_fork_that_nobody_announced_finds_out_itself() {
-        let gate = Gate::new();
+        let gate = Gate::new(PATIENCE);
         std::mem::forget(gate.begin().unwrap());
         gate.process.fetch_add(1, Ordering::Relaxed);
         assert!(gate.begin().is_err());
@@ -193,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_fork_that_never_comes_holds_nobody_up_for_ever() {
-        let gate = Gate::new();
+        let gate = Gate::new(PATIENCE);
         gate.close();
         drop(gate.enter());
         gate.open();

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from support.mosquitto import Mosquitto
+    from support.workers import Workers
 
 NO_CONNECTION = health.Health(healthy=False, reason="there is no connection to a broker")
 
@@ -207,6 +208,24 @@ def test_the_pages_say_whether_it_lives_and_is_ready(broker: Mosquitto) -> None:
     assert answer.status_code == 503
     # It lives, and may connect again.
     assert web.get("/healthz").status_code == 200
+
+
+@pytest.mark.slow
+def test_every_worker_is_healthy_in_mode_leader(broker: Mosquitto, workers: Workers) -> None:
+    before = """
+    @mqtt.on_connect()
+    def now_connected(*_):
+        mqtt.subscribe("health/leader")
+    """
+    config = {"worker_mode": "leader", "client_id": "health-leader"}
+    leader, standby = workers.pair(broker.port, before=before, **config)
+    for worker, leads in ((leader, "True"), (standby, "False")):
+        assert worker.ask("mqtt.is_leader") == leads
+        wait_until(lambda worker=worker: worker.ask("bool(mqtt.healthy(max_age=0))") == "True", 30)
+    leader.kill()
+    wait_until(lambda: standby.ask("mqtt.is_leader and bool(mqtt.healthy())") == "True", 30)
+    core = "__import__('flask_mqtt.client.base').client.base.parts_of(mqtt.client).holder.core"
+    assert standby.ask(f"{core}.health()['unanswered']") == "(0, [])"
 
 
 @pytest.mark.slow

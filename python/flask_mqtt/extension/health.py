@@ -20,8 +20,9 @@ class Health:
     Attributes:
         healthy: The same.
         reason: Why not; empty if it is healthy. It names no filters, and nothing secret.
-        unanswered: The first ten filters that the broker has not answered the SUBSCRIBE of.
-        refused: The first ten filters that it has refused.
+        unanswered: The first ten filters of which the broker has not acknowledged the SUBSCRIBE, as
+            they were sent: with `MQTT_PREFIX`, and in mode `"shared"` with `$share/`.
+        refused: The first ten filters that it has refused, in the same form.
     """
 
     healthy: bool
