@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from asgiref.wsgi import WsgiToAsgi
 from flask import Flask
 
-from flask_mqtt import Mqtt
+from flask_mqtt import Mqtt, health
 
 if TYPE_CHECKING:
     from flask_mqtt import Client, MQTTMessage
@@ -25,6 +25,7 @@ TURN = 0.02
 app = Flask("serving")
 app.config.update(json.loads(os.environ["CONFIG"]))
 mqtt = Mqtt(app)
+app.register_blueprint(health.blueprint(mqtt, max_age=1, timeout=1))
 asgi = WsgiToAsgi(app)  # type: ignore[no-untyped-call]
 
 
