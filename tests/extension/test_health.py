@@ -165,9 +165,15 @@ def test_a_forked_child_is_healthy_when_it_has_a_connection_of_its_own(broker: M
     app = make_app(broker.port)
 
     def child() -> None:
-        assert mqtt.healthy(max_age=0) == NO_CONNECTION
-        with connected(app) as own:
-            assert own.healthy(max_age=0)
+        reason = "this process connects with its first use"
+        # To ask is none.
+        assert mqtt.healthy(max_age=0) == mqtt.healthy() == health.Health(False, reason)
+        mqtt.publish("health/child", qos=1).wait_for_publish(10)
+        assert mqtt.healthy(max_age=0)
+        mqtt.subscribe("health/child")
+        wait_until(mqtt.healthy)
+        mqtt.close()
+        assert mqtt.healthy() == NO_CONNECTION
 
     with connected(app) as mqtt:
         in_child(child)

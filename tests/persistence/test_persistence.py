@@ -199,7 +199,8 @@ def test_a_forked_child_leaves_the_file_alone(file: Path, scripted: ScriptedBrok
         if child == 0:
             code = 1
             try:
-                Mqtt(app)
+                # As the same application it would get a file of its own.
+                Mqtt(make_app(scripted.port, client_id="another", persistence=file))
             except OSError as error:
                 mqtt.close()
                 code = 0 if "had this file open" in str(error) else 2

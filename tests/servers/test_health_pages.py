@@ -37,6 +37,7 @@ def asked(server: AppServer, path: str) -> tuple[int, Any]:
     ("kind", "mode"),
     [
         ("gunicorn-sync", "all"),
+        ("gunicorn-sync-preload", "shared"),
         ("gunicorn-gevent", "leader"),
         ("uwsgi-lazy", "leader"),
         ("hypercorn", "shared"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from ..process.standby import Waiting
 from ..waiting import wait_until_settled
 from . import driving
 
@@ -36,6 +37,7 @@ class Health:
 
 
 _WITHOUT_CONNECTION = Health(healthy=False, reason="there is no connection to a broker")
+_UNUSED = Health(healthy=False, reason="this process connects with its first use")
 
 
 def check_limits(max_age: float | None, timeout: float) -> None:
@@ -67,7 +69,7 @@ def health_of(mqtt: Any, max_age: float | None, timeout: float) -> Health:
     core = parts.holder.core
     state = core.health()
     if state["silence"] is None:
-        return _WITHOUT_CONNECTION
+        return _UNUSED if isinstance(core, Waiting) else _WITHOUT_CONNECTION
     if state["unanswered"][0] or state["refused"][0]:
         return _unsubscribed(state)
     if max_age is None or state["silence"] <= max_age:
