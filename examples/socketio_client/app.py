@@ -60,13 +60,6 @@ def forward(client: Client, userdata: object, message: MQTTMessage) -> None:
 
 
 if __name__ == "__main__":
-    # The reloader would run the application, and so its MQTT client, twice. Werkzeug's server is
-    # enough for an example; eventlet and gevent bring their own.
+    # Werkzeug's server is enough for an example; eventlet and gevent bring their own.
     options = {"allow_unsafe_werkzeug": True} if MODE == "threading" else {}
-    socketio.run(
-        app,
-        host="127.0.0.1",
-        port=int(os.environ.get("PORT", "5000")),
-        use_reloader=False,
-        **options,
-    )
+    socketio.run(app, host="127.0.0.1", port=int(os.environ.get("PORT", "5000")), **options)

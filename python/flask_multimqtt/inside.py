@@ -48,6 +48,10 @@ class Inside(Mqtt):
         if self.is_to_connect:
             super()._connect()
 
+    def _rs_put_off(self) -> None:
+        if self.is_to_connect:
+            super()._rs_put_off()
+
     def _handle_connect(
         self, client: Client, userdata: Any, flags: dict[str, int], rc: int
     ) -> None:

@@ -186,6 +186,8 @@ class ExtensionKeys:
     worker_mode: str = key("all", checks.choice("all", "shared", "leader"), told=Told.NEVER)
     #: The group of the shared subscriptions; None for the application's name.
     shared_group: str | None = key(None, checks.group, told=Told.NEVER, needs="worker_mode")
+    #: Whether commands of `flask` other than `run` connect when the application is made.
+    connect_in_cli: bool = key(False, checks.boolean, told=Told.NEVER)
 
 
 @dataclass

@@ -16,7 +16,7 @@ from ..dispatch.events import Events
 from ..handlers.registry import Hooks
 from ..handlers.slots import Handler
 from ..paho.constants import MQTT_ERR_SUCCESS
-from ..process import slots
+from ..process import command, slots
 from ..process.standby import Need
 from ..publishing.refusals import Refusals
 from ..records import fields, write
@@ -142,9 +142,11 @@ class Connecting(Subscribing, RouteMethods, Leading):
         driving.adopt(self.client, values)
         driving.set_will(self.client, values)
         begin_routes(self, app)
-        if parts is not None and not is_again and waits_for_first_use():
-            self.__rs_put_off()
+        # A second call is a use.
+        if not (parts is None or self.__rs_first_use.waits) and waits_for_first_use(values):
+            self._rs_put_off()
         else:
+            command.take_over(self.__rs_identity())
             self._connect()
 
     def _rs_keys(self, app: Flask) -> Mapping[str, Any]:
@@ -286,8 +288,9 @@ class Connecting(Subscribing, RouteMethods, Leading):
         try:
             if publishes:
                 values = self.__rs_present_values()
-                self._rs_worker.begin(self.app, values)
+                self._rs_worker.begin(self.app, values, publishes=True)
                 self.__rs_connect(values, later=False, publishes=True)
+                self.__rs_offer.begin(self.app, self.__rs_identity())
             else:
                 self._connect()
         except OSError:
@@ -295,7 +298,7 @@ class Connecting(Subscribing, RouteMethods, Leading):
             if not driving.go_on_trying(self.client, publishes=publishes):
                 raise
 
-    def __rs_put_off(self) -> None:
+    def _rs_put_off(self) -> None:
         """Connect with the first use only."""
         settings = driving.adopt(self.client, self._rs_values, again=True)
         driving.set_up(self.client, self._rs_values, settings)
@@ -307,7 +310,7 @@ class Connecting(Subscribing, RouteMethods, Leading):
         """Leave the connection to another process. Returns whether it does."""
         with self.__rs_first_use.setting_up:
             self.close()
-            self.__rs_put_off()
+            self._rs_put_off()
         return True
 
     def __rs_identity(self) -> str:

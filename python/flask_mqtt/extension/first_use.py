@@ -15,7 +15,7 @@ from flask import Flask, request, request_started
 from ..config import Config
 from ..config.keys import KEYS
 from ..discretion import forget
-from ..process import handover
+from ..process import command, handover
 from ..process.ends import close_with_child
 from ..process.standby import Need
 from ..records import fields, write
@@ -31,12 +31,16 @@ _DEFAULTS = Config()
 _PAUSE = 1.0
 
 
-def waits_for_first_use() -> bool:
+def waits_for_first_use(values: Config) -> bool:
     """Whether this process does not connect when the extension is set up, but with its first use.
 
-    So does the child that multiprocessing starts anew, while it imports the main module once more.
+    So does the child that multiprocessing starts anew, while it imports the main module once more,
+    and a command of ``flask`` that does not serve the application.
+
+    Args:
+        values: The extension's.
     """
-    return _imports_main_again()
+    return _imports_main_again() or not (values.connect_in_cli or command.serves())
 
 
 def _imports_main_again() -> bool:
@@ -163,6 +167,10 @@ class FirstUse:
         server = str(environment.get("SERVER_SOFTWARE", ""))
         if environment.get("wsgi.multiprocess") and server.startswith("Werkzeug"):
             # It forks for each request, and the child ends with that.
+            return
+        agent = str(environment.get("HTTP_USER_AGENT", ""))
+        if not (server or command.serves()) and agent.startswith("Werkzeug"):
+            # A command asks with Flask's test client, and serves nobody.
             return
         with self.setting_up:
             if self.waits and self._is_forked and not self._is_busy:

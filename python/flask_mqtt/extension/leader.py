@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..client import Client
 from ..handlers.slots import HandlerSlot, check_decorated, with_parentheses
 from ..process.ends import DISCONNECT_TIMEOUT
 from ..records import fields, write
@@ -16,7 +17,6 @@ from .lookout import Lookout
 from .worker import Worker
 
 if TYPE_CHECKING:
-    from ..client import Client
     from ..handlers.slots import Handler
 
 logger = logging.getLogger("flask_mqtt")

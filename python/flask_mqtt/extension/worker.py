@@ -49,31 +49,40 @@ class Worker:
         self._leads_alone = False
         #: Whether a session or a file stays behind when the process ends.
         self.leaves_something = False
+        #: Whether that is for publishing only.
+        self._publishes = False
         #: Whether a slot could not be taken, which is logged once.
         self._has_told = False
 
-    def begin(self, app: Flask | None, values: Config) -> None:
+    def begin(self, app: Flask | None, values: Config, *, publishes: bool = False) -> None:
         """Take a slot, if the configuration has what processes cannot share.
 
         Args:
             app: The application. Without one there is no slot.
             values: Its configuration.
+            publishes: Whether the process only publishes. It leaves slot 0 to those that serve the
+                application, and with its clean session it must not get one with messages.
         """
         self.mode, self.mode_key = values.worker_mode, values.key("worker_mode")
         if app is None or not _needs_slot(values):
             self.end()
             return
         identity = slots.identity(app, values)
-        if self.slot is not None and self.identity == identity:
+        stays = publishes or not self._publishes
+        if self.slot is not None and self.identity == identity and stays:
             return
         self.end()
         # A forked child does not use a file that its parent had open at the fork.
         avoid = slots.inherited(identity) if values.persistence else frozenset[int]()
         try:
-            if self.mode == "leader":
+            if publishes:
+                avoid |= {LEADER, *slots.free_dirty(identity)}
+                self.use(identity, slots.take(identity, avoid))
+            elif self.mode == "leader":
                 self._stand(identity, values)
             else:
                 self.use(identity, slots.take(identity, avoid))
+            self._publishes = publishes
         except OSError as error:
             self._leads_alone = self.mode == "leader"
             self._tell(values, error)
