@@ -46,6 +46,15 @@ def reasons(verdict: Verdict) -> list[str]:
     return lines
 
 
+def outcome(kind: type[Cluster], run: Run, directory: Path) -> list[str]:
+    """Play a run and return its row and the reasons, or what kept it from being played."""
+    try:
+        verdict = play(kind, run, directory)
+    except AssertionError as error:  # such as a node that does not come back
+        return [f"{kind.title}: {error}"]
+    return [row(kind, kind(directory).version(), run.mode, verdict), *reasons(verdict)]
+
+
 def main() -> None:
     """Run what is asked for, and print a table with the reasons below it."""
     names = {kind.title.lower(): kind for kind in CLUSTERS}
@@ -63,10 +72,8 @@ def main() -> None:
         for mode in [each for each in kind.modes if each in (arguments.mode or kind.modes)]:
             for _ in range(arguments.runs):
                 with tempfile.TemporaryDirectory(prefix="cluster-") as directory:
-                    cluster = kind(Path(directory))
-                    verdict = play(kind, Run(mode, arguments.orders), Path(directory))
-                print(row(kind, cluster.version(), mode, verdict))
-                print("\n".join(reasons(verdict)), flush=True)
+                    lines = outcome(kind, Run(mode, arguments.orders), Path(directory))
+                print("\n".join(lines), flush=True)
 
 
 main()

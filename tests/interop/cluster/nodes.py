@@ -42,8 +42,12 @@ class Node:
         return self._server.log
 
     def start(self) -> None:
-        """Start it and wait until it accepts; then clients reach it."""
-        self._server.start()
+        """Start it and wait until it accepts; then clients reach it. Raises AssertionError."""
+        try:
+            self._server.start()
+        except AssertionError as error:
+            message = f"{self.name} does not start: {error}\n{self._server.log_since_start[-5000:]}"
+            raise AssertionError(message) from None
         self._tap.listen()
 
     def kill(self) -> None:
@@ -111,7 +115,7 @@ class Cluster:
 
 
 class RmqttCluster(Cluster):
-    """rmqttd with its plug-ins for Raft, for shared subscriptions and for sessions on disk."""
+    """rmqttd with its plug-ins for Raft and for shared subscriptions."""
 
     title = "RMQTT"
     modes = ("shared", "leader")
@@ -132,6 +136,7 @@ class RmqttCluster(Cluster):
             peers: dict[str, object] = {
                 "node_grpc_addrs": [f"{each}@{HOST}:{rpc[each - 1]}" for each in names],
                 "raft_peer_addrs": [f"{each}@{HOST}:{raft[each - 1]}" for each in names],
+                "leader_id": 1,  # or nodes that start at once might each begin a cluster
             }
             lines = toml({"": peers}).partition("\n")[2]
             (plugins / "rmqtt-cluster-raft.toml").write_text(lines)
