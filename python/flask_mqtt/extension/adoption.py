@@ -28,8 +28,9 @@ logger = logging.getLogger("flask_mqtt")
 _LOOK_SECONDS = 1.0
 
 #: For how long nobody has had a slot that is adopted, in seconds: a worker that is started again in
-#: this time takes it first.
-_REST_SECONDS = 2.0
+#: this time takes it first. In mode "all" it would miss what comes between the end of its session
+#: and its next one, and no other worker waits for anything.
+_REST_SECONDS = {"all": 30.0, "shared": 2.0, "leader": 2.0}
 
 #: The broker has sent all that it has when nothing came for so long, in seconds.
 _QUIET_SECONDS = 1.0
@@ -123,7 +124,8 @@ class Adoption:
         barred = slots.inherited(identity) if heir.values.persistence else frozenset[int]()
         numbers = [number for number in slots.free_dirty(identity) if number not in barred]
         self._free = {number: self._free.get(number, now) for number in numbers}
-        due = [number for number, since in self._free.items() if now - since >= _REST_SECONDS]
+        rest = _REST_SECONDS[worker.mode]
+        due = [number for number, since in self._free.items() if now - since >= rest]
         for number in due:
             slot = slots.try_take(identity, number)
             if slot is not None:
@@ -137,7 +139,8 @@ class Adoption:
         self._estate = Estate(heir, slot, values, self._lookout.pause)
         try:
             if not self._estate.finish():
-                self._free[slot.number] = time.monotonic() + _FAILURE_SECONDS
+                rest = _REST_SECONDS[self._worker.mode]
+                self._free[slot.number] = time.monotonic() + _FAILURE_SECONDS - rest
         finally:
             self._estate = None
             slot.release()
