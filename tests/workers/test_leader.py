@@ -319,6 +319,7 @@ def test_a_leader_has_the_file_and_a_standby_one_of_its_own(
     files = sorted(path.name for path in tmp_path.glob("*.db"))
     assert files == ["messages-1.db", "messages.db"]
     own.stop()
+    leader.wait_for("disconnected", timeout=PATIENCE)
     assert publish(leader, "in/leader", "of the leader") == MQTT_ERR_NO_CONN
     leader.kill()
     wait_until(lambda: standby.ask("mqtt.is_leader") == "True", PATIENCE, "it is the leader")

@@ -206,9 +206,12 @@ class Connecting(Subscribing, RouteMethods, Leading):
             values = self.__rs_present_values()
             self._rs_worker.begin(self.app, values)
             self._rs_leadership.warn()
-            self.__rs_connect(values, later=self._connect_async)
-            self.__rs_offer.begin(self.app, self.__rs_identity())
-            self._rs_leadership.stand()
+            try:
+                self.__rs_connect(values, later=self._connect_async)
+                self.__rs_offer.begin(self.app, self.__rs_identity())
+            finally:
+                # Attempts may go on. A standby that does not try to connect does not take over.
+                self._rs_leadership.stand()
 
     def __rs_present_values(self) -> config.Config:
         # An application may have assigned other values since they were read.
