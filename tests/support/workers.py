@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -112,6 +113,10 @@ class Worker:
         before = len(self.having("answer"))
         self.tell(f"say('answer', {expression})")
         return self.wait_for("answer", before + 1)[-1]
+
+    def stop(self) -> None:
+        """Have it do nothing any more: it stays connected, and keeps what it holds."""
+        self.process.send_signal(signal.SIGSTOP)
 
     def kill(self) -> None:
         """End it at once, as a crash would."""
