@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import textwrap
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from support.mosquitto import Mosquitto
-    from support.workers import Workers
+    from support.workers import Worker, Workers
 
 NO_CONNECTION = health.Health(healthy=False, reason="there is no connection to a broker")
 
@@ -223,11 +224,15 @@ def test_every_worker_is_healthy_in_mode_leader(broker: Mosquitto, workers: Work
     def now_connected(*_):
         mqtt.subscribe("health/leader")
     """
+
+    def is_healthy(worker: Worker) -> bool:
+        return worker.ask("bool(mqtt.healthy(max_age=0))") == "True"
+
     config = {"worker_mode": "leader", "client_id": "health-leader"}
     leader, standby = workers.pair(broker.port, before=before, **config)
     for worker, leads in ((leader, "True"), (standby, "False")):
         assert worker.ask("mqtt.is_leader") == leads
-        wait_until(lambda worker=worker: worker.ask("bool(mqtt.healthy(max_age=0))") == "True", 30)
+        wait_until(functools.partial(is_healthy, worker), 30)
     leader.kill()
     wait_until(lambda: standby.ask("mqtt.is_leader and bool(mqtt.healthy())") == "True", 30)
     core = "__import__('flask_mqtt.client.base').client.base.parts_of(mqtt.client).holder.core"

@@ -118,7 +118,8 @@ def test_a_file_is_for_one_client_at_a_time(file: Path, scripted: ScriptedBroker
         program = f"""
 from flask_mqtt import Mqtt
 from support.apps import make_app
-Mqtt(make_app({scripted.port}, persistence={str(file)!r}))
+# As the same application it would get a file of its own.
+Mqtt(make_app({scripted.port}, client_id="another", persistence={str(file)!r}))
 """
         other = subprocess.run(
             [sys.executable, "-c", program],

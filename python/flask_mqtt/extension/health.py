@@ -69,7 +69,8 @@ def health_of(mqtt: Any, max_age: float | None, timeout: float) -> Health:
     core = parts.holder.core
     state = core.health()
     if state["silence"] is None:
-        return _UNUSED if isinstance(core, Waiting) else _WITHOUT_CONNECTION
+        stands_in: object = core
+        return _UNUSED if isinstance(stands_in, Waiting) else _WITHOUT_CONNECTION
     if state["unanswered"][0] or state["refused"][0]:
         return _unsubscribed(state)
     if max_age is None or state["silence"] <= max_age:

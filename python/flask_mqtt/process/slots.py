@@ -116,7 +116,8 @@ class Slot:
 def take(identity: str, avoid: Collection[int] = frozenset()) -> Slot:
     """Take a slot: 0, or the first in which a process has left something behind, or the first.
 
-    So a single process always has slot 0, and a worker that was killed has a successor. A process has one slot for an identity, which all who ask share.
+    So a single process always has slot 0, and a worker that was killed has a successor. A process
+    has one slot for an identity, which all who ask share.
 
     Args:
         identity: As :func:`identity` returns it.
