@@ -59,6 +59,10 @@ SERVERS: dict[str, tuple[list[str], dict[str, str]]] = {
         [*GUNICORN, "--worker-class=gevent", "hub_app:app"],
         hub("gevent", "early"),
     ),
+    "gunicorn-gevent-preloaded": (
+        [*GUNICORN, "--worker-class=gevent", "--preload", "hub_app:app"],
+        hub("gevent", "never"),
+    ),
     "gunicorn-gthread": (
         [*GUNICORN, "--worker-class=gthread", "--threads=20", "threading_app:app"],
         {},

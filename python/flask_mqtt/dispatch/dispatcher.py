@@ -138,6 +138,11 @@ class Dispatcher:
         """Where events come from, for records."""
         return self._core
 
+    @property
+    def is_green(self) -> bool:
+        """Whether green threads call the handlers, or the last that did so were green."""
+        return self._threads.is_green
+
     # -- what is handled later ------------------------------------------------------------------
 
     @property

@@ -65,6 +65,8 @@ class Threads:
         self._is_stream = False
         #: Whether the thread has ended though nobody has told it to, and none has followed.
         self.has_failed = False
+        #: Whether the last one of its own is green, with those that handle messages in its place.
+        self.is_green = False
 
     @property
     def running(self) -> bool:
@@ -113,6 +115,7 @@ class Threads:
         if before is None:
             wake_ups.close()
             return False
+        self.is_green = wake_ups.is_green
         self._rests.threads = threads
         self._is_halted = self.has_failed = False
         try:

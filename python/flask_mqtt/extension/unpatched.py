@@ -43,7 +43,8 @@ class _Watch:
             return
         self._dispatcher.tap.remove(self)
         patch = _PATCHES.get(mode)
-        if patch is None:
+        # A worker that gunicorn has forked may have patched before its own threads began.
+        if patch is None or self._dispatcher.is_green:
             return
         text = (
             "What handlers emit with Flask-SocketIO reaches the browser late or never: its server "
