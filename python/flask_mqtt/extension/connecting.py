@@ -23,7 +23,7 @@ from ..records import fields, write
 from . import driving, unpatched
 from .adoption import Adoption, Heir
 from .application import check_app, itself, register
-from .first_use import FirstUse, for_publishing, waits_for_first_use
+from .first_use import FirstUse, for_publishing, tell_of_threads, waits_for_first_use
 from .leader import Leadership, Leading
 from .offer import Offer
 from .outgoing import Outgoing, outgoing
@@ -142,6 +142,8 @@ class Connecting(Subscribing, RouteMethods, Leading):
         driving.adopt(self.client, values)
         driving.set_will(self.client, values)
         begin_routes(self, app)
+        if not is_again:
+            tell_of_threads()
         # A second call is a use.
         if not (parts is None or self.__rs_first_use.waits) and waits_for_first_use(values):
             self._rs_put_off()

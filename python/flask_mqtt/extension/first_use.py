@@ -15,8 +15,9 @@ from flask import Flask, request, request_started
 from ..config import Config
 from ..config.keys import KEYS
 from ..discretion import forget
-from ..process import command, handover
+from ..process import command, handover, uwsgi_workers
 from ..process.ends import close_with_child
+from ..process.forks import notice
 from ..process.standby import Need
 from ..records import fields, write
 
@@ -35,12 +36,25 @@ def waits_for_first_use(values: Config) -> bool:
     """Whether this process does not connect when the extension is set up, but with its first use.
 
     So does the child that multiprocessing starts anew, while it imports the main module once more,
-    and a command of ``flask`` that does not serve the application.
+    the process that forks uWSGI's workers, and a command of ``flask`` that does not serve the
+    application.
 
     Args:
         values: The extension's.
     """
-    return _imports_main_again() or not (values.connect_in_cli or command.serves())
+    if _imports_main_again() or uwsgi_workers.is_parent():
+        return True
+    return not (values.connect_in_cli or command.serves())
+
+
+def tell_of_threads() -> None:
+    """Log an error where the server runs no threads of Python's, so that no handler is called."""
+    if not uwsgi_workers.runs_threads():
+        text = (
+            "uWSGI runs no threads of Python's between requests, so no MQTT handler is called then "
+            "(publishing works): set enable-threads = true"
+        )
+        write(logger.error, text, extra=fields(None, "no_threads"))
 
 
 def _imports_main_again() -> bool:
@@ -101,6 +115,12 @@ class FirstUse:
         """
         self._app, self.waits, self.publishes = app, True, False
         self._watch()
+        if uwsgi_workers.is_parent():
+            uwsgi_workers.call_in_workers(self._begin_worker)
+
+    def _begin_worker(self) -> None:
+        notice()
+        self.use(Need.SERVING)
 
     def forked(self, app: Any, *, was_connected: bool) -> None:
         """Be in a forked child.
@@ -172,6 +192,8 @@ class FirstUse:
         if not (server or command.serves()) and agent.startswith("Werkzeug"):
             # A command asks with Flask's test client, and serves nobody.
             return
+        # A server may fork in C.
+        notice()
         with self.setting_up:
             if self.waits and self._is_forked and not self._is_busy:
                 # The parent has a connection too, and serves nobody: gunicorn with --preload.

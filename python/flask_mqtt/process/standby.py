@@ -85,10 +85,16 @@ class Inherited:
 
     def _now(self, need: Need) -> CoreClient | None:
         """Return what takes the place of this one, if the client connects."""
-        if not self._first_use(need):
+        # A child that was forked in C has this one still.
+        self._holder.notice_fork()
+        if self._is_in_place and not self._first_use(need):
             return None
         now = self._holder.core
-        return None if now is cast("CoreClient", self) else now
+        return None if self._is_in_place else now
+
+    @property
+    def _is_in_place(self) -> bool:
+        return self._holder.core is cast("CoreClient", self)
 
     def _tell(self) -> None:
         if self._has_told:
@@ -132,6 +138,8 @@ class PublishingOnly(Waiting):
 
     def publish(self, *message: Any) -> MQTTMessageInfo | None:
         """Publish."""
+        if self.core.is_foreign():
+            return super().publish(*message)
         if self.core.has_events():
             self._take_reports()
         return self.core.publish(*message)
