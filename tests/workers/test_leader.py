@@ -328,6 +328,52 @@ def test_a_leader_has_the_file_and_a_standby_one_of_its_own(
     standby.wait_for("message of the leader", timeout=PATIENCE)
 
 
+#: A child that takes part, until it gets the message "end".
+FORKING = """
+    def fork():
+        if os.fork():
+            return
+        mqtt.subscribe("in/#", 1)
+        until(lambda: mqtt.connected, 60)
+        say("child", "connected")
+        until(lambda: mqtt.is_leader and mqtt.connected, 60)
+        say("child", "leads")
+        until(lambda: "end" in ended, 60)
+        mqtt.close()
+        os._exit(0)
+
+    ended = []
+
+    @mqtt.on_topic("in/end")
+    def handle_end(client, userdata, message):
+        ended.append("end")
+"""
+
+
+@pytest.mark.parametrize("has_file", [False, True])
+def test_a_forked_child_takes_over_from_its_parent(
+    workers: Workers, own: Mosquitto, tmp_path: Path, has_file: bool
+) -> None:
+    config = {"persistence": str(tmp_path / "messages.db")} if has_file else {}
+    parent = Site(workers, own, **config).start(EARLY + FORKING)
+    parent.tell("fork()")
+    parent.wait_for("child connected", timeout=PATIENCE)
+    assert parent.having("child") == ["connected"]
+    parent.tell("mqtt.close()")
+    parent.wait_for("child leads", timeout=PATIENCE)
+    with client_of(own) as client:
+        client.publish("in/child", "of-the-child", 1).wait_for_publish(PATIENCE)
+        parent.wait_for("message of-the-child", timeout=PATIENCE)
+        client.publish("in/end", "end", 1).wait_for_publish(PATIENCE)
+    wait_until(lambda: own.log.count("Received DISCONNECT from site\n") == 2, PATIENCE, "the end")
+    if has_file:
+        # It cannot open the file that its parent had open.
+        assert sorted(path.name for path in tmp_path.glob("*.db")) == [
+            "messages-1.db",
+            "messages.db",
+        ]
+
+
 def test_init_app_again_keeps_a_standby(workers: Workers, own: Mosquitto) -> None:
     _, standby = Site(workers, own).pair()
     standby.tell("mqtt.init_app(app)")
