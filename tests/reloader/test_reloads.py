@@ -17,7 +17,7 @@ from support.servers import PATIENCE
 from support.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from support.mosquitto import Mosquitto
@@ -50,7 +50,7 @@ class Publisher:
 
     def _publish(self) -> None:
         with Peer(self._port) as peer:
-            while not self._ends.wait(0.005):
+            while not self._ends.wait(0.02):
                 peer.publish(self._topic, b"%d" % self.count, qos=1)
                 self.count += 1
 
@@ -62,8 +62,10 @@ def name() -> str:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_message_is_handled_once_over_five_reloads(
-    broker: Mosquitto, tmp_path: Path, name: str, kind: str
+    broker_factory: Callable[..., Mosquitto], tmp_path: Path, name: str, kind: str
 ) -> None:
+    # It keeps whatever waits for a client.
+    broker = broker_factory(options=("max_queued_messages 0",))
     log, publisher = BrokerLog(broker, name), Publisher(broker.port, name)
     with DevServer(tmp_path, kind, broker.port, name) as server:
         wait_until(lambda: name in log.subscribed(), PATIENCE)
@@ -80,8 +82,10 @@ def test_each_message_is_handled_once_over_five_reloads(
         assert before == server.kind.parent + 1
         assert len(log.connects()) == before + RELOADS
         assert log.taken_over() == []
-    # Ctrl-C has left no process. Each connection has ended as it should.
-    assert len(re.findall(f"Received DISCONNECT from {name}", broker.log)) == len(log.connects())
+    # Ctrl-C has left no process. Each connection has ended as it should, but perhaps the last one:
+    # `subprocess.call` in the parent kills the child 0.25 s after Ctrl-C, and gevent's at once.
+    ends = len(re.findall(f"Received DISCONNECT from {name}", broker.log))
+    assert ends in (len(log.connects()), len(log.connects()) - 1)
 
 
 def test_a_syntax_error_is_mended(broker: Mosquitto, tmp_path: Path, name: str) -> None:

@@ -1,13 +1,12 @@
 """An application that real servers serve, with a handler that takes as long as a test wants.
 
-It notes in the file `LINES` when it begins and when it is done, and waits for the file `GO`. The
-end of the process is noted too, before the package does anything about it.
+It notes in the file `LINES` when it begins and when it is done, and waits for the file `GO`. It
+also notes when it is the last one: no further handler begins.
 """
 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import json
 import os
 import signal
@@ -41,7 +40,11 @@ mqtt.subscribe("work", 1)
 @mqtt.on_message()
 def work(_client: Any, _userdata: Any, message: MQTTMessage) -> None:
     os.write(LINES, b"begun\n")
+    is_last = False
     while not GO.exists():
+        if not is_last and mqtt.client._thread is None:
+            is_last = True
+            os.write(LINES, b"last\n")
         time.sleep(0.01)
     mqtt.publish("done", message.payload, qos=1)
     os.write(LINES, b"done\n")
@@ -54,14 +57,8 @@ async def asgi(scope: Any, receive: Any, send: Any) -> None:
         return
     while (await receive())["type"] != "lifespan.shutdown":
         await send({"type": "lifespan.startup.complete"})
-    note_end()
     await asyncio.to_thread(mqtt.close)
     await send({"type": "lifespan.shutdown.complete"})
-
-
-@atexit.register
-def note_end() -> None:
-    os.write(LINES, b"ending\n")
 
 
 @app.get("/")
