@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
     from support.mosquitto import Mosquitto
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 MODES = ("all", "shared", "leader")
 #: In each mode. The others are tried in one each, as what differs is how they start workers.
-THOROUGHLY = ("gunicorn-sync", "uwsgi-lazy")
+THOROUGHLY = ("gunicorn-sync", "gunicorn-sync-preload", "uwsgi-lazy", "uwsgi")
 OTHERS = {
     "gunicorn-gevent": "shared",
+    "gunicorn-gevent-preload": "leader",
     "waitress": "all",
     "hypercorn": "shared",
     "uvicorn": "leader",

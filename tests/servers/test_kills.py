@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120 + ROUNDS * 2 * PATIENCE)]
 
-GUNICORN = ("gunicorn-sync",)
+GUNICORN = ("gunicorn-sync", "gunicorn-sync-preload")
 #: Other moments each time; a run that fails says which.
 SEED = random.SystemRandom().randrange(10**6)
 
@@ -60,7 +60,7 @@ def killing(server: AppServer, numbers: range, chance: random.Random) -> Iterato
 
 
 @pytest.mark.parametrize("mode", ["all", "shared", "leader"])
-@pytest.mark.parametrize("kind", [*GUNICORN, "uwsgi-lazy"])
+@pytest.mark.parametrize("kind", [*GUNICORN, "uwsgi-lazy", "uwsgi"])
 def test_none_is_missing_when_a_worker_is_killed(
     kind: str, mode: str, roomy: Mosquitto, tmp_path: Path
 ) -> None:

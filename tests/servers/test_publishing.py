@@ -26,7 +26,7 @@ A_REQUEST = 25
 
 
 @pytest.mark.parametrize("mode", ["all", "shared", "leader"])
-@pytest.mark.parametrize("kind", ["gunicorn-gthread"])
+@pytest.mark.parametrize("kind", ["gunicorn-gthread", "gunicorn-gthread-preload"])
 def test_requests_publish_while_messages_arrive(
     kind: str, mode: str, roomy: Mosquitto, tmp_path: Path
 ) -> None:

@@ -43,17 +43,6 @@ PATIENCE = 60.0
 
 _PYTHON = (sys.executable, "-m")
 _GUNICORN = (*_PYTHON, "gunicorn", "--bind={address}", "--workers={workers}")
-_UWSGI = (
-    f"{sysconfig.get_path('scripts')}/uwsgi",
-    f"--home={sys.prefix}",
-    "--http-socket={address}",
-    "--master",
-    "--processes={workers}",
-    "--enable-threads",
-    "--die-on-term",
-    "--need-app",
-    "--module=serving:app",
-)
 
 
 class Kind(NamedTuple):
@@ -74,6 +63,20 @@ def _gunicorn(*options: str, first: bool = False) -> Kind:
     return Kind((*_GUNICORN, *preload, *options, "serving:app"), first=first)
 
 
+def uwsgi(*options: str, module: str = "serving", workers: int = 4) -> Kind:
+    """Return what serves an application with uWSGI."""
+    command = (
+        f"{sysconfig.get_path('scripts')}/uwsgi",
+        f"--home={sys.prefix}",
+        "--http-socket={address}",
+        "--die-on-term",
+        "--need-app",
+        f"--module={module}:app",
+    )
+    return Kind((*command, *options), workers)
+
+
+_WORKERS = ("--master", "--processes={workers}", "--enable-threads")
 #: gunicorn's workers, by their names.
 _CLASSES = {
     "sync": ("--worker-class=sync",),
@@ -86,8 +89,8 @@ KINDS = {
         f"gunicorn-{name}-preload": _gunicorn(*options, first=True)
         for name, options in _CLASSES.items()
     },
-    "uwsgi-lazy": Kind((*_UWSGI, "--lazy-apps")),
-    "uwsgi": Kind(_UWSGI, first=True),
+    "uwsgi-lazy": uwsgi(*_WORKERS, "--lazy-apps"),
+    "uwsgi": uwsgi(*_WORKERS),
     "waitress": Kind((*_PYTHON, "waitress", "--listen={address}", "serving:app"), workers=1),
     "hypercorn": Kind(
         (*_PYTHON, "hypercorn", "--bind={address}", "--workers={workers}", "serving:asgi")
@@ -99,14 +102,14 @@ KINDS = {
 class AppServer(ServerProcess):
     """A server with the application. What it starts has ended when it has stopped.
 
-    kind: a key of `KINDS`.
+    kind: a key of `KINDS`, or another way.
     broker_port: where the application's broker is.
     config: further keys of the application.
     """
 
-    def __init__(self, directory: Path, kind: str, broker_port: int, **config: Any) -> None:
+    def __init__(self, directory: Path, kind: str | Kind, broker_port: int, **config: Any) -> None:
         super().__init__(directory)
-        self.kind = KINDS[kind]
+        self.kind = KINDS[kind] if isinstance(kind, str) else kind
         self.port = free_port()
         self.lines = Lines(directory / "lines")
         self._config = {

@@ -144,8 +144,8 @@ class Connecting(Subscribing, RouteMethods, Leading):
         begin_routes(self, app)
         if not is_again:
             tell_of_threads()
-        # A second call is a use.
-        if not (parts is None or self.__rs_first_use.waits) and waits_for_first_use(values):
+        is_use = self.__rs_first_use.waits
+        if parts is not None and waits_for_first_use(values, is_use=is_use):
             self._rs_put_off()
         else:
             command.take_over(self.__rs_identity())

@@ -32,7 +32,7 @@ _DEFAULTS = Config()
 _PAUSE = 1.0
 
 
-def waits_for_first_use(values: Config) -> bool:
+def waits_for_first_use(values: Config, *, is_use: bool) -> bool:
     """Whether this process does not connect when the extension is set up, but with its first use.
 
     So does the child that multiprocessing starts anew, while it imports the main module once more,
@@ -41,10 +41,13 @@ def waits_for_first_use(values: Config) -> bool:
 
     Args:
         values: The extension's.
+        is_use: Whether the extension waits already, as another call of `init_app` is a use. It is
+            none where uWSGI loads the application for its workers: that process has no threads.
     """
-    if _imports_main_again() or uwsgi_workers.is_parent():
+    if uwsgi_workers.is_parent():
         return True
-    return not (values.connect_in_cli or command.serves())
+    serves = values.connect_in_cli or command.serves()
+    return not is_use and (_imports_main_again() or not serves)
 
 
 def tell_of_threads() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, request_started
 from werkzeug.serving import is_running_from_reloader
 
-from ..process import handover
+from ..process import handover, uwsgi_workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +40,9 @@ class Offer:
         """
         self.end()
         if not isinstance(app, Flask) or self._is_child or is_running_from_reloader():
+            return
+        if uwsgi_workers.is_server():
+            # Its first process does not connect, and its workers have no children.
             return
         self._app = app
         handover.offer(identity, self._let_go, once_forked="gunicorn.arbiter" in sys.modules)
