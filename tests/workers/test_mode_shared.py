@@ -78,7 +78,6 @@ def test_a_worker_that_is_killed_and_started_again_loses_nothing(
             assert mqtt.publish("shared/killed", str(number), 1).rc == 0
         started.append(workers.start(broker.port, **config))
         wait_until(lambda: len(found()) == 2_000, 30, "all messages")
-    assert started[2].client_id == "killed-1"
 
 
 def test_handlers_and_topics_have_plain_topics(
