@@ -39,6 +39,10 @@ def create(**options: Any) -> tuple[Flask, Any]:
     def index() -> str:
         return "ready"
 
+    @app.route("/publish/<topic>")
+    def publish(topic: str) -> str:
+        return str(int(mqtt.publish(topic)[0]))
+
     @app.route("/subscribe/<topic>")
     def subscribe(topic: str) -> str:
         mqtt.subscribe(topic)

@@ -6,6 +6,7 @@ patches, and the publisher, which is this one.
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -21,6 +22,7 @@ import pytest
 
 from support.peer import Peer
 from support.ports import free_port
+from support.server_process import accepts
 from support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ pytestmark = pytest.mark.slow
 
 GREEN = Path(__file__).parent
 MESSAGES = 300
+#: So many requests come at once.
+CALLERS = 16
 #: eventlet is told on import that it is no longer developed; that is the application's business.
 QUIET = {"PYTHONWARNINGS": "ignore", "EVENTLET_SHOW_DEPRECATION_WARNING": "0"}
 
@@ -188,3 +192,30 @@ def test_one_warning_names_the_remedy_where_handlers_cannot_wake_the_server(
     assert len(lines) == 1
     assert f"async_mode='{name}'" in lines[0]
     assert f"Call {remedy} before all other imports" in lines[0]
+
+
+def test_green_threads_wait_for_the_one_that_connects_in_a_forked_worker(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    name = "gunicorn-gevent-preloaded"
+    log, port = tmp_path / "application", free_port()
+    command, environment = SERVERS[name]
+    environment = environment | {"PORT": str(port), "BROKER_PORT": str(broker.port)}
+    url = f"http://127.0.0.1:{port}/publish/green-first"
+
+    def publish(_: int) -> bytes:
+        with urllib.request.urlopen(url, timeout=30) as response:
+            return bytes(response.read())
+
+    with (
+        Peer(broker.port, "green-first") as peer,
+        process([*command, f"--bind=127.0.0.1:{port}"], log, CLIENT_ID=name, **environment),
+        concurrent.futures.ThreadPoolExecutor(CALLERS) as callers,
+    ):
+        wait_until(lambda: accepts(("127.0.0.1", port)), 40, "the application serves")
+        # The first of them connects, and the others find it connecting.
+        assert list(callers.map(publish, range(CALLERS))) == [b"0"] * CALLERS
+        for _ in range(CALLERS):
+            assert peer.receive(20).topic == "green-first"
+    # The connection of the process that has forked, and that of its worker.
+    assert broker.log.count(f" as {name} ") == 2

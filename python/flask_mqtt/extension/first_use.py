@@ -96,8 +96,7 @@ class FirstUse:
             connect: Connects, with subscriptions or without.
             identity: Returns what the connections of the application's processes have in common.
         """
-        #: Held while the extension is set up or connects: of two threads, one waits for the other.
-        self.setting_up = threading.RLock()
+        self._locks: dict[str, Any] = {}
         self._connect = connect
         self._identity = identity
         self._app: Any = None
@@ -109,6 +108,15 @@ class FirstUse:
         self._is_forked = False
         self._is_busy = False
         self._not_before = 0.0
+
+    @property
+    def setting_up(self) -> Any:
+        """Held while the extension is set up or connects: of two threads, one waits for the other.
+
+        It is made when it is first asked for, by one of those who do so at once: a server may have
+        patched the standard library only then (gunicorn with --preload, in its worker).
+        """
+        return self._locks.get("") or self._locks.setdefault("", threading.RLock())
 
     def wait(self, app: Any) -> None:
         """Wait for the first use, as the connection was put off, or has gone to another process.
@@ -133,7 +141,7 @@ class FirstUse:
             was_connected: Whether the parent had a connection, and this process waits for its own.
         """
         # Another thread of the parent's may have it.
-        self.setting_up = threading.RLock()
+        self._locks = {}
         self._is_busy, self._not_before, self._is_forked = False, 0.0, True
         self.over()
         if was_connected:
