@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 import pytest
 
 from support.broker_log import BrokerLog
-from support.servers import CLIENT_ID, MESSAGES, PATIENCE, AppServer, publish
+from support.servers import CLIENT_ID, MESSAGES, PATIENCE, AppServer, cases, publish
 from support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -18,19 +17,17 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-MODES = ("all", "shared", "leader")
-#: In each mode. The others are tried in one each, as what differs is how they start workers.
-THOROUGHLY = ("gunicorn-sync", "gunicorn-sync-preload", "uwsgi-lazy", "uwsgi")
+THOROUGHLY = ("gunicorn-sync", "gunicorn-sync-preload", "uwsgi")
 OTHERS = {
+    "uwsgi-lazy": "shared",
     "gunicorn-gevent": "shared",
-    "gunicorn-gevent-preload": "leader",
     "waitress": "all",
     "hypercorn": "shared",
     "uvicorn": "leader",
 }
 
 
-@pytest.mark.parametrize(("kind", "mode"), [*itertools.product(THOROUGHLY, MODES), *OTHERS.items()])
+@pytest.mark.parametrize(("kind", "mode"), cases(THOROUGHLY, OTHERS))
 def test_each_message_is_handled_as_often_as_the_mode_says(
     kind: str, mode: str, roomy: Mosquitto, tmp_path: Path
 ) -> None:

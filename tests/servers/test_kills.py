@@ -21,6 +21,7 @@ from support.servers import (
     PATIENCE,
     ROUNDS,
     AppServer,
+    cases,
     is_alive,
     publish,
     visitors,
@@ -59,8 +60,9 @@ def killing(server: AppServer, numbers: range, chance: random.Random) -> Iterato
         yield number
 
 
-@pytest.mark.parametrize("mode", ["all", "shared", "leader"])
-@pytest.mark.parametrize("kind", [*GUNICORN, "uwsgi-lazy", "uwsgi"])
+@pytest.mark.parametrize(
+    ("kind", "mode"), cases(GUNICORN, {"uwsgi-lazy": "shared", "uwsgi": "leader"})
+)
 def test_none_is_missing_when_a_worker_is_killed(
     kind: str, mode: str, roomy: Mosquitto, tmp_path: Path
 ) -> None:
@@ -94,8 +96,9 @@ def replacing(server: AppServer) -> Iterator[int]:
     yield from range(first, first + MESSAGES)
 
 
-@pytest.mark.parametrize("mode", ["all", "shared", "leader"])
-@pytest.mark.parametrize("kind", GUNICORN)
+@pytest.mark.parametrize(
+    ("kind", "mode"), cases(["gunicorn-sync"], {"gunicorn-sync-preload": "shared"})
+)
 def test_none_is_missing_when_all_workers_are_replaced(
     kind: str, mode: str, roomy: Mosquitto, tmp_path: Path
 ) -> None:

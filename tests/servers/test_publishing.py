@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.broker_log import BrokerLog
-from support.servers import CLIENT_ID, MESSAGES, PATIENCE, ROUNDS, AppServer, publish
+from support.servers import CLIENT_ID, MESSAGES, PATIENCE, ROUNDS, AppServer, cases, publish
 from support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -25,8 +25,9 @@ THREADS = 8
 A_REQUEST = 25
 
 
-@pytest.mark.parametrize("mode", ["all", "shared", "leader"])
-@pytest.mark.parametrize("kind", ["gunicorn-gthread", "gunicorn-gthread-preload"])
+@pytest.mark.parametrize(
+    ("kind", "mode"), cases(["gunicorn-gthread"], {"gunicorn-gthread-preload": "leader"})
+)
 def test_requests_publish_while_messages_arrive(
     kind: str, mode: str, roomy: Mosquitto, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -25,17 +26,19 @@ from .server_process import ServerProcess, accepts
 from .wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from .broker_log import BrokerLog
 
 SERVED = Path(__file__).parents[1] / "servers"
 #: What the clients of the application are called, before the number of the worker.
 CLIENT_ID = "served"
-#: Numbers that are published at a time, and how often something is killed. The servers are started
-#: as often with few as with many.
+#: Numbers that are published at a time, and how often something is killed.
 MESSAGES = int(os.environ.get("SERVERS_MESSAGES", "1000"))
 ROUNDS = int(os.environ.get("SERVERS_ROUNDS", "2"))
+#: Whether each server is tried in each mode, and not only where something differs.
+EVERYTHING = "SERVERS_MESSAGES" in os.environ
+MODES = ("all", "shared", "leader")
 #: So many are published in a row, before a pause in seconds: 2,500 a second, at most.
 A_BURST, PAUSE = 25, 0.01
 #: Longer than anything here takes, in seconds.
@@ -97,6 +100,13 @@ KINDS = {
     ),
     "uvicorn": Kind((*_PYTHON, "uvicorn", "--port={port}", "--workers={workers}", "serving:asgi")),
 }
+
+
+def cases(thoroughly: Iterable[str], others: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return servers with modes: all modes for some, and one for each of the others."""
+    if EVERYTHING:
+        return [*itertools.product([*thoroughly, *others], MODES)]
+    return [*itertools.product(thoroughly, MODES), *others.items()]
 
 
 class AppServer(ServerProcess):
