@@ -328,6 +328,23 @@ def test_a_leader_has_the_file_and_a_standby_one_of_its_own(
     standby.wait_for("message of the leader", timeout=PATIENCE)
 
 
+def test_a_leader_that_cannot_open_its_file_tries_again(
+    workers: Workers, own: Mosquitto, tmp_path: Path
+) -> None:
+    file = tmp_path / "messages.db"
+    leader, standby = Site(workers, own, persistence=str(file)).pair()
+    file.unlink()
+    file.mkdir()
+    leader.kill()
+    standby.wait_for("ERROR MQTT: [Errno 21] MQTT_PERSISTENCE", timeout=PATIENCE)
+    assert standby.ask("mqtt.is_leader") == "True"
+    assert standby.having("leader") == []
+    file.rmdir()
+    standby.wait_for("leader", timeout=PATIENCE)
+    assert publish(standby, "in/own", "own") == 0
+    standby.wait_for("message own", timeout=PATIENCE)
+
+
 #: A child that takes part, until it gets the message "end".
 FORKING = """
     def fork():

@@ -91,8 +91,9 @@ class Leadership:
                 if self._take_over():
                     return False
             except OSError:
+                if not self._worker.is_leader:
+                    raise
                 # It is logged. No other worker could do better, so this one stays the leader.
-                pass
             else:
                 return True
         self._lookout.pause(_FAILURE_SECONDS)
