@@ -13,6 +13,7 @@ import pytest
 
 from flask_mqtt import MQTT_ERR_SUCCESS, Client, Mqtt
 from support.apps import make_app
+from support.pool import handler_threads
 from support.running import closing, connected, subscribe
 from support.script import running
 from support.wait import wait_until
@@ -24,12 +25,8 @@ if TYPE_CHECKING:
     from support.scripted import ScriptedBroker
 
 
-def mqtt_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("mqtt-")]
-
-
 def wait_for_rest() -> None:
-    wait_until(lambda: not mqtt_threads(), what="the threads have ended")
+    wait_until(lambda: not handler_threads(), what="the threads have ended")
 
 
 def has(items: list[Any], count: int) -> bool:
@@ -193,7 +190,7 @@ def test_a_thread_before_the_first_connection_waits_for_it(scripted: ScriptedBro
     with closing(Client()) as client:
         client.on_connect = lambda *_: seen.set()
         client.loop_start()
-        assert mqtt_threads() == ["mqtt-dispatch"]
+        assert handler_threads() == ["mqtt-dispatch"]
         client.connect("127.0.0.1", scripted.port)
         assert seen.wait(5)
 

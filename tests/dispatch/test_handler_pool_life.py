@@ -176,6 +176,8 @@ PATCHES = {
 
 
 GREEN = """
+    from support.pool import handler_threads
+
     app.config["MQTT_HANDLER_THREADS"] = 3
     mqtt, running, most, seen, names = Mqtt(), [], [], [], set()
     native = threading.get_native_id()
@@ -204,7 +206,7 @@ GREEN = """
     blocked.set()
     until(lambda: len(seen) == 301)
     mqtt.close()
-    say([thread.name for thread in threading.enumerate() if thread.name.startswith("mqtt")])
+    say(handler_threads())
     end()
 """
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flask_mqtt.dispatch import threads
 from flask_mqtt.waiting import WakeUps
 from support.apps import make_app
+from support.pool import HANDLING
 from support.running import connected
 from support.wait import wait_until
 
@@ -41,7 +42,7 @@ def test_what_wakes_a_thread_that_is_to_end_is_not_taken_by_the_next(
 
         @mqtt.on_message()
         def handle(client: Client, _userdata: Any, _message: Any) -> None:
-            before.extend(each for each in threading.enumerate() if each.name.startswith("mqtt-"))
+            before.extend(each for each in threading.enumerate() if each.name.startswith(HANDLING))
             client._parts.holder.core.wake()
             assert waits.wait(5)
             client.loop_stop()

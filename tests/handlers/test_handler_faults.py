@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flask_mqtt import MQTT_ERR_SUCCESS, Client, Mqtt
+from flask_mqtt.process.ends import HANDLING_TIMEOUT
 from support.apps import make_app
+from support.pool import HANDLING
 from support.running import closing, connected
 from support.script import running
 from support.wait import wait_until
@@ -211,7 +213,7 @@ def test_close_waits_a_bounded_time_for_a_handler_that_blocks_and_says_so(
             assert "An MQTT handler is still running after 0.3 s" in caplog.text
             scripted.wait_for("DISCONNECT")
             assert scripted.of("PUBACK") == []
-            ours = [thread for thread in threading.enumerate() if thread.name.startswith("mqtt-")]
+            ours = [thread for thread in threading.enumerate() if thread.name.startswith(HANDLING)]
             assert len(ours) == 1
         finally:
             leave_it.set()
@@ -241,22 +243,8 @@ BLOCKED = """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("last", ["pass", "sys.exit(0)"])
-def test_a_handler_that_blocks_for_ever_does_not_hold_up_the_end(
-    scripted: ScriptedBroker, threads: int, last: str
-) -> None:
-    with running(f"{BLOCKED}\n    end()\n    {last}\n", scripted.port, threads) as script:
-        script.expect("ready")
-        scripted.publish("t", qos=1)
-        assert script.seconds_to_exit() < PROMPT
-        assert script.process.returncode == 0, script.errors
-    scripted.wait_for("DISCONNECT")
-    # It was not handled to its end, so the broker keeps it.
-    assert scripted.of("PUBACK") == []
-
-
-@pytest.mark.slow
 def test_ctrl_c_ends_a_process_whose_handler_blocks(scripted: ScriptedBroker, threads: int) -> None:
+    """It has some seconds to finish, which it does not use."""
     code = f"""{BLOCKED}
     try:
         say("blocked")
@@ -269,7 +257,7 @@ def test_ctrl_c_ends_a_process_whose_handler_blocks(scripted: ScriptedBroker, th
         scripted.publish("t", qos=1)
         script.expect("blocked")
         script.process.send_signal(signal.SIGINT)
-        assert script.seconds_to_exit() < PROMPT
+        assert script.seconds_to_exit() < HANDLING_TIMEOUT + PROMPT
         assert "KeyboardInterrupt" in script.errors
         assert script.process.returncode in (-signal.SIGINT, 130)
     scripted.wait_for("DISCONNECT")

@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 
     from .scripted import ScriptedBroker
 
+#: What the names of threads that call handlers begin with.
+HANDLING = ("mqtt-dispatch", "mqtt-handler-")
+
 
 def handler_threads() -> list[str]:
-    """Return the names of the threads of all pools."""
+    """Return the names of the threads of all pools, and of those that fetch."""
     names = sorted(thread.name for thread in threading.enumerate())
-    return [name for name in names if name.startswith("mqtt-")]
+    return [name for name in names if name.startswith(HANDLING)]
 
 
 def mids(broker: ScriptedBroker) -> list[int]:
