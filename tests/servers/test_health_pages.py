@@ -40,6 +40,7 @@ def asked(server: AppServer, path: str) -> tuple[int, Any]:
         ("gunicorn-sync-preload", "shared"),
         ("gunicorn-gevent", "leader"),
         ("uwsgi-lazy", "leader"),
+        ("uwsgi", "all"),
         ("hypercorn", "shared"),
     ],
 )

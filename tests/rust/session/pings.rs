@@ -1,5 +1,7 @@
 //! PINGREQs that the application asks for, and how long the broker has been silent.
 
+use std::time::Duration;
+
 use super::peer::{Peer, SECOND};
 use flask_mqtt_core::core::delivery::State;
 use flask_mqtt_core::core::packet::Incoming;
@@ -67,7 +69,7 @@ fn silence_is_the_time_since_the_broker_sent_anything() {
     peer.now += 3 * SECOND;
     assert_eq!(peer.session.health(peer.now).silence, Some(3 * SECOND));
     peer.session.read(2, peer.now);
-    assert_eq!(peer.session.health(peer.now).silence, Some(0 * SECOND));
+    assert_eq!(peer.session.health(peer.now).silence, Some(Duration::ZERO));
     peer.session.lost();
     assert_eq!(peer.session.health(peer.now).silence, None);
 }
