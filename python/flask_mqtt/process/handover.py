@@ -114,20 +114,31 @@ class _Offers:
 
     def add(self, identity: str, let_go: Callable[[], bool], *, once_forked: bool) -> None:
         with self._lock:
-            self._offers = [*self._others(let_go), (identity, weakref.WeakMethod(let_go))]
+            self._offers = [
+                *self._others(let_go),
+                (identity, weakref.WeakMethod(let_go, self._gone)),
+            ]
         if not once_forked:
             self.listen()
             self.serve()
 
     def remove(self, let_go: Callable[[], bool]) -> None:
         with self._lock:
-            self._offers = self._others(let_go)
-            if not self._offers and self._listener is not None:
-                listener, self._listener, self._has_thread = self._listener, None, False
-                # The thread ends with it.
-                with contextlib.suppress(OSError):
-                    listener.shutdown(socket.SHUT_RDWR)
-                listener.close()
+            self._keep(self._others(let_go))
+
+    def _gone(self, _: object) -> None:
+        """Forget what nobody refers to any more."""
+        with self._lock:
+            self._keep(self._others(None))
+
+    def _keep(self, offers: list[tuple[str, weakref.WeakMethod[Callable[[], bool]]]]) -> None:
+        self._offers = offers
+        if not offers and self._listener is not None:
+            listener, self._listener, self._has_thread = self._listener, None, False
+            # The thread ends with it.
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
 
     def _others(self, let_go: Any) -> list[tuple[str, weakref.WeakMethod[Callable[[], bool]]]]:
         return [one for one in self._offers if one[1]() not in (None, let_go)]
