@@ -43,9 +43,6 @@ HOLDER = """
             slot = slots.try_take(words[0], int(words[1]))
             held[int(words[1])] = slot
             say(slot is not None)
-        elif what == "lock":
-            held["lock"] = held.get("lock") or slots.try_lock(words[0], words[1])
-            say(held["lock"] is not None)
         elif what == "mark":
             held[int(words[0])].mark(dirty=words[1] == "dirty")
             say("marked")
@@ -203,18 +200,16 @@ def test_a_certain_slot(holders: Holders) -> None:
     assert taken.number == 5
 
 
-def test_a_lock_with_a_name(holders: Holders) -> None:
-    first, second = holders.one(), holders.one()
-    assert first.ask("lock app leader") == "True"
-    assert second.ask("lock app leader") == "False"
-    assert slots.try_lock("app", "leader") is None
-    assert second.ask("lock other leader") == "True"
-    first.kill()
-    lock = slots.try_lock("app", "leader")
-    assert lock is not None
-    # It is no slot.
-    assert slots.take("app").number == 0
-    assert slots.try_lock("app", "leader") is None
+def test_only_what_is_clean(holders: Holders) -> None:
+    some = [holders.one() for _ in range(3)]
+    for number, holder in enumerate(some):
+        assert holder.ask("take app") == str(number)
+        assert holder.ask(f"mark {number} {'clean' if number == 2 else 'dirty'}") == "marked"
+    for holder in some:
+        holder.kill()
+    assert slots.take("app", only_clean=True).number == 2
+    # What it only looked at is free, and as it was.
+    assert slots.free_dirty("app") == [0, 1]
 
 
 def test_looking_for_what_stayed_behind_disturbs_nobody(holders: Holders) -> None:
@@ -264,7 +259,7 @@ def test_the_end_of_a_process_is_silent() -> None:
     code = """
         from flask_mqtt.process import slots
         slot = slots.take("app")
-        cycle = [slots.try_take("app", 1), slots.try_lock("app", "leader")]
+        cycle = [slots.try_take("app", 1)]
         cycle.append(cycle)
         flask_mqtt.kept = slots.take("other")
     """
@@ -362,7 +357,6 @@ def test_the_folder_is_the_users_alone(place: Path) -> None:
     [file] = place.iterdir()
     assert file.name == "app.slots"
     assert file.stat().st_mode & 0o777 == 0o600
-    assert slots.folder() == place
     assert slot.number == 0
 
 

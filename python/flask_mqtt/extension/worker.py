@@ -76,8 +76,7 @@ class Worker:
         avoid = slots.inherited(identity) if values.persistence else frozenset[int]()
         try:
             if publishes:
-                avoid |= {LEADER, *slots.free_dirty(identity)}
-                self.use(identity, slots.take(identity, avoid))
+                self.use(identity, slots.take(identity, avoid | {LEADER}, only_clean=True))
             elif self.mode == "leader":
                 self._stand(identity, values)
             else:
@@ -104,8 +103,8 @@ class Worker:
         slot = slots.try_take(identity, LEADER)
         if slot is None or self._needs_file_slot(identity, values):
             # What has stayed behind under another one, the leader finishes.
-            avoid = {LEADER, *slots.free_dirty(identity), *slots.inherited(identity)}
-            further = slots.take(identity, avoid)
+            avoid = {LEADER, *slots.inherited(identity)}
+            further = slots.take(identity, avoid, only_clean=True)
             slot, self._file_slot = (further, None) if slot is None else (slot, further)
         self.use(identity, slot)
         if self.is_leader:

@@ -37,9 +37,6 @@ MOST_SLOTS = 10_000
 _DIRTY = b"\1"
 _CLEAN = b"\0"
 
-#: Where the locks with a name are: behind those of the slots.
-_NAMED = {"leader": MOST_SLOTS}
-
 # `struct flock`: type, whence, start, length and process on Linux, others at the end elsewhere.
 _IS_LINUX = sys.platform.startswith("linux")
 _FLOCK = struct.Struct("@hhqqi" if _IS_LINUX else "@qqihh")
@@ -61,17 +58,6 @@ def identity(app: Flask, values: Config) -> str:
     ]
     known = (values.key_prefix, app.name, app.root_path, values.client_id, brokers)
     return hashlib.sha256(repr(known).encode(errors="surrogatepass")).hexdigest()[:32]
-
-
-def folder() -> Path:
-    """Return the folder that has the files of this user's applications, and make it if needed.
-
-    Raises:
-        OSError: It cannot be made, or is not this user's alone. The message names it.
-    """
-    path = _path()
-    os.close(_open_folder(path))
-    return path
 
 
 class Slot:
@@ -113,7 +99,7 @@ class Slot:
         self.release()
 
 
-def take(identity: str, avoid: Collection[int] = frozenset()) -> Slot:
+def take(identity: str, avoid: Collection[int] = frozenset(), *, only_clean: bool = False) -> Slot:
     """Take a slot: 0, or the first in which a process has left something behind, or the first.
 
     So a single process always has slot 0, and a worker that was killed has a successor. A process
@@ -122,6 +108,8 @@ def take(identity: str, avoid: Collection[int] = frozenset()) -> Slot:
     Args:
         identity: As :func:`identity` returns it.
         avoid: Numbers that are not to be taken.
+        only_clean: Take no slot under which something has stayed behind, for a process that would
+            not go on with it.
 
     Raises:
         OSError: The folder or the file cannot be used, or all slots are taken.
@@ -134,12 +122,16 @@ def take(identity: str, avoid: Collection[int] = frozenset()) -> Slot:
                 held.owners += 1
                 return Slot(held)
         file = mine.open(identity)
-        dirty = file.dirty()
+        left = () if only_clean else file.dirty()
         try:
-            for number in (0, *dirty, *range(1, MOST_SLOTS)):
+            for number in (0, *left, *range(1, MOST_SLOTS)):
                 taken = None if number in avoid else mine.try_lock(file, number, is_shared=True)
-                if taken is not None:
+                if taken is None:
+                    continue
+                # Looked at with the lock: whoever had it may have marked it a moment ago.
+                if not only_clean or not file.is_dirty(number):
                     return Slot(taken)
+                mine.unlock(taken)
         finally:
             mine.close_unused(file)
     raise OSError(errno.EAGAIN, f"all {MOST_SLOTS} slots are taken", str(file.path))
@@ -155,20 +147,15 @@ def try_take(identity: str, number: int) -> Slot | None:
     Raises:
         OSError: The folder or the file cannot be used.
     """
-    return _try(identity, number)
-
-
-def try_lock(identity: str, name: str) -> Slot | None:
-    """Take a lock with a name, such as ``"leader"``; None if a process has it, as `try_take`.
-
-    Args:
-        identity: As :func:`identity` returns it.
-        name: Of the lock. What is returned has no number of use.
-
-    Raises:
-        OSError: The folder or the file cannot be used.
-    """
-    return _try(identity, _NAMED[name])
+    _clear_up()
+    mine = _mine()
+    with mine.lock:
+        file = mine.open(identity)
+        try:
+            held = mine.try_lock(file, number, is_shared=False)
+        finally:
+            mine.close_unused(file)
+    return None if held is None else Slot(held)
 
 
 def free_dirty(identity: str) -> list[int]:
@@ -201,18 +188,6 @@ def inherited(identity: str) -> frozenset[int]:
         identity: As :func:`identity` returns it.
     """
     return frozenset(number for other, number in _mine().inherited if other == identity)
-
-
-def _try(identity: str, number: int) -> Slot | None:
-    _clear_up()
-    mine = _mine()
-    with mine.lock:
-        file = mine.open(identity)
-        try:
-            held = mine.try_lock(file, number, is_shared=False)
-        finally:
-            mine.close_unused(file)
-    return None if held is None else Slot(held)
 
 
 class _File:
@@ -263,6 +238,9 @@ class _File:
     def dirty(self) -> list[int]:
         marks = os.pread(self.number, MOST_SLOTS, 0)
         return [number for number in range(len(marks)) if marks[number : number + 1] == _DIRTY]
+
+    def is_dirty(self, number: int) -> bool:
+        return os.pread(self.number, 1, number) == _DIRTY
 
     def mark(self, number: int, *, dirty: bool) -> None:
         os.pwrite(self.number, _DIRTY if dirty else _CLEAN, number)
@@ -317,9 +295,12 @@ class _Process:
             return
         held.owners -= 1
         if not held.owners:
-            del self.held[held.file.identity, held.number]
-            held.file.unlock(held.number)
+            self.unlock(held)
             self.close_unused(held.file)
+
+    def unlock(self, held: _Held) -> None:
+        del self.held[held.file.identity, held.number]
+        held.file.unlock(held.number)
 
 
 _process = _Process(None)
