@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -185,6 +186,45 @@ def test_eight_threads_at_once_make_one_connection(scripted: ScriptedBroker) -> 
     for child in range(2, 7):
         sent = [item.payload for item in of_child(scripted, child) if item.kind == "PUBLISH"]
         assert sorted(sent) == [str(number).encode() for number in range(8)]
+
+
+def test_threads_that_publish_meanwhile_wait_for_the_connection(scripted: ScriptedBroker) -> None:
+    accepts = threading.Event()
+
+    def hold_back(_: ScriptedBroker, packet: Packet) -> bool:
+        if packet.kind == "CONNECT" and packet.connection == 2:
+            accepts.wait(20)
+        return False
+
+    scripted.hook = hold_back
+    code = f"""{CONNECTED}
+    def steps():
+        codes = []
+        def publish(number):
+            codes.append(mqtt.publish("t", str(number), 0).rc)
+        workers = [threading.Thread(target=publish, args=[number]) for number in range(8)]
+        workers[0].start()
+        sys.stdin.readline()
+        for worker in workers[1:]:
+            worker.start()
+        say("started", codes)
+        for worker in workers:
+            worker.join()
+        assert codes == [0] * 8, codes
+        mqtt.close()
+    say(in_child(steps))
+    """
+    with running(code, scripted.port) as script:
+        try:
+            scripted.wait_for("CONNECT", count=2, timeout=20)
+            script.go()
+            script.expect("started []")
+        finally:
+            accepts.set()
+        script.expect("0")
+        assert script.finish() == 0, script.errors
+    assert len(scripted.of("CONNECT")) == 2
+    assert len(scripted.of("PUBLISH")) == 8
 
 
 @pytest.mark.parametrize("ends", ["sys.exit", "os._exit"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -393,3 +394,7 @@ class Connection:
     def _first_use(self, need: Need) -> bool:
         hooks = self._registry.hooks
         return hooks is not None and hooks.first_use(need)
+
+    def making_first_use(self) -> contextlib.AbstractContextManager[None]:
+        """Have other threads wait for the connection that is made meanwhile."""
+        return self._standby.stays()

@@ -290,18 +290,19 @@ class Connecting(Subscribing, RouteMethods, Leading):
     def __rs_use(self, need: Need) -> None:
         """Connect for the first use in this process, and go on trying where that fails."""
         publishes = need is Need.PUBLISHING
-        try:
-            if publishes:
-                values = self.__rs_present_values()
-                self._rs_worker.begin(self.app, values, publishes=True)
-                self.__rs_connect(values, later=False, publishes=True)
-                self.__rs_offer.begin(self.app, self.__rs_identity())
-            else:
-                self._connect()
-        except OSError:
-            # It is logged.
-            if not driving.go_on_trying(self.client, publishes=publishes):
-                raise
+        with driving.making_first_use(self.client):
+            try:
+                if publishes:
+                    values = self.__rs_present_values()
+                    self._rs_worker.begin(self.app, values, publishes=True)
+                    self.__rs_connect(values, later=False, publishes=True)
+                    self.__rs_offer.begin(self.app, self.__rs_identity())
+                else:
+                    self._connect()
+            except OSError:
+                # It is logged.
+                if not driving.go_on_trying(self.client, publishes=publishes):
+                    raise
 
     def _rs_put_off(self) -> None:
         """Connect with the first use only."""

@@ -20,6 +20,7 @@ from .prefix import for_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from .._core import Client as CoreClient
     from ..config import Config
@@ -216,6 +217,11 @@ def go_on_trying(client: Client, *, publishes: bool) -> bool:
     else:
         start_loop(client)
     return connection.is_wanted
+
+
+def making_first_use(client: Client) -> AbstractContextManager[None]:
+    """Have other threads that publish wait for the connection that is made meanwhile."""
+    return parts_of(client).connection.making_first_use()
 
 
 def wait_for_first_use(client: Client) -> None:

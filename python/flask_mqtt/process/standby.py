@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import logging
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from ..publishing.info import MQTTMessageInfo
 from ..records import fields, write
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .._core import Client as CoreClient
     from ..core_holder import CoreHolder
     from ..paho.enums import MQTTErrorCode
@@ -206,6 +209,9 @@ class Standby:
         self._take_reports = take_reports
         #: What stands in for the core, where something does.
         self._in_place: Inherited | None = None
+        #: Whether that stays there for now, and what is to be done after that.
+        self._stays = False
+        self._then: Callable[[], None] | None = None
 
     def child_core(self) -> ChildCore:
         """Make a core for a child that is about to be forked. What it needs may be locked there."""
@@ -225,6 +231,7 @@ class Standby:
         else:
             core, was_connected = child_core
             core.claim()
+        self._stays, self._then = False, None
         # Whatever fails from here on, the parent's connection is out of reach.
         unprepared = Unprepared(core, self._holder, was_connected)
         self._put(unprepared)
@@ -250,19 +257,39 @@ class Standby:
         self.end()
         self._put(Waiting(self._holder.core, self._holder, self._first_use))
 
+    @contextlib.contextmanager
+    def stays(self) -> Iterator[None]:
+        """Leave what stands in for the core in place meanwhile: the caller connects.
+
+        So threads that publish find it, and wait for the connection too.
+        """
+        self._stays = True
+        try:
+            yield
+        finally:
+            self._stays, then, self._then = False, self._then, None
+            if then is not None:
+                then()
+
     @property
     def waits(self) -> bool:
         """Whether the client waits for its first use."""
-        return type(self._in_place) is Waiting
+        return type(self._in_place) is Waiting and not self._stays
 
     def publish_only(self) -> None:
         """Do without a thread that calls handlers, and subscribe with the first use of that."""
+        if self._stays:
+            self._then = self.publish_only
+            return
         self.end()
         core, holder = self._holder.core, self._holder
         self._put(PublishingOnly(core, holder, self._first_use, self._take_reports))
 
     def end(self) -> None:
         """Have the core itself from now on, since it has a connection."""
+        if self._stays:
+            self._then = self.end
+            return
         if self._in_place is not None:
             self._holder.core, self._in_place = self._in_place.core, None
 
