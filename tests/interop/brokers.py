@@ -32,6 +32,11 @@ def first_line(*command: str) -> str:
     return (done.stdout or done.stderr).splitlines()[0].strip()
 
 
+def mosquitto_version() -> str:
+    """Return the version of mosquitto that is installed."""
+    return first_line(find_program("mosquitto"), "-h").split()[-1]
+
+
 def nats_version() -> str:
     """Return the version of NATS that is installed."""
     program = find_program("nats-server", "nats-server")
@@ -49,7 +54,7 @@ class MosquittoBroker(Broker):
     title = "Mosquitto"
 
     def version(self) -> str:
-        return first_line(find_program("mosquitto"), "-h").split()[-1]
+        return mosquitto_version()
 
     def start(self) -> None:
         own = self.certificates.server

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from interop import rabbitmq
 from interop.broker import Program, ports
-from interop.brokers import RMQTTD, nats_version, rmqttd_version, toml
+from interop.brokers import RMQTTD, mosquitto_version, nats_version, rmqttd_version, toml
+from support.mosquitto import Mosquitto
 from support.server import HOST
 from support.server_process import ServerProcess, find_program
 
 from .tap import Packet, Tap
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -24,9 +26,14 @@ SIZE = 3
 
 
 class Node:
-    """A node, with a tap that clients connect to."""
+    """A node, with a tap that clients connect to.
 
-    def __init__(self, name: str, server: ServerProcess, port: int, packets: list[Packet]) -> None:
+    server: None for a way to a broker that other nodes lead to, too; then only connections end.
+    """
+
+    def __init__(
+        self, name: str, server: ServerProcess | None, port: int, packets: list[Packet]
+    ) -> None:
         self.name = name
         self._server = server
         self._tap = Tap(name, port, packets)
@@ -39,27 +46,30 @@ class Node:
     @property
     def log(self) -> str:
         """What the node has logged so far."""
-        return self._server.log
+        return self._server.log if self._server else ""
 
     def start(self) -> None:
         """Start it and wait until it accepts; then clients reach it. Raises AssertionError."""
-        try:
-            self._server.start()
-        except AssertionError as error:
-            message = f"{self.name} does not start: {error}\n{self._server.log_since_start[-5000:]}"
-            raise AssertionError(message) from None
+        if self._server:
+            try:
+                self._server.start()
+            except AssertionError as error:
+                log = self._server.log_since_start[-5000:]
+                raise AssertionError(f"{self.name} does not start: {error}\n{log}") from None
         self._tap.listen()
 
     def kill(self) -> None:
         """End it at once, with its connections."""
-        self._server.kill()
+        if self._server:
+            self._server.kill()
         self._tap.stop_listening()
         self._tap.drop()
 
     def close(self) -> None:
         """End it at the end of the run."""
         self._tap.close()
-        self._server.stop()
+        if self._server:
+            self._server.stop()
 
 
 class Cluster:
@@ -83,7 +93,7 @@ class Cluster:
         """Return the version that is installed."""
         raise NotImplementedError
 
-    def make(self) -> list[tuple[ServerProcess, int]]:
+    def make(self) -> Sequence[tuple[ServerProcess | None, int]]:
         """Return the servers with their ports for MQTT."""
         raise NotImplementedError
 
@@ -112,6 +122,21 @@ class Cluster:
     def run(self, server: ServerProcess) -> None:
         """Start a process that ends with the cluster."""
         self._stack.enter_context(server)
+
+
+class OneMosquitto(Cluster):
+    """No cluster, but one mosquitto that is reached in three ways; a way dies instead of a node."""
+
+    title = "Mosquitto"
+    modes = ("shared", "leader")
+
+    def version(self) -> str:
+        return mosquitto_version()
+
+    def make(self) -> list[tuple[None, int]]:
+        server = Mosquitto(self.directory / "mosquitto")
+        self.run(server)
+        return [(None, server.port)] * SIZE
 
 
 class RmqttCluster(Cluster):
@@ -228,4 +253,4 @@ class NatsCluster(Cluster):
         return made
 
 
-CLUSTERS: tuple[type[Cluster], ...] = (RmqttCluster, RabbitMqCluster, NatsCluster)
+CLUSTERS: tuple[type[Cluster], ...] = (OneMosquitto, RmqttCluster, RabbitMqCluster, NatsCluster)
