@@ -47,6 +47,9 @@ def create_app():
     app.config["MQTT_CLEAN_SESSION"] = False
     app.config["MQTT_LAST_WILL_TOPIC"] = os.environ["CLIENT_ID"] + "/will"
     app.config.from_prefixed_env()
+    if "MULTI" in os.environ:
+        multi.init_app(app)
+        multi.connect()
     mqtt.init_app(app)
     mqtt.subscribe("a/topic", 1)
     mqtt.topic("rooms/<room>", qos=1)(handle)
@@ -222,6 +225,11 @@ def test_a_command_does_not_connect(
     project: Project, arguments: list[str], given: str, expected: str
 ) -> None:
     assert expected in project.run(*arguments, given=given)
+    assert project.connects() == []
+
+
+def test_a_command_does_not_connect_flask_multimqtt_either(project: Project) -> None:
+    project.run("nothing", MULTI="1")
     assert project.connects() == []
 
 

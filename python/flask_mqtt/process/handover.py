@@ -133,12 +133,23 @@ class _Offers:
 
     def _keep(self, offers: list[tuple[str, weakref.WeakMethod[Callable[[], bool]]]]) -> None:
         self._offers = offers
-        if not offers and self._listener is not None:
-            listener, self._listener, self._has_thread = self._listener, None, False
-            # The thread ends with it.
-            with contextlib.suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
+        if offers or self._listener is None:
+            return
+        if self._has_thread:
+            # It closes the socket itself: until it no longer waits there, the name is taken.
+            _knock(self.pid)
+        else:
+            self._listener.close()
+            self._listener = None
+
+    def _goes_on(self, listener: socket.socket) -> bool:
+        """Whether the thread has something to offer. Otherwise it closes its socket, and ends."""
+        with self._lock:
+            if self._offers:
+                return True
             listener.close()
+            self._listener, self._has_thread = None, False
+            return False
 
     def _others(self, let_go: Any) -> list[tuple[str, weakref.WeakMethod[Callable[[], bool]]]]:
         return [one for one in self._offers if one[1]() not in (None, let_go)]
@@ -177,12 +188,10 @@ class _Offers:
             self._listener.close()
 
     def _serve(self, listener: socket.socket) -> None:
-        while True:
+        while self._goes_on(listener):
             try:
                 sock, _ = listener.accept()
             except OSError:
-                if self._listener is not listener:
-                    return
                 pause(_PAUSE)
                 continue
             try:
@@ -215,6 +224,14 @@ def _tell(failure: Exception | None) -> None:
         extra = fields(None, "handover_failed", error=str(failure))
         text = "No other process can ask for the MQTT connection of this one: %s"
         write(logger.warning, text, failure, extra=extra)
+
+
+def _knock(pid: int) -> None:
+    """Wake the thread of a process."""
+    # Where too many wait there, it looks soon anyway.
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.setblocking(False)
+        sock.connect(address(pid))
 
 
 def _listener(pid: int) -> socket.socket:
