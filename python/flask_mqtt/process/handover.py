@@ -9,11 +9,13 @@ side looks who the other one is.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import socket
 import struct
 import threading
+import time
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +42,9 @@ _MOST_BYTES = 256
 
 #: How long a thread waits that could not take a connection, in seconds: there may be no descriptor.
 _PAUSE = 0.1
+
+#: How long a process waits for its own name, and between two attempts, in seconds.
+_NAME_TIMEOUT, _NAME_PAUSE = 1.0, 0.005
 
 _LET_GO = b"1"
 
@@ -156,13 +161,20 @@ class _Offers:
 
     def listen(self) -> None:
         """Have those wait who ask before the thread runs."""
-        failure = None
-        with self._lock:
-            if self._offers and self._listener is None:
-                try:
-                    self._listener = _listener(self.pid)
-                except OSError as error:
-                    failure = error
+        until = time.monotonic() + _NAME_TIMEOUT
+        while True:
+            failure = None
+            with self._lock:
+                if self._offers and self._listener is None:
+                    try:
+                        self._listener = _listener(self.pid)
+                    except OSError as error:
+                        failure = error
+            is_used = failure is not None and failure.errno == errno.EADDRINUSE
+            if not is_used or time.monotonic() > until:
+                break
+            # The thread of the one before ends at any moment, and has the name until then.
+            pause(_NAME_PAUSE)
         _tell(failure)
 
     def serve(self) -> None:
