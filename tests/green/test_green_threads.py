@@ -125,7 +125,8 @@ def application(
             try:
                 with urllib.request.urlopen(url, timeout=5) as response:
                     return bool(response.read() == b"ready")
-            except (urllib.error.URLError, ConnectionError):
+            except OSError:
+                # gunicorn listens long before its worker has imported the application.
                 return False
 
         wait_until(serves, 40, "the application serves")

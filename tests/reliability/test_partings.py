@@ -24,7 +24,8 @@ from support.partings import ABRUPT, PUBLISHED, RECEIVED, Cell, Outcome, cells, 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.slow
+#: What they share is measured with some hundred processes.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 WRITER = "PYTHONPATH=tests python -m reliability.test_partings"
