@@ -356,9 +356,7 @@ class Connection:
         self._settings.change()
         self.handlers_changed()
         hooks = self._registry.hooks
-        if hooks is not None:
-            hooks.forked(was_connected)
-        return hooks is not None
+        return hooks is not None and hooks.forked(was_connected)
 
     # -- first use --------------------------------------------------------------------------------
 

@@ -57,6 +57,8 @@ class Connecting(Subscribing, RouteMethods, Leading):
         #: Connects where the process waits for that.
         self.__rs_first_use = FirstUse(self.__rs_use, self.__rs_identity)
         self.__rs_offer = Offer(self.__rs_let_go)
+        #: Whether it is leaving its connection to another process just now.
+        self.__rs_lets_go = False
         self._rs_refusals = Refusals()
         #: What this process is among those of the application.
         self._rs_worker = Worker()
@@ -315,8 +317,13 @@ class Connecting(Subscribing, RouteMethods, Leading):
     def __rs_let_go(self) -> bool:
         """Leave the connection to another process. Returns whether it does."""
         with self.__rs_first_use.setting_up:
-            self.close()
-            self._rs_put_off()
+            # A child that is forked meanwhile waits for its first use, as those before and after.
+            self.__rs_lets_go = True
+            try:
+                self.close()
+                self._rs_put_off()
+            finally:
+                self.__rs_lets_go = False
         return True
 
     def __rs_identity(self) -> str:
@@ -404,16 +411,18 @@ class Connecting(Subscribing, RouteMethods, Leading):
     def __rs_gone(self) -> None:
         self.connected = False
 
-    def __rs_forked(self, was_connected: bool) -> None:
+    def __rs_forked(self, was_connected: bool) -> bool:
         self.connected = False
+        waits, self.__rs_lets_go = was_connected or self.__rs_lets_go, False
         # Another thread of the parent's may have had their locks.
-        self.__rs_first_use.forked(self.app, was_connected=was_connected)
+        self.__rs_first_use.forked(self.app, was_connected=waits)
         self.__rs_offer.forked()
         self._rs_refusals = Refusals()
         self._rs_worker.forked()
         self._rs_leadership.forked()
         self.__rs_adoption.forked()
         leave_routes_to_parent(self)
+        return waits
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> None:

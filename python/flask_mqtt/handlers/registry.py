@@ -25,8 +25,9 @@ class Hooks:
     disconnected: Handler
     #: Where a connection has ended and `on_disconnect` is not called.
     gone: Callable[[], None]
-    #: In a forked child, with whether the parent had a connection.
-    forked: Callable[[bool], None]
+    #: In a forked child, with whether the parent had a connection. Returns whether the child waits
+    #: for its first use.
+    forked: Callable[[bool], bool]
     #: Where the client is used for the first time, in a process where it waits for that.
     first_use: Callable[[Any], bool]
     #: By name: what the attribute shows instead of a handler, and that handler.

@@ -240,7 +240,7 @@ class Standby:
         except Exception as error:  # noqa: BLE001 - the other clients are to be prepared all the same
             unprepared.error = error
             return
-        if was_connected:
+        if connects_itself or was_connected:
             kind = Waiting if connects_itself else Inherited
             self._put(kind(core, self._holder, self._first_use))
         else:
