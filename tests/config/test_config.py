@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from flask import Flask
 
-from flask_mqtt import Mqtt
+from flask_mqtt import Mqtt, MQTTv5, PacketTypes, Properties
 from flask_mqtt.config import MAX_PACKET_SIZE, Config, read
 from support.apps import make_app
 from support.packets import Will
@@ -362,3 +362,31 @@ def test_init_app_again_changes_nothing(scripted: ScriptedBroker) -> None:
         scripted.wait_for("CONNECT")
         mqtt.init_app(app)
         assert scripted.connections == 1
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"SessionExpiryInterval": 60, "ReceiveMaximum": 7},
+        Properties(PacketTypes.CONNECT, SessionExpiryInterval=60, ReceiveMaximum=7),
+    ],
+    ids=["dict", "Properties"],
+)
+def test_who_only_publishes_has_neither_session_nor_will(properties: Any) -> None:
+    given = Config(key_prefix="MQTT", client_id="site").updated(
+        {
+            "protocol_version": MQTTv5,
+            "clean_session": False,
+            "connect_properties": properties,
+            "last_will_topic": "gone",
+            "last_will_qos": 1,
+        }
+    )
+    own = given.for_publishing()
+    assert given.keeps_session
+    assert not own.keeps_session
+    assert (own.client_id, own.last_will_topic, own.last_will_qos) == ("site", None, 0)
+    left = own.connect_properties
+    assert type(left) is type(properties)
+    assert (left if isinstance(left, dict) else left.json()) == {"ReceiveMaximum": 7}
+    assert given.last_will_topic == "gone"

@@ -20,6 +20,9 @@ SET_ONCE = frozenset(name for name, entry in KEYS.items() if Told.ONCE in entry.
 #: What a client is told by every call of `connect`.
 _ARGUMENTS = frozenset(name for name, entry in KEYS.items() if Told.CONNECT in entry.told)
 
+#: What keeps a session beyond its connection with MQTT 5.
+_EXPIRY = "SessionExpiryInterval"
+
 
 @dataclass
 class Config(Keys):
@@ -54,6 +57,30 @@ class Config(Keys):
         """
         values = {name: self.checked(name, attributes[name]) for name in KEYS if name in attributes}
         return replace(self, **values)
+
+    def for_publishing(self) -> Config:
+        """Return these values without what belongs to a client that handles messages.
+
+        That is the session, in which the broker may keep messages, and the will.
+        """
+        properties = deepcopy(self.connect_properties)
+        if isinstance(properties, dict):
+            properties.pop(_EXPIRY, None)
+        elif hasattr(properties, _EXPIRY):
+            delattr(properties, _EXPIRY)
+        no_will = {name: getattr(Config, name) for name in KEYS if name.startswith("last_will_")}
+        return replace(self, clean_session=True, connect_properties=properties, **no_will)
+
+    @property
+    def keeps_session(self) -> bool:
+        """Whether the broker keeps the session when the connection has ended."""
+        expiry = None
+        if self.protocol_version == MQTTv5:
+            properties = self.connect_properties
+            is_dict = isinstance(properties, dict)
+            expiry = properties.get(_EXPIRY) if is_dict else getattr(properties, _EXPIRY, None)
+        # Without an expiry, a session that is not clean lasts with MQTT 5 too.
+        return not self.clean_session if expiry is None else expiry > 0
 
     def joined(self, client: Config, before: Config, kept: Collection[str] = frozenset()) -> Config:
         """Return these values, with those that were set on the client where these are the default.

@@ -23,7 +23,7 @@ from ..records import fields, write
 from . import driving, unpatched
 from .adoption import Adoption, Heir
 from .application import check_app, itself, register
-from .first_use import FirstUse, for_publishing, tell_of_threads, waits_for_first_use
+from .first_use import FirstUse, tell_of_threads, waits_for_first_use
 from .leader import Leadership, Leading
 from .offer import Offer
 from .outgoing import Outgoing, outgoing
@@ -231,7 +231,7 @@ class Connecting(Subscribing, RouteMethods, Leading):
         """
         values = self._rs_worker.values(values)
         if publishes:
-            values = for_publishing(values)
+            values = values.for_publishing()
         # It may also have set some on the client, as with tls_set.
         settings = driving.adopt(self.client, values, again=True)
         self._rs_worker.mark(settings)

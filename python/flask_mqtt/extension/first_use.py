@@ -7,13 +7,10 @@ import os
 import sys
 import threading
 import time
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, request, request_started
 
-from ..config import Config
-from ..config.keys import KEYS
 from ..discretion import forget
 from ..process import command, handover, uwsgi_workers
 from ..process.ends import close_with_child
@@ -24,9 +21,9 @@ from ..records import fields, write
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-logger = logging.getLogger("flask_mqtt")
+    from ..config import Config
 
-_DEFAULTS = Config()
+logger = logging.getLogger("flask_mqtt")
 
 #: Seconds between two attempts that could not even begin, as where a certificate cannot be read.
 _PAUSE = 1.0
@@ -68,18 +65,6 @@ def _imports_main_again() -> bool:
         if name == "__mp_main__" and frame.f_code.co_name == "<module>":
             return True
     return False
-
-
-def for_publishing(values: Config) -> Config:
-    """Return the values without what belongs to a process that handles messages.
-
-    That is the session, in which the broker may keep messages, and the will.
-    """
-    properties = deepcopy(values.connect_properties)
-    if hasattr(properties, "SessionExpiryInterval"):
-        del properties.SessionExpiryInterval
-    will = {name: getattr(_DEFAULTS, name) for name in KEYS if name.startswith("last_will_")}
-    return values.updated({**will, "clean_session": True, "connect_properties": properties})
 
 
 class FirstUse:

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import logging
 import re
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import KEYS, Config
-from ..paho.constants import MQTTv5
 from ..process import slots
 from ..records import fields, write
 
 if TYPE_CHECKING:
     from flask import Flask
 
+    from ..config import Config
+
 logger = logging.getLogger("flask_mqtt")
 
 #: Whoever has this slot is the leader, in the mode of that name.
 LEADER = 0
-
-#: What keeps a session beyond its connection with MQTT 5.
-_EXPIRY = "SessionExpiryInterval"
-
-#: The names of the values of a will.
-_OF_WILL = [name for name in KEYS if name.startswith("last_will_")]
 
 
 class Worker:
@@ -163,7 +156,7 @@ class Worker:
         if self._file_slot is not None:
             file = self.values_of(values, self._file_slot.number).persistence
             own = replace(own, persistence=file)
-        return _of_standby(own) if self.is_standby else own
+        return own.for_publishing() if self.is_standby else own
 
     def values_of(self, values: Config, number: int) -> Config:
         """Return the values that the client of a process gets.
@@ -243,28 +236,10 @@ def group_of(app: Flask, values: Config) -> str | None:
     return values.shared_group or re.sub(r"[/+#\0]", "-", app.name)
 
 
-def _of_standby(values: Config) -> Config:
-    """Return the values without what is the leader's: the session and the will."""
-    properties = deepcopy(values.connect_properties)
-    if isinstance(properties, dict):
-        properties.pop(_EXPIRY, None)
-    elif hasattr(properties, _EXPIRY):
-        delattr(properties, _EXPIRY)
-    no_will = {name: getattr(Config, name) for name in _OF_WILL}
-    return replace(values, clean_session=True, connect_properties=properties, **no_will)
-
-
 def _needs_slot(values: Config) -> bool:
     return bool(values.client_id or values.persistence or values.worker_mode == "leader")
 
 
 def _stays(settings: Config) -> bool:
     """Whether the broker keeps a session, or there is a file, when the process ends."""
-    expiry = None
-    if settings.protocol_version == MQTTv5:
-        properties = settings.connect_properties
-        is_dict = isinstance(properties, dict)
-        expiry = properties.get(_EXPIRY) if is_dict else getattr(properties, _EXPIRY, None)
-    # Without an expiry, a session that is not clean lasts with MQTT 5 too.
-    stays = not settings.clean_session if expiry is None else expiry > 0
-    return stays or settings.persistence is not None
+    return settings.keeps_session or settings.persistence is not None
