@@ -500,3 +500,27 @@ def test_a_child_that_imports_the_main_module_again_waits_for_its_first_use(
     subscribed = {packet.connection for packet in scripted.of("SUBSCRIBE")}
     assert subscribed == {1, 4}
     assert len(scripted.of("DISCONNECT")) == 4
+
+
+def test_a_child_that_is_forked_while_its_parent_lets_go_connects_too(
+    scripted: ScriptedBroker,
+) -> None:
+    code = f"""{CONNECTED}
+    from flask_mqtt.process import handover, slots
+    identity = slots.identity(app, mqtt._rs_values)
+    statuses = []
+
+    def steps():
+        assert mqtt.publish("t", "child", 1).wait_for_publish(10) is None
+        mqtt.close()
+
+    # It is called while the connection ends.
+    mqtt.on_disconnect()(lambda *_: statuses.append(in_child(steps)))
+    # A child asks, as a worker does that serves its first request.
+    say(in_child(lambda: handover.ask(os.getppid(), identity, 30) or os._exit(9)))
+    say(statuses)
+    """
+    with running(code, scripted.port) as script:
+        script.expect("0")
+        script.expect("[0]")
+        assert script.finish() == 0, script.errors
