@@ -8,12 +8,17 @@ import subprocess
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
 from flask_mqtt.process import handover
 from support.children import in_child
+from support.script import running
 from support.wait import wait_until
+
+if TYPE_CHECKING:
+    from support.mosquitto import Mosquitto
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:This process .* is multi-threaded:DeprecationWarning"
@@ -190,3 +195,11 @@ def test_a_name_that_somebody_has_is_no_connection_of_the_parents(
         handover.withdraw(holder.let_go)
     [record] = caplog.records
     assert vars(record)["mqtt_event"] == "handover_failed"
+
+
+def test_an_application_that_ends_without_close_writes_nothing_to_stderr(
+    broker: Mosquitto,
+) -> None:
+    with running("mqtt = Mqtt(app)", broker.port) as script:
+        assert script.finish() == 0
+        assert script.errors == ""

@@ -18,7 +18,8 @@ import threading
 import time
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MethodType
+from typing import TYPE_CHECKING, Any, cast
 
 from ..guards import own, pause
 from ..records import fields, trouble, write
@@ -106,6 +107,26 @@ def withdraw(let_go: Callable[[], bool]) -> None:
     _mine().remove(let_go)
 
 
+class _Offered:
+    """A method that is offered. What it belongs to may go.
+
+    No `WeakMethod` with a callback: where the object goes together with its class, as at the end
+    of the interpreter, that writes a traceback to stderr.
+    """
+
+    def __init__(
+        self, identity: str, let_go: Callable[[], bool], gone: Callable[[object], object]
+    ) -> None:
+        method = cast("MethodType", let_go)
+        self.identity = identity
+        self._owner = weakref.ref(method.__self__, gone)
+        self._function = method.__func__
+
+    def let_go(self) -> Callable[[], bool] | None:
+        owner = self._owner()
+        return None if owner is None else MethodType(self._function, owner)
+
+
 class _Offers:
     """What one process offers. The lock guards that, and the beginning and end of the thread."""
 
@@ -113,7 +134,7 @@ class _Offers:
         self.pid = os.getpid()
         # A signal's handler may fork.
         self._lock = threading.RLock()
-        self._offers: list[tuple[str, weakref.WeakMethod[Callable[[], bool]]]] = []
+        self._offers: list[_Offered] = []
         self._listener: socket.socket | None = None
         self._has_thread = False
 
@@ -121,7 +142,7 @@ class _Offers:
         with self._lock:
             self._offers = [
                 *self._others(let_go),
-                (identity, weakref.WeakMethod(let_go, self._gone)),
+                _Offered(identity, let_go, self._gone),
             ]
         if not once_forked:
             self.listen()
@@ -136,7 +157,7 @@ class _Offers:
         with self._lock:
             self._keep(self._others(None))
 
-    def _keep(self, offers: list[tuple[str, weakref.WeakMethod[Callable[[], bool]]]]) -> None:
+    def _keep(self, offers: list[_Offered]) -> None:
         self._offers = offers
         if offers or self._listener is None:
             return
@@ -156,8 +177,8 @@ class _Offers:
             self._listener, self._has_thread = None, False
             return False
 
-    def _others(self, let_go: Any) -> list[tuple[str, weakref.WeakMethod[Callable[[], bool]]]]:
-        return [one for one in self._offers if one[1]() not in (None, let_go)]
+    def _others(self, let_go: Any) -> list[_Offered]:
+        return [one for one in self._offers if one.let_go() not in (None, let_go)]
 
     def listen(self) -> None:
         """Have those wait who ask before the thread runs."""
@@ -196,6 +217,8 @@ class _Offers:
 
     def forked(self) -> None:
         """Be in a child, which keeps no name of its parent's."""
+        # Another thread of the parent's may have the lock, and `_gone` is not to wait for it.
+        self._offers = []
         if self._listener is not None:
             self._listener.close()
 
@@ -224,7 +247,7 @@ class _Offers:
             asked += read
         identity = asked.decode(errors="replace")
         with self._lock:
-            found = [reference() for other, reference in self._offers if other == identity]
+            found = [one.let_go() for one in self._offers if one.identity == identity]
         # Not under the lock, which `withdraw` takes meanwhile.
         answers = [let_go() for let_go in found if let_go is not None]
         if answers and all(answers):
