@@ -55,7 +55,7 @@ class Attributes(Base):
     @discreet
     def keepalive(self, value: int) -> None:
         _assign(self._parts, "keepalive", keepalive=value)
-        self._parts.events.forget_keepalive()
+        self._parts.events.reports.forget_keepalive()
 
     @property
     def transport(self) -> Literal["tcp", "websockets", "unix"]:

@@ -109,7 +109,7 @@ class KeptNames(Base):
     @_keepalive.setter
     def _keepalive(self, value: int) -> None:
         self._parts.settings.change(keepalive=value)
-        self._parts.events.forget_keepalive()
+        self._parts.events.reports.forget_keepalive()
 
     @property
     def _bind_address(self) -> str:

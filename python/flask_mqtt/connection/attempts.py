@@ -67,7 +67,7 @@ class Attempts:
         options = settings.connect_options(make_headers=report_first)
         self._warn(settings, options)
         self._settings.take()
-        self._events.forget_keepalive()
+        self._events.reports.forget_keepalive()
         self._events.set_version(speaks_5=settings.protocol_version == MQTTv5)
         # The connection's thread may ask as soon as it runs.
         self._settings.announce()

@@ -82,7 +82,7 @@ class Connection:
     @property
     def keepalive(self) -> int:
         """Seconds between packets before a PINGREQ: the broker's choice, if it made one."""
-        chosen = self._events.server_keepalive
+        chosen = self._events.reports.server_keepalive
         return self._settings.config.keepalive if chosen is None else chosen
 
     def handlers_changed(self) -> None:
@@ -262,7 +262,7 @@ class Connection:
                 self._events.gone()
                 if was_open:
                     self._events.dispatcher.tap.tell(Disconnected(MQTT_ERR_SUCCESS, None))
-                    self._events.log_change("disconnected", "Disconnected from", rc=0)
+                    self._events.reports.log_change("disconnected", "Disconnected from", rc=0)
 
         return finish
 

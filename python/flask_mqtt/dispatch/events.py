@@ -22,6 +22,7 @@ from ..paho.enums import LogLevel, MQTTErrorCode
 from ..paho.reasoncodes import PacketTypes, ReasonCode, reason_codes
 from ..records import fields, write
 from .dispatcher import Dispatcher
+from .reports import Reports
 from .tap import Disconnected
 
 if TYPE_CHECKING:
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from ..handlers.slots import Fitted, Handler
 
 logger = logging.getLogger("flask_mqtt")
-
-#: So many events are fetched at once where no thread calls handlers.
-_MOST_REPORTS = 512
 
 
 class Events:
@@ -62,6 +60,7 @@ class Events:
         self._client = client
         self._holder = holder
         self._registry = registry
+        self.reports = Reports(holder)
         # The same objects as there: fewer look-ups for each message that was published.
         self._fitted, self._version_1 = registry.fitted, registry.version_1
         self.dispatcher = Dispatcher(
@@ -73,7 +72,7 @@ class Events:
                 _core.EVENT_SUBSCRIBED: self._subscribed,
                 _core.EVENT_UNSUBSCRIBED: self._unsubscribed,
                 _core.EVENT_LOG: self.log,
-                _core.EVENT_NOTICE: self._notice,
+                _core.EVENT_NOTICE: self.reports.notice,
                 _core.EVENT_ATTEMPT: self._attempt,
                 _core.EVENT_CONNECT_FAILED: self.connect_failed,
                 _core.EVENT_SOCKET_OPENED: self.socket_opened,
@@ -91,8 +90,6 @@ class Events:
         self._sockets = Sockets()
         #: Whether the connection speaks MQTT 5.
         self.speaks_5 = False
-        #: The keep alive that the broker chose with the last CONNACK, if it did.
-        self.server_keepalive: int | None = None
         #: Whether `on_connect` runs, in which subscriptions are not made twice.
         self.is_in_on_connect = False
         #: Whether the connection is being ended, and the event of it has not come.
@@ -143,10 +140,6 @@ class Events:
         self.speaks_5 = speaks_5
         self.dispatcher.arguments_changed()
 
-    def forget_keepalive(self) -> None:
-        """Forget the keep alive that the broker chose: there is a new one, or a new connection."""
-        self.server_keepalive = None
-
     def expect_end(self) -> None:
         """Expect the event of a connection that `disconnect` ends."""
         self.is_ending = True
@@ -168,38 +161,15 @@ class Events:
         self._sockets.forked()
 
     def take_reports(self) -> bool:
-        """Log what the connection reports, where no thread calls handlers, and drop the rest.
-
-        Returns:
-            Whether a connection or an attempt has ended.
-        """
-        events: list[Any] = []
-        while self._holder.core.take(events, _MOST_REPORTS):
-            pass
-        has_ended = False
-        for event in events:
-            # Others are messages.
-            kind, values = (event[0], event[1:]) if type(event) is tuple else (None, ())
-            if kind == _core.EVENT_NOTICE:
-                self._notice(*values)
-            elif kind == _core.EVENT_ATTEMPT:
-                self._attempt()
-            elif kind == _core.EVENT_CONNACK and values[1] == 0:
-                self._log_accepted(values[0], values[2])
-            elif kind in (_core.EVENT_DISCONNECTED, _core.EVENT_CONNECT_FAILED):
-                has_ended = True
-        return has_ended
-
-    def _log_accepted(self, session_present: int, properties: Properties | None) -> None:
-        self.server_keepalive = getattr(properties, "ServerKeepAlive", None)
-        self.log_change("connected", "Connected to", session_present=bool(session_present))
+        """Take what the connection reports, where no thread calls handlers: `Reports.take`."""
+        return self.reports.take(self._attempt)
 
     def _connack(self, session_present: int, code: int, properties: Properties | None) -> None:
         flags = {"session present": session_present}
         rc = ReasonCode(PacketTypes.CONNACK, identifier=code) if self.speaks_5 else code
         self._unseen = (flags, rc, properties)
         if code == 0:
-            self._log_accepted(session_present, properties)
+            self.reports.accepted(session_present, properties)
             if self._accepted is not None:
                 self._accepted(properties)
         self._told = ("on_connect", threading.get_ident())
@@ -273,7 +243,7 @@ class Events:
         self.guarded(self._socket_closed)
         if code == MQTT_ERR_SUCCESS:
             # The core logs any other end itself, because it knows what it does next.
-            self.log_change("disconnected", "Disconnected from", rc=reason or 0)
+            self.reports.log_change("disconnected", "Disconnected from", rc=reason or 0)
         # None also where the broker's DISCONNECT has none, or there was no such packet.
         self._last_properties = properties
         rc = code if reason is None else ReasonCode(PacketTypes.DISCONNECT, identifier=reason)
@@ -447,23 +417,6 @@ class Events:
         fitted = self._registry.current("on_connect_fail")
         if fitted is not None:
             self._call_handler(fitted, self._client, self.dispatcher.userdata)
-
-    def _notice(self, level: int, text: str, values: dict[str, Any]) -> None:
-        log = partial(logger.log, LOGGING_LEVEL[LogLevel(level)])
-        write(log, text, extra=fields(self._holder.core, **values))
-
-    def log_change(self, event: str, text: str, **values: Any) -> None:
-        """Log that the client has connected or disconnected.
-
-        Args:
-            event: Its name in the record.
-            text: What comes before the broker's name.
-            values: Further fields of the record.
-        """
-        extra = fields(self._holder.core, event, **values)
-        client_id = extra["mqtt_client_id"]
-        name = f" as {client_id!r:.100}" if client_id else ""
-        write(logger.info, "%s %s%s", text, extra["mqtt_broker"], name, extra=extra)
 
 
 def _log(log: Any, level: int, text: str, **options: Any) -> None:
