@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..handlers.scope import is_handler
+from .attached import AttachedDispatchers
 from .batch import Batch
 from .callers import Callers
-from .guests import Guests
 from .routes import MessageHandlers
 from .tap import Tap
 from .threads import Threads
@@ -64,7 +64,7 @@ class Dispatcher:
         )
         self._threads = Threads(core, self._batch, self._callers)
         #: Whose messages the handlers of this one get too.
-        self.guests = Guests(self.message_handlers, self._callers)
+        self.attached = AttachedDispatchers(self.message_handlers, self._callers)
         #: What calls the handlers of the thread that fetches events.
         self.caller = self._callers.fetching
 
@@ -161,13 +161,13 @@ class Dispatcher:
             What is to be released: the message is acknowledged when that has happened, all its
             handlers have returned, and, with QoS 1, all earlier messages are acknowledged.
         """
-        guest = self.guests.calling()
-        return self._batch.hold(message) if guest is None else guest.hold(message)
+        other = self.attached.calling()
+        return self._batch.hold(message) if other is None else other.hold(message)
 
     def has_more(self) -> bool:
         """Whether there is more to handle already. A handler may ask that."""
-        guest = self.guests.calling()
-        return self._batch.has_more() if guest is None else guest.has_more()
+        other = self.attached.calling()
+        return self._batch.has_more() if other is None else other.has_more()
 
     def call_at(self, at: float, step: Callable[[], None], key: str) -> None:
         """Call something at a time, as handlers are called: `Timers.call_at`."""
@@ -366,4 +366,4 @@ class Dispatcher:
         self._threads.forked(core)
         self._callers.forked(core)
         self._batch.forked(core)
-        self.guests.forked()
+        self.attached.forked()

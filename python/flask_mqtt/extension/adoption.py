@@ -14,7 +14,7 @@ from ..client.base import Parts, parts_of
 from ..process import slots
 from ..process.ends import DISCONNECT_TIMEOUT
 from ..records import fields, write
-from .lookout import Lookout
+from .periodic import PeriodicThread
 from .worker import LEADER, Worker
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ _MOST_FILTERS = 100
 
 
 @dataclass(frozen=True)
-class Heir:
+class Adopter:
     """What adopts: the client of this worker."""
 
     parts: Parts
@@ -70,20 +70,20 @@ class Heir:
 class Adoption:
     """Looks for slots that no process has, and under which something has stayed behind."""
 
-    def __init__(self, worker: Worker, heir: Callable[[], Heir | None]) -> None:
+    def __init__(self, worker: Worker, adopter: Callable[[], Adopter | None]) -> None:
         """Start without a thread.
 
         Args:
             worker: Has the slot of this process.
-            heir: Called before each look: returns what adopts, or None.
+            adopter: Called before each look: returns what adopts, or None.
         """
         self._worker = worker
-        self._heir = heir
-        self._lookout = Lookout("mqtt-adoption", _LOOK_SECONDS, self._look)
+        self._adopter = adopter
+        self._thread = PeriodicThread("mqtt-adoption", _LOOK_SECONDS, self._look)
         #: When each was free for the first time, or is to be tried again, by its number.
         self._free: dict[int, float] = {}
         #: What is being finished.
-        self._estate: Estate | None = None
+        self._finishing: LeftBehind | None = None
         self._has_told = False
 
     def start(self) -> None:
@@ -93,35 +93,35 @@ class Adoption:
             RuntimeError: The system starts no other thread.
         """
         if self._worker.slot is not None and self._worker.leaves_something:
-            self._lookout.start()
+            self._thread.start()
 
     def stop(self) -> None:
         """Look no more. What is being finished is left to others."""
-        self._lookout.stop()
+        self._thread.stop()
 
     def wait(self) -> None:
         """Wait for the end of what was stopped. A handler that it has called does not wait."""
-        estate = self._estate
-        if estate is None or not estate.is_calling():
-            self._lookout.wait(DISCONNECT_TIMEOUT)
+        finishing = self._finishing
+        if finishing is None or not finishing.is_calling():
+            self._thread.wait(DISCONNECT_TIMEOUT)
 
     def forked(self) -> None:
         """Be without a thread, in a forked child."""
-        self._lookout.forked()
+        self._thread.forked()
         self._free = {}
-        self._estate = None
+        self._finishing = None
 
     def _look(self) -> bool:
-        heir, worker = self._heir(), self._worker
-        if heir is None or worker.is_standby or worker.slot is None or not heir.is_ready():
+        adopter, worker = self._adopter(), self._worker
+        if adopter is None or worker.is_standby or worker.slot is None or not adopter.is_ready():
             self._free = {}
             return True
-        if heir.parts.dispatcher.manual_ack:
-            self._tell_of_manual_ack(heir)
+        if adopter.parts.dispatcher.manual_ack:
+            self._tell_of_manual_ack(adopter)
             return False
         identity, now = worker.identity, time.monotonic()
         # A forked child cannot open the files that its parent had open.
-        barred = slots.inherited(identity) if heir.values.persistence else frozenset[int]()
+        barred = slots.inherited(identity) if adopter.values.persistence else frozenset[int]()
         numbers = [number for number in slots.free_dirty(identity) if number not in barred]
         self._free = {number: self._free.get(number, now) for number in numbers}
         rest = _REST_SECONDS[worker.mode]
@@ -129,55 +129,55 @@ class Adoption:
         for number in due:
             slot = slots.try_take(identity, number)
             if slot is not None:
-                self._finish(heir, slot)
+                self._finish(adopter, slot)
                 # Others may have been taken meanwhile.
                 break
         return True
 
-    def _finish(self, heir: Heir, slot: slots.Slot) -> None:
-        values = self._worker.values_of(heir.values, slot.number)
-        self._estate = Estate(heir, slot, values, self._lookout.pause)
+    def _finish(self, adopter: Adopter, slot: slots.Slot) -> None:
+        values = self._worker.values_of(adopter.values, slot.number)
+        self._finishing = LeftBehind(adopter, slot, values, self._thread.pause)
         try:
-            if not self._estate.finish():
+            if not self._finishing.finish():
                 rest = _REST_SECONDS[self._worker.mode]
                 self._free[slot.number] = time.monotonic() + _FAILURE_SECONDS - rest
         finally:
-            self._estate = None
+            self._finishing = None
             slot.release()
 
-    def _tell_of_manual_ack(self, heir: Heir) -> None:
+    def _tell_of_manual_ack(self, adopter: Adopter) -> None:
         if not self._has_told:
             self._has_told = True
             text = (
                 "With manual_ack, workers do not finish what others have left behind: their "
                 "messages could not be acknowledged"
             )
-            write(logger.warning, text, extra=fields(heir.parts.holder.core, "adoption_off"))
+            write(logger.warning, text, extra=fields(adopter.parts.holder.core, "adoption_off"))
 
 
-class Estate:
+class LeftBehind:
     """What was left behind under one slot: a session at the broker, a file of messages, or both.
 
-    A client of its own connects as the process that has ended did. The handlers of the heir are
+    A client of its own connects as the process that has ended did. The handlers of the adopter are
     called for what it receives, and it sends what the file has. Then the session is ended.
     """
 
     def __init__(
-        self, heir: Heir, slot: slots.Slot, values: Config, pause: Callable[[float], bool]
+        self, adopter: Adopter, slot: slots.Slot, values: Config, pause: Callable[[float], bool]
     ) -> None:
         """Take it.
 
         Args:
-            heir: What finishes it.
+            adopter: What finishes it.
             slot: The slot, which nobody else has.
             values: The configuration of the process that has ended.
             pause: Waits for so many seconds; returns whether the process ends.
         """
-        self._heir = heir
+        self._adopter = adopter
         self._slot = slot
         self._pause = pause
         self._settings = replace(
-            heir.parts.settings.config,
+            adopter.parts.settings.config,
             client_id=values.client_id,
             persistence=values.persistence,
             clean_session=values.clean_session,
@@ -191,7 +191,7 @@ class Estate:
         #: The packet identifiers of requests that the broker has acknowledged.
         self._acknowledged: set[int] = set()
         self._client.on_unsubscribe = self._unsubscribed
-        self._handle = heir.parts.dispatcher.guests.take_in(self._parts.dispatcher)
+        self._handle = adopter.parts.dispatcher.attached.add(self._parts.dispatcher)
         self._client.on_message = self._handle_counted
         #: How many messages the handlers were called for, how many of these have returned, and when
         #: there was something to do.
@@ -205,7 +205,7 @@ class Estate:
 
     def finish(self) -> bool:
         """Finish it. Returns whether nothing is left."""
-        number, core = self._slot.number, self._heir.parts.holder.core
+        number, core = self._slot.number, self._adopter.parts.holder.core
         text = "Finishing what worker %s has left behind"
         write(logger.info, text, number, extra=fields(core, "adopting", worker=number))
         try:
@@ -232,7 +232,7 @@ class Estate:
         finally:
             self._client.loop_stop()
             self._client.close()
-            self._heir.parts.dispatcher.guests.let_go(self._parts.dispatcher)
+            self._adopter.parts.dispatcher.attached.remove(self._parts.dispatcher)
         # What still comes is for what the application is not subscribed to any more.
         return is_there and not self._is_stopped and not self._has_work()
 
@@ -255,7 +255,7 @@ class Estate:
 
     def _unsubscribe(self) -> bool:
         """Have the broker send no more of what the application is subscribed to elsewhere."""
-        filters = self._heir.parts.holder.core.wanted()
+        filters = self._adopter.parts.holder.core.wanted()
         for begin in range(0, len(filters), _MOST_FILTERS):
             _, mid = self._client.unsubscribe(filters[begin : begin + _MOST_FILTERS])
             if not self._until(partial(self._acknowledged.__contains__, mid), _CONNECTING_SECONDS):
@@ -300,7 +300,7 @@ class Estate:
     def _fail(self, reason: str) -> bool:
         if not self._is_stopped:
             text = "What worker %s has left behind is not finished, and tried again: %s"
-            number, core = self._slot.number, self._heir.parts.holder.core
+            number, core = self._slot.number, self._adopter.parts.holder.core
             extra = fields(core, "adoption_failed", worker=number)
             write(logger.warning, text, number, reason, extra=extra)
         return False

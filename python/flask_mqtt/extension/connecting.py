@@ -21,7 +21,7 @@ from ..process.standby import Need
 from ..publishing.refusals import Refusals
 from ..records import fields, write
 from . import driving, unpatched
-from .adoption import Adoption, Heir
+from .adoption import Adopter, Adoption
 from .application import check_app, itself, register
 from .first_use import FirstUse, tell_of_threads, waits_for_first_use
 from .leader import Leadership, Leading
@@ -63,7 +63,7 @@ class Connecting(Subscribing, RouteMethods, Leading):
         #: What this process is among those of the application.
         self._rs_worker = Worker()
         self._rs_leadership = Leadership(self._rs_worker, self.__rs_take_over)
-        self.__rs_adoption = Adoption(self._rs_worker, self.__rs_heir)
+        self.__rs_adoption = Adoption(self._rs_worker, self.__rs_adopter)
         super().__init__()
         self.config_prefix = config_prefix
         #: The configuration as it was read, without later assignments to attributes.
@@ -284,10 +284,10 @@ class Connecting(Subscribing, RouteMethods, Leading):
             setting_up.release()
         return True
 
-    def __rs_heir(self) -> Heir | None:
+    def __rs_adopter(self) -> Adopter | None:
         """Return what finishes what other workers have left behind, where this one can do so."""
         parts = driving.parts(self.client)
-        return None if parts is None else Heir(parts, self.__rs_present_values())
+        return None if parts is None else Adopter(parts, self.__rs_present_values())
 
     def __rs_use(self, need: Need) -> None:
         """Connect for the first use in this process, and go on trying where that fails."""

@@ -13,7 +13,7 @@ from ..handlers.slots import HandlerSlot, check_decorated, with_parentheses
 from ..process.ends import DISCONNECT_TIMEOUT
 from ..records import fields, write
 from . import driving
-from .lookout import Lookout
+from .periodic import PeriodicThread
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Leadership:
         """
         self._worker = worker
         self._take_over = take_over
-        self._lookout = Lookout("mqtt-leader", _LOOK_SECONDS, self._look)
+        self._thread = PeriodicThread("mqtt-leader", _LOOK_SECONDS, self._look)
         #: Guards `_is_candidate`, and is held while a standby takes over.
         self._lock = threading.RLock()
         self._is_candidate = False
@@ -66,19 +66,19 @@ class Leadership:
         with self._lock:
             if self._worker.is_standby and not self._is_candidate:
                 self._is_candidate = True
-                self._lookout.start()
+                self._thread.start()
 
     def stand_down(self) -> None:
         """Be no candidate, and wait for a take-over that has begun. A leader stays the leader."""
-        self._lookout.stop()
+        self._thread.stop()
         with self._lock:
             self._is_candidate = False
             self._has_connected = self._is_told = False
-        self._lookout.wait(DISCONNECT_TIMEOUT)
+        self._thread.wait(DISCONNECT_TIMEOUT)
 
     def forked(self) -> None:
         """Be no candidate, in a forked child: the parent may be the leader."""
-        self._lookout.forked()
+        self._thread.forked()
         # A thread of the parent's may have had it.
         self._lock = threading.RLock()
         self._is_candidate = self._has_connected = self._is_told = False
@@ -96,7 +96,7 @@ class Leadership:
                 # It is logged. No other worker could do better, so this one stays the leader.
             else:
                 return True
-        self._lookout.pause(_FAILURE_SECONDS)
+        self._thread.pause(_FAILURE_SECONDS)
         return True
 
     # -- on_leader --------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .routes import MessageHandlers
 
 
-class Guest(Protocol):
+class OtherDispatcher(Protocol):
     """A dispatcher of another client, with one thread."""
 
     @property
@@ -33,57 +33,57 @@ class Guest(Protocol):
         """Whether there is more to handle already."""
 
 
-class Guests:
-    """The guests of a dispatcher. They acknowledge their messages themselves."""
+class AttachedDispatchers:
+    """Dispatchers of other clients. They acknowledge their messages themselves."""
 
     def __init__(self, handlers: MessageHandlers, callers: Callers) -> None:
         """Start without any.
 
         Args:
-            handlers: Those that are called for the guests' messages too.
+            handlers: Those that are called for the others' messages too.
             callers: Has the application in whose contexts they run.
         """
         self._handlers = handlers
         self._callers = callers
         #: Replaced, never changed: other threads look at it.
-        self._all: tuple[Guest, ...] = ()
+        self._all: tuple[OtherDispatcher, ...] = ()
 
-    def take_in(self, guest: Guest) -> Handler:
-        """Have a handler for all messages of a guest, until `let_go`.
+    def add(self, other: OtherDispatcher) -> Handler:
+        """Have a handler for all messages of another dispatcher, until `remove`.
 
         Args:
-            guest: The guest.
+            other: The other dispatcher.
 
         Returns:
             The handler. It calls the handlers of this dispatcher, which get its client.
         """
-        caller = Caller(guest.core, self._callers.app)
+        caller = Caller(other.core, self._callers.app)
 
         def handle(_client: Any, _userdata: Any, message: MQTTMessage) -> None:
             caller.begin()
             try:
-                self._handlers.handle(message, caller, _leave_to_guest)
+                self._handlers.handle(message, caller, _leave_to_other)
             finally:
                 caller.rest()
 
-        self._all = (*self._all, guest)
+        self._all = (*self._all, other)
         return handle
 
-    def let_go(self, guest: Guest) -> None:
-        """Undo `take_in`: the guest's client has ended."""
-        self._all = tuple(one for one in self._all if one is not guest)
+    def remove(self, other: OtherDispatcher) -> None:
+        """Undo `add`: the other's client has ended."""
+        self._all = tuple(one for one in self._all if one is not other)
 
-    def calling(self) -> Guest | None:
-        """Return the guest in whose thread a handler runs that asks; None for the host's own."""
-        for guest in self._all:
-            if guest.is_current_thread:
-                return guest
+    def calling(self) -> OtherDispatcher | None:
+        """Return the one in whose thread the caller runs; None if that is no thread of theirs."""
+        for other in self._all:
+            if other.is_current_thread:
+                return other
         return None
 
     def forked(self) -> None:
-        """Be without guests, in a forked child."""
+        """Be without others, in a forked child."""
         self._all = ()
 
 
-def _leave_to_guest(_message: MQTTMessage) -> None:
-    """Acknowledge nothing: the guest does, when the handler has returned."""
+def _leave_to_other(_message: MQTTMessage) -> None:
+    """Acknowledge nothing: the other one does, when the handler has returned."""

@@ -1,4 +1,4 @@
-"""A thread that looks after something again and again."""
+"""A thread that calls a function again and again."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Lookout:
+class PeriodicThread:
     """Calls a function every so often, in a thread of its own, until that says that it is done.
 
     Under eventlet or gevent that is the patched thread, looked up when it is started. It ends
     before the process ends, and is not there in a forked child.
     """
 
-    def __init__(self, name: str, seconds: float, look: Callable[[], bool]) -> None:
+    def __init__(self, name: str, seconds: float, call: Callable[[], bool]) -> None:
         """Make one whose thread does not run.
 
         Args:
             name: Of the thread.
             seconds: The time between two calls.
-            look: Returns whether it is to be called again. What it raises is logged, and then it
+            call: Returns whether it is to be called again. What it raises is logged, and then it
                 is.
         """
         self._name = name
         self._seconds = seconds
-        self._look = look
+        self._call = call
         #: Of the thread that runs: each has its own, so that none goes on which was told to end.
         self._end: threading.Event | None = None
         self._thread: threading.Thread | None = None
-        _lookouts.add(self)
+        _all.add(self)
 
     def start(self) -> None:
         """Start the thread, unless it runs. Two threads do not call this at once.
@@ -69,7 +69,7 @@ class Lookout:
             thread.join(timeout)
 
     def pause(self, seconds: float) -> bool:
-        """Wait, in a call of `look`. Returns whether that is to end now.
+        """Wait, in the call. Returns whether that is to end now.
 
         Args:
             seconds: How long to wait at most.
@@ -85,7 +85,7 @@ class Lookout:
         own(threading.current_thread())
         while not end.wait(self._seconds):
             try:
-                goes_on = self._look()
+                goes_on = self._call()
             except Exception as error:  # noqa: BLE001, PERF203 - it may be over by then
                 trouble(None, error)
             else:
@@ -93,14 +93,14 @@ class Lookout:
                     end.set()
 
 
-_lookouts: weakref.WeakSet[Lookout] = weakref.WeakSet()
+_all: weakref.WeakSet[PeriodicThread] = weakref.WeakSet()
 
 
 # Registered after what ends the clients, and so called before it: nothing connects after that.
 @atexit.register
 def _stop_all() -> None:
-    lookouts = list(_lookouts)
-    for lookout in lookouts:
-        lookout.stop()
-    for lookout in lookouts:
-        lookout.wait(DISCONNECT_TIMEOUT)
+    threads = list(_all)
+    for thread in threads:
+        thread.stop()
+    for thread in threads:
+        thread.wait(DISCONNECT_TIMEOUT)
