@@ -38,6 +38,10 @@ _QUIET_SECONDS = 1.0
 #: After this many seconds the session is ended although more is coming.
 _LONGEST = 300.0
 
+#: Seconds between two connections that workers of this host make for what others have left behind:
+#: after a rolling restart there is much of that at once, and the broker has others to serve.
+_BETWEEN_SECONDS = 1.0
+
 #: Seconds until a slot is tried again which could not be finished.
 _FAILURE_SECONDS = 10.0
 
@@ -136,7 +140,8 @@ class Adoption:
 
     def _finish(self, adopter: Adopter, slot: slots.Slot) -> None:
         values = self._worker.values_of(adopter.values, slot.number)
-        self._finishing = LeftBehind(adopter, slot, values, self._thread.pause)
+        identity = self._worker.identity
+        self._finishing = LeftBehind(adopter, identity, slot, values, self._thread.pause)
         try:
             if not self._finishing.finish():
                 rest = _REST_SECONDS[self._worker.mode]
@@ -163,17 +168,24 @@ class LeftBehind:
     """
 
     def __init__(
-        self, adopter: Adopter, slot: slots.Slot, values: Config, pause: Callable[[float], bool]
+        self,
+        adopter: Adopter,
+        identity: str,
+        slot: slots.Slot,
+        values: Config,
+        pause: Callable[[float], bool],
     ) -> None:
         """Take it.
 
         Args:
             adopter: What finishes it.
+            identity: What the processes of the application have in common.
             slot: The slot, which nobody else has.
             values: The configuration of the process that has ended.
             pause: Waits for so many seconds; returns whether the process ends.
         """
         self._adopter = adopter
+        self._identity = identity
         self._slot = slot
         self._pause = pause
         self._settings = replace(
@@ -222,9 +234,8 @@ class LeftBehind:
         """Handle and send what is there. Returns whether that is all."""
         try:
             self._parts.settings.adopt(self._settings)
-            self._parts.connection.open_async()
             self._client.loop_start()
-            is_there = self._until(self._client.is_connected, _CONNECTING_SECONDS)
+            is_there = self._connect()
             if is_there and self._unsubscribe():
                 self._busy_at = time.monotonic()
                 self._until(self._is_quiet, _LONGEST)
@@ -242,8 +253,7 @@ class LeftBehind:
             clean = {"clean_session": True, "persistence": None, "connect_properties": None}
             self._parts.settings.change(**clean)
             try:
-                self._parts.connection.open()
-                if not self._until(self._client.is_connected, _CONNECTING_SECONDS):
+                if not self._connect():
                     return False
             finally:
                 self._client.disconnect()
@@ -252,6 +262,22 @@ class LeftBehind:
             Path(self._settings.persistence).unlink(missing_ok=True)
         self._slot.mark(dirty=False)
         return True
+
+    def _connect(self) -> bool:
+        """Connect when it is this worker's turn. Returns whether there is a connection."""
+        deadline = time.monotonic() + _LONGEST
+        while (turn := slots.try_turn(self._identity)) is None:
+            self._is_stopped = self._pause(_STEP_SECONDS)
+            if self._is_stopped or time.monotonic() > deadline:
+                return False
+        try:
+            self._is_stopped = self._pause(_BETWEEN_SECONDS)
+            if self._is_stopped:
+                return False
+            self._parts.connection.open()
+        finally:
+            turn.release()
+        return self._until(self._client.is_connected, _CONNECTING_SECONDS)
 
     def _unsubscribe(self) -> bool:
         """Have the broker send no more of what the application is subscribed to elsewhere."""

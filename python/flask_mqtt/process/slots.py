@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 #: How many processes of one application can have a slot at once.
 MOST_SLOTS = 10_000
 
+#: The byte whose lock is the turn, behind those of the slots.
+_TURN = MOST_SLOTS
+
 _DIRTY = b"\1"
 _CLEAN = b"\0"
 
@@ -156,6 +159,21 @@ def try_take(identity: str, number: int) -> Slot | None:
         finally:
             mine.close_unused(file)
     return None if held is None else Slot(held)
+
+
+def try_turn(identity: str) -> Slot | None:
+    """Take the one turn that the processes of an application have, or None if one of them has it.
+
+    Args:
+        identity: As :func:`identity` returns it.
+
+    Returns:
+        What `Slot.release` ends. It is no slot.
+
+    Raises:
+        OSError: The folder or the file cannot be used.
+    """
+    return try_take(identity, _TURN)
 
 
 def free_dirty(identity: str) -> list[int]:
