@@ -252,6 +252,12 @@ def gate() -> Iterator[Gate]:
 
 
 @pytest.fixture
+def own(broker_factory: Callable[..., Mosquitto]) -> Mosquitto:
+    """A broker whose log has nothing of others, and that the test may stop."""
+    return broker_factory()
+
+
+@pytest.fixture
 def slots_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of the test's own for slots, of this process and of those that it starts."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.parent import CONNECTED
 from support.script import running
 
 if TYPE_CHECKING:
@@ -16,56 +17,6 @@ if TYPE_CHECKING:
     from support.scripted import ScriptedBroker
 
 pytestmark = pytest.mark.slow
-
-#: A parent that is connected, with a will and a session, and what runs a function in a child.
-PARENT = """
-    import logging, signal, traceback, warnings
-    warnings.simplefilter("ignore", DeprecationWarning)
-
-    class Records(logging.Handler):
-        def __init__(self):
-            super().__init__(logging.WARNING)
-            self.texts = []
-        def emit(self, record):
-            self.texts.append(record.getMessage())
-
-    records = Records()
-    logging.getLogger("flask_mqtt").addHandler(records)
-
-    def threads():
-        ours = {each.name for each in threading.enumerate() if each.name.startswith("mqtt-")}
-        # It comes with a session.
-        return sorted(ours - {"mqtt-adoption"})
-
-    def in_child(steps, ends=os._exit):
-        child = os.fork()
-        if child == 0:
-            signal.alarm(30)
-            status = 1
-            try:
-                steps()
-                status = 0
-            except BaseException:
-                traceback.print_exc()
-            ends(status)
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-    app.config.update(
-        MQTT_CLIENT_ID="site", MQTT_CLEAN_SESSION=False, MQTT_LAST_WILL_TOPIC="gone",
-        MQTT_RECONNECT_DELAY_MIN=0.1,
-    )
-    called = []
-    mqtt = Mqtt()
-    mqtt.on_connect()(lambda *_: called.append("on_connect"))
-    mqtt.on_disconnect()(lambda *_: called.append("on_disconnect"))
-    mqtt.on_message()(lambda client, userdata, message: called.append(message.payload.decode()))
-"""
-
-CONNECTED = f"""{PARENT}
-    mqtt.init_app(app)
-    until(lambda: mqtt.connected and called == ["on_connect"])
-    called.clear()
-"""
 
 
 def of_child(scripted: ScriptedBroker, number: int = 2) -> list[Packet]:
@@ -400,127 +351,4 @@ def test_a_parent_that_has_let_go_connects_when_it_is_used_again(scripted: Scrip
     with running(code, scripted.port) as script:
         script.expect("0 False ['on_disconnect'] []")
         script.expect("False True")
-        assert script.finish() == 0, script.errors
-
-
-MULTIPROCESSING = f"""{CONNECTED}
-    import multiprocessing
-
-    def work(number):
-        assert mqtt.publish("t", str(number), number % 3).rc == 0
-        return os.getpid()
-    """
-
-
-def test_multiprocessing(scripted: ScriptedBroker) -> None:
-    code = f"""{MULTIPROCESSING}
-    context = multiprocessing.get_context("fork")
-    for number in range(6):
-        child = context.Process(target=work, args=[number])
-        child.start()
-        child.join()
-        assert child.exitcode == 0
-    say(mqtt.connected)
-    with context.Pool(3) as pool:
-        pids = pool.map(work, range(100, 200), chunksize=1)
-        pool.close()
-        pool.join()
-    say(mqtt.connected, called)
-    """
-    with running(code, scripted.port) as script:
-        script.expect("True")
-        script.expect("True []")
-        assert script.finish() == 0, script.errors
-    sent = {packet.payload for packet in scripted.of("PUBLISH")}
-    assert sent == {str(number).encode() for number in (*range(6), *range(100, 200))}
-    connects, ends = scripted.of("CONNECT"), scripted.of("DISCONNECT")
-    assert len(connects) == len(ends)
-
-
-SPAWNED = """\
-import multiprocessing, os, sys, threading
-from flask import Flask
-from flask_mqtt import Mqtt
-
-app = Flask("spawned")
-app.config.update(
-    MQTT_BROKER_URL="127.0.0.1", MQTT_BROKER_PORT=int(sys.argv[1]), MQTT_CLIENT_ID="site"
-)
-mqtt = Mqtt(app)
-mqtt.subscribe("parent/#")
-
-
-@mqtt.topic("routes/<int:number>")
-def handle(client, message, number):
-    pass
-
-
-def idle():
-    assert not [each for each in threading.enumerate() if each.name.startswith("mqtt-")]
-
-
-def work(number):
-    assert mqtt.publish("t", str(number), 1).rc == 0
-
-
-def serve():
-    with mqtt:
-        mqtt.publish("t", "served", 1).wait_for_publish(10)
-
-
-if __name__ == "__main__":
-    context = multiprocessing.get_context(sys.argv[2])
-    for target, *arguments in ((idle,), (work, 1), (work, 2), (serve,)):
-        child = context.Process(target=target, args=arguments)
-        child.start()
-        child.join()
-        print(child.exitcode, flush=True)
-"""
-
-
-@pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_a_child_that_imports_the_main_module_again_waits_for_its_first_use(
-    scripted: ScriptedBroker, tmp_path: Path, method: str
-) -> None:
-    program = tmp_path / "spawned.py"
-    program.write_text(SPAWNED)
-    code = """
-    import subprocess
-    say(subprocess.check_output([sys.executable, *sys.argv[2:]], text=True).split())
-    """
-    with running(code, scripted.port, program, scripted.port, method) as script:
-        script.expect("['0', '0', '0', '0']")
-        assert script.finish() == 0, script.errors
-    connects = {
-        packet.connection: packet.connect.client_id
-        for packet in scripted.of("CONNECT")
-        if packet.connect is not None
-    }
-    assert list(connects.values()) == ["site", "site-1", "site-1", "site-1"]
-    subscribed = {packet.connection for packet in scripted.of("SUBSCRIBE")}
-    assert subscribed == {1, 4}
-    assert len(scripted.of("DISCONNECT")) == 4
-
-
-def test_a_child_that_is_forked_while_its_parent_lets_go_connects_too(
-    scripted: ScriptedBroker,
-) -> None:
-    code = f"""{CONNECTED}
-    from flask_mqtt.process import handover, slots
-    identity = slots.identity(app, mqtt._rs_values)
-    statuses = []
-
-    def steps():
-        assert mqtt.publish("t", "child", 1).wait_for_publish(10) is None
-        mqtt.close()
-
-    # It is called while the connection ends.
-    mqtt.on_disconnect()(lambda *_: statuses.append(in_child(steps)))
-    # A child asks, as a worker does that serves its first request.
-    say(in_child(lambda: handover.ask(os.getppid(), identity, 30) or os._exit(9)))
-    say(statuses)
-    """
-    with running(code, scripted.port) as script:
-        script.expect("0")
-        script.expect("[0]")
         assert script.finish() == 0, script.errors

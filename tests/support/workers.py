@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -11,12 +12,20 @@ import textwrap
 import threading
 from typing import TYPE_CHECKING, Any
 
+from flask_mqtt import Client, MQTTv5, MQTTv311
+
+from .running import closing
 from .script import PREAMBLE, TESTS
 from .wait import wait_until
 
 if TYPE_CHECKING:
-    import contextlib
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from .mosquitto import Mosquitto
+
+#: How long something may take on a machine that does other things, in seconds.
+PATIENCE = 60
 
 #: A line of Python for each line on stdin. Messages are printed as `got TOPIC PAYLOAD`.
 WORKER = """
@@ -156,3 +165,32 @@ class Workers:
         first = self.start(port, **options)
         assert first.client_id is not None
         return first, self.start(port, **options)
+
+
+def payloads(worker: Worker) -> list[str]:
+    """Return what a worker has handled, where its handler says ``message PAYLOAD``."""
+    return [line.split()[0] for line in worker.having("message")]
+
+
+@contextlib.contextmanager
+def client_of(broker: Mosquitto, **options: Any) -> Iterator[Client]:
+    """Give a client of the test's own, which is connected."""
+    with closing(Client(**options)) as client:
+        client.connect("127.0.0.1", broker.port)
+        client.loop_start()
+        wait_until(client.is_connected, PATIENCE, "the client is connected")
+        yield client
+
+
+def has_session(broker: Mosquitto, client_id: str, version: int = MQTTv311) -> bool:
+    """Return whether the broker has a session of a client that is not connected."""
+    is_5 = version == MQTTv5
+    kept: dict[str, Any] = {} if is_5 else {"clean_session": False}
+    first: dict[str, Any] = {"clean_start": False} if is_5 else {}
+    flags: list[dict[str, int]] = []
+    with closing(Client(client_id=client_id, protocol=version, **kept)) as client:
+        client.on_connect = lambda _client, _userdata, given, _rc: flags.append(given)
+        client.connect("127.0.0.1", broker.port, **first)
+        client.loop_start()
+        wait_until(lambda: flags, PATIENCE, "the CONNACK")
+    return bool(flags[0]["session present"])

@@ -6,20 +6,18 @@ been killed, and mode "all" waits longer.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flask_mqtt import MQTT_ERR_NO_CONN, Client
+from flask_mqtt import MQTT_ERR_NO_CONN
 from flask_mqtt.process import slots
-from support.running import closing
 from support.wait import wait_until
+from support.workers import client_of, has_session, payloads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from support.mosquitto import Mosquitto
@@ -65,42 +63,11 @@ class Site:
         return worker
 
 
-@pytest.fixture
-def own(broker_factory: Callable[..., Mosquitto]) -> Mosquitto:
-    """A mosquitto whose log has nothing of others, and that the test may stop."""
-    return broker_factory()
-
-
-@contextlib.contextmanager
-def client_of(broker: Mosquitto, **options: Any) -> Iterator[Client]:
-    """Give a client of the test's own."""
-    with closing(Client(**options)) as client:
-        client.connect("127.0.0.1", broker.port)
-        client.loop_start()
-        wait_until(client.is_connected, PATIENCE, "the client is connected")
-        yield client
-
-
-def payloads(worker: Worker) -> list[str]:
-    return [line.split()[0] for line in worker.having("message")]
-
-
 def send(broker: Mosquitto, *texts: str) -> None:
     """Publish, and wait until the broker has it."""
     with client_of(broker) as client:
         for text in texts:
             client.publish(f"in/{text}", text, 1).wait_for_publish(PATIENCE)
-
-
-def has_session(broker: Mosquitto, client_id: str) -> bool:
-    """Return whether the broker has a session of a client that is not connected."""
-    flags: list[dict[str, int]] = []
-    with closing(Client(client_id=client_id, clean_session=False)) as client:
-        client.on_connect = lambda _client, _userdata, given, _rc: flags.append(given)
-        client.connect("127.0.0.1", broker.port)
-        client.loop_start()
-        wait_until(lambda: flags, PATIENCE, "the CONNACK")
-    return bool(flags[0]["session present"])
 
 
 def wait_for_the_end(worker: Worker, count: int = 1) -> None:

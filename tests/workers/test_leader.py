@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import re
 import signal
@@ -13,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flask_mqtt import MQTT_ERR_NO_CONN, Client, Mqtt
+from flask_mqtt import MQTT_ERR_NO_CONN, Client, Mqtt, MQTTv5
 from support.apps import make_app
-from support.running import closing, connected
+from support.running import connected
 from support.wait import wait_until
+from support.workers import client_of, has_session, payloads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from support.mosquitto import Mosquitto
@@ -82,16 +81,6 @@ class Site:
         return leader, standby
 
 
-@pytest.fixture
-def own(broker_factory: Callable[..., Mosquitto]) -> Mosquitto:
-    """A mosquitto whose log has nothing of others, and that the test may stop."""
-    return broker_factory()
-
-
-def payloads(worker: Worker) -> list[str]:
-    return [line.split()[0] for line in worker.having("message")]
-
-
 def publish(worker: Worker, topic: str, payload: str, qos: int = 1) -> int:
     """Have a worker publish, and return what that says."""
     return int(worker.ask(f"int(mqtt.publish({topic!r}, {payload!r}, {qos})[0])"))
@@ -122,16 +111,6 @@ class Stream:
         self._end.set()
         self._thread.join()
         wait_until(lambda: self.client.stats()["in_flight"] == 0, PATIENCE, "the last PUBACK")
-
-
-@contextlib.contextmanager
-def client_of(broker: Mosquitto) -> Iterator[Client]:
-    """Give a client of the test's own."""
-    with closing(Client()) as client:
-        client.connect("127.0.0.1", broker.port)
-        client.loop_start()
-        wait_until(client.is_connected, PATIENCE, "the client is connected")
-        yield client
 
 
 def test_one_worker_handles_and_all_publish(workers: Workers, own: Mosquitto) -> None:
@@ -263,17 +242,6 @@ def test_only_the_leader_has_the_will(workers: Workers, own: Mosquitto) -> None:
     assert wills == [b"gone", b"gone"]
 
 
-def session_present(broker: Mosquitto, client_id: str) -> int:
-    """Return whether the broker has a session of MQTT 5 for a client."""
-    flags: list[dict[str, int]] = []
-    with closing(Client(client_id=client_id, protocol=5)) as client:
-        client.on_connect = lambda _client, _userdata, given, _rc: flags.append(given)
-        client.connect("127.0.0.1", broker.port, clean_start=False)
-        client.loop_start()
-        wait_until(lambda: flags, PATIENCE, "the CONNACK")
-    return flags[0]["session present"]
-
-
 @pytest.mark.parametrize("kind", ["dict", "Properties"])
 def test_a_standby_of_mqtt_5_leaves_no_session(workers: Workers, own: Mosquitto, kind: str) -> None:
     values = "SessionExpiryInterval=3600"
@@ -286,8 +254,8 @@ def test_a_standby_of_mqtt_5_leaves_no_session(workers: Workers, own: Mosquitto,
     leader.kill()
     standby.wait_for("leader", timeout=PATIENCE)
     standby.kill()
-    assert session_present(own, "site") == 1
-    assert session_present(own, "site-1") == 0
+    assert has_session(own, "site", MQTTv5)
+    assert not has_session(own, "site-1", MQTTv5)
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -15,7 +15,6 @@ from support.running import connected
 from support.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from support.mosquitto import Mosquitto
@@ -26,12 +25,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
 ]
-
-
-@pytest.fixture
-def own(broker_factory: Callable[..., Mosquitto]) -> Mosquitto:
-    """A mosquitto whose log has nothing of others."""
-    return broker_factory()
 
 
 def connections(broker: Mosquitto) -> list[str]:
