@@ -131,6 +131,25 @@ def test_a_file_is_finished(workers: Workers, own: Mosquitto, tmp_path: Path) ->
     assert (tmp_path / "messages.db").exists()
 
 
+def test_a_file_of_something_else_is_tried_again_later(
+    workers: Workers, own: Mosquitto, tmp_path: Path
+) -> None:
+    site = Site(workers, own, persistence=str(tmp_path / "messages.db"))
+    survivor, victim = site.start(LOGGED), site.start()
+    victim.kill()
+    for path in tmp_path.glob("messages-1*"):
+        path.unlink()
+    damaged = tmp_path / "messages-1.db"
+    damaged.write_text("no database " * 1000)
+    [warning] = survivor.wait_for("WARNING What worker 1 has left behind", timeout=PATIENCE)
+    assert "tried again: ValueError: MQTT_PERSISTENCE: this file is not one of this" in warning
+    damaged.unlink()
+    wait_for_the_end(survivor)
+    # 10 s later.
+    assert len(survivor.having("INFO Finishing")) == 2
+    assert survivor.having("ERROR") == []
+
+
 def test_a_worker_that_is_started_again_comes_first(workers: Workers, own: Mosquitto) -> None:
     site = Site(workers, own)
     survivor, victim = site.start(LOGGED), site.start()

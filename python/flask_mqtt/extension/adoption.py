@@ -142,10 +142,12 @@ class Adoption:
         values = self._worker.values_of(adopter.values, slot.number)
         identity = self._worker.identity
         self._finishing = LeftBehind(adopter, identity, slot, values, self._thread.pause)
+        # Whatever goes wrong, it is not tried again at once.
+        rest = _REST_SECONDS[self._worker.mode]
+        self._free[slot.number] = time.monotonic() + _FAILURE_SECONDS - rest
         try:
-            if not self._finishing.finish():
-                rest = _REST_SECONDS[self._worker.mode]
-                self._free[slot.number] = time.monotonic() + _FAILURE_SECONDS - rest
+            if self._finishing.finish():
+                del self._free[slot.number]
         finally:
             self._finishing = None
             slot.release()
@@ -223,7 +225,8 @@ class LeftBehind:
         try:
             if not (self._empty() and self._erase()):
                 return self._fail("it takes too long")
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            # The latter for a file that is none of this package's.
             return self._fail(f"{type(error).__name__}: {error}")
         text = "Finished what worker %s has left behind; its handlers got %s messages"
         extra = fields(core, "adopted", worker=number)
