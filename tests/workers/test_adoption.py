@@ -150,6 +150,37 @@ def test_a_file_of_something_else_is_tried_again_later(
     assert survivor.having("ERROR") == []
 
 
+SLOW = (
+    LOGGED
+    + """
+    from flask_mqtt.extension import adoption
+
+    # In the place of five minutes, and of ten seconds.
+    adoption._LONGEST, adoption._FAILURE_SECONDS = 0.5, 1.0
+
+    @mqtt.on_message()
+    def handle_slowly(client, userdata, message):
+        time.sleep(0.1)
+        say("message", message.payload.decode())
+"""
+)
+
+
+def test_slow_handlers_get_all_messages_before_the_session_is_ended(
+    workers: Workers, own: Mosquitto
+) -> None:
+    site = Site(workers, own)
+    survivor, victim = site.start(SLOW), site.start()
+    victim.kill()
+    numbers = [str(number) for number in range(140)]
+    send(own, *numbers)
+    wait_for_the_end(survivor)
+    wait_until(lambda: len(set(payloads(survivor))) == len(numbers), PATIENCE, "all messages")
+    [failure, *_] = survivor.having("WARNING What worker 1 has left behind")
+    assert failure.endswith("it takes too long")
+    assert not has_session(own, "site-1")
+
+
 def test_a_worker_that_is_started_again_comes_first(workers: Workers, own: Mosquitto) -> None:
     site = Site(workers, own)
     survivor, victim = site.start(LOGGED), site.start()

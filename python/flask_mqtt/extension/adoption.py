@@ -238,17 +238,13 @@ class LeftBehind:
         try:
             self._parts.settings.adopt(self._settings)
             self._client.loop_start()
-            is_there = self._connect()
-            if is_there and self._unsubscribe():
-                self._busy_at = time.monotonic()
-                self._until(self._is_quiet, _LONGEST)
+            is_done = self._connect() and self._unsubscribe() and self._wait_for_quiet()
             self._client.disconnect()
         finally:
             self._client.loop_stop()
             self._client.close()
             self._adopter.parts.dispatcher.attached.remove(self._parts.dispatcher)
-        # What still comes is for what the application is not subscribed to any more.
-        return is_there and not self._is_stopped and not self._has_work()
+        return is_done and not self._is_stopped and not self._has_work()
 
     def _erase(self) -> bool:
         """End the session, and remove the file."""
@@ -291,13 +287,25 @@ class LeftBehind:
                 return False
         return True
 
+    def _wait_for_quiet(self) -> bool:
+        """Wait until the broker has sent all that it has. Returns whether that is handled."""
+        self._busy_at = time.monotonic()
+        # What still comes after so long is for what the application is not subscribed to any more.
+        # Where handlers are slow, more waits, which would be lost with the session.
+        return self._until(self._is_quiet, _LONGEST) or self._until(self._is_idle, _QUIET_SECONDS)
+
     def _is_quiet(self) -> bool:
         """Whether nothing has come for a while, and nothing is left to do."""
-        stats = self._client.stats()
         now = time.monotonic()
-        if not stats["connected"] or stats["waiting_incoming"]["messages"] or self._has_work():
+        if not self._is_idle():
             self._busy_at = now
         return now - self._busy_at >= _QUIET_SECONDS
+
+    def _is_idle(self) -> bool:
+        """Whether nothing is left to do now."""
+        stats = self._client.stats()
+        is_waiting = stats["waiting_incoming"]["messages"] > 0
+        return stats["connected"] and not is_waiting and not self._has_work()
 
     def _has_work(self) -> bool:
         """Whether messages are not sent, or their handlers have not finished with them."""
