@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 from pathlib import Path
 
@@ -92,7 +93,8 @@ def test_a_long_step_shows_how_far_it_is(programs: Path) -> None:
     step = 'run_quietly bash -c "echo Compiling something; sleep 2.5; echo done"'
     code, output = run_lib(programs, f"{step}; say over", "")
     assert code == 0
-    assert "0:01 Compiling something" in output
+    # On a busy machine, the second comes late.
+    assert re.search("0:0[123] Compiling something", output)
     assert output.endswith("over\r\n")
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-#: Those that connect when the application is loaded; waitress and
-#: uvicorn with the lines of the documentation.
+#: Those that connect when the application is loaded; waitress and uvicorn with the lines of the
+#: documentation.
 SERVERS = [name for name, kind in KINDS.items() if not kind.first]
 
 

@@ -38,8 +38,8 @@ def waits_for_first_use(values: Config, *, is_use: bool) -> bool:
 
     Args:
         values: The extension's.
-        is_use: Whether the extension waits already, as another call of `init_app` is a use. It is
-            none where uWSGI loads the application for its workers: that process has no threads.
+        is_use: Whether the extension waits already: another call of `init_app` is a use. But the
+            process that forks uWSGI's workers waits in any case, as it must have no threads.
     """
     if uwsgi_workers.is_parent():
         return True

@@ -100,6 +100,9 @@ class Mqtt(Connecting):
     ) -> MQTTMessageInfo:
         """Publish a message. It may be called from every thread.
 
+        In a forked child, and in a command of ``flask``, the first call connects, and waits for
+        that.
+
         Args:
             topic: Topic name, without wildcards.
             payload: Text is sent as UTF-8, an int or float as its text, None as nothing. With

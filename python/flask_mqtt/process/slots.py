@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from flask import Flask
 
@@ -124,9 +124,8 @@ def take(identity: str, avoid: Collection[int] = frozenset(), *, only_clean: boo
             if held.file.identity == identity and held.is_shared and held.number not in avoid:
                 held.owners += 1
                 return Slot(held)
-        file = mine.open(identity)
-        left = () if only_clean else file.dirty()
-        try:
+        with mine.opened(identity) as file:
+            left = () if only_clean else file.dirty()
             for number in (0, *left, *range(1, MOST_SLOTS)):
                 taken = None if number in avoid else mine.try_lock(file, number, is_shared=True)
                 if taken is None:
@@ -135,8 +134,6 @@ def take(identity: str, avoid: Collection[int] = frozenset(), *, only_clean: boo
                 if not only_clean or not file.is_dirty(number):
                     return Slot(taken)
                 mine.unlock(taken)
-        finally:
-            mine.close_unused(file)
     raise OSError(errno.EAGAIN, f"all {MOST_SLOTS} slots are taken", str(file.path))
 
 
@@ -152,12 +149,8 @@ def try_take(identity: str, number: int) -> Slot | None:
     """
     _clear_up()
     mine = _mine()
-    with mine.lock:
-        file = mine.open(identity)
-        try:
-            held = mine.try_lock(file, number, is_shared=False)
-        finally:
-            mine.close_unused(file)
+    with mine.lock, mine.opened(identity) as file:
+        held = mine.try_lock(file, number, is_shared=False)
     return None if held is None else Slot(held)
 
 
@@ -187,16 +180,12 @@ def free_dirty(identity: str) -> list[int]:
     """
     _clear_up()
     mine = _mine()
-    with mine.lock:
-        file = mine.open(identity)
-        try:
-            return [
-                number
-                for number in file.dirty()
-                if (identity, number) not in mine.held and file.is_free(number)
-            ]
-        finally:
-            mine.close_unused(file)
+    with mine.lock, mine.opened(identity) as file:
+        return [
+            number
+            for number in file.dirty()
+            if (identity, number) not in mine.held and file.is_free(number)
+        ]
 
 
 def inherited(identity: str) -> frozenset[int]:
@@ -286,11 +275,16 @@ class _Process:
         if before is not None:
             self.inherited = before.inherited.union(list(before.held))
 
-    def open(self, identity: str) -> _File:
+    @contextlib.contextmanager
+    def opened(self, identity: str) -> Iterator[_File]:
+        """Give the file of an identity. It stays open if this process holds a lock there."""
         file = self.files.get(identity)
         if file is None:
             file = self.files[identity] = _File(identity)
-        return file
+        try:
+            yield file
+        finally:
+            self.close_unused(file)
 
     def close_unused(self, file: _File) -> None:
         if not any(held.file is file for held in self.held.values()):
