@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flask_mqtt import Mqtt, health
+from flask_mqtt import MQTT_ERR_NO_CONN, Mqtt, health
 from flask_mqtt.client.base import parts_of
 from support.apps import make_app
 from support.children import in_child
@@ -179,6 +179,21 @@ def test_a_forked_child_is_healthy_when_it_has_a_connection_of_its_own(broker: M
     with connected(app) as mqtt:
         in_child(child)
         assert mqtt.healthy(max_age=0)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_that_finds_no_broker_has_no_connection(
+    broker_factory: Callable[..., Mosquitto],
+) -> None:
+    broker = broker_factory()
+
+    def child() -> None:
+        assert mqtt.publish("health/child").rc == MQTT_ERR_NO_CONN
+        assert mqtt.healthy() == NO_CONNECTION
+
+    with connected(make_app(broker.port)) as mqtt:
+        broker.stop()
+        in_child(child)
 
 
 @pytest.mark.parametrize("name", ["max_age", "timeout"])

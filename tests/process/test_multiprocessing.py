@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.parent import CONNECTED
+from support.parent import CONNECTED, PARENT
 from support.script import running
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from support.mosquitto import Mosquitto
     from support.scripted import ScriptedBroker
 
 pytestmark = pytest.mark.slow
@@ -48,6 +50,47 @@ def test_multiprocessing(scripted: ScriptedBroker) -> None:
     assert sent == {str(number).encode() for number in (*range(6), *range(100, 200))}
     connects, ends = scripted.of("CONNECT"), scripted.of("DISCONNECT")
     assert len(connects) == len(ends)
+
+
+def test_a_child_leaves_a_file_only_if_that_has_messages(
+    broker_factory: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    code = f"""{PARENT}
+    import multiprocessing
+    app.config["MQTT_PERSISTENCE"] = sys.argv[2] + "/messages.db"
+    mqtt.init_app(app)
+    until(lambda: mqtt.connected)
+
+    def publish():
+        mqtt.publish("t", "child", 1)
+
+    def close():
+        publish()
+        mqtt.close()
+
+    context = multiprocessing.get_context("fork")
+    for target in (publish, close, publish, publish):
+        child = context.Process(target=target)
+        child.start()
+        child.join()
+        files = {{name.removesuffix("-wal") for name in os.listdir(sys.argv[2])}}
+        say(child.exitcode, sorted(files))
+        sys.stdin.readline()
+    """
+    broker = broker_factory()
+    folder = tmp_path / "files"
+    folder.mkdir()
+    with running(code, broker.port, folder) as script:
+        for _ in range(2):
+            script.expect("0 ['messages.db']")
+            script.go()
+        script.expect("0 ['messages.db']")
+        broker.stop()
+        script.go()
+        # What it has accepted is sent by a process that takes the slot.
+        script.expect("0 ['messages-1.db', 'messages.db']")
+        script.go()
+        assert script.finish() == 0, script.errors
 
 
 SPAWNED = """\

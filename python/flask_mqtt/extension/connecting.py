@@ -16,7 +16,7 @@ from ..dispatch.events import Events
 from ..handlers.registry import Hooks
 from ..handlers.slots import Handler
 from ..paho.constants import MQTT_ERR_SUCCESS
-from ..process import command, slots
+from ..process import command, ends, slots
 from ..process.standby import Need
 from ..publishing.refusals import Refusals
 from ..records import fields, write
@@ -297,6 +297,7 @@ class Connecting(Subscribing, RouteMethods, Leading):
                 if publishes:
                     values = self.__rs_present_values()
                     self._rs_worker.begin(self.app, values, publishes=True)
+                    ends.call_last(self.__rs_leave_nothing)
                     self.__rs_connect(values, later=False, publishes=True)
                     self.__rs_offer.begin(self.app, self.__rs_identity())
                 else:
@@ -350,8 +351,13 @@ class Connecting(Subscribing, RouteMethods, Leading):
                 if hasattr(self.client, "close"):
                     self.client.close()
             finally:
+                self.__rs_leave_nothing()
                 self._rs_worker.end()
                 self.__rs_first_use.over()
+
+    def __rs_leave_nothing(self) -> None:
+        if self.__rs_first_use.publishes and not driving.has_messages(self.client):
+            self._rs_worker.leave_nothing(self.__rs_present_values())
 
     def __enter__(self: ConnectingT) -> ConnectingT:
         """Return itself: ``with Mqtt(app) as mqtt`` ends with :meth:`close`.

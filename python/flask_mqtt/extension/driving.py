@@ -181,9 +181,13 @@ def leave(client: Client) -> bool:
     Returns:
         Whether messages are left that the broker has not acknowledged.
     """
-    own = parts_of(client)
-    own.connection.close()
-    stats = own.holder.core.stats()
+    parts_of(client).connection.close()
+    return has_messages(client)
+
+
+def has_messages(client: Client) -> bool:
+    """Whether a client of ours has messages that the broker has not acknowledged."""
+    stats = parts_of(client).holder.core.stats()
     return bool(stats["queued"] or stats["in_flight"] or stats["set_aside"])
 
 

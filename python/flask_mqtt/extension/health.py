@@ -70,7 +70,7 @@ def health_of(mqtt: Any, max_age: float | None, timeout: float) -> Health:
     state = core.health()
     if state["silence"] is None:
         stands_in: object = core
-        return _UNUSED if isinstance(stands_in, Waiting) else _WITHOUT_CONNECTION
+        return _UNUSED if type(stands_in) is Waiting else _WITHOUT_CONNECTION
     if state["unanswered"][0] or state["refused"][0]:
         return _unsubscribed(state)
     if max_age is None or state["silence"] <= max_age:

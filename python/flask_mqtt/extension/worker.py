@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from dataclasses import replace
@@ -185,6 +186,23 @@ class Worker:
         for slot in (self.slot, self._file_slot):
             if slot is not None:
                 self._mark(slot, settings, dirty=self.leaves_something)
+
+    def leave_nothing(self, values: Config) -> None:
+        """Remove the file of a process that has only published, as it has no more messages.
+
+        So files do not pile up of processes that end soon, such as commands. Others keep theirs,
+        which the next process opens under the same slot.
+
+        Args:
+            values: The configuration of the application.
+        """
+        file = self.values(values).persistence
+        if self.slot is None or not self._publishes or file is None:
+            return
+        # Otherwise it stays behind, and another process finishes it.
+        with contextlib.suppress(OSError):
+            Path(file).unlink(missing_ok=True)
+            self.slot.mark(dirty=False)
 
     def _mark(self, slot: slots.Slot, values: Config, *, dirty: bool) -> None:
         try:

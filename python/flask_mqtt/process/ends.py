@@ -8,6 +8,7 @@ import sys
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakMethod
 
 from .._core import departing
 from ..waiting import process_ends, wait_for
@@ -74,6 +75,20 @@ def _end_connections(members: list[Member], until: float, attempt: Attempt) -> N
         wait_for(waiter, max(0.0, until - time.monotonic()))
     for member in members:
         attempt(member.report_lost)
+    for reference in _last_calls:
+        call = reference()
+        if call is not None:
+            attempt(call)
+
+
+def call_last(call: Callable[[], object]) -> None:
+    """Call something when all clients have ended, before the process does.
+
+    Args:
+        call: A method, which is referred to weakly. It is called once.
+    """
+    others = [one for one in _last_calls if one() not in (None, call)]
+    _last_calls[:] = [*others, WeakMethod(call)]
 
 
 def close_with_child() -> None:
@@ -95,6 +110,9 @@ def close_with_child() -> None:
 def _close_in_worker(**_: Any) -> None:
     _close_clients()
 
+
+#: What `call_last` was called with.
+_last_calls: list[WeakMethod[Callable[[], object]]] = []
 
 #: After what multiprocessing itself does at the end of a child.
 _LAST = -100
