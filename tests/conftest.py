@@ -155,7 +155,7 @@ def broker_factory(
 
 @pytest.fixture
 def roomy(broker_factory: Callable[..., Mosquitto]) -> Mosquitto:
-    """A broker that keeps whatever waits for a client."""
+    """A broker that keeps whatever waits for a client, and not only 1,000 messages."""
     return broker_factory(options=("max_queued_messages 0",))
 
 

@@ -17,7 +17,7 @@ from support.servers import PATIENCE
 from support.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from support.mosquitto import Mosquitto
@@ -62,12 +62,10 @@ def name() -> str:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_message_is_handled_once_over_five_reloads(
-    broker_factory: Callable[..., Mosquitto], tmp_path: Path, name: str, kind: str
+    roomy: Mosquitto, tmp_path: Path, name: str, kind: str
 ) -> None:
-    # It keeps whatever waits for a client.
-    broker = broker_factory(options=("max_queued_messages 0",))
-    log, publisher = BrokerLog(broker, name), Publisher(broker.port, name)
-    with DevServer(tmp_path, kind, broker.port, name) as server:
+    log, publisher = BrokerLog(roomy, name), Publisher(roomy.port, name)
+    with DevServer(tmp_path, kind, roomy.port, name) as server:
         wait_until(lambda: name in log.subscribed(), PATIENCE)
         before = len(log.connects())
         with publisher.running():
@@ -84,7 +82,7 @@ def test_each_message_is_handled_once_over_five_reloads(
         assert log.taken_over() == []
     # Ctrl-C has left no process. Each connection has ended as it should, but perhaps the last one:
     # `subprocess.call` in the parent kills the child 0.25 s after Ctrl-C, and gevent's at once.
-    ends = len(re.findall(f"Received DISCONNECT from {name}", broker.log))
+    ends = len(re.findall(f"Received DISCONNECT from {name}", roomy.log))
     assert ends in (len(log.connects()), len(log.connects()) - 1)
 
 

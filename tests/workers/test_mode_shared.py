@@ -12,7 +12,6 @@ from support.running import connected, subscribe
 from support.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from support.mosquitto import Mosquitto
@@ -58,25 +57,23 @@ def test_each_of_1000_messages_is_handled_once(
 
 
 def test_a_worker_that_is_killed_and_started_again_loses_nothing(
-    broker_factory: Callable[..., Mosquitto], workers: Workers, config: dict[str, Any]
+    roomy: Mosquitto, workers: Workers, config: dict[str, Any]
 ) -> None:
-    # By default mosquitto keeps 1,000 messages for a session without a connection.
-    broker = broker_factory(options=("max_queued_messages 0",))
     config |= {"client_id": "killed", "clean_session": False}
-    started = list(workers.pair(broker.port, **config))
+    started = list(workers.pair(roomy.port, **config))
     for worker in started:
         worker.subscribe("shared/killed", 1)
 
     def found() -> set[str]:
         return {message for worker in started for message in worker.messages}
 
-    with connected(make_app(broker.port)) as mqtt:
+    with connected(make_app(roomy.port)) as mqtt:
         for number in range(2_000):
             if number == 1_000:
                 wait_until(lambda: len(found()) > 500, 30)
                 started[1].kill()
             assert mqtt.publish("shared/killed", str(number), 1).rc == 0
-        started.append(workers.start(broker.port, **config))
+        started.append(workers.start(roomy.port, **config))
         wait_until(lambda: len(found()) == 2_000, 30, "all messages")
 
 

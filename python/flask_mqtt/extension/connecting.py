@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -12,7 +12,6 @@ from flask import Flask
 from .. import config
 from ..client import Client
 from ..discretion import discreet
-from ..dispatch.events import Events
 from ..handlers.registry import Hooks
 from ..handlers.slots import Handler
 from ..paho.constants import MQTT_ERR_SUCCESS
@@ -23,14 +22,14 @@ from ..records import fields, write
 from . import driving, unpatched
 from .adoption import Adopter, Adoption
 from .application import check_app, itself, register
+from .connection_events import ConnectionEvents
 from .first_use import FirstUse, tell_of_threads, waits_for_first_use
-from .leader import Leadership, Leading
+from .leader import Leadership
 from .offer import Offer
 from .outgoing import Outgoing, outgoing
 from .own_handlers import OwnHandlers
 from .prefix import TopicPrefix
 from .routes import RouteMethods, begin_routes, leave_routes_to_parent
-from .subscribing import Subscribing
 from .worker import Worker, group_of
 
 logger = logging.getLogger("flask_mqtt")
@@ -38,8 +37,8 @@ logger = logging.getLogger("flask_mqtt")
 ConnectingT = TypeVar("ConnectingT", bound="Connecting")
 
 
-class Connecting(Subscribing, RouteMethods, Leading):
-    """The methods around the connection, and the attributes that they need."""
+class Connecting(ConnectionEvents, RouteMethods):
+    """The methods that make and end the connection, and the attributes that they need."""
 
     def __init__(self, app: Flask | None, connect_async: bool, config_prefix: str) -> None:
         """Start without a connection.
@@ -53,9 +52,8 @@ class Connecting(Subscribing, RouteMethods, Leading):
         self.app = itself(app)
         self._rs_handlers = OwnHandlers()
         self.client: Client = driving.new_client()
-        self.__rs_connected = False
         #: Connects where the process waits for that.
-        self.__rs_first_use = FirstUse(self.__rs_use, self.__rs_identity)
+        self._rs_first_use = FirstUse(self.__rs_use, self.__rs_identity)
         self.__rs_offer = Offer(self.__rs_let_go)
         #: Whether it is leaving its connection to another process just now.
         self.__rs_lets_go = False
@@ -103,7 +101,7 @@ class Connecting(Subscribing, RouteMethods, Leading):
         """
         app = itself(app)
         check_app(app)
-        with self.__rs_first_use.setting_up:
+        with self._rs_first_use.setting_up:
             self.__rs_set_up(app, config_prefix)
 
     def __rs_set_up(self, app: Flask, config_prefix: str | None) -> None:
@@ -146,7 +144,7 @@ class Connecting(Subscribing, RouteMethods, Leading):
         begin_routes(self, app)
         if not is_again:
             tell_of_threads()
-        is_use = self.__rs_first_use.waits
+        is_use = self._rs_first_use.waits
         if parts is not None and waits_for_first_use(values, is_use=is_use):
             self._rs_put_off()
         else:
@@ -184,29 +182,15 @@ class Connecting(Subscribing, RouteMethods, Leading):
             parts.registry.hooks = Hooks(
                 self._handle_connect,
                 self._handle_disconnect,
-                self.__rs_gone,
+                self._rs_gone,
                 self.__rs_forked,
-                self.__rs_first_use.use,
+                self._rs_first_use.use,
                 shown,
             )
 
-    @property
-    def connected(self) -> bool:
-        """Whether the broker has accepted the present connection. It may be assigned too."""
-        parts = driving.parts(self.client)
-        if parts is not None:
-            parts.holder.notice_fork()
-            if self.__rs_first_use.publishes:
-                return parts.holder.core.is_connected()
-        return self.__rs_connected
-
-    @connected.setter
-    def connected(self, value: bool) -> None:
-        self.__rs_connected = value
-
     @discreet
     def _connect(self) -> None:
-        with self.__rs_first_use.setting_up:
+        with self._rs_first_use.setting_up:
             values = self.__rs_present_values()
             self._rs_worker.begin(self.app, values)
             self._rs_leadership.warn()
@@ -239,7 +223,7 @@ class Connecting(Subscribing, RouteMethods, Leading):
         is_held = publishes or self._rs_worker.is_standby
         if is_held:
             driving.hold(self.client, True)
-        self.__rs_first_use.over(publishes=publishes)
+        self._rs_first_use.over(publishes=publishes)
         try:
             driving.set_up(self.client, values, settings)
             try:
@@ -266,7 +250,7 @@ class Connecting(Subscribing, RouteMethods, Leading):
 
     def __rs_take_over(self) -> bool:
         """Be the leader if there is none, and connect as that: see `Leadership`."""
-        setting_up = self.__rs_first_use.setting_up
+        setting_up = self._rs_first_use.setting_up
         if not setting_up.acquire(blocking=False):
             # It connects as a standby, or with other values.
             return False
@@ -313,11 +297,11 @@ class Connecting(Subscribing, RouteMethods, Leading):
         driving.set_up(self.client, self._rs_values, settings)
         driving.connect(self.client, settings, later=True)
         driving.wait_for_first_use(self.client)
-        self.__rs_first_use.wait(self.app)
+        self._rs_first_use.wait(self.app)
 
     def __rs_let_go(self) -> bool:
         """Leave the connection to another process. Returns whether it does."""
-        with self.__rs_first_use.setting_up:
+        with self._rs_first_use.setting_up:
             # A child that is forked meanwhile waits for its first use, as those before and after.
             self.__rs_lets_go = True
             try:
@@ -353,7 +337,7 @@ class Connecting(Subscribing, RouteMethods, Leading):
             finally:
                 self.__rs_leave_nothing()
                 self._rs_worker.end()
-                self.__rs_first_use.over()
+                self._rs_first_use.over()
 
     def __rs_leave_nothing(self) -> None:
         if self.__rs_first_use.publishes and not driving.has_messages(self.client):
@@ -364,7 +348,7 @@ class Connecting(Subscribing, RouteMethods, Leading):
 
         Where connecting was put off until the first use, it connects.
         """
-        if self.__rs_first_use.waits:
+        if self._rs_first_use.waits:
             self._connect()
         return self
 
@@ -377,51 +361,11 @@ class Connecting(Subscribing, RouteMethods, Leading):
         """Close."""
         self.close()
 
-    def _handle_connect(
-        self, client: Client, userdata: Any, flags: dict[str, int], rc: int
-    ) -> None:
-        events = self.__rs_telling("on_connect")
-        if rc == MQTT_ERR_SUCCESS:
-            attempt = _call if events is None else events.guarded
-            # What is the application's, and fails, keeps nobody from the rest.
-            attempt(setattr, self, "connected", True)
-            self._rs_refusals.end(driving.core_of(self.client), "Connected")
-            attempt(self._rs_subscribed.subscribe_again, self.client, events)
-        if events is None:
-            self._rs_handlers.call(self.app, "on_connect", client, userdata, flags, rc)
-        else:
-            events.call_on_connect(userdata, flags, rc)
-        self._rs_leadership.connected(self.client)
-
-    def _handle_disconnect(self, client: Client, userdata: Any, rc: int) -> None:
-        events = self.__rs_telling("on_disconnect")
-        attempt = _call if events is None else events.guarded
-        attempt(setattr, self, "connected", False)
-        attempt(self._rs_subscribed.look_through)
-        if self.__rs_first_use.publishes:
-            # Nobody has heard of the connection.
-            return
-        if events is None:
-            self._rs_handlers.call(self.app, "on_disconnect", client, userdata, rc)
-        else:
-            events.call_on_disconnect(userdata, rc)
-
-    def __rs_telling(self, name: str) -> Events | None:
-        """Return the client's `Events`, if these call the hook just now, and not the application.
-
-        An application may call the methods too, in a test for example.
-        """
-        parts = driving.parts(self.client)
-        return parts.events if parts is not None and parts.events.takes_event(name) else None
-
-    def __rs_gone(self) -> None:
-        self.connected = False
-
     def __rs_forked(self, was_connected: bool) -> bool:
         self.connected = False
         waits, self.__rs_lets_go = was_connected or self.__rs_lets_go, False
         # Another thread of the parent's may have had their locks.
-        self.__rs_first_use.forked(self.app, was_connected=waits)
+        self._rs_first_use.forked(self.app, was_connected=waits)
         self.__rs_offer.forked()
         self._rs_refusals = Refusals()
         self._rs_worker.forked()
@@ -429,10 +373,6 @@ class Connecting(Subscribing, RouteMethods, Leading):
         self.__rs_adoption.forked()
         leave_routes_to_parent(self)
         return waits
-
-
-def _call(function: Callable[..., Any], *arguments: Any) -> None:
-    function(*arguments)
 
 
 def values_of(mqtt: Any) -> Any:
