@@ -340,7 +340,7 @@ class Connecting(ConnectionEvents, RouteMethods):
                 self._rs_first_use.over()
 
     def __rs_leave_nothing(self) -> None:
-        if self.__rs_first_use.publishes and not driving.has_messages(self.client):
+        if self._rs_first_use.publishes and not driving.has_messages(self.client):
             self._rs_worker.leave_nothing(self.__rs_present_values())
 
     def __enter__(self: ConnectingT) -> ConnectingT:
