@@ -9,7 +9,7 @@ import textwrap
 import urllib.error
 import urllib.request
 from http.client import HTTPException
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .ports import free_port
 from .server import HOST
@@ -175,14 +175,18 @@ class DevServer(ServerProcess):
     def page(self) -> bytes:
         """Return what it answers, also where that is an error; empty while it does not."""
         try:
-            with urllib.request.urlopen(f"http://{HOST}:{self._port}/", timeout=5) as response:
-                content: bytes = response.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.read()
+            with self._answer() as answer:
+                content: bytes = answer.read()
         except (OSError, HTTPException):
+            # It ends, to start anew.
             return b""
         return content
+
+    def _answer(self) -> Any:
+        try:
+            return urllib.request.urlopen(f"http://{HOST}:{self._port}/", timeout=5)
+        except urllib.error.HTTPError as error:
+            return error
 
     def stop(self) -> None:
         """End it as Ctrl-C does, which goes to all of its processes."""

@@ -196,7 +196,9 @@ class Connecting(ConnectionEvents, RouteMethods):
             self._rs_leadership.warn()
             try:
                 self.__rs_connect(values, later=self._connect_async)
-                self.__rs_offer.begin(self.app, self.__rs_identity())
+                if driving.is_ours(self.client):
+                    # What stands in for a client has no connection that another process may want.
+                    self.__rs_offer.begin(self.app, self.__rs_identity())
             finally:
                 # Attempts may go on. A standby that does not try to connect does not take over.
                 self._rs_leadership.stand()
