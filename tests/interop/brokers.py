@@ -327,7 +327,7 @@ class Aedes(Broker):
 
 
 class Rmqttd(Broker):
-    """rmqttd from crates.io, with its plug-in for retained messages."""
+    """rmqttd from crates.io, with its plug-ins for retained messages and shared subscriptions."""
 
     title = "RMQTT"
     absent: ClassVar[Mapping[str, str]] = {"unix_socket": NO_UNIX_SOCKET}
@@ -341,13 +341,14 @@ class Rmqttd(Broker):
         plugins = self.directory / "plugins"
         plugins.mkdir()
         (plugins / "rmqtt-retainer.toml").write_text('storage.type = "ram"\n')
+        (plugins / "rmqtt-shared-subscription.toml").write_text('strategy = "round_robin"\n')
         tables: dict[str, dict[str, object]] = {
             "node": {"id": 1},
             "rpc": {"server_addr": f"{HOST}:{used.pop('rpc')}"},
             "log": {"to": "console", "level": "info"},
             "plugins": {
                 "dir": str(plugins),
-                "default_startups": ["rmqtt-retainer"],
+                "default_startups": ["rmqtt-retainer", "rmqtt-shared-subscription"],
                 "disabled_default_startups": ["rmqtt-acl", "rmqtt-counter", "rmqtt-http-api"],
             },
         }

@@ -164,6 +164,8 @@ class RmqttCluster(Cluster):
                 "leader_id": 1,  # or nodes that start at once might each begin a cluster
             }
             lines = toml({"": peers}).partition("\n")[2]
+            # Without this table it binds without SO_REUSEADDR, and `ports` keeps its port reserved.
+            lines += toml({"raft": {"grpc_reuseaddr": True}})
             (plugins / "rmqtt-cluster-raft.toml").write_text(lines)
             (plugins / "rmqtt-shared-subscription.toml").write_text('strategy = "round_robin"\n')
             tables: dict[str, dict[str, object]] = {
@@ -178,6 +180,7 @@ class RmqttCluster(Cluster):
                 "listener.tcp.external": {
                     "addr": f"{HOST}:{mqtt[name - 1]}",
                     "allow_anonymous": True,
+                    "max_mqueue_len": 10_000,  # or a session drops its oldest above 1,000
                 },
             }
             config = directory / "rmqtt.toml"
