@@ -203,3 +203,19 @@ def test_an_application_that_ends_without_close_writes_nothing_to_stderr(
     with running("mqtt = Mqtt(app)", broker.port) as script:
         assert script.finish() == 0
         assert script.errors == ""
+
+
+def test_the_end_does_not_wait_for_a_thread_that_has_ended_with_the_interpreter(
+    broker: Mosquitto,
+) -> None:
+    code = """
+    from flask_mqtt.process import handover
+
+    mqtt = Mqtt(app)
+    thread = threading.Thread(target=handover._mine()._lock.acquire)
+    thread.start()
+    thread.join()
+    """
+    with running(code, broker.port) as script:
+        assert script.finish() == 0
+        assert script.errors == ""

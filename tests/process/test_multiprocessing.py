@@ -119,6 +119,11 @@ def work(number):
     assert mqtt.publish("t", str(number), 1).rc == 0
 
 
+def subscribe():
+    mqtt.subscribe("child/#", 1)
+    assert mqtt.publish("t", "subscriber", 1).wait_for_publish(10) is None
+
+
 def serve():
     with mqtt:
         mqtt.publish("t", "served", 1).wait_for_publish(10)
@@ -126,7 +131,7 @@ def serve():
 
 if __name__ == "__main__":
     context = multiprocessing.get_context(sys.argv[2])
-    for target, *arguments in ((idle,), (work, 1), (work, 2), (serve,)):
+    for target, *arguments in ((idle,), (work, 1), (work, 2), (subscribe,), (serve,)):
         child = context.Process(target=target, args=arguments)
         child.start()
         child.join()
@@ -145,17 +150,17 @@ def test_a_child_that_imports_the_main_module_again_waits_for_its_first_use(
     say(subprocess.check_output([sys.executable, *sys.argv[2:]], text=True).split())
     """
     with running(code, scripted.port, program, scripted.port, method) as script:
-        script.expect("['0', '0', '0', '0']")
+        script.expect("['0', '0', '0', '0', '0']")
         assert script.finish() == 0, script.errors
     connects = {
         packet.connection: packet.connect.client_id
         for packet in scripted.of("CONNECT")
         if packet.connect is not None
     }
-    assert list(connects.values()) == ["site", "site-1", "site-1", "site-1"]
+    assert list(connects.values()) == ["site", *["site-1"] * 4]
     subscribed = {packet.connection for packet in scripted.of("SUBSCRIBE")}
-    assert subscribed == {1, 4}
-    assert len(scripted.of("DISCONNECT")) == 4
+    assert subscribed == {1, 4, 5}
+    assert len(scripted.of("DISCONNECT")) == 5
 
 
 def test_a_child_that_is_forked_while_its_parent_lets_go_connects_too(

@@ -153,7 +153,7 @@ class FirstUse:
                 # Another thread was first.
                 return True
             # A subscription that is made while the application is imported waits for the rest.
-            is_early = need is Need.SUBSCRIBING and self.waits and not self._is_forked
+            is_early = need is Need.SUBSCRIBING and self.waits and not self._is_child()
             if self._is_busy or is_early or time.monotonic() < self._not_before:
                 return False
             self._is_busy, before = True, (self.waits, self.publishes)
@@ -172,6 +172,12 @@ class FirstUse:
                 self._is_busy = False
             close_with_child()
             return True
+
+    def _is_child(self) -> bool:
+        """Whether this process was forked or spawned, and has imported what it is to import."""
+        process = sys.modules.get("multiprocessing.process")
+        is_spawned = process is not None and process.parent_process() is not None
+        return self._is_forked or (is_spawned and not _imports_main_again())
 
     def _watch(self) -> None:
         if isinstance(self._app, Flask):

@@ -14,6 +14,7 @@ import logging
 import os
 import socket
 import struct
+import sys
 import threading
 import time
 import weakref
@@ -154,6 +155,9 @@ class _Offers:
 
     def _gone(self, _: object) -> None:
         """Forget what nobody refers to any more."""
+        if sys.is_finalizing():
+            # A thread that has ended with the interpreter may have the lock for ever.
+            return
         with self._lock:
             self._keep(self._others(None))
 
