@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.parent import CONNECTED
+from support.parent import CONNECTED, PARENT
 from support.script import running
 
 if TYPE_CHECKING:
@@ -352,3 +352,33 @@ def test_a_parent_that_has_let_go_connects_when_it_is_used_again(scripted: Scrip
         script.expect("0 False ['on_disconnect'] []")
         script.expect("False True")
         assert script.finish() == 0, script.errors
+
+
+@pytest.mark.parametrize("mode", ["all", "leader"])
+def test_it_subscribes_after_it_has_published_with_a_file(
+    scripted: ScriptedBroker, tmp_path: Path, mode: str
+) -> None:
+    code = f"""{PARENT}
+    app.config["MQTT_PERSISTENCE"] = sys.argv[2] + "/messages.db"
+    app.config["MQTT_WORKER_MODE"] = sys.argv[3]
+    mqtt.init_app(app)
+    until(lambda: called == ["on_connect"])
+    called.clear()
+    def steps():
+        assert mqtt.publish("t", "first", 1).rc == 0
+        mqtt.subscribe("child/#", 1)
+        until(lambda: called == ["on_connect"])
+        mqtt.publish("t", "second", 1).wait_for_publish(10)
+        mqtt.close()
+        assert records.texts == [], records.texts
+    say(in_child(steps))
+    say(sorted(name for name in os.listdir(sys.argv[2]) if name.endswith(".db")))
+    """
+    folder = tmp_path / "files"
+    folder.mkdir()
+    with running(code, scripted.port, folder, mode) as script:
+        script.expect("0")
+        script.expect("['messages-1.db', 'messages.db']")
+        assert script.finish() == 0, script.errors
+    connects = [packet for packet in scripted.of("CONNECT") if packet.connection > 1]
+    assert [packet.connect and packet.connect.client_id for packet in connects] == ["site-1"] * 2

@@ -192,6 +192,10 @@ class Connecting(ConnectionEvents, RouteMethods):
     def _connect(self) -> None:
         with self._rs_first_use.setting_up:
             values = self.__rs_present_values()
+            if self._rs_first_use.publishes and values.persistence is not None:
+                # It may get another slot, and so another file.
+                driving.leave(self.client)
+                self.__rs_leave_nothing()
             self._rs_worker.begin(self.app, values)
             self._rs_leadership.warn()
             try:
