@@ -6,18 +6,35 @@ import fcntl
 import os
 import re
 import tempfile
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 
 from flask_mqtt.config import Config
 from flask_mqtt.process import slots
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from support.script import running
 
 pytestmark = pytest.mark.usefixtures("slots_folder")
+
+#: Takes a slot of an identity, says its number and keeps it until it is told to go on.
+HOLDER = """
+    from flask_mqtt.process import slots
+    slot = slots.take(sys.argv[2])
+    say(slot.number)
+    sys.stdin.readline()
+"""
+
+
+def in_another_process(identity: str) -> int:
+    """Return the number of the slot that another process gets."""
+    with running(HOLDER, 1, identity) as script:
+        number = int(script.line())
+        script.go()
+        assert script.finish() == 0, script.errors
+    return number
 
 
 def test_the_folder_is_the_users_alone(slots_folder: Path) -> None:
@@ -100,6 +117,80 @@ def test_all_slots_are_taken(monkeypatch: pytest.MonkeyPatch, slots_folder: Path
     with pytest.raises(OSError, match="all 3 slots are taken"):
         slots.take("app")
     assert None not in kept
+
+
+# -- files that nobody needs ----------------------------------------------------------------------
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_new_file_takes_the_place_of_those_that_nobody_needs(slots_folder: Path) -> None:
+    for number in range(5):
+        slots.take(f"id-{number}").release()
+    assert names(slots_folder) == {"id-4.slots"}
+
+
+def test_a_file_stays_that_somebody_has_open_or_that_says_something(slots_folder: Path) -> None:
+    own = slots.take("own")
+    left = slots.take("left")
+    left.mark(dirty=True)
+    left.release()
+    (slots_folder / "other").touch()
+    (slots_folder / "link.slots").symlink_to(slots_folder / "other")
+    with running(HOLDER, 1, "others") as other:
+        other.expect("0")
+        slots.take("new")
+        expected = {"own.slots", "left.slots", "others.slots", "new.slots", "other", "link.slots"}
+        assert names(slots_folder) == expected
+        assert slots.take("others").number == 1
+        assert in_another_process("own") == 1
+        other.go()
+        other.expect("")
+    assert own.number == 0
+
+
+def test_a_file_that_is_being_removed_is_opened_anew(
+    slots_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots.take("app").release()
+    opened = os.open
+
+    def removed_meanwhile(path: object, *arguments: Any, **further: Any) -> int:
+        found = opened(path, *arguments, **further)  # type: ignore[arg-type]
+        if path == "app.slots":
+            monkeypatch.setattr(os, "open", opened)
+            (slots_folder / "app.slots").unlink()
+        return found
+
+    monkeypatch.setattr(os, "open", removed_meanwhile)
+    slot = slots.take("app")
+    assert names(slots_folder) == {"app.slots"}
+    assert in_another_process("app") == 1
+    assert slot.number == 0
+
+
+def test_processes_that_make_and_remove_files_at_once_never_share_a_slot() -> None:
+    code = """
+        from flask_mqtt.process import slots
+        for number in range(200):
+            slots.take(f"{os.getpid()}-{number}").release()
+            slot = slots.try_take("same", 0)
+            if slot is not None:
+                # Whoever has it is alone.
+                descriptor = os.open(sys.argv[2] + ".held", os.O_CREAT | os.O_EXCL)
+                os.close(descriptor)
+                os.unlink(sys.argv[2] + ".held")
+                slot.release()
+        say("done")
+    """
+    path = Path(tempfile.gettempdir()) / "same"
+    with ExitStack() as stack:
+        scripts = [stack.enter_context(running(code, 1, path)) for _ in range(4)]
+        for script in scripts:
+            script.expect("done")
+            assert script.finish() == 0, script.errors
 
 
 # -- the identity ---------------------------------------------------------------------------------

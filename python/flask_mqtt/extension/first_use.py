@@ -9,7 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, request, request_started
+from flask import Flask, request
 
 from ..discretion import forget
 from ..process import command, handover, uwsgi_workers
@@ -17,6 +17,7 @@ from ..process.ends import close_with_child
 from ..process.forks import notice
 from ..process.standby import Need
 from ..records import fields, write
+from . import requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,7 +141,7 @@ class FirstUse:
         """
         self.waits, self.publishes = False, publishes
         if not publishes and isinstance(self._app, Flask):
-            request_started.disconnect(self._requested, self._app)
+            requests.forget(self._requested)
 
     def use(self, need: Need) -> bool:
         """Connect, if that is needed. Returns whether there is something to go on with now.
@@ -181,9 +182,9 @@ class FirstUse:
 
     def _watch(self) -> None:
         if isinstance(self._app, Flask):
-            request_started.connect(self._requested, self._app)
+            requests.call_with_requests(self._app, self._requested)
 
-    def _requested(self, _: Any, **__: Any) -> None:
+    def _requested(self) -> None:
         """Connect for the requests to come: this process serves the application."""
         environment = request.environ
         server = str(environment.get("SERVER_SOFTWARE", ""))

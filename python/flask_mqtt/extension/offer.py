@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, request_started
+from flask import Flask
 from werkzeug.serving import is_running_from_reloader
 
 from ..process import handover, uwsgi_workers
+from . import requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,12 +47,12 @@ class Offer:
             return
         self._app = app
         handover.offer(identity, self._let_go, once_forked="gunicorn.arbiter" in sys.modules)
-        request_started.connect(self._serves, app)
+        requests.call_with_requests(app, self._serves)
 
     def end(self) -> None:
         """Offer nothing any more."""
         if self._app is not None:
-            request_started.disconnect(self._serves, self._app)
+            requests.forget(self._serves)
             handover.withdraw(self._let_go)
             self._app = None
 
@@ -60,6 +61,6 @@ class Offer:
         self._is_child = True
         self.end()
 
-    def _serves(self, _: Any, **__: Any) -> None:
+    def _serves(self) -> None:
         # Whoever asks from now on is another worker.
         self.end()

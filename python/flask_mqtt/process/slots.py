@@ -12,17 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
-import stat
-import struct
-import sys
-import tempfile
 import threading
 from collections import deque
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from .slots_file import MOST_SLOTS, TURN, SlotsFile
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -30,19 +26,6 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from ..config import Config
-
-#: How many processes of one application can have a slot at once.
-MOST_SLOTS = 10_000
-
-#: The byte whose lock is the turn, behind those of the slots.
-_TURN = MOST_SLOTS
-
-_DIRTY = b"\1"
-_CLEAN = b"\0"
-
-# `struct flock`: type, whence, start, length and process on Linux, others at the end elsewhere.
-_IS_LINUX = sys.platform.startswith("linux")
-_FLOCK = struct.Struct("@hhqqi" if _IS_LINUX else "@qqihh")
 
 
 def identity(app: Flask, values: Config) -> str:
@@ -166,7 +149,7 @@ def try_turn(identity: str) -> Slot | None:
     Raises:
         OSError: The folder or the file cannot be used.
     """
-    return try_take(identity, _TURN)
+    return try_take(identity, TURN)
 
 
 def free_dirty(identity: str) -> list[int]:
@@ -197,66 +180,10 @@ def inherited(identity: str) -> frozenset[int]:
     return frozenset(number for other, number in _mine().inherited if other == identity)
 
 
-class _File:
-    """The file of an identity. Closing it drops all locks that the process has there."""
-
-    def __init__(self, identity: str) -> None:
-        self.identity = identity
-        self.path = _path() / f"{identity}.slots"
-        self.folder = _open_folder(self.path.parent)
-        try:
-            # Cleaners of temporary folders, such as systemd's, pass by what is locked so.
-            fcntl.flock(self.folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-            self.number = os.open(self.path.name, flags, 0o600, dir_fd=self.folder)
-        except OSError as error:
-            os.close(self.folder)
-            error.filename = str(self.path)
-            raise
-
-    def close(self) -> None:
-        os.close(self.number)
-        os.close(self.folder)
-
-    def lock(self, number: int) -> bool:
-        try:
-            fcntl.lockf(self.number, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EAGAIN):
-                return False
-            raise
-        return True
-
-    def unlock(self, number: int) -> None:
-        fcntl.lockf(self.number, fcntl.LOCK_UN, 1, number)
-
-    def is_free(self, number: int) -> bool:
-        """Whether no other process has a slot. Looking takes no lock, which others would meet."""
-        kind, start = fcntl.F_WRLCK, (number, 1)
-        asked = (
-            _FLOCK.pack(kind, os.SEEK_SET, *start, 0)
-            if _IS_LINUX
-            else _FLOCK.pack(*start, 0, kind, os.SEEK_SET)
-        )
-        answer = fcntl.fcntl(self.number, fcntl.F_GETLK, asked)
-        found: int = _FLOCK.unpack_from(answer)[0 if _IS_LINUX else 3]
-        return found == fcntl.F_UNLCK
-
-    def dirty(self) -> list[int]:
-        marks = os.pread(self.number, MOST_SLOTS, 0)
-        return [number for number in range(len(marks)) if marks[number : number + 1] == _DIRTY]
-
-    def is_dirty(self, number: int) -> bool:
-        return os.pread(self.number, 1, number) == _DIRTY
-
-    def mark(self, number: int, *, dirty: bool) -> None:
-        os.pwrite(self.number, _DIRTY if dirty else _CLEAN, number)
-
-
 class _Held:
     """A lock that this process holds, and how many have it."""
 
-    def __init__(self, file: _File, number: int, *, is_shared: bool) -> None:
+    def __init__(self, file: SlotsFile, number: int, *, is_shared: bool) -> None:
         self.file = file
         self.number = number
         self.is_shared = is_shared
@@ -269,29 +196,31 @@ class _Process:
     def __init__(self, before: _Process | None) -> None:
         self.pid = os.getpid()
         self.lock = threading.RLock()
-        self.files: dict[str, _File] = {}
+        self.files: dict[str, SlotsFile] = {}
         self.held: dict[tuple[str, int], _Held] = {}
         self.inherited: frozenset[tuple[str, int]] = frozenset()
         if before is not None:
             self.inherited = before.inherited.union(list(before.held))
 
     @contextlib.contextmanager
-    def opened(self, identity: str) -> Iterator[_File]:
+    def opened(self, identity: str) -> Iterator[SlotsFile]:
         """Give the file of an identity. It stays open if this process holds a lock there."""
         file = self.files.get(identity)
         if file is None:
-            file = self.files[identity] = _File(identity)
+            file = self.files[identity] = SlotsFile(identity)
+            if file.is_new:
+                file.remove_others(self.files)
         try:
             yield file
         finally:
             self.close_unused(file)
 
-    def close_unused(self, file: _File) -> None:
+    def close_unused(self, file: SlotsFile) -> None:
         if not any(held.file is file for held in self.held.values()):
             del self.files[file.identity]
             file.close()
 
-    def try_lock(self, file: _File, number: int, *, is_shared: bool) -> _Held | None:
+    def try_lock(self, file: SlotsFile, number: int, *, is_shared: bool) -> _Held | None:
         key = (file.identity, number)
         if key in self.held or not file.lock(number):
             return None
@@ -345,40 +274,6 @@ def _clear_up() -> None:
                 mine.let_go(_left.popleft())
         finally:
             mine.lock.release()
-
-
-def _path() -> Path:
-    return Path(tempfile.gettempdir()) / f"flask-mqtt-{os.geteuid()}"
-
-
-def _open_folder(path: Path) -> int:
-    with contextlib.suppress(FileExistsError):
-        # Whatever the umask is, nobody else gets in.
-        path.mkdir(mode=0o700)
-    try:
-        opened = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError as error:
-        if error.errno not in (errno.ELOOP, errno.ENOTDIR):
-            raise
-        found = "it is a symbolic link or no folder"
-    else:
-        found = _strange(os.fstat(opened))
-        if not found:
-            return opened
-        os.close(opened)
-    raise PermissionError(
-        errno.EPERM,
-        f"{found}, but must be a folder of user {os.geteuid()} that nobody else can use: remove "
-        "it, or set TMPDIR to another folder",
-        str(path),
-    )
-
-
-def _strange(found: os.stat_result) -> str:
-    if found.st_uid != os.geteuid():
-        return f"it belongs to user {found.st_uid}"
-    mode = stat.S_IMODE(found.st_mode)
-    return f"its mode is {mode:04o}" if mode & 0o077 else ""
 
 
 os.register_at_fork(after_in_child=_be_in_child)
