@@ -147,6 +147,8 @@ def application(scene: Scene) -> None:
     scene.hope(lambda: mqtt.connected)
     go_through(scene, mqtt.client)
     part(scene, mqtt.client)
+    # It has threads beside the client's, and a slot.
+    mqtt.close()
 
 
 def forking(scene: Scene) -> None:
