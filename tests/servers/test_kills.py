@@ -82,7 +82,10 @@ def test_none_is_missing_when_a_worker_is_killed(
         server.visit_all()
     print("handled more often than needed:", twice(server, mode))
     print("connections in the second that had most:", log.most_connects_a_second())
-    assert log.most_connects_a_second() <= server.kind.workers + 1
+    # With --preload the parent connects too, and workers may do so twice: as a standby and as the
+    # leader, or for what the one that was killed has left behind.
+    further = server.kind.workers if server.kind.first else 1
+    assert log.most_connects_a_second() <= server.kind.workers + further
 
 
 def replacing(server: AppServer) -> Iterator[int]:
