@@ -7,9 +7,11 @@ websockets is in test_snippets_tls.py.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import ssl
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -356,14 +358,16 @@ def test_on_connect_is_told_why_the_broker_refuses(
 
 @pytest.mark.smoke
 def test_a_blog_application_prints_messages_and_publishes_what_is_posted(
-    app: Flask, keep: Keep, capsys: pytest.CaptureFixture[str]
+    app: Flask, keep: Keep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app.config["MQTT_USERNAME"] = ""
     app.config["MQTT_PASSWORD"] = ""
     app.config["MQTT_KEEPALIVE"] = 5
     app.config["MQTT_TLS_ENABLED"] = False
     topic = "/snippet/blog"
-    printed = ""
+    # Not `capsys`, which may lose what a thread prints while it is read.
+    printed = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", printed)
 
     mqtt_client = keep(Mqtt(app))
 
@@ -387,9 +391,7 @@ def test_a_blog_application_prints_messages_and_publishes_what_is_posted(
         return jsonify({"code": publish_result[0]})
 
     def has_printed(line: str) -> bool:
-        nonlocal printed
-        printed += capsys.readouterr().out
-        return line in printed.splitlines()
+        return line in printed.getvalue().splitlines()
 
     wait_until(lambda: has_printed("the connection is there"))
     wait_until(lambda: topic in mqtt_client.topics)
