@@ -249,7 +249,7 @@ def test_each_type_has_its_form_in_json(annotation: Any, payload: bytes, value: 
         (
             Mixed,
             b'{"model": {"value": 1, "inner": 1}, "record": {"value": 2}}',
-            "$.model.inner: Input should be a valid list",
+            "$.model.inner: Input should be a valid array",
         ),
         (
             Mixed,

@@ -9,8 +9,8 @@ from . import models
 from .errors import InvalidPayload, Mismatch
 from .objects import is_dataclass, is_typed_dict
 from .parsing import as_bytes, parse
-from .shape import Definitions
-from .shapes import bare, members, name_of, shape_of
+from .shape import Definitions, name_of
+from .shapes import bare, members, shape_of
 
 #: Decoders that are remembered. A payload is decoded once for all routes that have the same.
 _REMEMBERED = 1_024

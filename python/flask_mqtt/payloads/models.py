@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from collections.abc import Callable, Hashable
 from functools import lru_cache
 from typing import Any
 
 from .errors import InvalidPayload, Mismatch, path_of
+from .generics import class_of
 from .parsing import parse
-from .shape import Definitions, Shape
+from .shape import Definitions, Shape, name_of
+
+#: What may begin a number that no float can have. Each expression begins with a character that is
+#: searched for quickly: one for all takes as long as decoding does.
+_LARGE = (re.compile(rb"e\+?\d{3}"), re.compile(rb"E\+?\d{3}"))
+
+#: Of a float with 309 digits, at least three are in every 103rd place.
+_STEP = 103
+_DIGITS = re.compile(rb"\d{3}")
 
 #: Of one payload, decoded without Python between the JSON and the model.
 DecodeJson = Callable[[bytes], Any]
@@ -58,8 +69,8 @@ def to_builtins(value: Any) -> Any:
 def _is_pydantic(kind: Any) -> bool:
     return (
         "pydantic" in sys.modules
-        and isinstance(kind, type)
-        and hasattr(kind, "__pydantic_validator__")
+        and isinstance(class_of(kind), type)
+        and hasattr(class_of(kind), "__pydantic_validator__")
     )
 
 
@@ -71,6 +82,7 @@ def _adapter(kind: Hashable) -> Any:
 
 def _is_struct(kind: Any) -> bool:
     msgspec = sys.modules.get("msgspec")
+    kind = class_of(kind)
     return msgspec is not None and isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
@@ -80,7 +92,7 @@ def _pydantic_decoder(kind: Any) -> DecodeJson:
     failure = pydantic.ValidationError
 
     def decode(payload: bytes) -> Any:
-        if b"NaN" in payload or b"Infinity" in payload:
+        if _may_have_no_number(payload):
             # pydantic takes these for numbers.
             parse(payload)
         try:
@@ -92,13 +104,23 @@ def _pydantic_decoder(kind: Any) -> DecodeJson:
     return decode
 
 
+def _may_have_no_number(payload: bytes) -> bool:
+    return (
+        b"NaN" in payload
+        or b"Infinity" in payload
+        or any(large.search(payload) for large in _LARGE)
+        or _DIGITS.search(payload[::_STEP]) is not None
+    )
+
+
 def _pydantic_shape(kind: Any) -> Shape:
     pydantic: Any = sys.modules["pydantic"]
     adapter = _adapter(kind)
 
     def convert(value: Any) -> Any:
         try:
-            return adapter.validate_python(value)
+            # As JSON: a strict model takes a text for a date there, and not from Python.
+            return adapter.validate_json(json.dumps(value))
         except pydantic.ValidationError as error:
             reason, path = _first(error)
             raise Mismatch(reason, path_of(path)[1:]) from error
@@ -108,7 +130,7 @@ def _pydantic_shape(kind: Any) -> Shape:
         for name, inner in made.pop("$defs", {}).items():
             definitions.add(name, inner)
         # A model that refers to itself is among its definitions already.
-        return made if "$ref" in made else definitions.reference(kind, kind.__name__, lambda: made)
+        return made if "$ref" in made else definitions.reference(kind, name_of(kind), lambda: made)
 
     return Shape(convert, schema)
 
@@ -139,7 +161,7 @@ def _struct_shape(kind: Any) -> Shape:
 
     def convert(value: Any) -> Any:
         try:
-            return msgspec.convert(value, kind)
+            return msgspec.convert(value, kind, str_keys=True)
         except msgspec.MsgspecError as error:
             reason, path = _split(error)
             raise Mismatch(reason, path) from error

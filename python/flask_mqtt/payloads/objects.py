@@ -6,10 +6,11 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from math import isfinite
-from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, get_args, get_origin
 
 from .errors import Mismatch, expected
-from .shape import Definitions, Shape
+from .generics import class_of, hints_of
+from .shape import Definitions, Shape, name_of
 
 #: Makes the shape of an annotation.
 ShapeOf = Callable[[Any], Shape]
@@ -27,11 +28,13 @@ class Field(NamedTuple):
 
 def is_typed_dict(kind: Any) -> bool:
     """Whether a type is a TypedDict, of `typing` or of `typing_extensions`."""
+    kind = class_of(kind)
     return isinstance(kind, type) and issubclass(kind, dict) and hasattr(kind, "__required_keys__")
 
 
 def is_dataclass(kind: Any) -> bool:
     """Whether a type is a dataclass, and not an object of one."""
+    kind = class_of(kind)
     return isinstance(kind, type) and dataclasses.is_dataclass(kind)
 
 
@@ -39,14 +42,15 @@ def dataclass_shape(kind: Any, fields: list[Field]) -> Shape:
     """Return the shape of a dataclass.
 
     Args:
-        kind: The dataclass.
+        kind: The dataclass, with arguments if it is generic.
         fields: Its fields. They may be put there later: one can be of the same type.
     """
+    make = class_of(kind)
 
     def convert(value: Any) -> Any:
         found = _values(fields, value)
         try:
-            return kind(**found)
+            return make(**found)
         except (ValueError, TypeError, AssertionError) as error:
             # `__post_init__` checks what types cannot say.
             raise Mismatch(str(error) or type(error).__name__) from error
@@ -58,14 +62,14 @@ def dataclass_fields(kind: Any, shape_of: ShapeOf) -> Iterator[Field]:
     """Return the fields of a dataclass.
 
     Args:
-        kind: The dataclass.
+        kind: The dataclass, with arguments if it is generic.
         shape_of: Makes the shape of an annotation.
 
     Raises:
         TypeError: A field is of a type that JSON has no form for, or cannot be given by name.
     """
-    given = [field for field in dataclasses.fields(kind) if field.init]
-    _check_parameters(kind, {field.name for field in given})
+    given = [field for field in dataclasses.fields(class_of(kind)) if field.init]
+    _check_parameters(class_of(kind), {field.name for field in given})
     hints = _hints(kind)
     for field in given:
         required = (
@@ -79,7 +83,7 @@ def typed_dict_shape(kind: Any, fields: list[Field]) -> Shape:
     """Return the shape of a TypedDict: a dict that has its keys and no others.
 
     Args:
-        kind: The TypedDict.
+        kind: The TypedDict, with arguments if it is generic.
         fields: As for `dataclass_shape`.
     """
     return Shape(lambda value: _values(fields, value), _schema_of(kind, fields))
@@ -89,7 +93,7 @@ def typed_dict_fields(kind: Any, shape_of: ShapeOf) -> Iterator[Field]:
     """Return the keys of a TypedDict.
 
     Args:
-        kind: The TypedDict.
+        kind: The TypedDict, with arguments if it is generic.
         shape_of: As for `dataclass_fields`.
 
     Raises:
@@ -97,7 +101,7 @@ def typed_dict_fields(kind: Any, shape_of: ShapeOf) -> Iterator[Field]:
     """
     hints = _hints(kind)
     for name in hints:
-        required = name in kind.__required_keys__
+        required = name in class_of(kind).__required_keys__
         # With postponed annotations `__required_keys__` does not know these.
         while (qualifier := _qualifier(hints[name])) is not None:
             required = {"Required": True, "NotRequired": False}.get(qualifier, required)
@@ -136,11 +140,13 @@ def _values(fields: list[Field], value: Any) -> dict[str, Any]:
 
 
 def _schema_of(kind: Any, fields: list[Field]) -> Callable[[Definitions], dict[str, Any]]:
+    title = name_of(kind)
+
     def make(definitions: Definitions) -> dict[str, Any]:
-        schema: dict[str, Any] = {"title": kind.__name__, "type": "object"}
+        schema: dict[str, Any] = {"title": title, "type": "object"}
         description = inspect.cleandoc(kind.__doc__ or "")
         # A dataclass without a docstring has its signature there.
-        if description and not description.startswith(f"{kind.__name__}("):
+        if description and not description.startswith(f"{class_of(kind).__name__}("):
             schema["description"] = description
         schema["properties"] = {
             field.name: _with(field.shape.schema(definitions), field.further) for field in fields
@@ -150,7 +156,7 @@ def _schema_of(kind: Any, fields: list[Field]) -> Callable[[Definitions], dict[s
             schema["required"] = required
         return schema
 
-    return lambda definitions: definitions.reference(kind, kind.__name__, lambda: make(definitions))
+    return lambda definitions: definitions.reference(kind, title, lambda: make(definitions))
 
 
 def _default(value: Any) -> dict[str, Any]:
@@ -166,10 +172,11 @@ def _with(schema: dict[str, Any], further: Mapping[str, Any]) -> dict[str, Any]:
 
 def _hints(kind: Any) -> dict[str, Any]:
     try:
-        return get_type_hints(kind, include_extras=True)
+        return hints_of(kind)
     except NameError as error:
         raise TypeError(
-            f"{kind.__qualname__}: an annotation has a name that its module does not have: {error}"
+            f"{class_of(kind).__qualname__}: an annotation has a name that its module does not "
+            f"have: {error}"
         ) from None
 
 
@@ -177,7 +184,7 @@ def _field_shape(kind: Any, name: str, hints: Mapping[str, Any], shape_of: Shape
     try:
         return shape_of(hints[name])
     except TypeError as error:
-        raise TypeError(f"{kind.__qualname__}.{name}: {error}") from None
+        raise TypeError(f"{class_of(kind).__qualname__}.{name}: {error}") from None
 
 
 def _qualifier(annotation: Any) -> str | None:

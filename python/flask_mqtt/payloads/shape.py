@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import types
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union, get_args, get_origin
 
 #: What no name in a document has.
 _NO_NAME = re.compile(r"[^\w.-]")
@@ -58,3 +59,16 @@ class Shape(NamedTuple):
     convert: Callable[[Any], Any]
     #: Returns the schema of what JSON has.
     schema: Callable[[Definitions], dict[str, Any]]
+
+
+def name_of(annotation: Any) -> str:
+    """Return an annotation for people: ``Reading``, ``list[Reading]``."""
+    if isinstance(annotation, type) and get_origin(annotation) is None:
+        return annotation.__name__
+    arguments = get_args(annotation)
+    if get_origin(annotation) in (Union, types.UnionType):
+        return " | ".join(map(name_of, arguments))
+    if isinstance(get_origin(annotation), type) and arguments:
+        inner = ", ".join("..." if one is Ellipsis else name_of(one) for one in arguments)
+        return f"{get_origin(annotation).__name__}[{inner}]"
+    return str(annotation).replace("typing.", "")

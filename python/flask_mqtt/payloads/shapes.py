@@ -6,10 +6,11 @@ import enum
 import types
 from collections.abc import Callable, Mapping, MutableMapping, MutableSequence, Sequence
 from contextlib import suppress
-from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, NewType, Union, get_args, get_origin
 
 from . import models
 from .errors import Mismatch, expected
+from .generics import class_of, filled, meanings_of
 from .objects import (
     Field,
     dataclass_fields,
@@ -20,7 +21,7 @@ from .objects import (
     typed_dict_shape,
 )
 from .scalars import SCALARS, of_enum, of_values
-from .shape import Definitions, Shape
+from .shape import Definitions, Shape, name_of
 
 #: What makes a value of the list that JSON has.
 _ARRAYS: dict[Any, Callable[[list[Any]], Any]] = {
@@ -40,19 +41,27 @@ def shape_of(annotation: Any) -> Shape:
     Raises:
         TypeError: JSON has no form for it; the text names the part of it that is meant.
     """
-    return _Shapes().of(annotation)
+    try:
+        return _Shapes().of(annotation)
+    except RecursionError:
+        raise TypeError(
+            f"{name_of(annotation)} contains itself without end: only a class can be a part of "
+            "itself"
+        ) from None
 
 
 def bare(annotation: Any) -> Any:
     """Return an annotation without what only names it or is noted beside it."""
     while True:
-        if get_origin(annotation) is Annotated:
+        named = class_of(annotation)
+        if get_origin(annotation) in (Annotated, Final):
             annotation = get_args(annotation)[0]
         elif isinstance(annotation, NewType):
             annotation = annotation.__supertype__
-        elif type(annotation).__name__ == "TypeAliasType":
-            # ``type Name = ...``, of Python 3.12 or of `typing_extensions`.
-            annotation = annotation.__value__
+        elif type(named).__name__ == "TypeAliasType":
+            # ``type Name = ...``, of Python 3.12 or of `typing_extensions`; it may be generic.
+            meanings = meanings_of(named.__type_params__, get_args(annotation))
+            annotation = filled(named.__value__, meanings)
         else:
             return annotation
 
@@ -85,13 +94,13 @@ class _Shapes:
             return SCALARS[annotation]
         return self._generic(origin or annotation, get_args(annotation), annotation)
 
-    def _class(self, kind: type) -> Shape:
+    def _class(self, kind: Any) -> Shape:
         if kind in _ARRAYS or kind in _MAPPINGS or kind is tuple:
             return self._generic(kind, (), kind)
         known = SCALARS.get(kind) or self._known.get(kind) or models.shape_of(kind)
         if known is not None:
             return known
-        if issubclass(kind, enum.Enum):
+        if isinstance(kind, type) and issubclass(kind, enum.Enum):
             return of_enum(kind)
         fields: list[Field] = []
         if is_dataclass(kind):
@@ -119,6 +128,9 @@ class _Shapes:
             if len(arguments) == 2 and arguments[1] is Ellipsis:  # noqa: PLR2004 - tuple[X, ...]
                 return _array(self.of(arguments[0]), tuple, origin)
             return _tuple([self.of(argument) for argument in arguments if argument != ()])
+        if isinstance(origin, type):
+            # A class that is generic itself.
+            return self._class(annotation)
         raise _no_form(annotation)
 
     def _union(self, alternatives: tuple[Any, ...]) -> Shape:
@@ -143,19 +155,6 @@ class _Shapes:
             return {"anyOf": [*schemas, {"type": "null"}] if null else schemas}
 
         return Shape(convert if len(shapes) > 1 else convert_one, schema)
-
-
-def name_of(annotation: Any) -> str:
-    """Return an annotation for people: ``Reading``, ``list[Reading]``."""
-    if isinstance(annotation, type) and get_origin(annotation) is None:
-        return annotation.__name__
-    arguments = get_args(annotation)
-    if get_origin(annotation) in (Union, types.UnionType):
-        return " | ".join(map(name_of, arguments))
-    if isinstance(get_origin(annotation), type) and arguments:
-        inner = ", ".join("..." if one is Ellipsis else name_of(one) for one in arguments)
-        return f"{get_origin(annotation).__name__}[{inner}]"
-    return str(annotation).replace("typing.", "")
 
 
 def _array(items: Shape, make: Callable[[list[Any]], Any], kind: Any) -> Shape:
