@@ -374,6 +374,39 @@ def test_two_types_of_one_name_are_told_apart() -> None:
     assert definitions.schemas["Reading2"]["properties"] == {"other": {"type": "integer"}}
 
 
+def _nested(library: str, part: type) -> Any:
+    if library == "pydantic":
+        return pydantic.create_model("Outer", inner=pydantic.create_model("Reading", part=part))
+    return msgspec.defstruct("Outer", [("inner", msgspec.defstruct("Reading", [("part", part)]))])
+
+
+@pytest.mark.parametrize("library", ["pydantic", "msgspec"])
+def test_parts_of_models_are_told_apart_by_their_schemas(library: str) -> None:
+    number, text = {"inner": {"part": 1}}, {"inner": {"part": "x"}}
+    types: list[tuple[Any, Any]] = [
+        (Reading, {"value": 1}),
+        (_nested(library, int), number),
+        (_nested(library, str), text),
+        (_nested(library, int), number),
+    ]
+    definitions = Definitions()
+    schemas = []
+    for annotation, _ in types:
+        decoder = decoder_for(annotation)
+        assert decoder is not None
+        schemas.append(decoder.schema(definitions))
+    for schema, (_, own) in zip(schemas, types, strict=True):
+        whole = {"allOf": [schema], "components": {"schemas": definitions.schemas}}
+        valid = [jsonschema.Draft7Validator(whole).is_valid(payload) for _, payload in types]
+        assert valid == [payload == own for _, payload in types]
+    # What is equal is there once.
+    assert [name for name in definitions.schemas if "Reading" in name] == [
+        "Reading",
+        "Reading2",
+        "Reading3",
+    ]
+
+
 @pytest.mark.parametrize("payload", [bytes, "Reading", 1])
 def test_what_is_no_payload_is_not_declared(payload: Any) -> None:
     with pytest.raises(TypeError, match=r"sends\('a'\) payload"):

@@ -127,8 +127,7 @@ def _pydantic_shape(kind: Any) -> Shape:
 
     def schema(definitions: Definitions) -> dict[str, Any]:
         made: dict[str, Any] = adapter.json_schema(ref_template=f"{Definitions.PLACE}{{model}}")
-        for name, inner in made.pop("$defs", {}).items():
-            definitions.add(name, inner)
+        made = definitions.take_in(made, made.pop("$defs", {}))
         # A model that refers to itself is among its definitions already.
         return made if "$ref" in made else definitions.reference(kind, name_of(kind), lambda: made)
 
@@ -170,9 +169,7 @@ def _struct_shape(kind: Any) -> Shape:
         [made], found = msgspec.json.schema_components(
             [kind], ref_template=f"{Definitions.PLACE}{{name}}"
         )
-        for name, inner in found.items():
-            definitions.add(name, inner)
-        return dict(made)
+        return definitions.take_in(made, found)
 
     return Shape(convert, schema)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Union, get_args, get_origin
 
 #: What no name in a document has.
@@ -42,14 +42,43 @@ class Definitions:
             self.schemas[free] = make()
         return {"$ref": f"{self.PLACE}{self._names[kind]}"}
 
-    def add(self, name: str, schema: dict[str, Any]) -> None:
-        """Put in a schema that others refer to by its name.
+    def take_in(self, schema: dict[str, Any], parts: Mapping[str, Any]) -> dict[str, Any]:
+        """Put in the parts of a schema, and return it.
 
-        Raises:
-            ValueError: There is another one of this name.
+        Args:
+            schema: It refers to the parts by their names, as these do.
+            parts: By name. One whose name another schema has gets a number, too.
         """
-        if self.schemas.setdefault(name, schema) != schema:
-            raise ValueError(f"two payload types are called {name}: rename one of them")
+        numbers = dict.fromkeys(parts, 1)
+        while True:
+            names = {
+                part: part if number == 1 else f"{part}{number}" for part, number in numbers.items()
+            }
+            renamed = {names[part]: _renamed(made, names) for part, made in parts.items()}
+            clashing = [
+                part
+                for part, name in names.items()
+                if self.schemas.get(name, renamed[name]) != renamed[name]
+            ]
+            if not clashing and len(renamed) == len(parts):
+                break
+            for part in clashing or parts:
+                numbers[part] += 1
+        self.schemas.update(renamed)
+        made: dict[str, Any] = _renamed(schema, names)
+        return made
+
+
+def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
+    """Return a schema that refers to its parts by other names."""
+    if isinstance(schema, dict):
+        return {key: _renamed(value, names) for key, value in schema.items()}
+    if isinstance(schema, (list, tuple)):
+        return [_renamed(value, names) for value in schema]
+    if isinstance(schema, str) and schema.startswith(Definitions.PLACE):
+        name = schema.removeprefix(Definitions.PLACE)
+        return f"{Definitions.PLACE}{names.get(name, name)}"
+    return schema
 
 
 class Shape(NamedTuple):
