@@ -40,6 +40,10 @@ class Words(BaseConverter):
         return "/".join(value)
 
 
+def _converter(expression: str) -> type[BaseConverter]:
+    return type("Own", (BaseConverter,), {"regex": expression})
+
+
 class Broken(BaseConverter):
     regex = "("
 
@@ -127,6 +131,39 @@ def test_what_a_rule_matches(
 def test_a_malformed_rule_says_what_is_wrong(rule: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         pattern(rule)
+
+
+@pytest.mark.parametrize(
+    ("expression", "is_one_level"),
+    [
+        (r"[^/]+", True),
+        (r"[^/,]+(?:,[^/,]+)*\.json", True),
+        (r"[^]/]{1,3}|[a-z.]?", True),
+        (r"[^\]/]+", True),
+        (r"\d{4}-\d\d", True),
+        # Werkzeug's own are about one part, whatever they match.
+        (r".+", True),
+        (r"[^/].*", False),
+        (r"[^/][^,]*", False),
+        (r"[^/]+/[^/]+", False),
+        (r"[^/]\S+", False),
+        (r"[+-9/]+", False),
+        (r"\d+(?:\/\d+)*", False),
+    ],
+)
+def test_a_converter_of_no_slash_is_of_one_level(expression: str, is_one_level: bool) -> None:
+    converters = Converters()
+    converters.own["own"] = _converter(expression)
+    rest = Pattern("a/<own:x>")
+    rest.bind(converters)
+    assert rest.filter == ("a/+" if is_one_level else "a/#")
+    middle = Pattern("a/<own:x>/b")
+    if is_one_level:
+        middle.bind(converters)
+        assert middle.filter == "a/+/b"
+    else:
+        with pytest.raises(ValueError, match="stands for all levels that follow"):
+            middle.bind(converters)
 
 
 def test_a_rule_is_a_text() -> None:

@@ -38,6 +38,9 @@ _ARGUMENT = re.compile(
     re.VERBOSE,
 )
 
+#: A part of a regular expression that matches a character: a class, an escape or the character.
+_ATOM = re.compile(r"\[\^?\]?(?:\\.|[^\]\\])*\]|\\.|.", re.DOTALL)
+
 _WORDS = {"True": True, "False": False, "None": None}
 
 
@@ -67,7 +70,7 @@ class Converter:
         self._to_url = made.to_url
         self._escapes = not isinstance(made, AnyConverter)
         #: Whether it stands for one level of a topic, and not for all that follow.
-        self.is_one_level = bool(made.part_isolating)
+        self.is_one_level = bool(made.part_isolating) or not _takes_slash(made.regex)
 
     def write(self, value: Any) -> str:
         """Return the text of a value.
@@ -138,6 +141,22 @@ class Converters:
         """Return the first of all equal values that this was given."""
         found: T = self._same.setdefault(value, value)
         return found
+
+
+def _takes_slash(regex: str) -> bool:
+    """Whether a text that an expression matches may have a '/'.
+
+    Werkzeug's `part_isolating` is False for every class whose expression has one: ``[^/]+``, too.
+    """
+    return any(_matches_slash(atom) for atom in _ATOM.findall(regex))
+
+
+def _matches_slash(atom: str) -> bool:
+    try:
+        return re.fullmatch(atom, "/") is not None
+    except re.error:
+        # A bracket, or what says how often something comes.
+        return False
 
 
 def parse_arguments(text: str) -> tuple[list[Any], dict[str, Any]]:
