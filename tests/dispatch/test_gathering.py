@@ -134,8 +134,8 @@ def bursts(broker: ScriptedBroker, last: int) -> int:
     return 1 + sum(after - before > GAP / 4 for before, after in itertools.pairwise(times))
 
 
-def acknowledge_one_by_one(broker: ScriptedBroker, count: int) -> None:
-    for number in range(1, count + 1):
+def acknowledge_one_by_one(broker: ScriptedBroker, first: int, count: int) -> None:
+    for number in range(first + 1, first + count + 1):
         broker.wait_for("PUBLISH", number)
         broker.ack("PUBACK", broker.of("PUBLISH")[number - 1].mid)
         time.sleep(GAP)  # a broker that takes its time
@@ -149,11 +149,18 @@ def test_acknowledgements_are_gathered_while_messages_are_queued(
         ScriptedBroker(withhold={"PUBACK"}) as broker,
         connected(make_app(broker.port, gather_time=0.01)) as mqtt,
     ):
-        infos = [mqtt.client.publish("queued", b"x", 1) for _ in range(20 + queued)]
-        sender = threading.Thread(target=acknowledge_one_by_one, args=(broker, len(infos)))
-        sender.start()
-        infos[-1].wait_for_publish(30)
-        sender.join()
-        last = 200 if is_gathered else queued
-        # Those of the last window are acknowledged without any that follow.
-        assert (bursts(broker, last) < last // 2) == is_gathered
+
+        def is_as_expected() -> bool:
+            first = len(broker.of("PUBLISH"))
+            infos = [mqtt.client.publish("queued", b"x", 1) for _ in range(20 + queued)]
+            arguments = (broker, first, len(infos))
+            sender = threading.Thread(target=acknowledge_one_by_one, args=arguments)
+            sender.start()
+            infos[-1].wait_for_publish(30)
+            sender.join()
+            last = 200 if is_gathered else queued
+            # Those of the last window are acknowledged without any that follow.
+            return (bursts(broker, last) < last // 2) == is_gathered
+
+        # A machine that is busy for a moment makes bursts of its own.
+        wait_until(is_as_expected, 30, what="acknowledgements are read as they should be")

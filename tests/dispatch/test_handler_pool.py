@@ -85,7 +85,8 @@ def test_as_many_topics_at_once_as_there_are_threads(
     scripted.publish("other")
     mqtt.subscribe("marker")
     scripted.wait_for("SUBSCRIBE")
-    assert gate.entered == [f"shut/{number}" for number in range(4)]
+    # The threads take them in this order, but any of them may be the first to call its handler.
+    assert sorted(gate.entered) == [f"shut/{number}" for number in range(4)]
     gate.open("shut/2")
     # A topic's turn comes in the order of its first message.
     wait_until(lambda: gate.entered[4:] == ["shut/4"])

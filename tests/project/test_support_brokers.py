@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import socket
 import ssl
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +16,7 @@ from support.mosquitto import Listener
 from support.packets import MQTT311
 from support.ports import closed_port, free_port, has_ipv6
 from support.proxy import HttpProxy, SocksProxy
+from support.scripted import ScriptedBroker
 from support.server import HOST
 from support.tls_server import TlsServer, server_context
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
     from support.certificates import Certificates, KeyPair
     from support.mosquitto import Mosquitto
+    from support.packets import Packet
 
 HELLO = MQTT311.connect("", keepalive=0)
 UPGRADE = (
@@ -278,3 +282,37 @@ def test_a_free_port_is_given_to_nobody_else_and_a_server_can_take_it() -> None:
 def test_a_closed_port_refuses() -> None:
     with pytest.raises(ConnectionRefusedError):
         dial(closed_port())
+
+
+def test_the_record_of_a_scripted_broker_has_what_has_come() -> None:
+    numbers = [b"%d" % number for number in range(2_000)]
+    packets = b"".join(MQTT311.publish("t", number) for number in numbers)
+    with ScriptedBroker() as broker:
+        for count in (1, 2):
+            with socket.create_connection((HOST, broker.port)) as client:
+                client.sendall(HELLO)
+                assert client.recv(4) == MQTT311.connack()
+                # The last packet is not complete.
+                client.sendall(packets + HELLO[:-1])
+                assert [packet.payload for packet in broker.of("PUBLISH")] == numbers * count
+
+
+def test_the_record_can_be_looked_at_while_a_hook_waits() -> None:
+    goes_on = threading.Event()
+
+    def hook(broker: ScriptedBroker, packet: Packet) -> bool:
+        assert broker.of(packet.kind)
+        return not goes_on.wait(20)
+
+    with (
+        ScriptedBroker(hook=hook) as broker,
+        socket.create_connection((HOST, broker.port)) as client,
+    ):
+        client.sendall(HELLO + MQTT311.publish("t", b"x"))
+        broker.wait_for("CONNECT")
+        began = time.monotonic()
+        assert [packet.kind for packet in broker.packets] == ["CONNECT"]
+        assert time.monotonic() - began < 4
+        goes_on.set()
+        assert client.recv(4) == MQTT311.connack()
+        broker.wait_for("PUBLISH")

@@ -10,13 +10,20 @@ out by themselves; messages are not routed, unless `echo` is set.
         broker.wait_for(lambda packet: packet.kind == "PUBACK" and packet.mid == 1)
         broker.drop()
         assert [packet.kind for packet in broker.packets] == [...]
+
+The record has everything that had come when it is looked at: what a client has written, or a
+program that has ended, is there without further waiting.
 """
 
 from __future__ import annotations
 
+import array
 import contextlib
+import fcntl
+import select
 import socket
 import struct
+import termios
 import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -33,11 +40,34 @@ if TYPE_CHECKING:
     Hook = Callable[["ScriptedBroker", Packet], bool]
 
 
+#: How long a test that looks at the record waits at most for what has come and is not in it.
+_CATCH_UP_SECONDS = 5.0
+
+
 class Closed(NamedTuple):
     """The end of a connection, whichever side ended it."""
 
     connection: int
     at: float
+
+
+class _Arrivals:
+    """How much of what has come on a connection is in the record."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.read = 0
+        self.recorded = 0
+        #: Whether nothing more is recorded: at the end, and while a hook runs.
+        self.rests = False
+
+    def come(self) -> int:
+        """Return how many bytes have come so far."""
+        waiting = array.array("i", [0])
+        # Closed, it has no descriptor.
+        with contextlib.suppress(OSError, ValueError):
+            fcntl.ioctl(self.connection, termios.FIONREAD, waiting)
+        return self.read + waiting[0]
 
 
 class ScriptedBroker(Server):
@@ -85,19 +115,22 @@ class ScriptedBroker(Server):
         self._reading = threading.Event()
         self._reading.set()
         self._connections: list[socket.socket] = []
+        self._arrivals: list[_Arrivals] = []
         self._next_mid = 0
 
     # --- the record ---------------------------------------------------------------------------
 
     @property
     def packets(self) -> list[Packet]:
-        """Everything received so far, in the order of arrival."""
+        """Everything that has come so far, in the order of arrival."""
+        self._catch_up()
         with self._changed:
             return list(self._packets)
 
     @property
     def errors(self) -> list[str]:
         """What was wrong with packets that could not be decoded."""
+        self._catch_up()
         with self._changed:
             return list(self._errors)
 
@@ -197,6 +230,8 @@ class ScriptedBroker(Server):
     def pause(self) -> None:
         """Stop reading, as a broker does that hangs; the connections stay open."""
         self._reading.clear()
+        with self._changed:
+            self._changed.notify_all()
 
     def resume(self) -> None:
         """Read again."""
@@ -212,17 +247,20 @@ class ScriptedBroker(Server):
 
     def take(self, connection: socket.socket) -> None:
         with self._changed:
+            arrivals = _Arrivals(connection)
             self._connections.append(connection)
+            self._arrivals.append(arrivals)
             number = len(self._connections)
             self._changed.notify_all()
-        self.start(self._converse, connection, number)
+        self.start(self._converse, arrivals, number)
 
-    def _converse(self, connection: socket.socket, number: int) -> None:
+    def _converse(self, arrivals: _Arrivals, number: int) -> None:
+        connection = arrivals.connection
         try:
-            for count, packet in enumerate(self._receive(connection, number), 1):
+            for count, packet in enumerate(self._receive(arrivals, number), 1):
                 if self.close_after is not None and count >= self.close_after:
                     break
-                if not (self.hook and self.hook(self, packet)):
+                if not self._is_hooked(arrivals, packet):
                     self._send(connection, self._answer(packet, number))
                 if packet.kind == "DISCONNECT" and not self.reads_on:
                     break
@@ -233,14 +271,37 @@ class ScriptedBroker(Server):
                 self._errors.append(str(error))
         connection.close()
         with self._changed:
+            arrivals.rests = True
             self.closed.append(Closed(number, time.monotonic()))
             self._changed.notify_all()
 
-    def _receive(self, connection: socket.socket, number: int) -> Iterator[Packet]:
+    def _is_hooked(self, arrivals: _Arrivals, packet: Packet) -> bool:
+        """Call the hook, which may wait for the test. Returns whether it has answered."""
+        if self.hook is None:
+            return False
+        self._set_resting(arrivals, rests=True)
+        try:
+            return self.hook(self, packet)
+        finally:
+            self._set_resting(arrivals, rests=False)
+
+    def _set_resting(self, arrivals: _Arrivals, *, rests: bool) -> None:
+        with self._changed:
+            arrivals.rests = rests
+            self._changed.notify_all()
+
+    def _receive(self, arrivals: _Arrivals, number: int) -> Iterator[Packet]:
+        connection = arrivals.connection
+        ready = select.poll()
+        ready.register(connection, select.POLLIN)
         buffer = b""
         while True:
             self._reading.wait()
-            data = connection.recv(65536)
+            ready.poll()
+            with self._changed:
+                # Nothing comes to be neither waiting nor read.
+                data = connection.recv(65536)
+                arrivals.read += len(data)
             self._reading.wait()
             if not data:
                 return
@@ -250,8 +311,27 @@ class ScriptedBroker(Server):
                 buffer = buffer[length:]
                 with self._changed:
                     self._packets.append(packet)
+                    arrivals.recorded = arrivals.read - len(buffer)
                     self._changed.notify_all()
                 yield packet
+            with self._changed:
+                # A packet that has come in part cannot be in the record.
+                arrivals.recorded = arrivals.read
+                self._changed.notify_all()
+
+    def _catch_up(self) -> None:
+        """Wait until what has come by now is in the record, except where nothing is recorded."""
+        if threading.current_thread() in self._threads:
+            return
+        with self._changed:
+            wanted = [(arrivals, arrivals.come()) for arrivals in self._arrivals]
+            self._changed.wait_for(
+                lambda: (
+                    not self._reading.is_set()
+                    or all(one.rests or one.recorded >= come for one, come in wanted)
+                ),
+                _CATCH_UP_SECONDS,
+            )
 
     def _answer(self, packet: Packet, number: int) -> bytes:
         """Return what a sane broker sends, without what is withheld."""
