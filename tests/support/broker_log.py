@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,12 @@ class BrokerLog:
     def most_connects_a_second(self) -> int:
         """Return how many connections there were in the second that had most."""
         return max(Counter(second for second, _ in self.connects()).values(), default=0)
+
+    def have_connected(self, count: int) -> bool:
+        """Whether so many clients have, and neither in this second nor in the one before."""
+        found = self.connects()
+        is_over = time.time() >= max((second for second, _ in found), default=0) + 2
+        return is_over and len({name for _, name in found}) >= count
 
     def taken_over(self) -> list[str]:
         """Return the clients that another one with the same name has thrown out."""

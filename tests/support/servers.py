@@ -182,6 +182,12 @@ class AppServer(ServerProcess):
         what = f"{subscribers} clients subscribe"
         wait_until(lambda: len(log.subscribed()) >= subscribers, PATIENCE, what)
 
+    def settle(self, log: BrokerLog) -> None:
+        """Wait until all workers have connected, so that these connections do not count any more."""
+        workers = self.kind.workers
+        what = f"{workers} workers have connected"
+        wait_until(lambda: log.have_connected(workers), PATIENCE, what)
+
     def workers(self) -> list[int]:
         """Return the processes that it has started."""
         return descendants(self.pid)
