@@ -345,7 +345,7 @@ def test_messages_are_handled_where_there_are_no_descriptors_to_wait_for_the_fil
     def wait(*_: Any) -> bool:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr("flask_mqtt.dispatch.batch.wait_until_settled", wait)
+    monkeypatch.setattr("flask_mqtt.dispatch.acknowledging.wait_until_settled", wait)
     with connected(make_app(scripted.port, persistence=file)) as mqtt:
         mqtt.on_message()(lambda *_: None)
         for _ in range(2):
@@ -357,7 +357,9 @@ def test_waiting_for_the_file_is_not_the_time_of_handlers(
     file: Path, scripted: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # In place of a disk that takes so long.
-    monkeypatch.setattr("flask_mqtt.dispatch.batch.wait_until_settled", lambda *_: time.sleep(0.2))
+    monkeypatch.setattr(
+        "flask_mqtt.dispatch.acknowledging.wait_until_settled", lambda *_: time.sleep(0.2)
+    )
     with connected(make_app(scripted.port, persistence=file)) as mqtt:
         mqtt.on_message()(lambda *_: None)
         for _ in range(3):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import operator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,11 +11,10 @@ from ..discretion import came_up_here
 from ..guards import pause
 from ..handlers.caller import CALLED, NOT_CALLED, RETURNED
 from ..records import trouble
-from ..waiting import ends_thread, wait_until_settled
+from ..waiting import ends_thread
+from .acknowledging import Acknowledging
 from .backlog import Backlog
-from .held import Held, Hold
 from .pool import HandlerPool, TimerJob
-from .receipts import Receipts
 from .rows import A_ROW, Rows
 from .tap import Acknowledged, MessageIn
 from .timers import Timers
@@ -25,20 +23,16 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from .._core import CallsInARow, Delivery, Receipt
+    from .._core import CallsInARow
     from .._core import Client as CoreClient
     from ..handlers.caller import Caller, Handler
     from .callers import Callers
     from .pool import Job
-    from .receipts import Entry
     from .routes import MessageHandlers
     from .tap import Tap
     from .timers import Timer
 
 _MOST_EVENTS = 512
-
-#: How long the end of a QoS 2 message may take to get into the file, in seconds.
-_STORING_TIMEOUT = 1.0
 
 #: After so many messages that calls in a row have left to this module, it handles the rest of a
 #: batch too, because each of them costs more than without these calls: 2.9 instead of 2.0 µs
@@ -93,7 +87,11 @@ class Batch:
             TIMER: self._handle_timer,
         }
         self._catch_up = catch_up
-        self._rows = Rows(callers, handlers, on_publish, self._acknowledge, self._wait_for_file)
+        #: Acknowledges what is handled.
+        self.acknowledging = Acknowledging(core, callers, self._look_for_room)
+        self._acknowledge = self.acknowledging.acknowledge
+        wait = self.acknowledging.wait_for_file
+        self._rows = Rows(callers, handlers, on_publish, self._acknowledge, wait)
         self._handlers = handlers
         self._callers = callers
         self._caller = callers.fetching
@@ -105,56 +103,10 @@ class Batch:
         #: What the thread that fetches events knows itself by, until it is to stop. Who takes it
         #: away notes that in `Callers.changes`.
         self.token: object | None = None
-        self._is_copy = self._manual_ack = self._holds = False
-        #: Whether a message is acknowledged at once when it is handled, which is none of these.
-        self._is_simple = True
         #: Handles messages instead of the thread that fetches them, if there are several threads.
         self.pool: HandlerPool | None = None
-        #: What came before the last message of a pool that is not acknowledged.
-        self._receipts = Receipts(self._settle_receipt)
-        #: The messages that are acknowledged later than their handlers return.
-        self.held = Held(
-            core,
-            self._receipts,
-            self._acknowledge_now,
-            self._settle_receipt,
-            self._look_for_room,
-        )
         #: What is called at a time, in place of a message.
         self.timers = Timers(core.wake)
-
-    @property
-    def is_copy(self) -> bool:
-        """Whether this is a forked child's, and its events are the parent's."""
-        return self._is_copy
-
-    @is_copy.setter
-    def is_copy(self, on: bool) -> None:
-        self._is_copy = on
-        self._look_whether_simple()
-
-    @property
-    def manual_ack(self) -> bool:
-        """Whether the application says itself which messages are handled."""
-        return self._manual_ack
-
-    @manual_ack.setter
-    def manual_ack(self, on: bool) -> None:
-        self._manual_ack = on
-        self._look_whether_simple()
-
-    def _look_whether_simple(self) -> None:
-        self._is_simple = not (self._is_copy or self._manual_ack or self._holds)
-        self._callers.changes.note()
-
-    def hold(self, message: MQTTMessage) -> Hold:
-        """Hold a message whose handlers run: see `Held.hold`."""
-        if self._manual_ack or self._is_copy:
-            return Hold()
-        if not self._holds:
-            self._holds = True
-            self._look_whether_simple()
-        return self.held.hold(message)
 
     def has_more(self) -> bool:
         """Whether there is more to handle already."""
@@ -209,7 +161,7 @@ class Batch:
             if in_a_row:
                 # It comes first, so that no change after it is missed.
                 number = self._callers.changes.number
-                core = self._core if self._is_simple else None
+                core = self._core if self.acknowledging.is_simple else None
                 takes = not backlog.is_open
                 calls = self._rows.begin(batch, number, core, takes_messages=takes)
             try:
@@ -322,7 +274,7 @@ class Batch:
             # As after a handler that fails.
             self._acknowledge(event)
         elif is_message and self.pool is None:
-            self.held.forget(event)
+            self.acknowledging.held.forget(event)
         return caller.passes_on or ends_thread(error)
 
     def _thread_ends(self, error: BaseException) -> bool:
@@ -355,7 +307,7 @@ class Batch:
         return HandlerPool(
             self._handlers,
             self._acknowledge,
-            self._receipts,
+            self.acknowledging.receipts,
             wait,
             self._core.wake,
             self._thread_ends,
@@ -374,12 +326,10 @@ class Batch:
         """
         self._core = core
         self.token = None
-        self.is_copy = True
+        self.acknowledging.forked(core)
         if self.pool is not None:
             self.pool.abandon()
             self.pool = None
-        self._receipts.forked()
-        self.held.forked(core)
         self.timers.forked(core.wake)
         self._fetched = iter(())
         self.backlog.forked(core)
@@ -400,9 +350,9 @@ class Batch:
             if progress == RETURNED:
                 self._job_handled(job, job.message)
             else:
-                self.held.forget(job.message)
+                self.acknowledging.held.forget(job.message)
                 if progress == CALLED and job.entry is not None:
-                    self._receipts.leave_out(job.entry)
+                    self.acknowledging.receipts.leave_out(job.entry)
             raise
 
     def _job_handled(self, job: Job, message: MQTTMessage) -> None:
@@ -421,7 +371,7 @@ class Batch:
 
     def finish(self) -> None:
         """Handle what handlers have left for later, in the thread that fetched, at its end."""
-        self.held.flush()
+        self.acknowledging.held.flush()
         self._attempt(self._finish_timers)
 
     def _finish_timers(self) -> bool:
@@ -459,42 +409,11 @@ class Batch:
 
     def _leave_report(self, left: Iterator[int], code: int, properties: Any) -> None:
         # A handler may have forked, and this be the child.
-        if operator.length_hint(left) and not self.is_copy:
+        if operator.length_hint(left) and not self.acknowledging.is_copy:
             self._put_back([(EVENT_PUBLISHED, left, code, properties)])
-
-    def _acknowledge(self, message: MQTTMessage, entry: Entry | None = None) -> None:
-        if self._is_simple and entry is None:
-            storing = self._core.handled(message)
-            if storing is not None:
-                self._wait_for_file(storing)
-        else:
-            self.held.returned(message, entry)
-
-    def _acknowledge_now(self, message: MQTTMessage) -> None:
-        if self._manual_ack or self._is_copy:
-            return
-        storing = self._core.handled(message)
-        if storing is not None:
-            self._wait_for_file(storing)
-
-    def _settle_receipt(self, receipt: Receipt) -> None:
-        if not (self._manual_ack or self._is_copy):
-            self._core.settle(receipt)
 
     def _look_for_room(self) -> None:
         # Read once: the thread that fetches may take it back.
         pool = self.pool
         if pool is not None:
             pool.look_for_room()
-
-    def _wait_for_file(self, storing: Delivery) -> None:
-        """Wait, so that the end of the process brings back one message at most.
-
-        Where there are no descriptors left to wait with, it may be more.
-        """
-        caller = self._callers.present() or self._caller
-        # It is no handler that takes this time.
-        caller.measure()
-        with contextlib.suppress(OSError):
-            wait_until_settled(storing, _STORING_TIMEOUT)
-        caller.begin()

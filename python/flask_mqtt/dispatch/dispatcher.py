@@ -118,11 +118,11 @@ class Dispatcher:
     @property
     def manual_ack(self) -> bool:
         """Whether the application says itself which messages are handled."""
-        return self._batch.manual_ack
+        return self._batch.acknowledging.manual_ack
 
     @manual_ack.setter
     def manual_ack(self, on: bool) -> None:
-        self._batch.manual_ack = on
+        self._batch.acknowledging.manual_ack = on
 
     def _message_handlers_changed(self) -> None:
         backlog = self._batch.backlog
@@ -148,7 +148,7 @@ class Dispatcher:
     @property
     def held(self) -> Held:
         """The messages that are acknowledged later than their handlers return."""
-        return self._batch.held
+        return self._batch.acknowledging.held
 
     def hold(self, message: MQTTMessage) -> Hold:
         """Have a message acknowledged later: one of its handlers calls this, while it runs.
@@ -162,7 +162,9 @@ class Dispatcher:
             handlers have returned, and, with QoS 1, all earlier messages are acknowledged.
         """
         other = self.attached.calling()
-        return self._batch.hold(message) if other is None else other.hold(message)
+        if other is not None:
+            return other.hold(message)
+        return self._batch.acknowledging.hold(message)
 
     def has_more(self) -> bool:
         """Whether there is more to handle already. A handler may ask that."""

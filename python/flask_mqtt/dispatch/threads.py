@@ -153,7 +153,7 @@ class Threads:
             before = self._batch.token, self._ends
             self._rests.tokens = []
             self._batch.token, self._callers.borrower = token, borrower
-            self._ends = self._batch.is_copy = False
+            self._ends = self._batch.acknowledging.is_copy = False
         return before
 
     def stop(self, timeout: float, is_ending: Callable[[], bool]) -> bool:
