@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 CONNECTED = re.compile(r"^(\d+): New client connected from \S+ as (\S+) ", re.MULTILINE)
 TAKEN_OVER = re.compile(r"^\d+: Client (\S+) already connected", re.MULTILINE)
 SUBSCRIBED = re.compile(r"^\d+: Sending SUBACK to (\S+)$", re.MULTILINE)
+DISCONNECTED = re.compile(r"^\d+: Received DISCONNECT from (\S+)$", re.MULTILINE)
 PUBLISHED = re.compile(
     r"^\d+: Received PUBLISH from (\S+) \(d\d, q\d, r\d, m\d+, '(.+?)', ", re.MULTILINE
 )
@@ -47,6 +48,10 @@ class BrokerLog:
     def subscribed(self) -> set[str]:
         """Return the clients that have subscribed to something."""
         return {name for name in SUBSCRIBED.findall(self._broker.log) if self._is_asked_for(name)}
+
+    def disconnects(self) -> list[str]:
+        """Return the clients that have said DISCONNECT, once for each time."""
+        return [name for name in DISCONNECTED.findall(self._broker.log) if self._is_asked_for(name)]
 
     def published(self, topic: str) -> Counter[str]:
         """Return how often each topic below one was published to."""
