@@ -208,7 +208,8 @@ def test_what_is_written_to_an_assigned_logger(
         wait_until(lambda: "Received CONNACK (0, 0)" in caplog.text)
     client.loop_stop()
     client.close()
-    assert {record.name for record in caplog.records if "CONNACK" in record.message} == {"mine"}
+    told = [record for record in caplog.records if "CONNACK" in record.getMessage()]
+    assert {record.name for record in told} == {"mine"}
 
 
 @pytest.mark.parametrize(

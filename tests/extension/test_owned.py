@@ -170,7 +170,7 @@ def test_an_entry_that_cannot_be_subscribed_to_is_logged(
         wait_until(lambda: scripted.connections == 2)
         wait_until(lambda: len(seen) == 2)
     assert filters(scripted, 2) == [("b", 1)]
-    errors = [record.message for record in caplog.records if "mqtt.topics" in record.message]
+    errors = [text for text in caplog.messages if "mqtt.topics" in text]
     assert [text.partition(":")[0] for text in errors] == [
         "mqtt.topics['a'] = 5",
         "mqtt.topics['c/#/d'] = TopicQos(topic='c/#/d', qos=0)",

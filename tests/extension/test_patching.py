@@ -145,9 +145,7 @@ def test_a_failure_that_a_mock_returns_is_logged(
     made.return_value.subscribe.return_value = (1, None)
     mqtt = Mqtt(app())
     mqtt.subscribe("a")
-    assert [record.message for record in caplog.records] == [
-        "Subscribing to 'a' failed: MQTT_ERR_NOMEM"
-    ]
+    assert caplog.messages == ["Subscribing to 'a' failed: MQTT_ERR_NOMEM"]
     assert not mqtt.topics
 
 

@@ -101,7 +101,7 @@ def test_a_handler_that_raises_every_third_time_gets_the_others(
     exchange.run(30, timeout=10)
     assert exchange.seen == [number for number in range(30) if number % 3 != 2]
     assert exchange.connects == 1
-    failures = [record for record in caplog.records if "Exchange._handle failed" in record.message]
+    failures = [text for text in caplog.messages if "Exchange._handle failed" in text]
     assert len(failures) == 10
 
 
