@@ -27,19 +27,24 @@ if TYPE_CHECKING:
 
     from support.scripted import ScriptedBroker
 
-ERRORS: list[BaseException] = [
-    ValueError("a"),
-    SystemExit(3),
-    KeyboardInterrupt(),
-]
-
 logger = logging.getLogger("flask_mqtt")
 
 
-@pytest.fixture(params=ERRORS, ids=lambda error: type(error).__name__)
-def error(request: pytest.FixtureRequest) -> BaseException:
-    value: BaseException = request.param
-    return value
+def kind_of(error: tuple[type[BaseException], Any]) -> str:
+    return error[0].__name__
+
+
+@pytest.fixture(params=[(ValueError, "a"), (SystemExit, 3), (KeyboardInterrupt,)], ids=kind_of)
+def error(request: pytest.FixtureRequest) -> Iterator[BaseException]:
+    """One of the test's own: its traceback refers to what raised it, and must not outlive that.
+
+    Where it is raised again and again, `with_traceback(None)` keeps that from becoming longer.
+    """
+    kind, *arguments = request.param
+    value: BaseException = kind(*arguments)
+    yield value
+    # Else what it refers to would be collected at any time, and by any thread.
+    value.__traceback__ = value.__context__ = None
 
 
 class Raising(logging.Handler):
@@ -54,7 +59,7 @@ class Raising(logging.Handler):
         # In the application's own threads, what ends a program does so.
         if threading.current_thread() is not threading.main_thread():
             self.count += 1
-            raise self.error
+            raise self.error.with_traceback(None)
 
 
 @contextlib.contextmanager
@@ -130,10 +135,10 @@ class Stream:
         self.error = error
 
     def write(self, _text: str) -> int:
-        raise self.error
+        raise self.error.with_traceback(None)
 
     def flush(self) -> None:
-        raise self.error
+        raise self.error.with_traceback(None)
 
 
 @pytest.mark.parametrize("kind", ["none", "closed", "raises", "missing"])
@@ -298,7 +303,7 @@ def test_teardown_functions_and_receivers_of_flask(
 
     def receive(*_: Any, **__: Any) -> None:
         if armed and threading.current_thread() is not threading.main_thread():
-            raise error
+            raise error.with_traceback(None)
 
     if signal is None:
         app.teardown_appcontext(receive)
@@ -317,7 +322,7 @@ def test_headers_for_a_websocket_and_what_is_called_before_an_attempt(
     scripted: ScriptedBroker, threads: int, error: BaseException
 ) -> None:
     def headers(*_: Any) -> dict[str, str]:
-        raise error
+        raise error.with_traceback(None)
 
     app = make_app(scripted.port, handler_threads=threads, reconnect_delay_min=0.01)
     with connected(app) as mqtt:
@@ -336,7 +341,7 @@ def test_hooks_of_a_subclass_and_what_the_extension_looks_at(
 
     def trap() -> None:
         if armed and threading.current_thread() is not threading.main_thread():
-            raise error
+            raise error.with_traceback(None)
 
     class Trapped(Mqtt):
         @property
@@ -381,7 +386,7 @@ class Logger:
 
     def log(self, *_: Any, **__: Any) -> None:
         if threading.current_thread() is not threading.main_thread():
-            raise self.error
+            raise self.error.with_traceback(None)
 
 
 @pytest.mark.slow
@@ -404,7 +409,7 @@ def test_handlers_that_are_properties_of_a_subclass(
     class Trapped(Client):
         def _get(self) -> Any:
             if armed and threading.current_thread() is not threading.main_thread():
-                raise error
+                raise error.with_traceback(None)
 
         on_connect = on_disconnect = on_subscribe = on_unsubscribe = on_log = property(_get)
         on_connect_fail = on_pre_connect = on_socket_open = on_socket_close = property(_get)
@@ -432,7 +437,7 @@ def test_functions_of_the_standard_library_that_were_replaced(
 ) -> None:
     def sleep(seconds: float, _sleep: Callable[[float], None] = time.sleep) -> None:
         if threading.current_thread().name.startswith("mqtt-"):
-            raise error
+            raise error.with_traceback(None)
         _sleep(seconds)
 
     monkeypatch.setattr(records, "_troubles", Troubles())
@@ -474,7 +479,7 @@ def test_a_call_that_fails_inside_acknowledges_the_message_and_keeps_the_others(
 
         def find_or_fail(topic: str) -> Any:
             if topic == "a/2":
-                raise error
+                raise error.with_traceback(None)
             return find(topic)
 
         monkeypatch.setattr(dispatcher.message_handlers, "_of", find_or_fail)

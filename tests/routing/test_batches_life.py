@@ -58,7 +58,7 @@ class Limited:
 def test_a_broker_with_a_small_window_makes_few_batches_wait(
     scripted: ScriptedBroker, app: Flask, window: int
 ) -> None:
-    count, wait = 40 * window, 0.2
+    count, wait = 40 * window, 0.5
     limited = Limited(count, window)
     scripted.hook = limited.hook
     begun: list[float] = []
