@@ -33,6 +33,17 @@ def connected(app: Flask, **options: Any) -> Iterator[Mqtt]:
 
 
 @contextlib.contextmanager
+def reconnecting(app: Flask) -> Iterator[Mqtt]:
+    """Give a client as `connected` does, one that loses no time between attempts to connect."""
+    mqtt = Mqtt()
+    mqtt.client.reconnect_delay_set(0.05, 0.1)
+    mqtt.init_app(app)
+    with mqtt:
+        wait_until(lambda: mqtt.connected)
+        yield mqtt
+
+
+@contextlib.contextmanager
 def unconfirmed() -> Iterator[tuple[ScriptedBroker, Mqtt]]:
     """Give a broker that confirms QoS 1 only when it is told to, and a client of it."""
     with (
