@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import subprocess
@@ -42,6 +43,13 @@ class Holder:
 
 def serving() -> bool:
     return "mqtt-handover" in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_offered() -> None:
+    """Wait for the end of the last thread, which has the name until then."""
+    gc.collect()
+    wait_until(lambda: not serving())
 
 
 def test_a_forked_child_asks_and_the_parent_lets_go() -> None:
