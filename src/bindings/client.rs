@@ -1,102 +1,35 @@
 //! `_core.Client`: the Python class around the core's client.
 
-use std::convert::Infallible;
 use std::os::fd::{IntoRawFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyType};
+use pyo3::types::{PyDict, PyList, PyType};
 
 use super::codes::member;
-use super::delivery::{Delivery, class_of_infos, message_info};
-use super::error::{system, to_python, with_advice};
+use super::delivery::{Delivery, class_of_infos};
+use super::departing;
+use super::error::{system, to_python};
 use super::events;
 use super::keys;
 use super::message::{MQTTMessage, Receipt};
 use super::once::Once;
 use super::options::ConnectOptions;
+use super::outcomes::{Attempt, Opening};
 use super::properties::from_python;
+use super::publishing::{delivery_name, info, qos_number, topic_text, truth, with_payload};
 use super::stats;
 use super::waiter::{Waiter, wait};
-use crate::core::client::{Attempt as CoreAttempt, Client as CoreClient, Opening as CoreOpening};
+use crate::core::client::Client as CoreClient;
 use crate::core::delivery::Delivery as CoreDelivery;
 use crate::core::error::{Error, ReturnCode};
 use crate::core::packet::{SubscribeOptions, Subscription};
-use crate::core::process::Process;
 use crate::core::property::Place;
 use crate::core::qos::Qos;
 use crate::core::session::{Receipt as CoreReceipt, Session};
-use crate::core::wake::Waiter as CoreWaiter;
 
 static CLIENTS: AtomicU64 = AtomicU64::new(0);
-
-/// Waits for the ends of dropped clients, each with its process. Threads take the lock with the
-/// GIL, only to read or change the list, so no thread holds it during a fork.
-static DEPARTING: Mutex<Vec<(Process, Arc<CoreWaiter>)>> = Mutex::new(Vec::new());
-
-/// Waits until dropped clients have sent and stored their last messages.
-#[pyfunction]
-pub fn departing() -> Vec<Waiter> {
-    let mut departing = DEPARTING.lock().unwrap_or_else(PoisonError::into_inner);
-    keep_present(&mut departing);
-    departing.iter().map(|(_, waiter)| Waiter::new(waiter.clone())).collect()
-}
-
-/// Removes the waits that are over. In a forked child, the parent's clients are not waited for.
-fn keep_present(departing: &mut Vec<(Process, Arc<CoreWaiter>)>) {
-    departing
-        .retain(|(process, waiter)| process.is_current() && !waiter.wait(Some(Duration::ZERO)));
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        let ends = self.core.abandon();
-        let Some(process) = self.core.process().filter(|_| !ends.is_empty()) else { return };
-        let mut departing = DEPARTING.lock().unwrap_or_else(PoisonError::into_inner);
-        keep_present(&mut departing);
-        departing.extend(ends.into_iter().map(|end| (process.clone(), end)));
-    }
-}
-
-/// The first attempt of one `connect` call, whatever other calls do meanwhile.
-#[pyclass(module = "flask_mqtt._core", frozen)]
-pub struct Attempt(CoreAttempt);
-
-#[pymethods]
-impl Attempt {
-    /// Returns a wait that is over when the attempt is.
-    fn waiter(&self) -> Waiter {
-        Waiter::new(self.0.clone())
-    }
-
-    /// Raises the error of a failed attempt. Returns whether the attempt succeeded: false if it was
-    /// ended before.
-    fn outcome(&self) -> PyResult<bool> {
-        let failed = |error| with_advice(self.0.advice(&error), error);
-        self.0.outcome().transpose().map(|outcome| outcome.is_some()).map_err(failed)
-    }
-}
-
-/// A file that is being opened.
-#[pyclass(module = "flask_mqtt._core", frozen)]
-pub struct Opening(CoreOpening);
-
-#[pymethods]
-impl Opening {
-    /// Returns a wait that is over when the outcome is known.
-    fn waiter(&self) -> Waiter {
-        Waiter::new(self.0.waiter().clone())
-    }
-
-    /// Raises the error if that failed. Returns whether the file was opened: false if it was open,
-    /// or nothing is known yet. It is closed again if nobody asks.
-    fn outcome(&self) -> PyResult<bool> {
-        self.0.outcome().unwrap_or(Ok(false)).map_err(to_python)
-    }
-}
 
 /// An MQTT client. Only `wait`, and `connect` while it opens a file, may block; every other call
 /// does bounded work.
@@ -107,24 +40,6 @@ pub struct Client {
     number: u64,
     /// The class of the infos that `publish` returns for accepted messages.
     infos: Once<Py<PyType>>,
-}
-
-fn qos_number(value: &Bound<'_, PyAny>) -> PyResult<Qos> {
-    if let Ok(number) = value.extract::<i64>() {
-        return Qos::try_from(number).map_err(to_python);
-    }
-    let message = format!("invalid QoS {}: it must be 0, 1 or 2", value.repr()?);
-    // The whole value does not fit.
-    if value.is_instance_of::<PyInt>() {
-        Err(PyValueError::new_err(message))
-    } else {
-        Err(PyTypeError::new_err(message))
-    }
-}
-
-/// Whether Python considers a value true: applications also pass 1, 0 and None.
-fn truth(value: &Bound<'_, PyAny>) -> PyResult<bool> {
-    value.is_truthy()
 }
 
 /// A filter with its QoS, no local, retain as published and retain handling.
@@ -296,21 +211,14 @@ impl Client {
             properties.map(|given| from_python(Some(given), Place::Publish)).transpose()?;
         // After the message is accepted, nothing may fail.
         let class = client.infos.get_or_try_init(|| class_of_infos(slf.as_any()))?.bind(slf.py());
-        let publish = |payload: &[u8]| {
+        let (code, mid, delivery, storing) = with_payload(payload, |payload| {
             let call = client.core.publishing(topic, payload, qos, retain, properties);
             client.session(slf.py(), call).map_err(to_python)
-        };
-        let (code, mid, delivery, storing) = if let Ok(bytes) = payload.cast::<PyBytes>() {
-            publish(bytes.as_bytes())?
-        } else if let Ok(text) = payload.cast::<PyString>() {
-            publish(text.to_str()?.as_bytes())?
-        } else {
-            publish(&payload_bytes(payload)?)?
-        };
+        })?;
         if code == ReturnCode::Again {
             return Ok(None);
         }
-        let info = Self::info(class, code, mid)?;
+        let info = info(class, code, mid)?;
         if let Some(core) = delivery {
             info.setattr(delivery_name(slf.py()), client.told(core))?;
         }
@@ -505,20 +413,6 @@ impl Client {
         result.unwrap_or_else(|call| py.detach(|| self.core.session(call)))
     }
 
-    /// An info of the client's class for accepted messages, or of the plain class for others.
-    fn info<'py>(
-        class: &Bound<'py, PyType>,
-        code: ReturnCode,
-        mid: u16,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = class.py();
-        if code == ReturnCode::Success {
-            class.call1(((member(py, code)?, mid),))
-        } else {
-            message_info(py, code, mid)
-        }
-    }
-
     /// The same as `handled`, for a receipt.
     pub fn handle(&self, py: Python<'_>, receipt: CoreReceipt) -> PyResult<Option<Delivery>> {
         let handled = self.session(py, move |session| session.handled(receipt));
@@ -531,12 +425,12 @@ impl Client {
     }
 }
 
-/// The name of the attribute, made once.
-fn delivery_name(py: Python<'_>) -> &Bound<'_, PyString> {
-    static NAME: Once<Py<PyString>> = Once::new();
-    let intern = || Ok::<_, Infallible>(PyString::intern(py, "_delivery").unbind());
-    let Ok(name) = NAME.get_or_try_init(intern);
-    name.bind(py)
+impl Drop for Client {
+    fn drop(&mut self) {
+        let ends = self.core.abandon();
+        let Some(process) = self.core.process().filter(|_| !ends.is_empty()) else { return };
+        departing::add(process, ends);
+    }
 }
 
 fn to_subscription(wanted: Wanted) -> Result<Subscription, Error> {
@@ -544,29 +438,4 @@ fn to_subscription(wanted: Wanted) -> Result<Subscription, Error> {
     let qos = Qos::try_from(qos)?;
     let options = SubscribeOptions { qos, no_local, retain_as_published, retain_handling };
     Ok(Subscription { filter, options })
-}
-
-fn topic_text<'a>(topic: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
-    match topic.cast::<PyString>() {
-        Ok(text) => text.to_str(),
-        Err(_) if topic.is_none() => Err(PyValueError::new_err("invalid topic: None")),
-        Err(_) => {
-            let kind = topic.get_type().name()?;
-            Err(PyTypeError::new_err(format!("topic must be a string, not {kind}")))
-        }
-    }
-}
-
-/// Converts a payload other than `bytes` and `str` as paho does.
-fn payload_bytes(payload: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-    if payload.is_none() {
-        Ok(Vec::new())
-    } else if let Ok(bytes) = payload.cast::<PyByteArray>() {
-        Ok(bytes.to_vec())
-    } else if payload.is_instance_of::<PyInt>() || payload.is_instance_of::<PyFloat>() {
-        Ok(payload.str()?.to_str()?.as_bytes().to_vec())
-    } else {
-        let text = "payload must be a string, bytearray, int, float or None.";
-        Err(PyTypeError::new_err(text))
-    }
 }

@@ -11,15 +11,11 @@ use flask_mqtt_core::core::session::{Event, Kept, KeptOutgoing};
 use super::disk::Disk;
 use super::peer::Peer;
 use super::peer_v5::{accepted, numbers};
-use super::values::{connack, subscriptions, unsuback};
+use super::values::{connack, suback, subscriptions, unsuback};
 
 const NONE: [&str; 0] = [];
 const MOST_MESSAGES: u16 = 65_535 - 255;
 const WAITS: (ReturnCode, Option<u16>) = (Success, None);
-
-fn suback(mid: u16) -> Incoming {
-    Incoming::SubAck { properties: None, mid, granted: vec![0] }
-}
 
 fn requests(sent: &[String]) -> Vec<&str> {
     let is_request = |packet: &&str| packet.contains("SUBSCRIBE");

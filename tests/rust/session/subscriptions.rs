@@ -1,6 +1,5 @@
-//! SUBSCRIBE and UNSUBSCRIBE, and how subscriptions outlive connections.
+//! SUBSCRIBE, how subscriptions outlive connections, and which of them are missing.
 
-use super::values::{connack, subscriptions, unsuback};
 use flask_mqtt_core::core::error::ReturnCode;
 use flask_mqtt_core::core::packet::Incoming;
 use flask_mqtt_core::core::property::Properties;
@@ -8,13 +7,9 @@ use flask_mqtt_core::core::qos::Qos;
 use flask_mqtt_core::core::session::{Event, Missing};
 
 use super::peer::Peer;
+use super::values::{connack, suback, subscriptions, unsuback};
 
 const NONE: [&str; 0] = [];
-const ACCEPTED: Incoming = Incoming::ConnAck { session_present: false, code: 0, properties: None };
-
-fn suback(mid: u16) -> Incoming {
-    Incoming::SubAck { properties: None, mid, granted: vec![0] }
-}
 
 #[test]
 fn subscribing_sends_a_subscribe_and_its_answer_is_reported_once() {
@@ -31,19 +26,6 @@ fn subscribing_sends_a_subscribe_and_its_answer_is_reported_once() {
     assert_eq!(
         peer.events(),
         [Event::Subscribed { mid: 1, granted: vec![0, 128], properties: None }]
-    );
-}
-
-#[test]
-fn unsubscribing_sends_an_unsubscribe_and_its_answer_is_reported_once() {
-    let mut peer = Peer::connected();
-    assert_eq!(peer.unsubscribe("a"), (ReturnCode::Success, Some(1)));
-    assert_eq!(peer.sent(), ["UNSUBSCRIBE m1 a"]);
-    peer.receive(unsuback(1));
-    peer.receive(unsuback(1));
-    assert_eq!(
-        peer.events(),
-        [Event::Unsubscribed { mid: 1, codes: Vec::new(), properties: None }]
     );
 }
 
@@ -96,7 +78,7 @@ fn a_subscribe_before_the_connack_keeps_its_identifier_and_is_sent_once() {
     let mut peer = Peer::connecting();
     assert_eq!(peer.subscribe("a", Qos::AtLeastOnce), (ReturnCode::Success, Some(1)));
     assert_eq!(peer.sent(), NONE);
-    assert_eq!(peer.receive(ACCEPTED), ["SUBSCRIBE m1 a:1"]);
+    assert_eq!(peer.receive(connack(false, 0)), ["SUBSCRIBE m1 a:1"]);
     peer.events();
     peer.receive(suback(1));
     assert_eq!(peer.events(), [Event::Subscribed { mid: 1, granted: vec![0], properties: None }]);
@@ -170,142 +152,13 @@ fn an_application_that_subscribes_again_is_obeyed() {
 }
 
 #[test]
-fn what_is_unsubscribed_from_is_not_restored() {
-    let mut peer = Peer::connected();
-    peer.subscribe("a", Qos::AtMostOnce);
-    peer.subscribe("b", Qos::AtMostOnce);
-    peer.unsubscribe("a");
-    peer.receive(unsuback(3));
-    assert_eq!(peer.reconnect(false), ["SUBSCRIBE m4 b:0"]);
-}
-
-#[test]
-fn the_on_connect_handler_subscribes_again_to_what_was_unsubscribed_from() {
-    let mut peer = Peer::connected();
-    peer.subscribe("a", Qos::AtMostOnce);
-    peer.unsubscribe("a");
-    peer.subscribe_again("a", Qos::AtMostOnce);
-    assert_eq!(peer.sent(), ["SUBSCRIBE m1 a:0", "UNSUBSCRIBE m2 a", "SUBSCRIBE m3 a:0"]);
-}
-
-#[test]
-fn an_unsubscribe_without_a_connection_goes_out_to_the_session_that_the_broker_has_kept() {
-    let mut peer = Peer::connected();
-    peer.subscribe("a", Qos::AtMostOnce);
-    peer.subscribe("b", Qos::AtMostOnce);
-    peer.session.lost();
-    assert_eq!(peer.unsubscribe("a"), (ReturnCode::NoConnection, None));
-    assert_eq!(peer.connect(true), ["UNSUBSCRIBE m3 a", "SUBSCRIBE m4 b:0"]);
-    peer.receive(unsuback(3));
-    let told = Event::Unsubscribed { mid: 3, codes: Vec::new(), properties: None };
-    assert!(peer.events().contains(&told));
-    assert_eq!(peer.reconnect(true), ["SUBSCRIBE m5 b:0"]);
-}
-
-#[test]
-fn an_unsubscribe_without_a_connection_is_not_sent_where_there_is_no_session() {
-    let mut peer = Peer::connected();
-    peer.subscribe("a", Qos::AtMostOnce);
-    peer.session.lost();
-    peer.unsubscribe("a");
-    assert_eq!(peer.connect(false), NONE);
-    assert_eq!(peer.reconnect(true), NONE);
-}
-
-#[test]
-fn an_unsubscribe_before_the_first_connection_reaches_the_session_of_an_earlier_process() {
-    let mut peer = Peer::offline();
-    assert_eq!(peer.unsubscribe("old"), (ReturnCode::NoConnection, None));
-    assert_eq!(peer.connect(true), ["UNSUBSCRIBE m1 old"]);
-}
-
-#[test]
-fn of_unsubscribe_and_subscribe_without_a_connection_the_last_one_counts() {
-    let mut peer = Peer::connected();
-    peer.subscribe("a", Qos::AtMostOnce);
-    peer.session.lost();
-    peer.unsubscribe("a");
-    peer.subscribe("a", Qos::AtLeastOnce);
-    peer.subscribe("b", Qos::AtMostOnce);
-    peer.unsubscribe("b");
-    assert_eq!(peer.connect(true), ["UNSUBSCRIBE m2 b", "SUBSCRIBE m3 a:1"]);
-}
-
-#[test]
-fn an_unsubscribe_without_an_answer_that_was_made_without_a_connection_is_sent_again() {
-    let mut peer = Peer::offline();
-    peer.unsubscribe("a");
-    assert_eq!(peer.connect(true), ["UNSUBSCRIBE m1 a"]);
-    assert_eq!(peer.reconnect(true), ["UNSUBSCRIBE m1 a"]);
-}
-
-#[test]
-fn filters_that_wait_for_an_unsubscribe_are_bounded_and_it_is_told_where_that_matters() {
-    for (session_present, count) in [(true, 1), (false, 0)] {
-        let mut peer = Peer::offline();
-        for number in 0..=10_000 {
-            peer.unsubscribe(&number.to_string());
-        }
-        let notices = |peer: &mut Peer| {
-            let events = peer.events();
-            events.iter().filter(|event| matches!(event, Event::Notice { .. })).count()
-        };
-        peer.open();
-        let sent = peer.receive(connack(session_present, 0));
-        assert_eq!(sent.len(), if session_present { 10_000 } else { 0 });
-        assert_eq!(notices(&mut peer), count);
-        peer.session.lost();
-        peer.open();
-        peer.receive(connack(session_present, 0));
-        assert_eq!(notices(&mut peer), 0);
-    }
-}
-
-#[test]
-fn an_unsubscribe_before_the_connack_goes_out_after_it_and_the_filter_is_not_restored() {
-    let mut peer = Peer::connected();
-    peer.subscribe("a", Qos::AtMostOnce);
-    peer.session.lost();
-    peer.open();
-    assert_eq!(peer.unsubscribe("a"), (ReturnCode::Success, Some(2)));
-    assert_eq!(peer.receive(ACCEPTED), ["UNSUBSCRIBE m2 a"]);
-    peer.receive(unsuback(2));
-    assert_eq!(peer.reconnect(false), NONE);
-}
-
-#[test]
 fn requests_before_the_connack_go_out_in_the_order_of_the_calls() {
     let mut peer = Peer::connecting();
     peer.subscribe("a", Qos::AtMostOnce);
     peer.unsubscribe("a");
     peer.subscribe("b", Qos::AtMostOnce);
     let sent = ["SUBSCRIBE m1 a:0", "UNSUBSCRIBE m2 a", "SUBSCRIBE m3 b:0"];
-    assert_eq!(peer.receive(ACCEPTED), sent);
-}
-
-#[test]
-fn an_unsubscribe_without_an_answer_is_sent_again_until_it_is_answered() {
-    let mut peer = Peer::connected();
-    peer.subscribe("a", Qos::AtMostOnce);
-    peer.unsubscribe("a");
-    for _ in 0..2 {
-        assert_eq!(peer.reconnect(true), ["UNSUBSCRIBE m2 a"]);
-    }
-    peer.receive(unsuback(2));
-    assert_eq!(
-        peer.events(),
-        [Event::Unsubscribed { mid: 2, codes: Vec::new(), properties: None }]
-    );
-    assert_eq!(peer.reconnect(true), NONE);
-}
-
-#[test]
-fn an_unanswered_unsubscribe_does_not_undo_a_later_subscribe() {
-    let mut peer = Peer::connected();
-    peer.unsubscribe("a");
-    peer.subscribe("a", Qos::AtMostOnce);
-    assert_eq!(peer.reconnect(true), ["UNSUBSCRIBE m1 a", "SUBSCRIBE m3 a:0"]);
-    assert_eq!(peer.reconnect(true), ["UNSUBSCRIBE m1 a", "SUBSCRIBE m4 a:0"]);
+    assert_eq!(peer.receive(connack(false, 0)), sent);
 }
 
 #[test]
@@ -333,101 +186,12 @@ fn an_answer_of_the_wrong_kind_does_not_answer_a_request() {
 }
 
 #[test]
-fn what_was_unsubscribed_from_before_the_connack_can_be_subscribed_to_again_after_it() {
-    let mut peer = Peer::connecting();
-    peer.subscribe("a", Qos::AtMostOnce);
-    peer.unsubscribe("a");
-    peer.receive(ACCEPTED);
-    peer.subscribe_again("a", Qos::AtMostOnce);
-    assert_eq!(peer.sent(), ["SUBSCRIBE m3 a:0"]);
-}
-
-#[test]
 fn subscribes_without_an_answer_do_not_use_up_the_identifiers() {
     let mut peer = Peer::connected();
     peer.subscribe("a", Qos::AtMostOnce);
     for _ in 0..=u16::MAX {
         assert_eq!(peer.reconnect(false).len(), 1);
     }
-}
-
-#[test]
-fn held_subscriptions_are_sent_when_they_are_no_longer_held() {
-    let mut peer = Peer::offline();
-    peer.subscribe("a", Qos::AtLeastOnce);
-    peer.session.hold(true).unwrap();
-    assert_eq!(peer.connect(false), NONE);
-    assert_eq!(peer.subscribe("b", Qos::AtMostOnce), (ReturnCode::Success, None));
-    assert_eq!(peer.subscribe_again("c", Qos::AtMostOnce), (ReturnCode::Success, None));
-    assert_eq!(peer.sent(), NONE);
-    assert_eq!(peer.reconnect(true), NONE);
-    peer.session.hold(false).unwrap();
-    assert_eq!(peer.sent(), ["SUBSCRIBE m1 a:1", "SUBSCRIBE m2 b:0", "SUBSCRIBE m3 c:0"]);
-    assert_eq!(peer.subscribe("d", Qos::AtMostOnce), (ReturnCode::Success, Some(4)));
-}
-
-#[test]
-fn a_held_session_publishes() {
-    let mut peer = Peer::offline();
-    peer.session.hold(true).unwrap();
-    peer.subscribe("a", Qos::AtLeastOnce);
-    peer.connect(false);
-    assert_eq!(peer.publish("x", Qos::AtLeastOnce), (ReturnCode::Success, 1));
-    assert_eq!(peer.sent(), ["PUBLISH q1 m1 x"]);
-}
-
-#[test]
-fn held_subscriptions_begin_the_next_connection_where_there_is_none() {
-    let mut peer = Peer::offline();
-    peer.session.hold(true).unwrap();
-    assert_eq!(peer.subscribe("a", Qos::AtLeastOnce), (ReturnCode::NoConnection, None));
-    peer.session.hold(false).unwrap();
-    assert_eq!(peer.connect(false), ["SUBSCRIBE m1 a:1"]);
-
-    let mut peer = Peer::connecting();
-    peer.session.hold(true).unwrap();
-    assert_eq!(peer.subscribe("a", Qos::AtLeastOnce), (ReturnCode::Success, None));
-    peer.session.hold(false).unwrap();
-    assert_eq!(peer.receive(ACCEPTED), ["SUBSCRIBE m1 a:1"]);
-}
-
-#[test]
-fn of_unsubscribe_and_subscribe_while_held_the_last_one_counts() {
-    let mut peer = Peer::offline();
-    peer.session.hold(true).unwrap();
-    peer.connect(false);
-    peer.subscribe("a", Qos::AtMostOnce);
-    assert_eq!(peer.unsubscribe("a"), (ReturnCode::Success, None));
-    peer.unsubscribe("b");
-    peer.subscribe("b", Qos::AtMostOnce);
-    // The session of the next connection may have a subscription to the first one.
-    assert_eq!(peer.reconnect(false), NONE);
-    peer.session.hold(false).unwrap();
-    assert_eq!(peer.sent(), ["UNSUBSCRIBE m1 a", "SUBSCRIBE m2 b:0"]);
-    assert_eq!(peer.reconnect(true), ["UNSUBSCRIBE m1 a", "SUBSCRIBE m3 b:0"]);
-}
-
-#[test]
-fn a_connection_that_is_subscribed_stays_so_when_it_is_held_and_can_be_unsubscribed() {
-    let mut peer = Peer::connected();
-    peer.subscribe("a", Qos::AtMostOnce);
-    peer.subscribe("b", Qos::AtMostOnce);
-    peer.sent();
-    peer.session.hold(true).unwrap();
-    assert_eq!(peer.sent(), NONE);
-    assert_eq!(peer.unsubscribe("a"), (ReturnCode::Success, Some(3)));
-    assert_eq!(peer.sent(), ["UNSUBSCRIBE m3 a"]);
-    peer.session.hold(false).unwrap();
-    assert_eq!(peer.sent(), NONE);
-}
-
-#[test]
-fn the_child_of_a_held_session_is_not_held() {
-    let mut peer = Peer::offline();
-    peer.session.hold(true).unwrap();
-    peer.subscribe("a", Qos::AtLeastOnce);
-    peer.session = peer.session.for_child(std::time::Instant::now());
-    assert_eq!(peer.connect(false), ["SUBSCRIBE m1 a:1"]);
 }
 
 #[test]

@@ -39,6 +39,11 @@ pub fn connack(session_present: bool, code: u8) -> Incoming {
     Incoming::ConnAck { session_present, code, properties: None }
 }
 
+/// A SUBACK that grants QoS 0 to one filter.
+pub fn suback(mid: u16) -> Incoming {
+    Incoming::SubAck { properties: None, mid, granted: vec![0] }
+}
+
 /// An UNSUBACK.
 pub fn unsuback(mid: u16) -> Incoming {
     Incoming::UnsubAck { mid, codes: Vec::new(), properties: None }
