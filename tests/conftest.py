@@ -242,6 +242,24 @@ def threads(request: pytest.FixtureRequest) -> int:
     return number
 
 
+def _kind_of(error: tuple[type[BaseException], Any]) -> str:
+    return error[0].__name__
+
+
+@pytest.fixture(params=[(ValueError, "a"), (SystemExit, 3), (KeyboardInterrupt,)], ids=_kind_of)
+def error(request: pytest.FixtureRequest) -> Iterator[BaseException]:
+    """An exception for a test to raise in other threads: one of each kind in turn.
+
+    It is the test's own: its traceback refers to what raised it, and must not outlive that. Where
+    it is raised again and again, `with_traceback(None)` keeps that from becoming longer.
+    """
+    kind, *arguments = request.param
+    value: BaseException = kind(*arguments)
+    yield value
+    # Else what it refers to would be collected at any time, and by any thread.
+    value.__traceback__ = value.__context__ = None
+
+
 @pytest.fixture
 def gate() -> Iterator[Gate]:
     """A handler that waits on some topics until it may go on; in the end all of them may."""
