@@ -34,10 +34,6 @@ logging.basicConfig(format="%(levelname)s %(message)s")
 app.config |= json.loads(sys.argv[2])
 mqtt = Mqtt()
 
-def say(*words):
-    # In one piece: several threads say something.
-    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
-
 @mqtt.on_message()
 def got(client, userdata, message):
     say("got", message.topic, message.payload.decode())
