@@ -183,7 +183,7 @@ class AppServer(ServerProcess):
         wait_until(lambda: len(log.subscribed()) >= subscribers, PATIENCE, what)
 
     def settle(self, log: BrokerLog) -> None:
-        """Wait until all workers have connected, so that these connections do not count any more."""
+        """Wait until all workers have connected, so that these connections count no more."""
         workers = self.kind.workers
         what = f"{workers} workers have connected"
         wait_until(lambda: log.have_connected(workers), PATIENCE, what)
