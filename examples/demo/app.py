@@ -105,7 +105,9 @@ def state(refused: int | None = None) -> dict[str, object]:
 
 def broker() -> str:
     """Return the address of the broker: of several, the one that is connected or tried."""
-    return mqtt.stats()["broker"] or str(mqtt.client.host)
+    # A unix socket has no port.
+    host, port = mqtt.client.host, mqtt.client.port
+    return mqtt.stats()["broker"] or (f"{host}:{port}" if port else host)
 
 
 # --- HTTP ------------------------------------------------------------------------------------

@@ -385,9 +385,12 @@ client.loop_forever()
         ScriptedBroker() as broker,
         subprocess.Popen([*command, str(broker.port), str(file)]) as process,
     ):
-        broker.wait_for("SUBSCRIBE")
-        broker.publish("t", b"x", qos=2)
-        assert process.wait(10) == 1
+        try:
+            broker.wait_for("SUBSCRIBE", timeout=30)
+            broker.publish("t", b"x", qos=2)
+            assert process.wait(10) == 1
+        finally:
+            process.kill()
     assert rows(file, "incoming") == 1
     seen: list[bytes] = []
     # This broker knows nothing of it.

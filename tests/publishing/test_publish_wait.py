@@ -203,11 +203,14 @@ def test_under_every_hub_others_run_while_a_publish_waits(
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
-        assert running.stdout is not None
-        said = [running.stdout.readline().split() for _ in range(2)]
-        scripted.withhold.clear()
-        scripted.ack("PUBACK", 1)
-        output, errors = running.communicate(timeout=15)
+        try:
+            assert running.stdout is not None
+            said = [running.stdout.readline().split() for _ in range(2)]
+            scripted.withhold.clear()
+            scripted.ack("PUBACK", 1)
+            output, errors = running.communicate(timeout=15)
+        finally:
+            running.kill()
     assert running.returncode == 0, errors
     said += [line.split() for line in output.splitlines()]
     assert said == [

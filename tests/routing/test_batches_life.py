@@ -277,15 +277,18 @@ def test_green_threads_handle_batches(
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
-        assert process.stdout is not None
-        scripted.wait_for(lambda packet: ("t/+", 1) in packet.filters, 1, 60)
-        for number in range(95):
-            scripted.publish(f"t/{number % 6}", b"%d" % number, qos=1)
-        assert process.stdout.readline() == "more\n"
-        scripted.wait_for(lambda packet: ("u/+", 1) in packet.filters)
-        for number in range(3):
-            scripted.publish("u/1", b"%d" % number, qos=1)
-        assert process.stdout.readline() == "last 3\n"
-        assert process.stdout.readline() == "failed 2\n"
-        assert process.wait(20) == 0
+        try:
+            assert process.stdout is not None
+            scripted.wait_for(lambda packet: ("t/+", 1) in packet.filters, 1, 60)
+            for number in range(95):
+                scripted.publish(f"t/{number % 6}", b"%d" % number, qos=1)
+            assert process.stdout.readline() == "more\n"
+            scripted.wait_for(lambda packet: ("u/+", 1) in packet.filters)
+            for number in range(3):
+                scripted.publish("u/1", b"%d" % number, qos=1)
+            assert process.stdout.readline() == "last 3\n"
+            assert process.stdout.readline() == "failed 2\n"
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
     assert mids(scripted) == list(range(1, 99))
