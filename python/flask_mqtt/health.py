@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, jsonify
 
+from .extension import Mqtt
 from .extension.health import Health, check_limits, health_of, is_alive
 
 if TYPE_CHECKING:
-    from flask import Response
+    from collections.abc import Iterable, Iterator
 
-    from .extension import Mqtt
+    from flask import Response
 
 __all__ = ["Health", "blueprint"]
 
@@ -40,29 +42,45 @@ def blueprint(
         A blueprint for ``app.register_blueprint``, which also takes a ``url_prefix``.
 
     Raises:
-        TypeError: There is no extension, or a limit is not a number.
+        TypeError: There is no extension, or what is given is none, or a limit is not a number.
         ValueError: A limit is negative.
     """
     if not extensions:
         message = "blueprint() needs the extensions to look at: blueprint(mqtt)"
         raise TypeError(message)
+    for each in extensions:
+        if not isinstance(each, Mqtt):
+            message = (
+                f"blueprint() needs objects of Mqtt, not {type(each).__name__}; of a MultiMQTT, "
+                "give its attribute mqtt"
+            )
+            raise TypeError(message)
     check_limits(max_age, timeout)
     pages = Blueprint(name, __name__)
 
     @pages.get("/healthz")
     def healthz() -> Response:
-        dead = [mqtt.config_prefix for mqtt in extensions if not is_alive(mqtt)]
+        dead = [name for name, mqtt in _named(extensions) if not is_alive(mqtt)]
         reason = "the thread that calls the handlers has ended"
         return _answer("alive", dict.fromkeys(dead, reason))
 
     @pages.get("/readyz")
     def readyz() -> Response:
-        looked = {mqtt.config_prefix: health_of(mqtt, max_age, timeout) for mqtt in extensions}
+        looked = {name: health_of(mqtt, max_age, timeout) for name, mqtt in _named(extensions)}
         return _answer(
-            "ready", {prefix: health.reason for prefix, health in looked.items() if not health}
+            "ready", {name: health.reason for name, health in looked.items() if not health}
         )
 
     return pages
+
+
+def _named(extensions: Iterable[Mqtt]) -> Iterator[tuple[str, Mqtt]]:
+    """Return the extensions with what the pages call them: their prefix, the second with a 2."""
+    times: Counter[str] = Counter()
+    for mqtt in extensions:
+        prefix = mqtt.config_prefix
+        times[prefix] += 1
+        yield prefix if times[prefix] == 1 else f"{prefix}-{times[prefix]}", mqtt
 
 
 def _answer(word: str, reasons: dict[str, str]) -> Response:

@@ -13,6 +13,7 @@ import pytest
 
 from flask_mqtt import MQTT_ERR_NO_CONN, Mqtt, health
 from flask_mqtt.client.base import parts_of
+from flask_multimqtt import MultiMQTT
 from support.apps import make_app
 from support.children import in_child
 from support.running import connected, subscribe
@@ -209,6 +210,20 @@ def test_limits_are_seconds(name: str) -> None:
             mqtt.healthy(**{name: value})
     with pytest.raises(TypeError, match="needs the extensions"):
         health.blueprint()
+
+
+def test_two_extensions_of_one_prefix_are_both_looked_at(broker: Mosquitto) -> None:
+    app = make_app(broker.port)
+    with connected(app) as mqtt:
+        app.register_blueprint(health.blueprint(Mqtt(), mqtt, Mqtt()))
+        answer = app.test_client().get("/readyz")
+        reasons = dict.fromkeys(["MQTT", "MQTT-3"], "there is no connection to a broker")
+        assert (answer.status_code, answer.json) == (503, {"ready": False, "reasons": reasons})
+
+
+def test_what_is_no_extension_is_refused_at_once() -> None:
+    with pytest.raises(TypeError, match="objects of Mqtt, not MultiMQTT; of a MultiMQTT, give its"):
+        health.blueprint(MultiMQTT())  # type: ignore[arg-type]
 
 
 def test_the_pages_say_whether_it_lives_and_is_ready(broker: Mosquitto) -> None:

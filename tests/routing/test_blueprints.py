@@ -181,6 +181,21 @@ def test_an_error_of_a_hook_is_one_of_the_handler(
     assert scene.after("a") == ["handled", "after"]
 
 
+def test_each_hook_after_a_message_is_called_whatever_another_raises(
+    mqtt: Mqtt, scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(client: Any, message: Any) -> None:
+        scene.seen.append("fails")
+        raise ValueError(message.topic)
+
+    mqtt.after_message()(scene.note("last"))
+    mqtt.after_message()(fail)
+    mqtt.after_message()(scene.note("first"))
+    mqtt.topic("<x>")(lambda *_, x: scene.seen.append(x))
+    assert scene.after("a") == ["a", "first", "fails", "last"]
+    assert "ValueError: a" in caplog.text
+
+
 def test_too_late_for_a_blueprint(mqtt: Mqtt) -> None:
     blueprint, other = MqttBlueprint("b"), MqttBlueprint("c")
     blueprint.register_blueprint(other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from ..handlers.coroutines import finished
@@ -49,11 +50,15 @@ def with_hooks(invoke: Invoke, scopes: Sequence[Hooks], *, of_batch: bool = Fals
     attempt = _begun(invoke, scopes)
     if not of_batch:
         attempt = _handled(attempt, scopes)
-    after = [hook for scope in reversed(scopes) for hook in reversed(scope.after)]
+    after = [hook for scope in scopes for hook in scope.after]
 
     def end(client: Any, message: MQTTMessage) -> None:
-        for hook in after:
-            finished(hook(client, message))
+        if not after:
+            return
+        # The last one first; each of them, even if another one raises an exception.
+        with ExitStack() as stack:
+            for hook in after:
+                stack.callback(_call, hook, client, message)
 
     def hooked(client: Any, message: MQTTMessage, values: dict[str, Any]) -> Any:
         try:
@@ -66,6 +71,10 @@ def with_hooks(invoke: Invoke, scopes: Sequence[Hooks], *, of_batch: bool = Fals
 
     begins = any(scope.before for scope in scopes)
     return _with_own_payload(hooked) if begins and not of_batch else hooked
+
+
+def _call(hook: Hook, client: Any, message: MQTTMessage) -> None:
+    finished(hook(client, message))
 
 
 def _with_own_payload(invoke: Invoke) -> Invoke:
