@@ -19,7 +19,7 @@ from support.wait import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from support.packets import Connect
+    from support.packets import Connect, Packet
 
 pytestmark = pytest.mark.usefixtures("short_delays")
 
@@ -161,11 +161,22 @@ def test_what_a_handler_changes_holds_for_the_next_automatic_attempt(
     change: Callable[[Client], None],
     changed: Callable[[Connect], bool],
 ) -> None:
-    client.on_disconnect = lambda *_: change(client)
+    has_changed = threading.Semaphore(0)
+
+    def on_disconnect(*_: Any) -> None:
+        change(client)
+        has_changed.release()
+
+    client.on_disconnect = on_disconnect
     client.connect(HOST, scripted.port)
     client.loop_start()
     for attempt in (2, 3):
-        lose(scripted, client)
+        wait_until(client.is_connected)
+        # An attempt does not wait for this handler.
+        scripted.stop_listening()
+        scripted.drop()
+        assert has_changed.acquire(timeout=10)
+        scripted.listen()
         scripted.wait_for("CONNECT", attempt)
     _, *later = connects(scripted)
     assert len(later) == 2
@@ -175,11 +186,19 @@ def test_what_a_handler_changes_holds_for_the_next_automatic_attempt(
 def test_a_token_that_was_refused_is_replaced_by_the_handler(
     client: Client, scripted: ScriptedBroker
 ) -> None:
-    scripted.connack = [5, 0]
+    def refuse(broker: ScriptedBroker, packet: Packet) -> bool:
+        # The next attempt does not wait for the handler.
+        if packet.kind == "CONNECT" and packet.connection == 1:
+            broker.stop_listening()
+        return False
 
     def on_connect(caller: Client, _userdata: Any, _flags: Any, rc: int) -> None:
         if rc:
             caller.username_pw_set("me", "new")
+            scripted.listen()
+
+    scripted.connack = [5, 0]
+    scripted.hook = refuse
 
     client.on_connect = on_connect
     client.username_pw_set("me", "old")

@@ -72,10 +72,21 @@ def test_who_says_so_gets_it_every_time(scripted5: ScriptedBroker, clean_start: 
 
 def test_it_is_so_with_settings_that_have_changed_too(scripted5: ScriptedBroker) -> None:
     with closing(make_client()) as client:
-        client.on_disconnect = lambda *_: client.username_pw_set("me")
+        has_changed = threading.Event()
+
+        def on_disconnect(*_: Any) -> None:
+            client.username_pw_set("me")
+            has_changed.set()
+
+        client.on_disconnect = on_disconnect
         client.connect_async(HOST, scripted5.port)
         client.loop_start()
-        lose(scripted5, client)
+        wait_until(client.is_connected)
+        # The next attempt does not wait for the handler.
+        scripted5.stop_listening()
+        scripted5.drop()
+        assert has_changed.wait(10)
+        scripted5.listen()
         assert starts(scripted5, 2) == [True, False]
     packet: Any = scripted5.of("CONNECT")[1]
     assert packet.connect.username == "me"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from flask import Flask
+
+#: Flask parses code for its rules, and in CPython 3.11 two threads that parse at the same time may
+#: fail with "AST constructor recursion depth mismatch".
+_PARSING = threading.Lock()
 
 
 def make_app(port: int, config_prefix: str = "MQTT", **config: Any) -> Flask:
@@ -12,7 +17,8 @@ def make_app(port: int, config_prefix: str = "MQTT", **config: Any) -> Flask:
 
     Keys in `config` go without the prefix and in lower case: make_app(port, client_id="me").
     """
-    app = Flask("tests")
+    with _PARSING:
+        app = Flask("tests")
     app.testing = True
     app.config[f"{config_prefix}_BROKER_URL"] = "127.0.0.1"
     app.config[f"{config_prefix}_BROKER_PORT"] = port
