@@ -126,7 +126,7 @@ def test_an_attempt_to_connect_does_not_hold_up_the_end() -> None:
     with unanswered_port() as port:
         before = unanswered(port)
         with running(code, port) as script:
-            wait_until(lambda: unanswered(port) > before, 10)
+            wait_until(lambda: unanswered(port) > before, 30)
             script.go()
             assert_prompt(script)
 

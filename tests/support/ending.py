@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .script import Script
 
-#: Under one second is what it takes; a machine with other work gets some slack.
-PROMPT = 3.0
+#: Under one second is what it takes, and 5 or more where the end waits in vain for something. A
+#: machine with other work may need what is between.
+PROMPT = 4.5
 
 #: The beginning of a script whose client is connected.
 CONNECTED = """
