@@ -48,7 +48,8 @@ def blueprint(
     if not extensions:
         message = "blueprint() needs the extensions to look at: blueprint(mqtt)"
         raise TypeError(message)
-    for each in extensions:
+    given: tuple[object, ...] = extensions
+    for each in given:
         if not isinstance(each, Mqtt):
             message = (
                 f"blueprint() needs objects of Mqtt, not {type(each).__name__}; of a MultiMQTT, "

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
+from typing_extensions import TypeAliasType
 
 from flask_mqtt import Mqtt, MQTTMessage
 from flask_mqtt.routing import batches
+from flask_mqtt.routing.signature import item_of
 from support.apps import make_app
 from support.batches import FOREVER, Seen, send
 from support.pool import mids
@@ -283,3 +287,59 @@ def test_what_is_wrong_with_a_handler_is_said() -> None:
 
     with pytest.raises(TypeError, match="which needs json=True"):
         mqtt.batch("t/+")(dicts)
+
+
+@dataclass
+class Reading:
+    value: float
+
+
+Readings = TypeAliasType("Readings", list[Reading])
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        list[Reading],
+        Sequence[Reading],
+        Iterable[Reading],
+        Collection[Reading],
+        Annotated[list[Reading], "decoded"],
+        Readings,
+    ],
+)
+def test_whatever_a_list_is_called_its_items_are_decoded(
+    scripted: ScriptedBroker, mqtt: Mqtt, annotation: Any
+) -> None:
+    handled: list[Any] = []
+
+    def handle(client: Any, readings: Any) -> None:
+        handled.extend(readings)
+
+    handle.__annotations__["readings"] = annotation
+    mqtt.batch("t/+", max=1)(handle)
+    scripted.publish("t/1", b'{"value": 1}')
+    wait_until(lambda: handled)
+    assert handled == [Reading(1.0)]
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [Reading, tuple[Reading, ...], set[Reading], list[Reading] | None, dict[str, int]],
+)
+def test_a_payload_type_that_is_no_list_is_refused(annotation: Any) -> None:
+    def handle(client: Any, readings: Any) -> None: ...
+
+    handle.__annotations__["readings"] = annotation
+    with pytest.raises(TypeError, match=r"parameter 'readings' gets a list, as in list\[Reading\]"):
+        Mqtt().batch("t/+")(handle)
+
+
+@pytest.mark.parametrize(
+    "annotation", [list, list[Any], Sequence[MQTTMessage], Any, "list[MQTTMessage]", object]
+)
+def test_a_list_of_messages_is_one_of_messages(annotation: Any) -> None:
+    def handle(client: Any, messages: Any) -> None: ...
+
+    handle.__annotations__["messages"] = annotation
+    assert item_of(handle, "t/+", json=False) is None

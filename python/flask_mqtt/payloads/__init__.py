@@ -2,5 +2,6 @@
 
 from .decoding import Decoder, decoder_for
 from .errors import InvalidPayload, one_line
+from .shapes import bare
 
-__all__ = ["Decoder", "InvalidPayload", "decoder_for", "one_line"]
+__all__ = ["Decoder", "InvalidPayload", "bare", "decoder_for", "one_line"]

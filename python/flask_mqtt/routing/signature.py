@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Collection, Iterable, MutableSequence, Reversible, Sequence
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from .._core import MQTTMessage
@@ -16,12 +17,15 @@ from ..handlers.callables import (
 )
 from ..handlers.naming import name_of
 from ..handlers.slots import check_decorated
-from ..payloads import Decoder, decoder_for
+from ..payloads import Decoder, bare, decoder_for
 
 _PARAMETER = inspect.Parameter
 
 #: What takes any number of arguments.
 _SEVERAL = (_PARAMETER.VAR_POSITIONAL, _PARAMETER.VAR_KEYWORD)
+
+#: What a list is, with a type of what is in it.
+_LISTS = (list, Sequence, MutableSequence, Collection, Iterable, Reversible)
 
 #: What every handler gets by its place.
 _BEFORE = 2
@@ -104,13 +108,11 @@ def item_of(handler: Any, rule: str, *, json: bool) -> Payload | None:
     if len(stated) < _BEFORE:
         return None
     second = stated[_BEFORE - 1]
-    annotation = _annotations(said, handler).get(second.name)
-    if get_origin(annotation) is not list:
-        return None
-    [item] = get_args(annotation)
+    annotation = bare(_annotations(said, handler).get(second.name))
+    said = f"{said}: its parameter {second.name!r}"
+    item = _item(said, annotation)
     if item is Any or (isinstance(item, type) and issubclass(item, MQTTMessage)):
         return None
-    said = f"{said}: its parameter {second.name!r}"
     try:
         decoder = decoder_for(item, json=json)
         takes_json = decoder is None and decoder_for(item, json=True) is not None
@@ -122,6 +124,22 @@ def item_of(handler: Any, rule: str, *, json: bool) -> Payload | None:
             f"{said} must be a list of messages or of a payload type{hint}; it is {annotation!r}"
         )
     return Payload(second.name, decoder)
+
+
+def _item(said: str, annotation: Any) -> Any:
+    """Return what a list of the annotation has in it: anything, if it does not say so."""
+    if get_origin(annotation) in _LISTS:
+        return get_args(annotation)[0]
+    if any(_is_payload(one) for one in (annotation, *get_args(annotation))):
+        raise TypeError(f"{said} gets a list, as in list[Reading]; it is {annotation!r}")
+    return Any
+
+
+def _is_payload(annotation: Any) -> bool:
+    try:
+        return annotation is not list and decoder_for(annotation, json=True) is not None
+    except TypeError:
+        return True
 
 
 def result_of(handler: Any) -> Decoder | None:
