@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .codec import frame_length
 from .faults import DOWN, UP, Act, Passing, Script, peek
 from .server import HOST, Server
-from .wait import wait_until
+from .wait import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,7 +115,7 @@ class FaultProxy(Server):
         for link in self._links_open():
             link.cut()
 
-    def wait_closed(self, timeout: float = 5.0) -> None:
+    def wait_closed(self, timeout: float = PATIENCE) -> None:
         """Wait until both ends of every connection have closed it."""
         wait_until(lambda: not self._links_open(), timeout, "the ends to close their connections")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from .codec import frame_length
 from .packets import MQTT311
+from .wait import PATIENCE
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -60,7 +61,7 @@ class Peer:
             self._socket.sendall(MQTT311.ack("PUBREL", 1))
             assert self.receive().kind == "PUBCOMP"
 
-    def receive(self, timeout: float = 5.0) -> Packet:
+    def receive(self, timeout: float = PATIENCE) -> Packet:
         """Wait for the next message. Raises TimeoutError."""
         return MQTT311.decode(self._packet(time.monotonic() + timeout))
 

@@ -12,7 +12,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from .server import Server, end
-from .wait import wait_until
+from .wait import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     import socket
@@ -57,7 +57,7 @@ class Relay(Forwarder):
         self.delay = delay
         self.heads: list[bytes] = []
 
-    def wait_for_head(self, number: int = 1, timeout: float = 5.0) -> bytes:
+    def wait_for_head(self, number: int = 1, timeout: float = PATIENCE) -> bytes:
         """Wait for the head of a request, the first, second and so on, and return it."""
         wait_until(lambda: len(self.heads) >= number, timeout, f"request {number}")
         return self.heads[number - 1]

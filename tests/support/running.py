@@ -13,7 +13,7 @@ from flask_mqtt.waiting import wait_for
 
 from .apps import make_app
 from .scripted import ScriptedBroker
-from .wait import wait_until
+from .wait import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     import threading
@@ -85,7 +85,7 @@ def lose(broker: ScriptedBroker, client: Client) -> None:
     broker.drop()
 
 
-def echoes(mqtt: Mqtt, payload: bytes = b"there and back", timeout: float = 5) -> bool:
+def echoes(mqtt: Mqtt, payload: bytes = b"there and back", timeout: float = PATIENCE) -> bool:
     """Whether the broker gives back what the client publishes on a topic of its own."""
     topic = f"echo/{uuid.uuid4()}"
     messages: queue.Queue[bytes] = queue.Queue()

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .codec import frame_length
 from .packets import MQTT311, PINGRESP
 from .server import Server
+from .wait import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 
 #: How long a test that looks at the record waits at most for what has come and is not in it.
-_CATCH_UP_SECONDS = 5.0
+_CATCH_UP_SECONDS = PATIENCE
 
 
 class Closed(NamedTuple):
@@ -145,7 +146,7 @@ class ScriptedBroker(Server):
         return [packet for packet in self.packets if packet.kind in kinds]
 
     def wait_for(
-        self, what: str | Callable[[Packet], bool], count: int = 1, timeout: float = 5.0
+        self, what: str | Callable[[Packet], bool], count: int = 1, timeout: float = PATIENCE
     ) -> Packet:
         """Wait until `count` packets of a kind, or that fulfil a condition, have been received.
 
@@ -167,14 +168,14 @@ class ScriptedBroker(Server):
             raise AssertionError(msg)
         return matching[count - 1]
 
-    def wait_closed(self, count: int = 1, timeout: float = 5.0) -> None:
+    def wait_closed(self, count: int = 1, timeout: float = PATIENCE) -> None:
         """Wait until `count` connections have ended."""
         with self._changed:
             if not self._changed.wait_for(lambda: len(self.closed) >= count, timeout):
                 msg = f"{len(self.closed)} of {count} connections ended.{self._report()}"
                 raise AssertionError(msg)
 
-    def wait_connected(self, count: int = 1, timeout: float = 5.0) -> None:
+    def wait_connected(self, count: int = 1, timeout: float = PATIENCE) -> None:
         """Wait until `count` connections have been accepted."""
         with self._changed:
             if not self._changed.wait_for(lambda: len(self._connections) >= count, timeout):

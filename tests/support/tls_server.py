@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .server import Server, end
+from .wait import PATIENCE
 
 if TYPE_CHECKING:
     import socket
@@ -56,7 +57,7 @@ class TlsServer(Server):
         context.sni_callback = self._note_name
         self._handshakes: queue.Queue[Handshake] = queue.Queue()
 
-    def next_handshake(self, timeout: float = 5.0) -> Handshake:
+    def next_handshake(self, timeout: float = PATIENCE) -> Handshake:
         """Wait for the next handshake and return it. Raises queue.Empty."""
         return self._handshakes.get(timeout=timeout)
 

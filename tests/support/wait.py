@@ -10,8 +10,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: How long tests wait for what is to come soon, in seconds. A machine with other work may need
+#: that for the start of a program. It is no claim of how long anything may take.
+PATIENCE = 20.0
 
-def wait_until(condition: Callable[[], T], timeout: float = 5.0, what: str = "") -> T:
+
+def wait_until(condition: Callable[[], T], timeout: float = PATIENCE, what: str = "") -> T:
     """Call `condition` until it is true and return what it returned.
 
     Raises AssertionError, naming `what` and the last value, after `timeout` seconds.
