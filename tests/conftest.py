@@ -235,6 +235,14 @@ def connected_by_loop(client: Client, scripted: ScriptedBroker) -> None:
         client.loop(0.1)
 
 
+@pytest.fixture
+def prefixed(scripted: ScriptedBroker) -> Iterator[Mqtt]:
+    """A client of `scripted` with the prefix ``p`` of its topics."""
+    app = make_app(scripted.port, config_prefix="MQTT", prefix="p", reconnect_delay_min=0.05)
+    with connected(app) as mqtt:
+        yield mqtt
+
+
 @pytest.fixture(params=[1, 3], ids=["one thread", "three threads"])
 def threads(request: pytest.FixtureRequest) -> int:
     """How many threads call handlers: each of these numbers in turn."""
