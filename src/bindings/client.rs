@@ -18,7 +18,7 @@ use super::once::Once;
 use super::options::ConnectOptions;
 use super::outcomes::{Attempt, Opening};
 use super::properties::from_python;
-use super::publishing::{delivery_name, info, qos_number, topic_text, truth, with_payload};
+use super::publishing::{delivery_name, info, payload_bytes, qos_number, topic_text, truth};
 use super::stats;
 use super::waiter::{Waiter, wait};
 use crate::core::client::Client as CoreClient;
@@ -211,10 +211,9 @@ impl Client {
             properties.map(|given| from_python(Some(given), Place::Publish)).transpose()?;
         // After the message is accepted, nothing may fail.
         let class = client.infos.get_or_try_init(|| class_of_infos(slf.as_any()))?.bind(slf.py());
-        let (code, mid, delivery, storing) = with_payload(payload, |payload| {
-            let call = client.core.publishing(topic, payload, qos, retain, properties);
-            client.session(slf.py(), call).map_err(to_python)
-        })?;
+        let payload = payload_bytes(payload)?;
+        let call = client.core.publishing(topic, &payload, qos, retain, properties);
+        let (code, mid, delivery, storing) = client.session(slf.py(), call).map_err(to_python)?;
         if code == ReturnCode::Again {
             return Ok(None);
         }

@@ -1,5 +1,6 @@
 //! The arguments of `publish` as paho takes them, and the info that it returns.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -44,28 +45,18 @@ pub fn topic_text<'a>(topic: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
     }
 }
 
-/// Calls `publish` with the bytes of a payload, which are only copied if Python does not have them.
-pub fn with_payload<T>(
-    payload: &Bound<'_, PyAny>,
-    publish: impl FnOnce(&[u8]) -> PyResult<T>,
-) -> PyResult<T> {
+/// The bytes of a payload, converted as paho does. They are only copied if Python does not have them.
+pub fn payload_bytes<'a>(payload: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>> {
     if let Ok(bytes) = payload.cast::<PyBytes>() {
-        publish(bytes.as_bytes())
+        Ok(bytes.as_bytes().into())
     } else if let Ok(text) = payload.cast::<PyString>() {
-        publish(text.to_str()?.as_bytes())
-    } else {
-        publish(&payload_bytes(payload)?)
-    }
-}
-
-/// Converts a payload other than `bytes` and `str` as paho does.
-fn payload_bytes(payload: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-    if payload.is_none() {
-        Ok(Vec::new())
+        Ok(text.to_str()?.as_bytes().into())
+    } else if payload.is_none() {
+        Ok(Cow::default())
     } else if let Ok(bytes) = payload.cast::<PyByteArray>() {
-        Ok(bytes.to_vec())
+        Ok(bytes.to_vec().into())
     } else if payload.is_instance_of::<PyInt>() || payload.is_instance_of::<PyFloat>() {
-        Ok(payload.str()?.to_str()?.as_bytes().to_vec())
+        Ok(payload.str()?.to_str()?.as_bytes().to_vec().into())
     } else {
         let text = "payload must be a string, bytearray, int, float or None.";
         Err(PyTypeError::new_err(text))
