@@ -105,6 +105,26 @@ def test_a_handler_that_runs_may_finish(
     assert scripted.packets[-1].kind == "DISCONNECT"
 
 
+def test_what_the_connection_has_reported_meanwhile_is_logged(scripted: ScriptedBroker) -> None:
+    code = WAITING.format(threads=1).replace(
+        "mqtt = Mqtt(app)", 'app.config["MQTT_RECONNECT_DELAY_MIN"] = 0.05; mqtt = Mqtt(app)'
+    )
+    lost = 'until(lambda: mqtt.stats()["failed_attempts"] >= 2, 30)'
+    with running(f"{code}\n    {lost}\n", scripted.port) as script:
+        script.expect("ready")
+        scripted.publish("t", qos=1)
+        script.expect("entered")
+        scripted.stop_listening()
+        scripted.drop()
+        assert_waits(script)
+        script.go()
+        assert script.finish() == 0, script.errors
+    # The first is about what the handler has published.
+    _, ended, refused, *_ = script.errors.splitlines()
+    assert "connection closed by the broker" in ended
+    assert "Connection refused" in refused
+
+
 def let_it_finish(code: str, scripted: ScriptedBroker) -> None:
     """Have a program end while its handler runs, which then returns."""
     with running(code, scripted.port) as script:

@@ -259,6 +259,7 @@ class Connection:
             try:
                 self._finish_end(waiter, until)
             finally:
+                self._events.log_rest()
                 self._events.gone()
                 if was_open:
                     self._events.dispatcher.tap.tell(Disconnected(MQTT_ERR_SUCCESS, None))

@@ -318,6 +318,11 @@ class Batch:
         self.pool = None
         self._put_back([(JOB, job) for job in pool.close()])
 
+    def take_fetched(self) -> list[Any]:
+        """Take the events that were fetched and are not handled, where no thread goes on."""
+        left, self._fetched = self._fetched, iter(())
+        return [*left]
+
     def forked(self, core: CoreClient) -> None:
         """Leave everything to the parent, in a forked child.
 

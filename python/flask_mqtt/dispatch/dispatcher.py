@@ -180,6 +180,15 @@ class Dispatcher:
         self.held.flush()
         self._threads.halt()
 
+    @property
+    def is_halted(self) -> bool:
+        """Whether that was so, and no loop has begun since."""
+        return self._threads.is_halted
+
+    def take_fetched(self) -> list[Any]:
+        """Take the events that were fetched and are not handled, after `halt`."""
+        return self._batch.take_fetched()
+
     def wait_for_handlers(self, until: float) -> bool:
         """Wait for the handlers that run, after `halt`.
 

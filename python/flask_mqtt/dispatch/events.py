@@ -164,6 +164,12 @@ class Events:
         """Take what the connection reports, where no thread calls handlers: `Reports.take`."""
         return self.reports.take(self._attempt)
 
+    def log_rest(self) -> None:
+        """Log what no thread has come to, where `halt` has ended them, and the connection too."""
+        if self.dispatcher.is_halted:
+            # Settings are for an attempt that nobody makes any more.
+            self.reports.take(lambda: None, self.dispatcher.take_fetched())
+
     def _connack(self, session_present: int, code: int, properties: Properties | None) -> None:
         flags = {"session present": session_present}
         rc = ReasonCode(PacketTypes.CONNACK, identifier=code) if self.speaks_5 else code

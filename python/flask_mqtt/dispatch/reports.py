@@ -12,7 +12,7 @@ from ..paho.enums import LogLevel
 from ..records import fields, write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from .._core import Properties
     from ..core_holder import CoreHolder
@@ -74,17 +74,18 @@ class Reports:
         name = f" as {client_id!r:.100}" if client_id else ""
         write(logger.info, "%s %s%s", text, extra["mqtt_broker"], name, extra=extra)
 
-    def take(self, refresh_settings: Callable[[], None]) -> bool:
+    def take(self, refresh_settings: Callable[[], None], fetched: Iterable[Any] = ()) -> bool:
         """Log what there is where no thread calls handlers, and drop the events for these.
 
         Args:
             refresh_settings: Called where the connection's thread asks for the settings of its next
                 attempt.
+            fetched: Events that come before those.
 
         Returns:
             Whether a connection or an attempt has ended.
         """
-        events: list[Any] = []
+        events = [*fetched]
         while self._holder.core.take(events, _MOST):
             pass
         has_ended = False

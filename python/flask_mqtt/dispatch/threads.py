@@ -60,7 +60,7 @@ class Threads:
         self._ends = False
         self._rests = Rests()
         #: Whether no thread calls handlers any more, until the next `start`: the process ends.
-        self._is_halted = False
+        self.is_halted = False
         #: Whether the last wait was a short one.
         self._is_stream = False
         #: Whether the thread has ended though nobody has told it to, and none has followed.
@@ -117,7 +117,7 @@ class Threads:
             return False
         self.is_green = wake_ups.is_green
         self._rests.threads = threads
-        self._is_halted = self.has_failed = False
+        self.is_halted = self.has_failed = False
         try:
             self._wake_all()
             self._batch.backlog.settle()
@@ -265,11 +265,11 @@ class Threads:
         self._core = core
         self._own.forked(core)
         self._rests = Rests(self._rests.threads)
-        self._ends = self._is_halted = self.has_failed = False
+        self._ends = self.is_halted = self.has_failed = False
 
     def halt(self) -> None:
         """Have every thread stop after the handler that is running. It does not wait."""
-        self._is_halted = True
+        self.is_halted = True
         self._stop_now()
 
     def _stop_now(self) -> None:
@@ -301,7 +301,7 @@ class Threads:
         """
         if not self._own.have_ended(time.monotonic() + timeout):
             return False
-        if self._is_halted:
+        if self.is_halted:
             time.sleep(timeout)
             return False
         token, thread, begun = object(), threading.current_thread(), False
@@ -315,7 +315,7 @@ class Threads:
             self._callers.fetching.passes_on = True
             with handling(thread, self._core), WakeUps(self._core) as wake_ups:
                 found = self._round(token, wake_ups, timeout)
-                while goes_on is not None and goes_on() and not self._is_halted:
+                while goes_on is not None and goes_on() and not self.is_halted:
                     found = self._round(token, wake_ups, timeout)
                 return found
         finally:
