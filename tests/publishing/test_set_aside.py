@@ -41,6 +41,12 @@ def published(broker: ScriptedBroker) -> list[bytes]:
     return [packet.payload for packet in broker.of("PUBLISH")]
 
 
+def told(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """Return the records of messages that are set aside."""
+    event = "messages_set_aside"
+    return [item for item in caplog.records if getattr(item, "mqtt_event", "") == event]
+
+
 def test_it_goes_out_on_the_next_connection_that_takes_it(
     strict: ScriptedBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -63,11 +69,7 @@ def test_it_goes_out_on_the_next_connection_that_takes_it(
         stats = mqtt.stats()
         assert (stats["set_aside"], stats["in_flight"], stats["queued"]) == (2, 0, 0)
         assert stats["dropped"]["refused"] == 0
-        [record] = [
-            item
-            for item in caplog.records
-            if getattr(item, "mqtt_event", "") == "messages_set_aside"
-        ]
+        [record] = wait_until(lambda: told(caplog))
         assert (vars(record)["mqtt_count"], vars(record)["mqtt_mid"]) == (2, infos[0].mid)
         assert mqtt.publish("t", b"now", 2)[0] == MQTT_ERR_NOT_SUPPORTED
         assert published(strict) == [b"c"]
