@@ -351,3 +351,30 @@ for client in clients:
 """
     with running(code, 0) as script:
         script.expect("{0}")
+
+
+def test_a_fork_waits_until_python_has_its_folder_of_temporary_files(
+    tmp_path: Path, scripted: ScriptedBroker
+) -> None:
+    code = f"""{CHILD}
+app.config["MQTT_PERSISTENCE"] = "{tmp_path}/file"
+entered, goes_on = threading.Event(), threading.Event()
+getcwd = os.getcwd
+
+def slow():
+    entered.set()
+    goes_on.wait(10)
+    return getcwd()
+
+# The folder is one of those that Python tries.
+os.getcwd = slow
+thread = threading.Thread(target=lambda: Mqtt(app).close())
+thread.start()
+entered.wait(10)
+threading.Timer(0.1, goes_on.set).start()
+say(in_child(lambda: Mqtt(app).close(), 10))
+thread.join()
+"""
+    with running(code, scripted.port) as script:
+        script.expect("0")
+        assert script.finish() == 0, script.errors

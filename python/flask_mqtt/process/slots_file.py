@@ -200,3 +200,12 @@ def _strange(found: os.stat_result) -> str:
         return f"it belongs to user {found.st_uid}"
     mode = stat.S_IMODE(found.st_mode)
     return f"its mode is {mode:04o}" if mode & 0o077 else ""
+
+
+def _find_folder() -> None:
+    # Python looks for it once, under a lock that a forked child would find held for ever.
+    with contextlib.suppress(OSError):
+        tempfile.gettempdir()
+
+
+os.register_at_fork(before=_find_folder)
