@@ -7,21 +7,23 @@ use pyo3::prelude::*;
 
 use super::options::{ConnectOptions, TlsOptions};
 use crate::core::client;
-use crate::core::gate::{OPENSSL, SQLITE};
+use crate::core::gate::{OPENSSL, SQLITE, THREADS};
 
-/// Before a fork: waits, for a bounded time, for threads that hold locks which a child needs. They
-/// never need the interpreter.
+/// Before a fork: waits, for a bounded time, for threads that hold locks which a child needs, or
+/// that start others. They never need the interpreter.
 #[pyfunction]
 pub fn fork_begins(py: Python<'_>) {
     py.detach(|| {
         SQLITE.close();
         OPENSSL.close();
+        THREADS.close();
     });
 }
 
 /// After a fork, or its failure, in the parent.
 #[pyfunction]
 pub fn fork_ended() {
+    THREADS.open();
     OPENSSL.open();
     SQLITE.open();
 }
@@ -29,6 +31,7 @@ pub fn fork_ended() {
 /// After a fork, in the child.
 #[pyfunction]
 pub fn fork_made_this() {
+    THREADS.forked();
     OPENSSL.forked();
     SQLITE.forked();
 }

@@ -7,6 +7,12 @@
 //! none is inside. If one still is, the child knows, and returns an error instead of blocking
 //! forever.
 //!
+//! The C library starts a thread on the stack of an earlier one, and first frees the thread-local
+//! memory that the earlier one has left. If the process is forked in between, a thread that the
+//! child starts on that stack frees this memory once more, which ends the child (glibc 2.36,
+//! `get_cached_stack`). Python starts its threads under the GIL, as it forks, and ours start
+//! inside a gate.
+//!
 //! The whole state is one atomic number: a lock in the gate would be one more lock that a child may
 //! find held.
 
@@ -29,6 +35,9 @@ pub static OPENSSL: Gate = Gate::new(Duration::from_secs(2));
 /// The gate of `SQLite`, and of the lists of files that are open or being closed. Threads inside may
 /// wait for a busy disk.
 pub static SQLITE: Gate = Gate::new(Duration::from_secs(10));
+
+/// The gate of thread starts. They wait for nothing but memory.
+pub static THREADS: Gate = Gate::new(Duration::from_secs(2));
 
 /// A gate to a library whose locks must not be held during a fork.
 #[derive(Debug)]

@@ -24,6 +24,7 @@ pub mod stats;
 pub mod store;
 mod sync;
 pub mod text;
+mod threads;
 pub mod topic;
 mod transport;
 pub mod url;

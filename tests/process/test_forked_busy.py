@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flask_mqtt import Client
+from support import preloads
 from support.script import running
 from support.server_process import find_program
 
@@ -351,6 +352,53 @@ for client in clients:
 """
     with running(code, 0) as script:
         script.expect("{0}")
+
+
+def test_a_fork_waits_until_threads_are_started(
+    tmp_path: Path, scripted: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = f"""{CHILD}
+import ctypes
+starting = ctypes.CDLL(os.environ["LD_PRELOAD"]).slow_threads_waiting
+
+def made(number):
+    app = Flask("script")
+    app.config.update(
+        MQTT_BROKER_URL="127.0.0.1",
+        MQTT_BROKER_PORT={scripted.port},
+        MQTT_PERSISTENCE=f"{tmp_path}/file-{{number}}",
+    )
+    return app
+
+# Python 3.11 compiles in one thread at a time, and each application compiles its routes.
+apps = [made(number) for number in range(8)]
+
+def child():
+    # The C library would free once more what it has just freed.
+    assert starting() == 0, starting()
+    # Their threads have all the stacks that threads of the parent have left.
+    for mqtt in [Mqtt(app) for app in apps]:
+        mqtt.close()
+
+stop = threading.Event()
+
+def come_and_go(app):
+    while not stop.is_set():
+        Mqtt(app).close()
+
+threads = [threading.Thread(target=come_and_go, args=[app]) for app in apps[:4]]
+for thread in threads:
+    thread.start()
+
+say({{in_child(child, 30) for _ in range(8)}})
+stop.set()
+for thread in threads:
+    thread.join()
+"""
+    monkeypatch.setenv("LD_PRELOAD", str(preloads.build("slow_threads", tmp_path)))
+    with running(code, scripted.port) as script:
+        script.expect("{0}")
+        assert script.finish() == 0, script.errors
 
 
 def test_a_fork_waits_until_python_has_its_folder_of_temporary_files(

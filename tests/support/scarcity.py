@@ -12,9 +12,13 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import preloads
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: What may fail: making a descriptor, making a thread, an operation of a file, one of a socket.
 KINDS = {"descriptors": 1, "threads": 2, "files": 4, "network": 8}
@@ -22,16 +26,12 @@ KINDS = {"descriptors": 1, "threads": 2, "files": 4, "network": 8}
 #: So many that it lasts.
 LASTING = sys.maxsize
 
-_SOURCE = Path(__file__).with_suffix(".c")
 _VARIABLE = "SCARCITY_LIBRARY"
 
 
 def build(directory: Path) -> Path:
     """Compile the library, and return where it is."""
-    library = directory / "scarcity.so"
-    command = ["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(_SOURCE), "-ldl"]
-    subprocess.run(command, check=True)
-    return library
+    return preloads.build("scarcity", directory)
 
 
 def loading(library: Path) -> dict[str, str]:

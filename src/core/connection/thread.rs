@@ -15,6 +15,7 @@ use super::super::process::{Process, leave_foreign};
 use super::super::property::Properties;
 use super::super::session::{Event, LogLevel};
 use super::super::shared::{Outcome, Shared};
+use super::super::threads;
 use super::super::wake::{Signal, Waiter};
 use super::attempts::run;
 use super::diagnosis::advise;
@@ -108,15 +109,14 @@ impl Connection {
         let (stop, stopped) = watch::channel(Stop::No);
         let done = Arc::new(Signal::default());
         let options = Arc::new(options);
-        let mut running = self.lock();
         let (hand_over, handed_over) = mpsc::channel();
         let body = move || {
             if let Ok(beginning) = handed_over.recv() {
                 work(beginning);
             }
         };
-        let thread = thread::Builder::new().name("mqtt-connection".to_owned());
-        let thread = thread.spawn(body).map_err(Error::Begin)?;
+        let thread = threads::start("mqtt-connection", body).map_err(Error::Begin)?;
+        let mut running = self.lock();
         let previous = running.take();
         let first = match (&previous, first) {
             (Some(previous), First::Reported) if previous.is_wanted() => First::ReportedOfMany,

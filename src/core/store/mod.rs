@@ -24,6 +24,7 @@ use super::error::Error;
 use super::options::Persistence;
 use super::session::{Event, LogLevel, Operation, Session};
 use super::shared::Shared;
+use super::threads::start;
 use super::wake::{Signal, Waiter};
 
 /// The delay before a failed write is tried again.
@@ -74,7 +75,7 @@ impl Store {
             left: Vec::new(),
             failing: false,
         };
-        std::thread::Builder::new().name("mqtt-store".to_owned()).spawn(move || {
+        start("mqtt-store", move || {
             let _end = end;
             writer.run();
         })?;

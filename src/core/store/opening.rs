@@ -3,10 +3,10 @@
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 
 use super::super::error::Error;
 use super::super::options::ConnectOptions;
+use super::super::threads::start;
 use super::super::wake::Waiter;
 use super::handle::Handle;
 
@@ -36,7 +36,7 @@ impl Opening {
         let waiter = Arc::new(Waiter::default());
         let state = Arc::new(Mutex::new(State::Pending));
         let (end, result) = (End(waiter.clone()), state.clone());
-        thread::Builder::new().name("mqtt-open".to_owned()).spawn(move || {
+        start("mqtt-open", move || {
             let _end = end;
             let opened = file.open(&options);
             let mut state = lock(&result);

@@ -2,11 +2,11 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::thread;
 
 use tokio::sync::oneshot;
 
 use super::super::error::said;
+use super::super::threads::start;
 
 /// All addresses of a host, in the resolver's order.
 ///
@@ -22,8 +22,7 @@ pub async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         let found = (host.as_str(), port).to_socket_addrs();
         let _ = answer.send(found.map(Iterator::collect));
     };
-    let thread = thread::Builder::new().name("mqtt-resolve".to_owned());
-    thread.spawn(look_up).map_err(|error| {
+    start("mqtt-resolve", look_up).map_err(|error| {
         io::Error::new(error.kind(), format!("there is no thread for it: {}", said(&error)))
     })?;
     answered.await.map_err(io::Error::other)?
