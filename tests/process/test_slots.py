@@ -42,6 +42,9 @@ HOLDER = """
         elif what == "mark":
             held[int(words[0])].mark(dirty=words[1] == "dirty")
             say("marked")
+        elif what == "note":
+            held[int(words[0])].note_connection()
+            say("noted")
         elif what == "release":
             held.pop(int(words[0])).release()
             say("released")
@@ -330,3 +333,51 @@ def _descriptors(slots_folder: Path) -> list[str]:
 
 def _same(found: object, due: object) -> None:
     assert found == due
+
+
+def test_there_is_room_for_a_connection_of_each_process_and_of_who_asks_and_one_more(
+    holders: Holders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slots, "SECONDS", 3600.0)
+    assert slots.is_quiet("app")
+    other = holders.one()
+    assert other.ask("take app") == "0"
+    slot = slots.take("app")
+    assert other.ask("note 0") == "noted"
+    slot.note_connection()
+    assert not slots.is_quiet("app")
+    assert slots.is_quiet("another")
+    # Turns are no processes.
+    turn = slots.try_turn("app")
+    other.ask("note 0")
+    assert slots.has_room("app")
+    other.ask("note 0")
+    assert not slots.has_room("app")
+    assert turn is not None
+    assert holders.one().ask("take app") == "2"
+    # A process has a slot that has connected.
+    assert not slots.has_room("app")
+    newest = holders.one()
+    assert newest.ask("take app") == "3"
+    newest.ask("note 3")
+    assert slots.has_room("app")
+    slot.note_connection()
+    assert not slots.has_room("app")
+    monkeypatch.setattr(slots, "SECONDS", 0.0)
+    assert slots.has_room("app")
+    assert slots.is_quiet("app")
+
+
+def test_only_some_connections_of_a_slot_are_kept(
+    slots_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slots, "SECONDS", 3600.0)
+    slot = slots.take("app")
+    slot.note_connection()
+    size = (slots_folder / "app.slots").stat().st_size
+    for _ in range(10):
+        slot.note_connection()
+    assert (slots_folder / "app.slots").stat().st_size == size
+    slot.release()
+    with pytest.raises(ValueError, match="slot 0 is not held"):
+        slot.note_connection()

@@ -128,6 +128,12 @@ class Worker:
         self.process.kill()
         self.process.wait()
 
+    def finish(self) -> None:
+        """End it at once, with the thread that reads what it says."""
+        self.kill()
+        # A child of its own may still have the pipe.
+        self._reader.join(PATIENCE)
+
     def end(self) -> int:
         """End it as its application would, and return the exit code."""
         assert self.process.stdin is not None
@@ -153,7 +159,7 @@ class Workers:
         worker = Worker(port, keys, before)
         self._stack.enter_context(worker.process)
         # First of all when the test ends, as the process would wait for its input.
-        self._stack.callback(worker.kill)
+        self._stack.callback(worker.finish)
         return worker
 
     def pair(self, port: int, **options: Any) -> tuple[Worker, Worker]:

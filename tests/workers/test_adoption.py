@@ -150,6 +150,39 @@ def test_a_file_of_something_else_is_tried_again_later(
     assert survivor.having("ERROR") == []
 
 
+#: A worker counts the connections of an hour, and says how often it has looked at them.
+COUNTING = (
+    LOGGED
+    + """
+    from flask_mqtt.process import slots
+
+    slots.SECONDS = 3600.0
+    is_quiet = slots.is_quiet
+
+    def say_quiet(identity):
+        is_so = is_quiet(identity)
+        say("quiet", is_so)
+        return is_so
+
+    slots.is_quiet = say_quiet
+"""
+)
+
+
+def test_workers_that_connect_come_first(workers: Workers, own: Mosquitto) -> None:
+    site = Site(workers, own)
+    survivor, victim = site.start(COUNTING), site.start()
+    victim.kill()
+    send(own, *NUMBERS)
+    survivor.wait_for("quiet", 5, PATIENCE)
+    assert set(survivor.having("quiet")) == {"False"}
+    assert len(re.findall(r"connected from \S+ as site-1 ", own.log)) == 1
+    # The counted ones are over.
+    survivor.tell("slots.SECONDS = 0.0")
+    wait_for_the_end(survivor)
+    assert sorted(payloads(survivor)) == sorted(NUMBERS)
+
+
 SLOW = (
     LOGGED
     + """

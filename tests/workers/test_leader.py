@@ -163,6 +163,66 @@ def test_nothing_is_lost_when_leaders_are_killed(workers: Workers, own: Mosquitt
     )
 
 
+#: A worker counts the connections of an hour, says whether there is room, and connects without it
+#: after a while that is longer than the test.
+COUNTING = (
+    EARLY
+    + """
+    from flask_mqtt.extension import room
+    from flask_mqtt.process import slots
+
+    slots.SECONDS, room._LONGEST = 3600.0, 3600.0
+    has_room = slots.has_room
+
+    def say_room(identity):
+        has = has_room(identity)
+        say("room", has)
+        return has
+
+    slots.has_room = say_room
+"""
+)
+
+
+def test_a_standby_waits_where_others_have_just_connected(workers: Workers, own: Mosquitto) -> None:
+    site = Site(workers, own)
+    leader, standby = site.pair(COUNTING)
+    standby.wait_for("room True", 2, PATIENCE)
+    for _ in range(2):
+        further = site.start()
+        further.kill()
+    before = len(standby.having("room"))
+    leader.kill()
+    standby.wait_for("room", before + 5, PATIENCE)
+    assert standby.having("room")[-1] == "False"
+    assert standby.ask("mqtt.is_leader") == "False"
+    # The counted ones are over.
+    standby.tell("slots.SECONDS = 0.0")
+    standby.wait_for("leader", timeout=PATIENCE)
+    assert standby.having("as") == ["site-1", "site"]
+
+
+def test_a_standby_connects_all_the_same_after_a_while(workers: Workers, own: Mosquitto) -> None:
+    site = Site(workers, own)
+    leader, standby = site.pair(COUNTING)
+    for _ in range(2):
+        site.start().kill()
+    standby.tell("room._LONGEST = 0.5")
+    leader.kill()
+    standby.wait_for("leader", timeout=PATIENCE)
+    assert standby.having("room")[-1] == "False"
+
+
+def test_a_worker_that_starts_as_a_standby_waits_too(workers: Workers, own: Mosquitto) -> None:
+    site = Site(workers, own)
+    site.pair()
+    for _ in range(2):
+        site.start().kill()
+    late = site.start(COUNTING.replace("3600.0, 3600.0", "3600.0, 0.5"))
+    assert late.having("room")[-1] == "False"
+    assert late.client_id == "site-2"
+
+
 @pytest.mark.parametrize("way", ["close", "SIGTERM"])
 def test_a_leader_that_ends_hands_over(workers: Workers, own: Mosquitto, way: str) -> None:
     leader, standby = Site(workers, own).pair()

@@ -38,9 +38,8 @@ _QUIET_SECONDS = 1.0
 #: After this many seconds the session is ended although more is coming.
 _LONGEST = 300.0
 
-#: Seconds between two connections that workers of this host make for what others have left behind:
-#: after a rolling restart there is much of that at once, and the broker has others to serve.
-_BETWEEN_SECONDS = 1.0
+#: It connects although others do, too, after this many seconds.
+_LONGEST_TURN = 30.0
 
 #: Seconds until a slot is tried again which could not be finished.
 _FAILURE_SECONDS = 10.0
@@ -263,16 +262,21 @@ class LeftBehind:
         return True
 
     def _connect(self) -> bool:
-        """Connect when it is this worker's turn. Returns whether there is a connection."""
+        """Connect when it is this worker's turn. Returns whether there is a connection.
+
+        After a rolling restart much has been left behind at once, and the broker has others to
+        serve.
+        """
         deadline = time.monotonic() + _LONGEST
         while (turn := slots.try_turn(self._identity)) is None:
             self._is_stopped = self._pause(_STEP_SECONDS)
             if self._is_stopped or time.monotonic() > deadline:
                 return False
         try:
-            self._is_stopped = self._pause(_BETWEEN_SECONDS)
+            self._until(partial(slots.is_quiet, self._identity), _LONGEST_TURN)
             if self._is_stopped:
                 return False
+            self._slot.note_connection()
             self._parts.connection.open()
         finally:
             turn.release()

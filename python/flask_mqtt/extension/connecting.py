@@ -225,6 +225,7 @@ class Connecting(ConnectionEvents, RouteMethods):
         # It may also have set some on the client, as with tls_set.
         settings = driving.adopt(self.client, values, again=True)
         self._rs_worker.mark(settings)
+        self._rs_worker.note_connection()
         self._rs_subscribed.look_through()
         is_held = publishes or self._rs_worker.is_standby
         if is_held:
@@ -291,6 +292,8 @@ class Connecting(ConnectionEvents, RouteMethods):
                     self.__rs_connect(values, later=False, publishes=True)
                     self.__rs_offer.begin(self.app, self.__rs_identity())
                 else:
+                    if need is Need.SERVING:
+                        self._rs_worker.wait_for_room(self.app, self.__rs_present_values())
                     self._connect()
             except OSError:
                 # It is logged.

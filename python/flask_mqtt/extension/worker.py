@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..process import slots
 from ..records import fields, write
+from .room import Room
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -47,6 +48,7 @@ class Worker:
         self._publishes = False
         #: Whether a slot could not be taken, which is logged once.
         self._has_told = False
+        self._room = Room()
 
     def begin(self, app: Flask | None, values: Config, *, publishes: bool = False) -> None:
         """Take a slot, if the configuration has what processes cannot share.
@@ -80,6 +82,25 @@ class Worker:
             self._leads_alone = self.mode == "leader"
             self._tell(values, error)
 
+    def wait_for_room(self, app: Flask | None, values: Config) -> None:
+        """Wait before `begin` in a child that serves: it may take the place of another one.
+
+        Args:
+            app: As for `begin`.
+            values: As for `begin`.
+        """
+        if app is not None and _needs_slot(values):
+            # `begin` tells of a folder that cannot be used.
+            with contextlib.suppress(OSError):
+                self._room.wait(slots.identity(app, values))
+
+    def note_connection(self) -> None:
+        """Write down that a connection begins now, for those that wait."""
+        if self.slot is not None:
+            # They do not count what cannot be written.
+            with contextlib.suppress(OSError):
+                self.slot.note_connection()
+
     @property
     def is_leader(self) -> bool:
         """Whether this process is the leader, in the mode of that name."""
@@ -96,6 +117,9 @@ class Worker:
         """Be the leader or a standby."""
         slot = slots.try_take(identity, LEADER)
         if slot is None or self._needs_file_slot(identity, values):
+            if slot is None:
+                # It is for publishing only, and may take the place of one that has just connected.
+                self._room.wait(identity)
             # What has stayed behind under another one, the leader finishes.
             avoid = {LEADER, *slots.inherited(identity)}
             further = slots.take(identity, avoid, only_clean=True)
@@ -114,10 +138,13 @@ class Worker:
     def try_lead(self) -> slots.Slot | None:
         """Take the leader's slot if it is free, for `lead`. Otherwise return None.
 
+        Also None where so many processes have just connected that this one waits: see `Room`.
+
         Raises:
             OSError: The folder of the slots cannot be used.
         """
-        return slots.try_take(self.identity, LEADER) if self.is_standby else None
+        may_lead = self.is_standby and self._room.has_come(self.identity)
+        return slots.try_take(self.identity, LEADER) if may_lead else None
 
     def lead(self, slot: slots.Slot, values: Config, *, leaves: bool) -> None:
         """Be the leader. The connection as a standby has ended, and its file is closed.

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from ..config import Config
 
 
+#: In so many seconds the processes of an application begin no more connections than `has_room`
+#: says. It is a bit more than one, as the broker gets some of them later than others.
+SECONDS = 1.25
+
+
 def identity(app: Flask, values: Config) -> str:
     """Return what the processes of one application with one configuration have in common.
 
@@ -68,9 +73,23 @@ class Slot:
         """
         mine = _mine()
         with mine.lock:
-            if self._held is None or not mine.holds(self._held):
-                raise ValueError(f"slot {self.number} is not held by this process any more")
-            self._held.file.mark(self.number, dirty=dirty)
+            self._file(mine).mark(self.number, dirty=dirty)
+
+    def note_connection(self) -> None:
+        """Write down that a connection begins now, for `has_room` and `is_quiet`.
+
+        Raises:
+            OSError: It cannot be written.
+            ValueError: As for `mark`.
+        """
+        mine = _mine()
+        with mine.lock:
+            self._file(mine).note_connection(self.number)
+
+    def _file(self, mine: _Process) -> SlotsFile:
+        if self._held is None or not mine.holds(self._held):
+            raise ValueError(f"slot {self.number} is not held by this process any more")
+        return self._held.file
 
     def release(self) -> None:
         """Let another process have it. A second call does nothing."""
@@ -171,6 +190,38 @@ def free_dirty(identity: str) -> list[int]:
         ]
 
 
+def has_room(identity: str) -> bool:
+    """Whether one more process of an application may connect now, if it need not do so at once.
+
+    In `SECONDS`, one connection may begin for each slot that a process has, one for the process
+    that asks, and one more.
+
+    Args:
+        identity: As :func:`identity` returns it.
+
+    Raises:
+        OSError: The folder or the file cannot be used.
+    """
+    mine = _mine()
+    with mine.lock, mine.opened(identity) as file:
+        taken = file.count_others() + mine.count(file)
+        return file.count_connections(SECONDS) < taken + 2
+
+
+def is_quiet(identity: str) -> bool:
+    """Whether no process of an application has begun a connection in the last `SECONDS`.
+
+    Args:
+        identity: As :func:`identity` returns it.
+
+    Raises:
+        OSError: The folder or the file cannot be used.
+    """
+    mine = _mine()
+    with mine.lock, mine.opened(identity) as file:
+        return not file.count_connections(SECONDS)
+
+
 def inherited(identity: str) -> frozenset[int]:
     """Return the slots that the process held which this one was forked from, and theirs.
 
@@ -226,6 +277,10 @@ class _Process:
             return None
         self.held[key] = _Held(file, number, is_shared=is_shared)
         return self.held[key]
+
+    def count(self, file: SlotsFile) -> int:
+        """Return how many slots of an identity this process has."""
+        return sum(held.file is file and held.number != TURN for held in self.held.values())
 
     def holds(self, held: _Held) -> bool:
         """Whether a lock is held by this process, and not by the one it was forked from."""

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import itertools
 import os
+import re
 import stat
 import struct
 import sys
@@ -26,6 +27,11 @@ TURN = MOST_SLOTS
 
 #: Another one: who has the file open shares its lock, so that nobody removes the file.
 _OPEN = MOST_SLOTS + 1
+
+#: Behind these bytes is when connections were begun: so many times for each slot, which only the
+#: process writes that has the slot. The clock is one for all processes, since the system began.
+_TIMES = MOST_SLOTS + 8
+_SLOT_TIMES = struct.Struct("@4d")
 
 #: How many files are looked at when a new one is made, to remove those that nobody needs.
 _MOST_OLD = 1_000
@@ -138,11 +144,34 @@ class SlotsFile:
     def dirty(self) -> list[int]:
         """Return the slots under which something has stayed behind."""
         marks = os.pread(self.number, MOST_SLOTS, 0)
-        return [number for number in range(len(marks)) if marks[number : number + 1] == _DIRTY]
+        return [found.start() for found in re.finditer(_DIRTY, marks)]
 
     def is_dirty(self, number: int) -> bool:
         """Whether something has stayed behind under a slot."""
         return os.pread(self.number, 1, number) == _DIRTY
+
+    def note_connection(self, number: int) -> None:
+        """Write down that a connection begins now. Only who has the slot does so."""
+        place = _TIMES + number * _SLOT_TIMES.size
+        found = os.pread(self.number, _SLOT_TIMES.size, place).ljust(_SLOT_TIMES.size, b"\0")
+        _, *newer = sorted(_SLOT_TIMES.unpack(found))
+        os.pwrite(self.number, _SLOT_TIMES.pack(*newer, time.monotonic()), place)
+
+    def count_connections(self, seconds: float) -> int:
+        """Return how many connections were begun in the last seconds, of up to 4 for each slot."""
+        now = time.monotonic()
+        # Times of before the system was started anew may be later than now.
+        return sum(now - seconds < at <= now for times in self._times() for at in times)
+
+    def count_others(self) -> int:
+        """Return how many slots other processes have, of those that have begun a connection."""
+        return sum(not self.is_free(number) for number in range(len(self._times())))
+
+    def _times(self) -> list[tuple[float, ...]]:
+        """Return when connections were begun, for each slot."""
+        found = os.pread(self.number, MOST_SLOTS * _SLOT_TIMES.size, _TIMES)
+        complete = len(found) - len(found) % _SLOT_TIMES.size
+        return list(_SLOT_TIMES.iter_unpack(found[:complete]))
 
     def mark(self, number: int, *, dirty: bool) -> None:
         """Write down whether something stays behind under a slot."""
