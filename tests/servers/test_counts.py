@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.broker_log import BrokerLog
-from support.servers import CLIENT_ID, MESSAGES, PATIENCE, AppServer, cases, publish
-from support.wait import wait_until
+from support.servers import CLIENT_ID, MESSAGES, AppServer, cases, publish
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,22 +32,15 @@ def test_each_message_is_handled_as_often_as_the_mode_says(
 ) -> None:
     log = BrokerLog(roomy, CLIENT_ID)
     with AppServer(tmp_path, kind, roomy.port, MQTT_WORKER_MODE=mode) as server:
-        workers = server.kind.workers
-        subscribers = 1 if mode == "leader" else workers
-        server.begin(log, subscribers)
+        server.begin(log)
         publish(roomy.port, range(MESSAGES))
-        times = workers if mode == "all" else 1
-        wait_until(
-            lambda: server.lines.handled().total() >= MESSAGES * times,
-            PATIENCE,
-            f"{MESSAGES} messages are handled {times} times each",
-        )
+        server.wait_handled(MESSAGES)
         server.visit()
     # What is handled too often may be handled at the end only.
     numbers = server.lines.by_number()
-    assert {number: count for number, count in numbers.items() if count != times} == {}
+    assert {number: count for number, count in numbers.items() if count != server.times} == {}
     assert len(numbers) == MESSAGES
-    assert len(server.lines.clients()) == subscribers
+    assert len(server.lines.clients()) == server.subscribers
     print("connections in the second that had most:", log.most_connects_a_second())
-    assert log.most_connects_a_second() <= workers + 1
+    assert log.most_connects_a_second() <= server.kind.workers + 1
     assert log.taken_over() == []

@@ -30,7 +30,6 @@ def test_each_message_is_handled_as_often_as_the_mode_says(
 ) -> None:
     log = BrokerLog(roomy, CLIENT_ID)
     with AppServer(tmp_path, kind, roomy.port, MQTT_WORKER_MODE=mode) as server:
-        workers = server.kind.workers
         # Before the first request, the parent handles them.
         wait_until(lambda: log.subscribed() == {CLIENT_ID}, PATIENCE, "the parent subscribes")
         before = range(MESSAGES, MESSAGES + 10)
@@ -38,21 +37,17 @@ def test_each_message_is_handled_as_often_as_the_mode_says(
         wait_until(lambda: server.lines.handled().total() == len(before), PATIENCE)
         assert server.lines.pids == [server.pid]
         server.visit_all()
-        subscribers = 1 if mode == "leader" else workers
-        wait_until(lambda: len(log.subscribed()) == subscribers, PATIENCE, "workers subscribe")
-        publish(roomy.port, range(MESSAGES))
-        times = workers if mode == "all" else 1
         wait_until(
-            lambda: server.lines.handled().total() >= MESSAGES * times + len(before),
-            PATIENCE,
-            f"{MESSAGES} messages are handled {times} times each",
+            lambda: len(log.subscribed()) == server.subscribers, PATIENCE, "workers subscribe"
         )
+        publish(roomy.port, range(MESSAGES))
+        server.wait_handled(MESSAGES, others=len(before))
         server.visit()
         pids = {server.pid, *server.workers()}
     numbers = server.lines.by_number()
     assert {numbers.pop(number) for number in before} == {1}
-    assert {number: count for number, count in numbers.items() if count != times} == {}
+    assert {number: count for number, count in numbers.items() if count != server.times} == {}
     assert len(numbers) == MESSAGES
     assert set(server.lines.pids) <= pids
-    assert log.most_connects_a_second() <= workers + 1
+    assert log.most_connects_a_second() <= server.kind.workers + 1
     assert log.taken_over() == []

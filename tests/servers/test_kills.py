@@ -71,7 +71,7 @@ def test_none_is_missing_when_a_worker_is_killed(
     log = BrokerLog(roomy, CLIENT_ID)
     config = {"MQTT_WORKER_MODE": mode, "MQTT_CLEAN_SESSION": False}
     with AppServer(tmp_path, kind, roomy.port, **config) as server:
-        server.begin(log, 1 if mode == "leader" else server.kind.workers)
+        server.begin(log)
         server.settle(log)
         with visitors(server):
             for turn in range(ROUNDS):
@@ -106,7 +106,7 @@ def test_none_is_missing_when_all_workers_are_replaced(
     log = BrokerLog(roomy, CLIENT_ID)
     config = {"MQTT_WORKER_MODE": mode, "MQTT_CLEAN_SESSION": False}
     with AppServer(tmp_path, kind, roomy.port, **config) as server:
-        server.begin(log, 1 if mode == "leader" else server.kind.workers)
+        server.begin(log)
         server.settle(log)
         with visitors(server):
             count = publish(roomy.port, replacing(server))

@@ -33,18 +33,17 @@ def test_a_rolling_restart_leaves_no_session(
     log = BrokerLog(roomy, CLIENT_ID)
     config = {"MQTT_WORKER_MODE": mode, "MQTT_CLEAN_SESSION": False}
     with AppServer(tmp_path, "gunicorn-sync", roomy.port, **config) as server:
-        server.begin(log, 1 if mode == "leader" else server.kind.workers)
+        server.begin(log)
         old = set(server.workers())
         server.reload()
         wait_until(lambda: not old & set(server.workers()), PATIENCE, "the old workers end")
         count = publish(roomy.port, range(200))
         [file] = tmp_path.rglob("*.slots")
-        sessions = 1 if mode == "leader" else server.kind.workers
         # The new workers have the numbers of the old ones, or those are finished.
         wait_until(
-            lambda: left(file) == sessions and not slots.free_dirty(file.stem),
+            lambda: left(file) == server.subscribers and not slots.free_dirty(file.stem),
             PATIENCE,
-            f"only {sessions} sessions are left, and are those of workers",
+            f"only {server.subscribers} sessions are left, and are those of workers",
         )
         wait_until(lambda: server.has_handled(range(count)), PATIENCE, "all are handled")
         assert max(server.lines.by_number().values()) == 1

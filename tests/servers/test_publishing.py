@@ -10,7 +10,6 @@ import pytest
 
 from support.broker_log import BrokerLog
 from support.servers import CLIENT_ID, MESSAGES, PATIENCE, ROUNDS, AppServer, cases, publish
-from support.wait import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,24 +32,19 @@ def test_requests_publish_while_messages_arrive(
 ) -> None:
     log = BrokerLog(roomy, CLIENT_ID)
     with AppServer(tmp_path, kind, roomy.port, MQTT_WORKER_MODE=mode) as server:
-        workers = server.kind.workers
-        server.begin(log, 1 if mode == "leader" else workers)
-        count, times = ROUNDS * MESSAGES, workers if mode == "all" else 1
+        server.begin(log)
+        count = ROUNDS * MESSAGES
 
         def request(first: int) -> list[int]:
             results: list[int] = json.loads(server.request(f"/publish/{first}/{A_REQUEST}", b""))
             return results
 
-        with ThreadPoolExecutor(workers * THREADS) as requests:
+        with ThreadPoolExecutor(server.kind.workers * THREADS) as requests:
             results = requests.map(request, range(0, count, A_REQUEST))
             publish(roomy.port, range(count))
             assert [rc for found in results for rc in found] == [0] * count
-        wait_until(
-            lambda: server.lines.handled().total() >= count * times,
-            PATIENCE,
-            f"{count} messages are handled {times} times each",
-        )
-    assert set(server.lines.by_number().values()) == {times}
+        server.wait_handled(count)
+    assert set(server.lines.by_number().values()) == {server.times}
     published = log.published("requested")
     assert len(published) == count
     assert set(published.values()) == {1}

@@ -31,7 +31,7 @@ def test_another_worker_takes_over(kind: str, roomy: Mosquitto, tmp_path: Path) 
     log = BrokerLog(roomy, CLIENT_ID)
     config = {"MQTT_WORKER_MODE": "leader", "MQTT_CLEAN_SESSION": False}
     with AppServer(tmp_path, kind, roomy.port, **config) as server:
-        server.begin(log, 1)
+        server.begin(log)
         for turn in range(ROUNDS):
             numbers = range(turn * 10, turn * 10 + 10)
             publish(roomy.port, numbers)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.broker_log import BrokerLog
-from support.servers import CLIENT_ID, PATIENCE, AppServer, publish, uwsgi
-from support.wait import wait_until
+from support.servers import CLIENT_ID, AppServer, publish, uwsgi
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,15 +35,9 @@ APPLICATIONS = {
 
 def handle_something(server: AppServer, broker: Mosquitto) -> None:
     """Have each worker handle a message. None is asked for a page."""
-    wait_until(
-        lambda: len(BrokerLog(broker, CLIENT_ID).subscribed()) >= server.kind.workers,
-        PATIENCE,
-        "all workers subscribe",
-    )
+    server.begin(BrokerLog(broker, CLIENT_ID))
     publish(broker.port, [1])
-    wait_until(
-        lambda: server.lines.handled().total() >= server.kind.workers, PATIENCE, "they handle it"
-    )
+    server.wait_handled(1)
 
 
 @pytest.mark.parametrize("name", APPLICATIONS)

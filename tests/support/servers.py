@@ -128,6 +128,11 @@ class AppServer(ServerProcess):
             "MQTT_CLIENT_ID": CLIENT_ID,
             **config,
         }
+        mode = config.get("MQTT_WORKER_MODE", "all")
+        #: How many of its clients subscribe, once all workers have connected.
+        self.subscribers = 1 if mode == "leader" else self.kind.workers
+        #: How often each message is handled then.
+        self.times = self.kind.workers if mode == "all" else 1
 
     def _command(self) -> list[str]:
         places = {
@@ -175,12 +180,12 @@ class AppServer(ServerProcess):
             super().kill()
             _kill(pids)
 
-    def begin(self, log: BrokerLog, subscribers: int) -> None:
-        """Have its workers connect, and wait until so many clients of theirs have subscribed."""
+    def begin(self, log: BrokerLog) -> None:
+        """Have its workers connect, and wait until those that subscribe have done so."""
         if self.kind.first:
             self.visit_all()
-        what = f"{subscribers} clients subscribe"
-        wait_until(lambda: len(log.subscribed()) >= subscribers, PATIENCE, what)
+        what = f"{self.subscribers} clients subscribe"
+        wait_until(lambda: len(log.subscribed()) >= self.subscribers, PATIENCE, what)
 
     def settle(self, log: BrokerLog) -> None:
         """Wait until all workers have connected, so that these connections count no more."""
@@ -225,6 +230,14 @@ class AppServer(ServerProcess):
             return len(seen) >= self.kind.workers
 
         wait_until(has_seen_all, PATIENCE, f"{self.kind.workers} workers answer: {seen}")
+
+    def wait_handled(self, count: int, *, others: int = 0) -> None:
+        """Wait until so many messages are handled, each `times` times, and some others once."""
+        wait_until(
+            lambda: self.lines.handled().total() >= count * self.times + others,
+            PATIENCE,
+            f"{count} messages are handled {self.times} times each",
+        )
 
     def has_handled(self, numbers: Iterable[int], mode: str = "") -> bool:
         """Whether numbers have been handled: in mode all, each by the client of each worker."""
