@@ -169,6 +169,55 @@ class Workers:
         return first, self.start(port, **options)
 
 
+#: What the workers of a `Site` do when their connection begins and ends.
+CONNECTING = """
+    @mqtt.on_connect()
+    def now_connected(client, *_):
+        mqtt.subscribe("in/#", 1)
+        say("as", client.stats()["client_id"] or "-")
+
+    @mqtt.on_disconnect()
+    def now_disconnected():
+        say("disconnected")
+"""
+
+
+class Site:
+    """Workers with one configuration, whose sessions outlive them.
+
+    before: code that each of them runs before `init_app`.
+    awaited: a line of each that is waited for.
+    config: keys as those of `Workers.start`.
+    """
+
+    def __init__(
+        self,
+        workers: Workers,
+        broker: Mosquitto,
+        before: str,
+        *,
+        awaited: str = "connected",
+        **config: Any,
+    ) -> None:
+        self._workers = workers
+        self._port = broker.port
+        self._before = before
+        self._awaited = awaited
+        self._config = {"client_id": "site", "clean_session": False} | config
+
+    def start(self, before: str | None = None, *, awaited: str | None = None) -> Worker:
+        """Start one, with other code or another line to wait for where that is given."""
+        code = self._before if before is None else before
+        worker = self._workers.start(self._port, before=code, **self._config)
+        worker.wait_for(awaited or self._awaited, timeout=PATIENCE)
+        return worker
+
+
+def wait_until_it_leads(worker: Worker) -> None:
+    """Wait until a standby has become the leader, with a connection or without one."""
+    wait_until(lambda: worker.ask("mqtt.is_leader") == "True", PATIENCE, "it is the leader")
+
+
 def payloads(worker: Worker) -> list[str]:
     """Return what a worker has handled, where its handler says ``message PAYLOAD``."""
     return [line.split()[0] for line in worker.having("message")]

@@ -15,7 +15,15 @@ import pytest
 from flask_mqtt import MQTT_ERR_NO_CONN
 from flask_mqtt.process import slots
 from support.wait import wait_until
-from support.workers import client_of, has_session, payloads
+from support.workers import (
+    CONNECTING,
+    PATIENCE,
+    Site,
+    client_of,
+    has_session,
+    payloads,
+    wait_until_it_leads,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,18 +33,9 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
-#: How long something may take on a machine that does other things, in seconds.
-PATIENCE = 60
-
-BEFORE = """
-    @mqtt.on_connect()
-    def now_connected(client, *_):
-        mqtt.subscribe("in/#", 1)
-
-    @mqtt.on_disconnect()
-    def now_disconnected():
-        say("disconnected")
-
+BEFORE = (
+    CONNECTING
+    + """
     @mqtt.on_message()
     def handle(client, userdata, message):
         say("message", message.payload.decode(), client is mqtt.client)
@@ -46,21 +45,17 @@ BEFORE = """
     def identity():
         return mqtt._rs_worker.identity
 """
+)
 
 
-class Site:
-    """Workers with persistent sessions."""
+def a_site(workers: Workers, broker: Mosquitto, **config: Any) -> Site:
+    config = {"worker_mode": "shared"} | config
+    return Site(workers, broker, BEFORE, awaited="subscribed", **config)
 
-    def __init__(self, workers: Workers, broker: Mosquitto, **config: Any) -> None:
-        self.workers = workers
-        self.broker = broker
-        usual = {"client_id": "site", "clean_session": False, "worker_mode": "shared"}
-        self.config = usual | config
 
-    def start(self, before: str = BEFORE) -> Worker:
-        worker = self.workers.start(self.broker.port, before=before, **self.config)
-        worker.wait_for("subscribed", timeout=PATIENCE)
-        return worker
+def pair(site: Site, before: str | None = None) -> tuple[Worker, Worker]:
+    """Start a worker that finishes what others leave behind, and one that is to do so."""
+    return site.start(LOGGED if before is None else before), site.start()
 
 
 def send(broker: Mosquitto, *texts: str) -> None:
@@ -84,12 +79,12 @@ LOGGED = (
 )
 
 
+DELAYS = {"reconnect_delay_min": 0.1, "reconnect_delay_max": 0.5}
 NUMBERS = [str(number) for number in range(20)]
 
 
 def test_a_session_is_finished(workers: Workers, own: Mosquitto) -> None:
-    site = Site(workers, own)
-    survivor, victim = site.start(LOGGED), site.start()
+    survivor, victim = pair(a_site(workers, own))
     victim.kill()
     send(own, *NUMBERS)
     wait_for_the_end(survivor)
@@ -103,8 +98,7 @@ def test_a_session_is_finished(workers: Workers, own: Mosquitto) -> None:
 
 
 def test_in_mode_all_too(workers: Workers, own: Mosquitto) -> None:
-    site = Site(workers, own, worker_mode="all")
-    survivor, victim = site.start(LOGGED), site.start()
+    survivor, victim = pair(a_site(workers, own, worker_mode="all"))
     victim.kill()
     send(own, *NUMBERS)
     wait_for_the_end(survivor)
@@ -114,9 +108,9 @@ def test_in_mode_all_too(workers: Workers, own: Mosquitto) -> None:
 
 
 def test_a_file_is_finished(workers: Workers, own: Mosquitto, tmp_path: Path) -> None:
-    delays = {"reconnect_delay_min": 0.1, "reconnect_delay_max": 0.5}
-    site = Site(workers, own, persistence=str(tmp_path / "messages.db"), **delays)
-    survivor, victim = site.start(LOGGED), site.start()
+    survivor, victim = pair(
+        a_site(workers, own, persistence=str(tmp_path / "messages.db"), **DELAYS)
+    )
     own.stop()
     victim.wait_for("disconnected", timeout=PATIENCE)
     assert (tmp_path / "messages-1.db").exists()
@@ -134,8 +128,7 @@ def test_a_file_is_finished(workers: Workers, own: Mosquitto, tmp_path: Path) ->
 def test_a_file_of_something_else_is_tried_again_later(
     workers: Workers, own: Mosquitto, tmp_path: Path
 ) -> None:
-    site = Site(workers, own, persistence=str(tmp_path / "messages.db"))
-    survivor, victim = site.start(LOGGED), site.start()
+    survivor, victim = pair(a_site(workers, own, persistence=str(tmp_path / "messages.db")))
     victim.kill()
     for path in tmp_path.glob("messages-1*"):
         path.unlink()
@@ -202,8 +195,7 @@ SLOW = (
 def test_slow_handlers_get_all_messages_before_the_session_is_ended(
     workers: Workers, own: Mosquitto
 ) -> None:
-    site = Site(workers, own)
-    survivor, victim = site.start(SLOW), site.start()
+    survivor, victim = pair(a_site(workers, own), SLOW)
     victim.kill()
     numbers = [str(number) for number in range(140)]
     send(own, *numbers)
@@ -215,12 +207,10 @@ def test_slow_handlers_get_all_messages_before_the_session_is_ended(
 
 
 def test_a_worker_that_is_started_again_comes_first(workers: Workers, own: Mosquitto) -> None:
-    site = Site(workers, own)
-    survivor, victim = site.start(LOGGED), site.start()
-    successor = workers.start(
-        own.port, before=BEFORE + "    say('waiting')\n    sys.stdin.readline()", **site.config
-    )
-    successor.wait_for("waiting", timeout=PATIENCE)
+    site = a_site(workers, own)
+    survivor, victim = pair(site)
+    waiting = BEFORE + "    say('waiting')\n    sys.stdin.readline()"
+    successor = site.start(waiting, awaited="waiting")
     victim.kill()
     send(own, *NUMBERS)
     successor.tell("")
@@ -232,8 +222,7 @@ def test_a_worker_that_is_started_again_comes_first(workers: Workers, own: Mosqu
 
 
 def test_handlers_may_raise(workers: Workers, own: Mosquitto) -> None:
-    site = Site(workers, own)
-    survivor, victim = site.start(LOGGED), site.start()
+    survivor, victim = pair(a_site(workers, own))
     victim.kill()
     send(own, *["raise"] * 10, "last", "last")
     wait_for_the_end(survivor)
@@ -242,7 +231,7 @@ def test_handlers_may_raise(workers: Workers, own: Mosquitto) -> None:
 
 
 def test_close_ends_it_and_another_worker_goes_on(workers: Workers, own: Mosquitto) -> None:
-    site = Site(workers, own)
+    site = a_site(workers, own)
     slow = (
         LOGGED
         + """
@@ -256,7 +245,7 @@ def test_close_ends_it_and_another_worker_goes_on(workers: Workers, own: Mosquit
         plain(client, userdata, message)
     """
     )
-    survivor, victim = site.start(slow), site.start()
+    survivor, victim = pair(site, slow)
     victim.kill()
     send(own, *NUMBERS)
     survivor.wait_for("adopted", timeout=PATIENCE)
@@ -278,12 +267,10 @@ def test_close_ends_it_and_another_worker_goes_on(workers: Workers, own: Mosquit
 def test_the_leader_sends_what_a_standby_has_stored(
     workers: Workers, own: Mosquitto, tmp_path: Path
 ) -> None:
-    delays = {"reconnect_delay_min": 0.1, "reconnect_delay_max": 0.5}
     file = str(tmp_path / "messages.db")
-    site = Site(workers, own, worker_mode="leader", persistence=file, **delays)
+    site = a_site(workers, own, worker_mode="leader", persistence=file, **DELAYS)
     leader = site.start(LOGGED)
-    standby = workers.start(own.port, before=BEFORE, **site.config)
-    standby.wait_for("connected", timeout=PATIENCE)
+    standby = site.start(awaited="connected")
     own.stop()
     standby.wait_for("disconnected", timeout=PATIENCE)
     standby.ask("mqtt.publish('in/kept', 'kept', 1)")
@@ -297,18 +284,16 @@ def test_the_leader_sends_what_a_standby_has_stored(
 def test_a_standby_that_takes_over_sends_what_it_has_stored(
     workers: Workers, own: Mosquitto, tmp_path: Path
 ) -> None:
-    delays = {"reconnect_delay_min": 0.1, "reconnect_delay_max": 0.5}
     file = str(tmp_path / "messages.db")
-    site = Site(workers, own, worker_mode="leader", persistence=file, **delays)
+    site = a_site(workers, own, worker_mode="leader", persistence=file, **DELAYS)
     leader = site.start()
-    standby = workers.start(own.port, before=LOGGED, **site.config)
-    standby.wait_for("connected", timeout=PATIENCE)
+    standby = site.start(LOGGED, awaited="connected")
     own.stop()
     for worker, text in ((leader, "of the leader"), (standby, "of the standby")):
         worker.wait_for("disconnected", timeout=PATIENCE)
         worker.ask(f"mqtt.publish('in/kept', {text.replace(' ', '-')!r}, 1)")
     leader.kill()
-    wait_until(lambda: standby.ask("mqtt.is_leader") == "True", PATIENCE, "it is the leader")
+    wait_until_it_leads(standby)
     own.start()
     standby.wait_for("message of-the-leader", timeout=PATIENCE)
     wait_for_the_end(standby)
@@ -326,7 +311,7 @@ def test_batches_are_acknowledged_when_they_are_handled(workers: Workers, own: M
     def identity():
         return mqtt._rs_worker.identity
     """
-    site = Site(workers, own)
+    site = a_site(workers, own)
     survivor, victim = site.start(batches), site.start(batches)
     victim.kill()
     send(own, *NUMBERS)
@@ -337,19 +322,19 @@ def test_batches_are_acknowledged_when_they_are_handled(workers: Workers, own: M
 
 
 def test_manual_ack_is_refused_with_a_warning(workers: Workers, own: Mosquitto) -> None:
-    site = Site(workers, own)
+    site = a_site(workers, own)
     survivor = site.start(LOGGED + "    mqtt.client.manual_ack_set(True)\n")
     survivor.wait_for("WARNING With manual_ack, workers do not finish", timeout=PATIENCE)
 
 
 def test_nothing_is_looked_for_without_sessions_and_files(workers: Workers, own: Mosquitto) -> None:
-    worker = Site(workers, own, clean_session=True).start()
-    assert worker.ask("'mqtt-adoption' in str(threading.enumerate())") == "False"
-    assert Site(workers, own).start().ask("'mqtt-adoption' in str(threading.enumerate())") == "True"
+    looks = "'mqtt-adoption' in str(threading.enumerate())"
+    assert a_site(workers, own, clean_session=True).start().ask(looks) == "False"
+    assert a_site(workers, own).start().ask(looks) == "True"
 
 
 def test_many_workers_finish_a_session_once(workers: Workers, own: Mosquitto) -> None:
-    site = Site(workers, own)
+    site = a_site(workers, own)
     survivors, victim = [site.start(LOGGED) for _ in range(3)], site.start()
     victim.kill()
     send(own, *NUMBERS)

@@ -16,7 +16,15 @@ from flask_mqtt import MQTT_ERR_NO_CONN, Client, Mqtt, MQTTv5
 from support.apps import make_app
 from support.running import connected
 from support.wait import wait_until
-from support.workers import client_of, has_session, payloads
+from support.workers import (
+    CONNECTING,
+    PATIENCE,
+    Site,
+    client_of,
+    has_session,
+    payloads,
+    wait_until_it_leads,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,22 +34,12 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
-#: How long a take-over may take on a machine that does other things, in seconds.
-PATIENCE = 30
-
-#: What a worker does besides: it subscribes, and says when it is the leader.
-BEFORE = """
+#: What a worker does besides: it says when it is the leader.
+BEFORE = (
+    CONNECTING
+    + """
     import signal
     from flask import has_app_context
-
-    @mqtt.on_connect()
-    def now_connected(client, *_):
-        mqtt.subscribe("in/#", 1)
-        say("as", client.stats()["client_id"] or "-")
-
-    @mqtt.on_disconnect()
-    def now_disconnected():
-        say("disconnected")
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
@@ -52,6 +50,7 @@ BEFORE = """
     def lead(client, userdata):
         say("leader", client is mqtt.client, has_app_context(), mqtt.connected)
 """
+)
 EARLY = (
     BEFORE
     + """
@@ -60,25 +59,16 @@ EARLY = (
 )
 
 
-class Site:
-    """Workers with one client id, in mode "leader"."""
+def a_site(workers: Workers, broker: Mosquitto, **config: Any) -> Site:
+    return Site(workers, broker, EARLY, worker_mode="leader", **config)
 
-    def __init__(self, workers: Workers, broker: Mosquitto, **config: Any) -> None:
-        self.workers = workers
-        self.broker = broker
-        usual = {"worker_mode": "leader", "client_id": "site", "clean_session": False}
-        self.config = usual | config
 
-    def start(self, before: str = EARLY) -> Worker:
-        worker = self.workers.start(self.broker.port, before=before, **self.config)
-        worker.wait_for("connected")
-        return worker
-
-    def pair(self, before: str = EARLY) -> tuple[Worker, Worker]:
-        leader, standby = self.start(before), self.start(before)
-        assert leader.ask("mqtt.is_leader") == "True"
-        assert standby.ask("mqtt.is_leader") == "False"
-        return leader, standby
+def pair(site: Site, before: str | None = None) -> tuple[Worker, Worker]:
+    """Start a leader and a standby."""
+    leader, standby = site.start(before), site.start(before)
+    assert leader.ask("mqtt.is_leader") == "True"
+    assert standby.ask("mqtt.is_leader") == "False"
+    return leader, standby
 
 
 def publish(worker: Worker, topic: str, payload: str, qos: int = 1) -> int:
@@ -114,8 +104,8 @@ class Stream:
 
 
 def test_one_worker_handles_and_all_publish(workers: Workers, own: Mosquitto) -> None:
-    site = Site(workers, own)
-    leader, standby = site.pair()
+    site = a_site(workers, own)
+    leader, standby = pair(site)
     third = site.start()
     for number, worker in enumerate((leader, standby, third)):
         for qos in range(3):
@@ -134,8 +124,8 @@ def test_one_worker_handles_and_all_publish(workers: Workers, own: Mosquitto) ->
 
 
 def test_nothing_is_lost_when_leaders_are_killed(workers: Workers, own: Mosquitto) -> None:
-    site = Site(workers, own)
-    leader, standby = site.pair()
+    site = a_site(workers, own)
+    leader, standby = pair(site)
     everyone = [leader, standby]
     times = []
     with client_of(own) as client:
@@ -225,7 +215,7 @@ def test_a_worker_that_starts_as_a_standby_waits_too(workers: Workers, own: Mosq
 
 @pytest.mark.parametrize("way", ["close", "SIGTERM"])
 def test_a_leader_that_ends_hands_over(workers: Workers, own: Mosquitto, way: str) -> None:
-    leader, standby = Site(workers, own).pair()
+    leader, standby = pair(a_site(workers, own))
     if way == "close":
         leader.tell("mqtt.close()")
         assert leader.ask("mqtt.is_leader") == "False"
@@ -244,7 +234,7 @@ def test_a_leader_that_ends_hands_over(workers: Workers, own: Mosquitto, way: st
 
 
 def test_what_comes_between_two_leaders_is_handled(workers: Workers, own: Mosquitto) -> None:
-    site = Site(workers, own)
+    site = a_site(workers, own)
     leader = site.start()
     leader.wait_for("subscribed", timeout=PATIENCE)
     leader.kill()
@@ -257,7 +247,7 @@ def test_what_comes_between_two_leaders_is_handled(workers: Workers, own: Mosqui
 
 
 def test_a_leader_without_a_connection_stays_the_leader(workers: Workers, own: Mosquitto) -> None:
-    leader, standby = Site(workers, own, reconnect_delay_min=0.1).pair()
+    leader, standby = pair(a_site(workers, own, reconnect_delay_min=0.1))
     own.restart()
     leader.wait_for("as", 2, PATIENCE)
     standby.wait_for("as", 2, PATIENCE)
@@ -270,11 +260,11 @@ def test_a_leader_without_a_connection_stays_the_leader(workers: Workers, own: M
 
 def test_a_standby_takes_over_while_the_broker_is_down(workers: Workers, own: Mosquitto) -> None:
     delays = {"reconnect_delay_min": 0.1, "reconnect_delay_max": 0.5}
-    leader, standby = Site(workers, own, **delays).pair()
+    leader, standby = pair(a_site(workers, own, **delays))
     own.stop()
     standby.wait_for("disconnected", timeout=PATIENCE)
     leader.kill()
-    wait_until(lambda: standby.ask("mqtt.is_leader") == "True", PATIENCE, "it is the leader")
+    wait_until_it_leads(standby)
     assert publish(standby, "in/kept", "kept") == MQTT_ERR_NO_CONN
     assert standby.having("leader") == []
     own.start()
@@ -286,11 +276,11 @@ def test_a_standby_takes_over_while_the_broker_is_down(workers: Workers, own: Mo
 def test_only_the_leader_has_the_will(workers: Workers, own: Mosquitto) -> None:
     wills: list[bytes] = []
     will = {"last_will_topic": "wills", "last_will_message": "gone", "last_will_qos": 1}
-    site = Site(workers, own, **will)
+    site = a_site(workers, own, **will)
     with client_of(own) as client:
         client.on_message = lambda _client, _userdata, message: wills.append(message.payload)
         client.subscribe("wills", 1)
-        leader, standby = site.pair()
+        leader, standby = pair(site)
         third = site.start()
         third.kill()
         wait_until(lambda: "Client site-2 closed" in own.log, PATIENCE, "a standby is gone")
@@ -309,7 +299,7 @@ def test_a_standby_of_mqtt_5_leaves_no_session(workers: Workers, own: Mosquitto,
     from flask_mqtt import Properties
     app.config["MQTT_CONNECT_PROPERTIES"] = {kind}({values})
     """
-    leader, standby = Site(workers, own, protocol_version=5).pair(EARLY + before)
+    leader, standby = pair(a_site(workers, own, protocol_version=5), EARLY + before)
     assert connects(own) == ["site c0", "site-1 c1"]
     leader.kill()
     standby.wait_for("leader", timeout=PATIENCE)
@@ -320,7 +310,7 @@ def test_a_standby_of_mqtt_5_leaves_no_session(workers: Workers, own: Mosquitto,
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_on_leader_may_be_registered_late(workers: Workers, own: Mosquitto, threads: int) -> None:
-    leader, standby = Site(workers, own, handler_threads=threads).pair(BEFORE)
+    leader, standby = pair(a_site(workers, own, handler_threads=threads), BEFORE)
     for worker in (leader, standby):
         worker.tell("mqtt.on_leader()(lead)")
     assert leader.wait_for("leader", timeout=PATIENCE) == ["True True True"]
@@ -332,7 +322,7 @@ def test_on_leader_may_be_registered_late(workers: Workers, own: Mosquitto, thre
 
 
 def test_workers_need_no_client_id(workers: Workers, own: Mosquitto) -> None:
-    leader, standby = Site(workers, own, client_id="", clean_session=True).pair()
+    leader, standby = pair(a_site(workers, own, client_id="", clean_session=True))
     leader.kill()
     standby.wait_for("leader", timeout=PATIENCE)
     assert publish(standby, "in/own", "own") == 0
@@ -342,15 +332,14 @@ def test_workers_need_no_client_id(workers: Workers, own: Mosquitto) -> None:
 def test_a_leader_has_the_file_and_a_standby_one_of_its_own(
     workers: Workers, own: Mosquitto, tmp_path: Path
 ) -> None:
-    site = Site(workers, own, persistence=str(tmp_path / "messages.db"))
-    leader, standby = site.pair()
+    leader, standby = pair(a_site(workers, own, persistence=str(tmp_path / "messages.db")))
     files = sorted(path.name for path in tmp_path.glob("*.db"))
     assert files == ["messages-1.db", "messages.db"]
     own.stop()
     leader.wait_for("disconnected", timeout=PATIENCE)
     assert publish(leader, "in/leader", "of the leader") == MQTT_ERR_NO_CONN
     leader.kill()
-    wait_until(lambda: standby.ask("mqtt.is_leader") == "True", PATIENCE, "it is the leader")
+    wait_until_it_leads(standby)
     own.start()
     # It has the session, and what the leader could not send.
     standby.wait_for("message of the leader", timeout=PATIENCE)
@@ -360,7 +349,7 @@ def test_a_leader_that_cannot_open_its_file_tries_again(
     workers: Workers, own: Mosquitto, tmp_path: Path
 ) -> None:
     file = tmp_path / "messages.db"
-    leader, standby = Site(workers, own, persistence=str(file)).pair()
+    leader, standby = pair(a_site(workers, own, persistence=str(file)))
     file.unlink()
     file.mkdir()
     leader.kill()
@@ -400,7 +389,7 @@ def test_a_forked_child_takes_over_from_its_parent(
     workers: Workers, own: Mosquitto, tmp_path: Path, has_file: bool
 ) -> None:
     config = {"persistence": str(tmp_path / "messages.db")} if has_file else {}
-    parent = Site(workers, own, **config).start(EARLY + FORKING)
+    parent = a_site(workers, own, **config).start(EARLY + FORKING)
     parent.tell("fork()")
     parent.wait_for("child connected", timeout=PATIENCE)
     assert parent.having("child") == ["connected"]
@@ -420,7 +409,7 @@ def test_a_forked_child_takes_over_from_its_parent(
 
 
 def test_init_app_again_keeps_a_standby(workers: Workers, own: Mosquitto) -> None:
-    _, standby = Site(workers, own).pair()
+    _, standby = pair(a_site(workers, own))
     standby.tell("mqtt.init_app(app)")
     assert standby.ask("mqtt.is_leader") == "False"
     assert connects(own) == ["site c0", "site-1 c1"]
@@ -430,8 +419,8 @@ def test_init_app_again_keeps_a_standby(workers: Workers, own: Mosquitto) -> Non
 def test_a_standby_that_was_disconnected_does_not_take_over(
     workers: Workers, own: Mosquitto, way: str
 ) -> None:
-    site = Site(workers, own)
-    leader, standby = site.pair()
+    site = a_site(workers, own)
+    leader, standby = pair(site)
     third = site.start()
     standby.tell(way)
     assert standby.ask("mqtt.is_leader") == "False"
