@@ -53,7 +53,7 @@ class Example:
         )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        wait_until(self._answers, 20, "the example serves")
+        wait_until(self._answers, 60, "the example serves")
 
     def _read(self) -> None:
         assert self._process.stdout is not None

@@ -258,10 +258,12 @@ class ScriptedBroker(Server):
     def _converse(self, arrivals: _Arrivals, number: int) -> None:
         connection = arrivals.connection
         try:
-            for count, packet in enumerate(self._receive(arrivals, number), 1):
+            for count, (packet, answer) in enumerate(self._receive(arrivals, number), 1):
                 if self.close_after is not None and count >= self.close_after:
                     break
-                if not self._is_hooked(arrivals, packet):
+                if answer is not None:
+                    self._send(connection, answer)
+                elif not self._is_hooked(arrivals, packet):
                     self._send(connection, self._answer(packet, number))
                 if packet.kind == "DISCONNECT" and not self.reads_on:
                     break
@@ -291,7 +293,8 @@ class ScriptedBroker(Server):
             arrivals.rests = rests
             self._changed.notify_all()
 
-    def _receive(self, arrivals: _Arrivals, number: int) -> Iterator[Packet]:
+    def _receive(self, arrivals: _Arrivals, number: int) -> Iterator[tuple[Packet, bytes | None]]:
+        """Record packets. Give them with their answers, unless a hook has its say before."""
         connection = arrivals.connection
         ready = select.poll()
         ready.register(connection, select.POLLIN)
@@ -302,19 +305,22 @@ class ScriptedBroker(Server):
             with self._changed:
                 # Nothing comes to be neither waiting nor read.
                 data = connection.recv(65536)
+                at = time.monotonic()
                 arrivals.read += len(data)
             self._reading.wait()
             if not data:
                 return
             buffer += data
             while (length := frame_length(buffer)) is not None and len(buffer) >= length:
-                packet = self.version.decode(buffer[:length]).recorded(number, time.monotonic())
+                packet = self.version.decode(buffer[:length]).recorded(number, at)
                 buffer = buffer[length:]
+                # Before a test can know of it, and change what is answered to those that follow.
+                answer = self._answer(packet, number) if self.hook is None else None
                 with self._changed:
                     self._packets.append(packet)
                     arrivals.recorded = arrivals.read - len(buffer)
                     self._changed.notify_all()
-                yield packet
+                yield packet, answer
             with self._changed:
                 # A packet that has come in part cannot be in the record.
                 arrivals.recorded = arrivals.read
