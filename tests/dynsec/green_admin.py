@@ -56,6 +56,7 @@ waiting = True
 def turn() -> None:
     global turns  # noqa: PLW0603 - a script
     while waiting:
+        # Others have their turn.
         time.sleep(0.01)
         turns += 1
 

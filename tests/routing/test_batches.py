@@ -107,6 +107,7 @@ def test_the_order_of_each_topic_is_kept_while_a_handler_is_slow(
     def handle(client: Any, messages: list[MQTTMessage]) -> None:
         running.append(1)
         assert len(running) == 1
+        # Time for another call to begin, which must not.
         time.sleep(0.002)
         seen.extend((message.topic, int(message.payload)) for message in messages)
         running.clear()

@@ -242,6 +242,7 @@ mqtt, seen, failed = Mqtt(), [], []
 
 @mqtt.batch("t/+", qos=1, max=10, wait=0.05, timeout=60)
 def handle(client, messages):
+    # Other green threads have their turn meanwhile.
     time.sleep(0.01)
     seen.extend(message.payload for message in messages)
 

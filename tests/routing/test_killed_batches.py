@@ -40,6 +40,7 @@ RECORDER = """
         say("begins")
         os.write(record, b"".join(lines[: len(lines) // 2]))
         say("half")
+        # Time for the process to be killed between the halves.
         time.sleep(0.01)
         os.write(record, b"".join(lines[len(lines) // 2 :]))
         say("done")

@@ -22,6 +22,7 @@ seen = []
 
 @mqtt.topic("a/<int:x>", qos=1)
 def handle(client, message, x):
+    # Other green threads have their turn meanwhile.
     time.sleep(0.001)
     seen.append(x)
     client.publish(mqtt.topic_for("answer", x=x), "ok", 1)

@@ -45,6 +45,7 @@ def work(_client: Any, _userdata: Any, message: MQTTMessage) -> None:
         if not is_last and mqtt.client._thread is None:
             is_last = True
             os.write(LINES, b"last\n")
+        # How often it looks for the file, with which the test lets it end.
         time.sleep(0.01)
     mqtt.publish("done", message.payload, qos=1)
     os.write(LINES, b"done\n")

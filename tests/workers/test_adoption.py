@@ -186,6 +186,7 @@ SLOW = (
 
     @mqtt.on_message()
     def handle_slowly(client, userdata, message):
+        # For 70 messages, that is much longer than `_LONGEST`.
         time.sleep(0.1)
         say("message", message.payload.decode())
 """

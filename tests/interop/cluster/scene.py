@@ -88,6 +88,7 @@ def _await_readiness(publisher: Mqtt, cluster: Cluster, hosts: list[Host], mode:
     def ready() -> bool:
         number = next(tries)
         publisher.publish(f"orders/{number}", str(number), qos=1)
+        # How often it asks, and time for the order to be handled.
         time.sleep(0.2)
         busy = {(line.host, line.pid) for line in _handled(hosts)}
         return len(busy) >= per_host * len(hosts)
