@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import signal
 import statistics
@@ -12,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flask_mqtt import MQTT_ERR_NO_CONN, Client, Mqtt, MQTTv5
-from support.apps import make_app
-from support.running import connected
+from flask_mqtt import MQTT_ERR_NO_CONN, Client, MQTTv5
 from support.wait import wait_until
 from support.workers import (
     CONNECTING,
@@ -175,8 +172,8 @@ COUNTING = (
 
 
 def test_a_standby_waits_where_others_have_just_connected(workers: Workers, own: Mosquitto) -> None:
-    site = Site(workers, own)
-    leader, standby = site.pair(COUNTING)
+    site = a_site(workers, own)
+    leader, standby = pair(site, COUNTING)
     standby.wait_for("room True", 2, PATIENCE)
     for _ in range(2):
         further = site.start()
@@ -193,8 +190,8 @@ def test_a_standby_waits_where_others_have_just_connected(workers: Workers, own:
 
 
 def test_a_standby_connects_all_the_same_after_a_while(workers: Workers, own: Mosquitto) -> None:
-    site = Site(workers, own)
-    leader, standby = site.pair(COUNTING)
+    site = a_site(workers, own)
+    leader, standby = pair(site, COUNTING)
     for _ in range(2):
         site.start().kill()
     standby.tell("room._LONGEST = 0.5")
@@ -204,8 +201,8 @@ def test_a_standby_connects_all_the_same_after_a_while(workers: Workers, own: Mo
 
 
 def test_a_worker_that_starts_as_a_standby_waits_too(workers: Workers, own: Mosquitto) -> None:
-    site = Site(workers, own)
-    site.pair()
+    site = a_site(workers, own)
+    pair(site)
     for _ in range(2):
         site.start().kill()
     late = site.start(COUNTING.replace("3600.0, 3600.0", "3600.0, 0.5"))
@@ -427,43 +424,3 @@ def test_a_standby_that_was_disconnected_does_not_take_over(
     leader.kill()
     third.wait_for("leader", timeout=PATIENCE)
     assert standby.ask("mqtt.is_leader") == "False"
-
-
-@pytest.mark.usefixtures("slots_folder")
-def test_another_mode_has_no_leader(broker: Mosquitto, caplog: pytest.LogCaptureFixture) -> None:
-    mqtt = Mqtt()
-    mqtt.on_leader()(lambda _client, _userdata: None)
-    assert not mqtt.is_leader
-    with mqtt:
-        mqtt.init_app(make_app(broker.port))
-        leads = mqtt.is_leader
-    assert not leads
-    [warning] = [one for one in caplog.records if vars(one).get("mqtt_event") == "no_leader"]
-    assert warning.levelno == logging.WARNING
-    assert "MQTT_WORKER_MODE is 'all'" in warning.getMessage()
-
-
-def test_a_handler_that_cannot_be_called_is_refused() -> None:
-    mqtt = Mqtt()
-    no_handler: Any = lambda: None  # noqa: E731
-    with pytest.raises(TypeError, match=r"on_leader .* it is called with \(client, userdata\)"):
-        mqtt.on_leader()(no_handler)
-    without_parentheses: Any = mqtt.on_leader
-    with pytest.raises(TypeError, match=r"needs parentheses: @mqtt.on_leader\(\)"):
-        without_parentheses(no_handler)
-
-
-def test_without_a_folder_each_worker_leads(
-    broker: Mosquitto,
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
-    with connected(make_app(broker.port, worker_mode="leader")) as mqtt:
-        leads = mqtt.is_leader
-    assert (leads, mqtt.is_leader) == (True, False)
-    [record] = [one for one in caplog.records if vars(one).get("mqtt_event") == "no_slot"]
-    assert record.levelno == logging.ERROR
-    assert "each process of this application handles messages" in record.getMessage()
