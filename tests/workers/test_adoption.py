@@ -163,8 +163,7 @@ COUNTING = (
 
 
 def test_workers_that_connect_come_first(workers: Workers, own: Mosquitto) -> None:
-    site = Site(workers, own)
-    survivor, victim = site.start(COUNTING), site.start()
+    survivor, victim = pair(a_site(workers, own), COUNTING)
     victim.kill()
     send(own, *NUMBERS)
     survivor.wait_for("quiet", 5, PATIENCE)
