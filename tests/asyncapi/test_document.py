@@ -433,6 +433,13 @@ def test_the_command_writes_a_file(routed: Flask, tmp_path: Path) -> None:
     assert check(json.loads(path.read_text()))["info"]["title"] == "tests"
 
 
+def test_the_command_says_which_file_it_cannot_write(routed: Flask, tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "asyncapi.json"
+    result = routed.test_cli_runner().invoke(group, ["asyncapi", "-o", str(path)])
+    assert result.exit_code == 1
+    assert result.output == f"Error: Could not open file '{path}': No such file or directory\n"
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flask_mqtt.process import slots
 from support.broker_log import BrokerLog
 from support.servers import CLIENT_ID, MESSAGES, PATIENCE, AppServer, publish, visitors
 from support.wait import wait_until
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
+@pytest.mark.parametrize("file", [None, "messages.db"])
 @pytest.mark.parametrize("mode", ["all", "shared", "leader"])
 def test_none_is_missing_or_comes_twice_when_workers_take_over_from_the_master(
-    mode: str, roomy: Mosquitto, tmp_path: Path
+    mode: str, file: str | None, roomy: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     log = BrokerLog(roomy, CLIENT_ID)
-    config = {"MQTT_WORKER_MODE": mode, "MQTT_CLEAN_SESSION": False}
+    config: dict[str, Any] = {"MQTT_WORKER_MODE": mode, "MQTT_CLEAN_SESSION": False}
+    if file is not None:
+        config["MQTT_PERSISTENCE"] = str(tmp_path / file)
     with (
         AppServer(tmp_path, "gunicorn-sync-preload", roomy.port, **config) as server,
         contextlib.ExitStack() as stack,
@@ -34,6 +39,9 @@ def test_none_is_missing_or_comes_twice_when_workers_take_over_from_the_master(
 
         def numbers() -> Iterator[int]:
             yield from range(MESSAGES)
+            # The master has its slot while each of them is forked.
+            count = server.kind.workers
+            wait_until(lambda: len(server.workers()) == count, PATIENCE, "all workers are there")
             stack.enter_context(visitors(server))
             yield from range(MESSAGES, 4 * MESSAGES)
 
@@ -43,6 +51,9 @@ def test_none_is_missing_or_comes_twice_when_workers_take_over_from_the_master(
         )
         server.visit_all()
         master = server.pid
+        # A worker goes on with the master's session: nobody else would ever end it.
+        [slots_file] = tmp_path.rglob("*.slots")
+        assert slots.free_dirty(slots_file.stem) == []
     assert master in server.lines.pids
     assert len(server.lines.pids) == (2 if mode == "leader" else 1 + server.kind.workers)
     if mode != "all":

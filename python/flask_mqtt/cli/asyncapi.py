@@ -28,5 +28,8 @@ def asyncapi(output: Path | None, title: str | None, version: str) -> None:
     text = json.dumps(made, indent=2, ensure_ascii=False)
     if output is None:
         click.echo(text)
-    else:
+        return
+    try:
         output.write_text(f"{text}\n", encoding="utf-8")
+    except OSError as error:
+        raise click.FileError(str(output), error.strerror) from error

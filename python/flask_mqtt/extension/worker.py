@@ -14,6 +14,8 @@ from ..records import fields, write
 from .room import Room
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from flask import Flask
 
     from ..config import Config
@@ -38,7 +40,7 @@ class Worker:
         self.identity = ""
         #: The slot of this process, where it needs one.
         self.slot: slots.Slot | None = None
-        #: A leader's that cannot use the file of its slot, as its parent had that open.
+        #: That of the file, where the one of the slot cannot be used, as a parent had that open.
         self._file_slot: slots.Slot | None = None
         #: Whether it is the leader because nobody can have a slot.
         self._leads_alone = False
@@ -76,7 +78,7 @@ class Worker:
             elif self.mode == "leader":
                 self._stand(identity, values)
             else:
-                self.use(identity, slots.take(identity, avoid))
+                self.use(identity, self._take(identity, avoid))
             self._publishes = publishes
         except OSError as error:
             self._leads_alone = self.mode == "leader"
@@ -112,6 +114,20 @@ class Worker:
     def is_standby(self) -> bool:
         """Whether this process waits to become the leader."""
         return self.mode == "leader" and self.slot is not None and not self.is_leader
+
+    def _take(self, identity: str, avoid: Collection[int]) -> slots.Slot:
+        """Take a slot: one that a parent has let go of with its session, or any other.
+
+        Args:
+            identity: What the processes of the application have in common.
+            avoid: The slots whose files cannot be used.
+        """
+        for number in sorted(avoid):
+            slot = slots.try_take(identity, number)
+            if slot is not None:
+                self._file_slot = slots.take(identity, avoid, only_clean=True)
+                return slot
+        return slots.take(identity, avoid)
 
     def _stand(self, identity: str, values: Config) -> None:
         """Be the leader or a standby."""
