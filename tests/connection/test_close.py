@@ -55,10 +55,12 @@ def test_a_handler_may_close_its_client(scripted: ScriptedBroker) -> None:
             mqtt.close()
             closed.set()
 
+        thread = mqtt.client._parts.dispatcher.thread
+        assert thread is not None
         scripted.publish("t")
-        assert closed.wait(5)
+        assert closed.wait(20)
         scripted.wait_for("DISCONNECT")
-        wait_until(lambda: "mqtt-dispatch" not in {thread.name for thread in threading.enumerate()})
+        wait_until(lambda: not thread.is_alive())
         assert not mqtt.connected
 
 

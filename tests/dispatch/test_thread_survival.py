@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from support.running import closing, connected
 from support.wait import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from support.scripted import ScriptedBroker
 
 
@@ -80,6 +83,14 @@ class WickedError(Exception):
     __repr__ = __str__
 
 
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """Have what the test has left collected here: in a thread of another test, it would raise."""
+    yield
+    gc.collect()
+
+
+@pytest.mark.usefixtures("collected")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_objects_that_raise_whatever_is_asked_of_them(
     scripted: ScriptedBroker, threads: int, error: BaseException
