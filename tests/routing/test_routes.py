@@ -189,6 +189,19 @@ def test_own_converters_and_those_of_the_application(scripted: ScriptedBroker) -
         assert mqtt.stats()["routes"]["routes"] == 2
 
 
+def test_none_is_no_value_for_topic_for() -> None:
+    mqtt = Mqtt()
+
+    @mqtt.topic("a/<x>")
+    @mqtt.topic("a/<x>/<int:y>")
+    def handle(client: Any, message: Any, x: str, y: int = 0) -> None: ...
+
+    assert mqtt.topic_for("handle", x="b", y=0) == "a/b/0"
+    assert mqtt.topic_for("handle", x="b", y=None) == "a/b"
+    with pytest.raises(ValueError, match=r"topic_for\('handle'\): no value for 'x'"):
+        mqtt.topic_for("handle", x=None)
+
+
 def test_topic_for_in_a_template(scripted: ScriptedBroker) -> None:
     app: Flask = make_app(scripted.port)
     with connected(app) as mqtt:

@@ -31,12 +31,13 @@ def build(name: str, routes: Sequence[Route], values: Mapping[str, Any]) -> tupl
     Args:
         name: The route's.
         routes: Those of that name: the first is taken that has exactly these placeholders.
-        values: By the names of the placeholders.
+        values: By the names of the placeholders. As with `url_for`, None is no value.
 
     Raises:
         BuildError: A value is missing, unknown, or none for a topic, or several handlers are called
             so.
     """
+    values = {key: value for key, value in values.items() if value is not None}
     given = [route for route in routes if route.is_named] or routes
     if len({id(route.handler) for route in given}) > 1:
         rules = ", ".join(repr(route.pattern.rule) for route in given)
