@@ -53,7 +53,9 @@ def test_none_is_missing_or_comes_twice_when_workers_take_over_from_the_master(
         master = server.pid
         # A worker goes on with the master's session: nobody else would ever end it.
         [slots_file] = tmp_path.rglob("*.slots")
-        assert slots.free_dirty(slots_file.stem) == []
+        wait_until(
+            lambda: not slots.free_dirty(slots_file.stem), PATIENCE, "no session is left behind"
+        )
     assert master in server.lines.pids
     assert len(server.lines.pids) == (2 if mode == "leader" else 1 + server.kind.workers)
     if mode != "all":
