@@ -335,7 +335,7 @@ def _same(found: object, due: object) -> None:
     assert found == due
 
 
-def test_there_is_room_for_a_connection_of_each_process_and_of_who_asks_and_one_more(
+def test_there_is_room_for_a_connection_of_each_process_and_one_more(
     holders: Holders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slots, "SECONDS", 3600.0)
@@ -349,10 +349,10 @@ def test_there_is_room_for_a_connection_of_each_process_and_of_who_asks_and_one_
     assert slots.is_quiet("another")
     # Turns are no processes.
     turn = slots.try_turn("app")
-    other.ask("note 0")
     assert slots.has_room("app")
     other.ask("note 0")
     assert not slots.has_room("app")
+    assert slots.has_room("app", 1)
     assert turn is not None
     assert holders.one().ask("take app") == "2"
     # A process has a slot that has connected.

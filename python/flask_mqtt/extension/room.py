@@ -7,9 +7,6 @@ import time
 from ..guards import pause
 from ..process import slots
 
-#: It connects all the same after this many seconds, as where processes end and start all the time.
-_LONGEST = 2.5
-
 #: Seconds between two looks.
 _STEP_SECONDS = 0.02
 
@@ -21,36 +18,45 @@ class Room:
     where workers end that have only just connected.
     """
 
-    def __init__(self) -> None:
-        """Wait for nothing."""
+    def __init__(self, longest: float) -> None:
+        """Wait for nothing.
+
+        Args:
+            longest: It connects all the same after this many seconds, as where processes end and
+                start all the time.
+        """
+        self.longest = longest
         #: Since when there is no room.
         self._since: float | None = None
 
-    def has_come(self, identity: str) -> bool:
-        """Whether it may connect now: see `slots.has_room`.
+    def has_come(self, identity: str, further: int = 0) -> bool:
+        """Whether it may connect now.
 
         Args:
-            identity: As `slots.identity` returns it.
+            identity: As for `slots.has_room`.
+            further: As for `slots.has_room`.
 
         Raises:
             OSError: The folder of the slots cannot be used.
         """
         now = time.monotonic()
-        if self._since is None:
+        # Long ago it waited for something else.
+        if self._since is None or now - self._since > 2 * self.longest:
             self._since = now
-        comes = slots.has_room(identity) or now - self._since >= _LONGEST
+        comes = slots.has_room(identity, further) or now - self._since >= self.longest
         if comes:
             self._since = None
         return comes
 
-    def wait(self, identity: str) -> None:
+    def wait(self, identity: str, further: int = 0) -> None:
         """Wait for that.
 
         Args:
-            identity: As `slots.identity` returns it.
+            identity: As for `slots.has_room`.
+            further: As for `slots.has_room`.
 
         Raises:
             OSError: The folder of the slots cannot be used.
         """
-        while not self.has_come(identity):
+        while not self.has_come(identity, further):
             pause(_STEP_SECONDS)

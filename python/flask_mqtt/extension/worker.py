@@ -50,7 +50,8 @@ class Worker:
         self._publishes = False
         #: Whether a slot could not be taken, which is logged once.
         self._has_told = False
-        self._room = Room()
+        #: Before it starts, and before it takes over: within a second after the leader's death.
+        self._room, self._lead_room = Room(2.5), Room(0.5)
 
     def begin(self, app: Flask | None, values: Config, *, publishes: bool = False) -> None:
         """Take a slot, if the configuration has what processes cannot share.
@@ -94,7 +95,7 @@ class Worker:
         if app is not None and _needs_slot(values):
             # `begin` tells of a folder that cannot be used.
             with contextlib.suppress(OSError):
-                self._room.wait(slots.identity(app, values))
+                self._room.wait(slots.identity(app, values), 1)
 
     def note_connection(self) -> None:
         """Write down that a connection begins now, for those that wait."""
@@ -134,7 +135,7 @@ class Worker:
         slot = slots.try_take(identity, LEADER)
         if slot is None or self._needs_file_slot(identity, values):
             if slot is None:
-                # It is for publishing only, and may take the place of one that has just connected.
+                # It is for publishing only, and leaves room for one that takes over.
                 self._room.wait(identity)
             # What has stayed behind under another one, the leader finishes.
             avoid = {LEADER, *slots.inherited(identity)}
@@ -159,8 +160,11 @@ class Worker:
         Raises:
             OSError: The folder of the slots cannot be used.
         """
-        may_lead = self.is_standby and self._room.has_come(self.identity)
-        return slots.try_take(self.identity, LEADER) if may_lead else None
+        slot = slots.try_take(self.identity, LEADER) if self.is_standby else None
+        if slot is None or self._lead_room.has_come(self.identity):
+            return slot
+        slot.release()
+        return None
 
     def lead(self, slot: slots.Slot, values: Config, *, leaves: bool) -> None:
         """Be the leader. The connection as a standby has ended, and its file is closed.

@@ -190,14 +190,14 @@ def free_dirty(identity: str) -> list[int]:
         ]
 
 
-def has_room(identity: str) -> bool:
+def has_room(identity: str, further: int = 0) -> bool:
     """Whether one more process of an application may connect now, if it need not do so at once.
 
-    In `SECONDS`, one connection may begin for each slot that a process has, one for the process
-    that asks, and one more.
+    In `SECONDS`, one connection may begin for each slot that a process has, and one more.
 
     Args:
         identity: As :func:`identity` returns it.
+        further: How many processes count that have no slot.
 
     Raises:
         OSError: The folder or the file cannot be used.
@@ -205,7 +205,7 @@ def has_room(identity: str) -> bool:
     mine = _mine()
     with mine.lock, mine.opened(identity) as file:
         taken = file.count_others() + mine.count(file)
-        return file.count_connections(SECONDS) < taken + 2
+        return file.count_connections(SECONDS) < taken + further + 1
 
 
 def is_quiet(identity: str) -> bool:
