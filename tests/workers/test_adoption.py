@@ -345,3 +345,36 @@ def test_many_workers_finish_a_session_once(workers: Workers, own: Mosquitto) ->
     handled = [text for one in survivors for text in payloads(one)]
     assert sorted(handled) == sorted(NUMBERS)
     assert len(re.findall(r"connected from \S+ as site-3 ", own.log)) == 3
+
+
+TRIES = (
+    LOGGED
+    + """
+    from flask_mqtt.extension import adoption
+
+    # In the place of ten seconds.
+    adoption._FAILURE_SECONDS = 1.0
+
+    class Tries(logging.Handler):
+        def emit(self, record):
+            if vars(record).get("mqtt_event") == "adopting":
+                say("tries", time.monotonic())
+
+    logging.getLogger("flask_mqtt").addHandler(Tries())
+"""
+)
+
+
+def test_what_cannot_be_finished_is_tried_less_and_less_often(
+    workers: Workers, own: Mosquitto, tmp_path: Path
+) -> None:
+    site = a_site(workers, own, persistence=str(tmp_path / "messages.db"))
+    survivors, victim = [site.start(TRIES), site.start(TRIES)], site.start()
+    victim.kill()
+    for path in tmp_path.glob("messages-2*"):
+        path.unlink()
+    (tmp_path / "messages-2.db").write_text("no database " * 1000)
+    for survivor in survivors:
+        times = [float(line) for line in survivor.wait_for("tries", 4, PATIENCE)]
+        # After 1, 2 and 4 s, whatever the other worker does. The first may be said late.
+        assert times[3] - times[0] > 6

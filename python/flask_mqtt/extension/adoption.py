@@ -41,8 +41,10 @@ _LONGEST = 300.0
 #: It connects although others do, too, after this many seconds.
 _LONGEST_TURN = 30.0
 
-#: Seconds until a slot is tried again which could not be finished.
+#: Seconds until a slot is tried again which could not be finished: twice as many each time, up to
+#: the limit. It may be that of a damaged file.
 _FAILURE_SECONDS = 10.0
+_LONGEST_FAILURE_SECONDS = 600.0
 
 #: How long connecting, and the answer to a request, may take, in seconds.
 _CONNECTING_SECONDS = 30.0
@@ -83,8 +85,10 @@ class Adoption:
         self._worker = worker
         self._adopter = adopter
         self._thread = PeriodicThread("mqtt-adoption", _LOOK_SECONDS, self._look)
-        #: When each was free for the first time, or is to be tried again, by its number.
+        #: When each was free for the first time, by its number.
         self._free: dict[int, float] = {}
+        #: For how long each waits that could not be finished, and until when.
+        self._failures: dict[int, tuple[float, float]] = {}
         #: What is being finished.
         self._finishing: LeftBehind | None = None
         self._has_told = False
@@ -111,7 +115,7 @@ class Adoption:
     def forked(self) -> None:
         """Be without a thread, in a forked child."""
         self._thread.forked()
-        self._free = {}
+        self._free, self._failures = {}, {}
         self._finishing = None
 
     def _look(self) -> bool:
@@ -128,8 +132,9 @@ class Adoption:
         numbers = [number for number in slots.free_dirty(identity) if number not in barred]
         self._free = {number: self._free.get(number, now) for number in numbers}
         rest = _REST_SECONDS[worker.mode]
-        due = [number for number, since in self._free.items() if now - since >= rest]
-        for number in due:
+        for number, since in self._free.items():
+            if now - since < rest or now < self._failures.get(number, (0.0, now))[1]:
+                continue
             slot = slots.try_take(identity, number)
             if slot is not None:
                 self._finish(adopter, slot)
@@ -142,11 +147,12 @@ class Adoption:
         identity = self._worker.identity
         self._finishing = LeftBehind(adopter, identity, slot, values, self._thread.pause)
         # Whatever goes wrong, it is not tried again at once.
-        rest = _REST_SECONDS[self._worker.mode]
-        self._free[slot.number] = time.monotonic() + _FAILURE_SECONDS - rest
+        before, _ = self._failures.get(slot.number, (0.0, 0.0))
+        delay = min(max(2 * before, _FAILURE_SECONDS), _LONGEST_FAILURE_SECONDS)
+        self._failures[slot.number] = (delay, time.monotonic() + delay)
         try:
             if self._finishing.finish():
-                del self._free[slot.number]
+                del self._free[slot.number], self._failures[slot.number]
         finally:
             self._finishing = None
             slot.release()

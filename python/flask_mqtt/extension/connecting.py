@@ -219,6 +219,15 @@ class Connecting(ConnectionEvents, RouteMethods):
             later: Whether not to wait for the broker.
             publishes: Whether for publishing only: no session, no will, and no handlers.
         """
+        while True:
+            try:
+                return self.__rs_connect_once(values, later=later, publishes=publishes)
+            except ValueError as error:
+                if not self._rs_worker.pass_by(values, error):
+                    raise
+            self._rs_worker.begin(self.app, values, publishes=publishes)
+
+    def __rs_connect_once(self, values: config.Config, *, later: bool, publishes: bool) -> None:
         values = self._rs_worker.values(values)
         if publishes:
             values = values.for_publishing()

@@ -90,10 +90,14 @@ class Leadership:
             try:
                 if self._take_over():
                     return False
-            except OSError:
+            except (OSError, ValueError) as error:
                 if not self._worker.is_leader:
                     raise
-                # It is logged. No other worker could do better, so this one stays the leader.
+                # No other worker could do better, so this one stays the leader. Other errors than
+                # this one are logged.
+                if isinstance(error, ValueError):
+                    extra = fields(None, "connect_failed", error=str(error))
+                    write(logger.error, "The leader cannot connect: %s", error, extra=extra)
             else:
                 return True
         self._thread.pause(_FAILURE_SECONDS)

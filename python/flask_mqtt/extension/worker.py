@@ -14,8 +14,6 @@ from ..records import fields, write
 from .room import Room
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from flask import Flask
 
     from ..config import Config
@@ -48,6 +46,8 @@ class Worker:
         self.leaves_something = False
         #: Whether that is for publishing only.
         self._publishes = False
+        #: The slots whose files cannot be used.
+        self._unusable: frozenset[int] = frozenset()
         #: Whether a slot could not be taken, which is logged once.
         self._has_told = False
         #: Before it starts, and before it takes over: within a second after the leader's death.
@@ -72,7 +72,7 @@ class Worker:
             return
         self.end()
         # A forked child does not use a file that its parent had open at the fork.
-        avoid = slots.inherited(identity) if values.persistence else frozenset[int]()
+        avoid = self._barred(identity) if values.persistence else frozenset[int]()
         try:
             if publishes:
                 self.use(identity, slots.take(identity, avoid | {LEADER}, only_clean=True))
@@ -116,14 +116,14 @@ class Worker:
         """Whether this process waits to become the leader."""
         return self.mode == "leader" and self.slot is not None and not self.is_leader
 
-    def _take(self, identity: str, avoid: Collection[int]) -> slots.Slot:
+    def _take(self, identity: str, avoid: frozenset[int]) -> slots.Slot:
         """Take a slot: one that a parent has let go of with its session, or any other.
 
         Args:
             identity: What the processes of the application have in common.
             avoid: The slots whose files cannot be used.
         """
-        for number in sorted(avoid):
+        for number in sorted(slots.inherited(identity) & avoid):
             slot = slots.try_take(identity, number)
             if slot is not None:
                 self._file_slot = slots.take(identity, avoid, only_clean=True)
@@ -138,7 +138,7 @@ class Worker:
                 # It is for publishing only, and leaves room for one that takes over.
                 self._room.wait(identity)
             # What has stayed behind under another one, the leader finishes.
-            avoid = {LEADER, *slots.inherited(identity)}
+            avoid = {LEADER, *self._barred(identity)}
             further = slots.take(identity, avoid, only_clean=True)
             slot, self._file_slot = (further, None) if slot is None else (slot, further)
         self.use(identity, slot)
@@ -181,6 +181,32 @@ class Worker:
             self._mark(before, values, dirty=leaves)
         self.use(self.identity, slot)
         self._tell_of_lead()
+
+    def _barred(self, identity: str) -> frozenset[int]:
+        """Return the slots whose files this process does not use."""
+        return slots.inherited(identity) | self._unusable
+
+    def pass_by(self, values: Config, error: ValueError) -> bool:
+        """Release a slot whose file is damaged, or none of this package's, and never take it again.
+
+        The file stays as it is. That of slot 0 is the configured one, which is not passed by.
+
+        Args:
+            values: The configuration of the application.
+            error: Why there is no connection. Its text names the file, if that is the reason.
+
+        Returns:
+            Whether it did: then `begin` takes another slot.
+        """
+        slot, file = self._file_slot or self.slot, self.values(values).persistence
+        if slot is None or slot.number == LEADER or file is None or file not in str(error):
+            return False
+        self._unusable |= {slot.number}
+        text = "The file of worker %s cannot be used, and is left alone. Taking another slot: %s"
+        extra = fields(None, "file_passed_by", worker=slot.number, error=str(error))
+        write(logger.error, text, slot.number, error, extra=extra)
+        self.end()
+        return True
 
     def _needs_file_slot(self, identity: str, values: Config) -> bool:
         return bool(values.persistence) and LEADER in slots.inherited(identity)
