@@ -315,7 +315,7 @@ def test_every_thread_may_ask_also_in_a_handler_and_the_numbers_only_grow(
         for number in range(300):
             mqtt.publish("t", b"x", number % 3)
         for thread in threads:
-            thread.join(20)
+            thread.join(60)
             assert not thread.is_alive()
         wait_until(lambda: len(in_handler) == 300)
     for column in (0, 1):
