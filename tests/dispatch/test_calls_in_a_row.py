@@ -32,17 +32,20 @@ class Scene:
     def __init__(self, scripted: ScriptedBroker, mqtt: Mqtt) -> None:
         self.scripted, self.mqtt = scripted, mqtt
         self.seen: list[int] = []
+        #: The userdata that came with each.
+        self.given: list[object] = []
         #: What the middle one does, and every one.
         self.change: Callable[[], object] = lambda: None
         self.each: Callable[[Any], object] = lambda _message: None
         self._entered, self._go_on = threading.Event(), threading.Event()
 
-    def handle(self, _client: Any, _userdata: Any, message: Any) -> Any:
+    def handle(self, _client: Any, userdata: Any, message: Any) -> Any:
         if message.payload == b"wait":
             self._entered.set()
             assert self._go_on.wait(10)
             return None
         number = int(message.payload)
+        self.given.append(userdata)
         self.seen.append(number)
         if number == MIDDLE:
             self.change()
@@ -116,19 +119,11 @@ def test_another_handler_gets_the_next_message(scene: Scene, change: str) -> Non
 
 
 def test_another_userdata_is_given_to_the_next_handler(scene: Scene) -> None:
-    given: list[object] = []
-
-    def handle(client: Any, userdata: Any, message: Any) -> None:
-        if message.payload != b"wait":
-            given.append(userdata)
-        scene.handle(client, userdata, message)
-
     before = scene.mqtt.client.user_data_get()
     scene.change = lambda: scene.mqtt.client.user_data_set("other")
     scene.receive()
-    scene.mqtt.on_topic("a/#")(handle)
     scene.end()
-    assert given == [before] * (MIDDLE + 1) + ["other"] * (COUNT - MIDDLE - 1)
+    assert scene.given == [before] * (MIDDLE + 1) + ["other"] * (COUNT - MIDDLE - 1)
 
 
 def test_the_next_message_is_not_acknowledged_where_the_application_does_that(
