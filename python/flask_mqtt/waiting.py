@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import _socket as _socket_module
+import contextlib
 import itertools
+import os
 import socket
 import threading
 import time
@@ -166,14 +168,37 @@ def _handles_signals() -> bool:
     return threading.get_ident() == main.ident or threading.get_native_id() == main.native_id
 
 
+#: The sockets at which green threads wait.
+_ends: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+
 def _socket(descriptor: int) -> socket.socket:
-    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
+    end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
+    _ends.add(end)
+    return end
+
+
+def _leave_ends_to_parent() -> None:
+    """Have copies of the parent's green threads wait at a socket of this forked child for nothing.
+
+    They live on here. They would read what is to wake the parent's, and end its hub's watch, which
+    both processes have.
+    """
+    ends = [end for end in list(_ends) if end.fileno() >= 0]
+    if ends:
+        ours, _Process.other_end = _socket_module.socketpair()
+        ours.setblocking(False)
+        for end in ends:
+            os.dup2(ours.fileno(), end.fileno(), inheritable=False)
+        ours.close()
 
 
 class _Process:
     """What is known of this process: no lock, as its parent may have held that at a fork."""
 
     ends = False
+    #: Keeps the socket open at which copies of a parent's green threads wait.
+    other_end: _socket_module.socket | None = None
 
 
 def process_ends() -> None:
@@ -182,8 +207,11 @@ def process_ends() -> None:
 
 
 def process_begins() -> None:
-    """Forget in a forked child that its parent ends."""
+    """Forget in a forked child that its parent ends, and leave its sockets alone."""
     _Process.ends = False
+    # Without descriptors the parent may miss a wake-up.
+    with contextlib.suppress(OSError):
+        _leave_ends_to_parent()
 
 
 def _end_with_process() -> None:
