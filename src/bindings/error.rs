@@ -35,7 +35,6 @@ fn with_text(error: Error, text: String) -> PyErr {
         | Error::Qos(_)
         | Error::PayloadTooLarge(_)
         | Error::Option { .. }
-        | Error::Persistence { errno: None, .. }
         | Error::Property { .. }
         | Error::Url { .. } => PyValueError::new_err(text),
         Error::Tls(_) => tls(text),
@@ -47,6 +46,7 @@ fn with_text(error: Error, text: String) -> PyErr {
         Error::Persistence { key, path, reason, errno: Some(errno) } => {
             PyOSError::new_err((errno, format!("{key}: {reason}"), path))
         }
+        Error::Persistence { path, errno: None, .. } => unusable(text, path),
         Error::Resolve { reason, .. } => unresolved(text, &reason),
         Error::ConnectTimeout { .. } => PyTimeoutError::new_err(text),
         Error::Connect { source, .. }
@@ -101,6 +101,15 @@ fn file(errno: i32, key: &str, path: String) -> PyErr {
     raised(|py| {
         let reason = py.import("os")?.getattr("strerror")?.call1((errno,))?;
         py.get_type::<PyOSError>().call1((errno, format!("{key}: {reason}"), path))
+    })
+}
+
+/// `ValueError` for a file with other contents than it has to have, with the file's name.
+fn unusable(text: String, path: String) -> PyErr {
+    raised(|py| {
+        let error = py.get_type::<PyValueError>().call1((text,))?;
+        error.setattr("filename", path)?;
+        Ok(error)
     })
 }
 

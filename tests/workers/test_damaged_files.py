@@ -89,17 +89,20 @@ def test_the_first_file_is_not_passed_by(workers: Workers, own: Mosquitto, tmp_p
 def test_a_standby_passes_it_by_and_a_leader_tries_again(
     workers: Workers, own: Mosquitto, tmp_path: Path
 ) -> None:
-    replace(tmp_path / "messages-1.db")
-    config = {"client_id": "site", "persistence": str(tmp_path / "messages.db")}
+    # Messages have it with a backslash before the quote.
+    folder = tmp_path / 'mq"tt'
+    folder.mkdir()
+    replace(folder / "messages-1.db")
+    config = {"client_id": "site", "persistence": str(folder / "messages.db")}
     first, second = workers.pair(own.port, worker_mode="leader", **config)
     assert second.client_id == "site-2"
     assert len(second.having(PASSED_BY)) == 1
     second.stop()
     first.kill()
-    replace(tmp_path / "messages.db")
+    replace(folder / "messages.db")
     os.kill(second.process.pid, signal.SIGCONT)
     begin = "ERROR The leader cannot connect: MQTT_PERSISTENCE: "
-    assert str(tmp_path / "messages.db") in second.wait_for(begin, timeout=PATIENCE)[0]
-    (tmp_path / "messages.db").unlink()
+    assert 'mq\\"tt/messages.db"' in second.wait_for(begin, timeout=PATIENCE)[0]
+    (folder / "messages.db").unlink()
     second.tell("until(lambda: mqtt.connected, 60); say('leads', mqtt.is_leader)")
     assert second.wait_for("leads", timeout=PATIENCE) == ["True"]

@@ -193,13 +193,13 @@ class Worker:
 
         Args:
             values: The configuration of the application.
-            error: Why there is no connection. Its text names the file, if that is the reason.
+            error: Why there is no connection. It has the file's name, if that is the reason.
 
         Returns:
             Whether it did: then `begin` takes another slot.
         """
         slot, file = self._file_slot or self.slot, self.values(values).persistence
-        if slot is None or slot.number == LEADER or file is None or file not in str(error):
+        if slot is None or slot.number == LEADER or getattr(error, "filename", "") != file:
             return False
         self._unusable |= {slot.number}
         text = "The file of worker %s cannot be used, and is left alone. Taking another slot: %s"
