@@ -16,6 +16,7 @@ import pytest
 from flask_mqtt import MQTT_ERR_SUCCESS, Client, Mqtt
 from flask_mqtt.process.ends import HANDLING_TIMEOUT
 from support.apps import make_app
+from support.ending import PROMPT
 from support.pool import HANDLING
 from support.running import closing, connected
 from support.script import running
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
 
     from support.mosquitto import Mosquitto
     from support.scripted import ScriptedBroker
-
-#: Under one second is what it takes, and 5 or more where the end waits in vain for something. A
-#: machine with other work may need what is between.
-PROMPT = 4.5
 
 
 @pytest.fixture

@@ -419,6 +419,7 @@ os.getcwd = slow
 thread = threading.Thread(target=lambda: Mqtt(app).close())
 thread.start()
 entered.wait(10)
+# Time for the fork to begin, which waits for the thread.
 threading.Timer(0.1, goes_on.set).start()
 say(in_child(lambda: Mqtt(app).close(), 10))
 thread.join()

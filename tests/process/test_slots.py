@@ -338,7 +338,7 @@ def _same(found: object, due: object) -> None:
 def test_there_is_room_for_a_connection_of_each_process_and_one_more(
     holders: Holders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slots, "SECONDS", 3600.0)
+    monkeypatch.setattr(slots, "COUNTED_SECONDS", 3600.0)
     assert slots.is_quiet("app")
     other = holders.one()
     assert other.ask("take app") == "0"
@@ -363,7 +363,7 @@ def test_there_is_room_for_a_connection_of_each_process_and_one_more(
     assert slots.has_room("app")
     slot.note_connection()
     assert not slots.has_room("app")
-    monkeypatch.setattr(slots, "SECONDS", 0.0)
+    monkeypatch.setattr(slots, "COUNTED_SECONDS", 0.0)
     assert slots.has_room("app")
     assert slots.is_quiet("app")
 
@@ -371,7 +371,7 @@ def test_there_is_room_for_a_connection_of_each_process_and_one_more(
 def test_only_some_connections_of_a_slot_are_kept(
     slots_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slots, "SECONDS", 3600.0)
+    monkeypatch.setattr(slots, "COUNTED_SECONDS", 3600.0)
     slot = slots.take("app")
     slot.note_connection()
     size = (slots_folder / "app.slots").stat().st_size

@@ -1,4 +1,4 @@
-"""A plugin that responds as a test says, for what the real one cannot be made to do."""
+"""A stand-in for the dynamic security plugin, and its responses."""
 
 from __future__ import annotations
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.workers import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -17,9 +19,6 @@ if TYPE_CHECKING:
     from support.workers import Workers
 
 pytestmark = pytest.mark.slow
-
-#: How long something may take on a machine that does other things, in seconds.
-PATIENCE = 60
 
 #: Bytes in a page of SQLite.
 _PAGE = 4096

@@ -35,7 +35,7 @@ class Acknowledging:
         self._core = core
         self._callers = callers
         self._is_copy = self._manual_ack = self._holds = False
-        #: Whether a message is acknowledged at once when it is handled, which is none of these.
+        #: Whether a message is acknowledged at once when it is handled: if none of the three is so.
         self.is_simple = True
         #: What came before the last message of a pool that is not acknowledged.
         self.receipts = Receipts(self._settle)

@@ -182,7 +182,7 @@ class Dispatcher:
 
     @property
     def is_halted(self) -> bool:
-        """Whether that was so, and no loop has begun since."""
+        """Whether `halt` was called, and nothing has called handlers since."""
         return self._threads.is_halted
 
     def take_fetched(self) -> list[Any]:

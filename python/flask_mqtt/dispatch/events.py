@@ -165,7 +165,7 @@ class Events:
         return self.reports.take(self._attempt)
 
     def log_rest(self) -> None:
-        """Log what no thread has come to, where `halt` has ended them, and the connection too."""
+        """At the end of the connection, log what no thread has come to, if `halt` has ended all."""
         if self.dispatcher.is_halted:
             # Settings are for an attempt that nobody makes any more.
             self.reports.take(lambda: None, self.dispatcher.take_fetched())

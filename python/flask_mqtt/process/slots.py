@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from ..config import Config
 
 
-#: In so many seconds the processes of an application begin no more connections than `has_room`
-#: says. It is a bit more than one, as the broker gets some of them later than others.
-SECONDS = 1.25
+#: For how long `has_room` and `is_quiet` count a connection. It is a bit more than one second, as
+#: the broker gets some of them later than others.
+COUNTED_SECONDS = 1.25
 
 
 def identity(app: Flask, values: Config) -> str:
@@ -193,7 +193,7 @@ def free_dirty(identity: str) -> list[int]:
 def has_room(identity: str, further: int = 0) -> bool:
     """Whether one more process of an application may connect now, if it need not do so at once.
 
-    In `SECONDS`, one connection may begin for each slot that a process has, and one more.
+    In `COUNTED_SECONDS`, one connection may begin for each slot that a process has, and one more.
 
     Args:
         identity: As :func:`identity` returns it.
@@ -205,11 +205,11 @@ def has_room(identity: str, further: int = 0) -> bool:
     mine = _mine()
     with mine.lock, mine.opened(identity) as file:
         taken = file.count_others() + mine.count(file)
-        return file.count_connections(SECONDS) < taken + further + 1
+        return file.count_connections(COUNTED_SECONDS) < taken + further + 1
 
 
 def is_quiet(identity: str) -> bool:
-    """Whether no process of an application has begun a connection in the last `SECONDS`.
+    """Whether no process of an application has begun a connection in the last `COUNTED_SECONDS`.
 
     Args:
         identity: As :func:`identity` returns it.
@@ -219,7 +219,7 @@ def is_quiet(identity: str) -> bool:
     """
     mine = _mine()
     with mine.lock, mine.opened(identity) as file:
-        return not file.count_connections(SECONDS)
+        return not file.count_connections(COUNTED_SECONDS)
 
 
 def inherited(identity: str) -> frozenset[int]:
