@@ -63,7 +63,7 @@ def test_a_function_makes_the_headers_of_each_attempt(refusing: Refusing) -> Non
     client = Client(transport="websockets")
     client.ws_set_options("/mqtt", headers)
     with _trying(client, refusing.port):
-        wait_until(lambda: len(refusing.requests) >= 2, 10)
+        wait_until(lambda: len(refusing.requests) >= 2)
     sent = [request["authorization"] for request in refusing.requests]
     assert sent[:2] == ["Bearer 0", "Bearer 1"]
     assert given[0]["Host"] == f"127.0.0.1:{refusing.port}"
@@ -82,7 +82,7 @@ def test_a_function_for_headers_that_fails_later_is_logged(
     client = Client(transport="websockets")
     client.ws_set_options(headers=headers)
     with _trying(client, refusing.port):
-        wait_until(lambda: len(refusing.requests) >= 2, 10)
+        wait_until(lambda: len(refusing.requests) >= 2)
     assert [request["x-token"] for request in refusing.requests[:2]] == ["first", "first"]
     assert "no token today" in caplog.text
     assert "The new settings are invalid" in caplog.text

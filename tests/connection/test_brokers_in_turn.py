@@ -33,7 +33,9 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def wait_for_client(broker: Mosquitto, client_id: str) -> None:
-    wait_until(lambda: f" as {client_id} (" in broker.log_since_start, 10, f"{client_id} connected")
+    wait_until(
+        lambda: f" as {client_id} (" in broker.log_since_start, what=f"{client_id} connected"
+    )
 
 
 @pytest.mark.parametrize("as_text", [False, True], ids=["list", "with-commas"])
@@ -103,7 +105,7 @@ def test_a_broker_that_is_lost_is_followed_by_the_next_one_and_the_other_way_rou
             assert mqtt.publish(topic, "kept", 1)[0] != 0
             if other is first:
                 first.start()
-            wait_until(lambda: mqtt.connected, 10, "connected to the other one")
+            wait_until(lambda: mqtt.connected, what="connected to the other one")
             wait_for_client(other, "mover")
             # Its subscription and what had to wait are there as well.
             assert messages.get(timeout=5).payload == b"kept"
@@ -151,7 +153,7 @@ def test_connect_async_goes_round_until_one_is_there(
         wait_until(lambda: f"next attempt to reach 127.0.0.1:{ports[0]} in" in caplog.text)
         assert not mqtt.connected
         broker_factory((ports[1],))
-        wait_until(lambda: mqtt.connected, 10)
+        wait_until(lambda: mqtt.connected)
         round_trip(mqtt)
     lines = warnings(caplog)
     assert f"broker 127.0.0.1:{ports[0]}: " in lines[0]

@@ -55,7 +55,7 @@ def test_functions_of_the_standard_library_that_were_replaced(
             scripted.publish(f"a/{number % 3}", qos=1)
         wait_until(lambda: threads > 1 or mqtt.stats()["waiting_incoming"]["messages"])
         waiting.set()
-        scripted.wait_for("PUBACK", 202, timeout=10)
+        scripted.wait_for("PUBACK", 202)
         goes_on(scripted, mqtt.client, threads)
         monkeypatch.undo()
     told = [each for each in caplog.records if "continues after a failure" in each.getMessage()]

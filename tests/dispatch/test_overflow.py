@@ -175,7 +175,7 @@ def test_by_default_nothing_is_dropped_and_the_broker_is_held_back(
         flooding.join(1)
         assert flooding.is_alive(), "the client reads on, though nobody takes what it reads"
         handlers.go_on.set()
-        wait_until(lambda: len(handlers.payloads) == 301, 10)
+        wait_until(lambda: len(handlers.payloads) == 301)
         flooding.join(5)
         assert [int(payload) for payload in handlers.payloads[1:]] == list(range(300))
     assert told(caplog) == []

@@ -80,7 +80,7 @@ def test_a_browser_shows_a_message_as_text_and_nothing_but_text(
 ) -> None:
     browser.get(demo.url)
     status = browser.find_element("id", "status-text")
-    wait_until(lambda: status.text == "Connected", 10, "the page is connected")
+    wait_until(lambda: status.text == "Connected", what="the page is connected")
     topic = browser.find_element("css selector", "#publish-form [name=topic]")
     topic.clear()
     topic.send_keys(f"demo/{HOSTILE.replace('#', '')}")
@@ -93,7 +93,7 @@ def test_a_browser_shows_a_message_as_text_and_nothing_but_text(
         rows = browser.find_elements("css selector", "#messages .payload")
         return [row.text for row in rows if row.text == HOSTILE]
 
-    assert wait_until(shown, 10, "the message is on the page") == [HOSTILE]
+    assert wait_until(shown, what="the message is on the page") == [HOSTILE]
     assert browser.title == "MQTT live"
     assert not browser.find_elements("css selector", "#messages img, #messages script")
     errors = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
@@ -108,24 +108,24 @@ def test_the_page_confirms_what_was_published_and_forgets_what_waited(
         browser.get(demo.url)
         status = browser.find_element("id", "status-text")
         answer = browser.find_element("css selector", "#publish-form .answer")
-        wait_until(lambda: status.text == "Connected", 10, "the page is connected")
+        wait_until(lambda: status.text == "Connected", what="the page is connected")
         assert browser.find_element("id", "broker").text == f"127.0.0.1:{broker.port}"
-        wait_until(lambda: browser.find_elements("css selector", "#messages li"), 10, "live data")
+        wait_until(lambda: browser.find_elements("css selector", "#messages li"), what="live data")
         qos = browser.find_element("css selector", "#publish-form [name=qos]")
         button = browser.find_element("css selector", "#publish-form button")
         button.click()
-        wait_until(lambda: "demo/hello: sent" in answer.text, 10, "QoS 0 is sent")
+        wait_until(lambda: "demo/hello: sent" in answer.text, what="QoS 0 is sent")
         qos.send_keys("1")
         button.click()
-        wait_until(lambda: "acknowledged by the broker" in answer.text, 10, "QoS 1")
+        wait_until(lambda: "acknowledged by the broker" in answer.text, what="QoS 1")
 
         broker.stop()
-        wait_until(lambda: status.text == "No connection", 10, "the page knows")
+        wait_until(lambda: status.text == "No connection", what="the page knows")
         button.click()
-        wait_until(lambda: "is kept" in answer.text, 10, "the page says what becomes of it")
+        wait_until(lambda: "is kept" in answer.text, what="the page says what becomes of it")
         assert "bad" not in answer.get_attribute("class").split()
         broker.start()
-        wait_until(lambda: "acknowledged by the broker" in answer.text, 15, "sent afterwards")
+        wait_until(lambda: "acknowledged by the broker" in answer.text, what="sent afterwards")
 
 
 def test_every_control_has_a_name_and_the_keyboard_keeps_its_place(
@@ -133,7 +133,7 @@ def test_every_control_has_a_name_and_the_keyboard_keeps_its_place(
 ) -> None:
     browser.get(demo.url)
     status = browser.find_element("id", "status-text")
-    wait_until(lambda: status.text == "Connected", 10, "the page is connected")
+    wait_until(lambda: status.text == "Connected", what="the page is connected")
     controls = browser.find_elements("css selector", "input, textarea, select, button, ol")
     shown = [control for control in controls if control.is_displayed()]
     assert len(shown) > 10
@@ -142,7 +142,7 @@ def test_every_control_has_a_name_and_the_keyboard_keeps_its_place(
     field = browser.find_element("css selector", "#subscribe-form [name=topic]")
     field.send_keys("page/keyboard\n")
     remove = "#topics [aria-label='Unsubscribe from page/keyboard']"
-    wait_until(lambda: browser.find_elements("css selector", remove), 10, "subscribed")
+    wait_until(lambda: browser.find_elements("css selector", remove), what="subscribed")
     browser.find_element("css selector", remove).send_keys("\n")
-    wait_until(lambda: not browser.find_elements("css selector", remove), 10, "unsubscribed")
+    wait_until(lambda: not browser.find_elements("css selector", remove), what="unsubscribed")
     assert browser.switch_to.active_element == field

@@ -29,7 +29,7 @@ def test_the_quickstart_publishes_from_its_view_and_shows_what_arrives(broker: M
             assert example.request("/say/hello", method="POST")[0] == 200
             return any("quickstart/said hello" in line for line in example.lines)
 
-        wait_until(said, 10, "the message came back")
+        wait_until(said, what="the message came back")
     assert seen[0] == ("quickstart/said", b"hello")
 
 
@@ -48,12 +48,12 @@ def test_an_example_takes_every_key_from_the_environment(
             example.request("/say/secretly", method="POST")
             return any("quickstart/said secretly" in line for line in example.lines)
 
-        wait_until(said, 10, "the message came back")
+        wait_until(said, what="the message came back")
 
 
 def test_the_view_that_asks_returns_what_the_device_answers(broker: Mosquitto) -> None:
     with running(str(EXAMPLES / "ask.py"), broker=broker) as example:
-        wait_until(lambda: example.request("/ask/clock")[0] == 200, 10, "the clock answers")
+        wait_until(lambda: example.request("/ask/clock")[0] == 200, what="the clock answers")
         assert b":" in example.request("/ask/clock")[1]
         assert example.request("/ask/nobody")[0] == 504
 
@@ -77,14 +77,13 @@ def test_the_factory_forwards_sensors_from_one_broker_to_the_other(
     ):
         wait_until(
             lambda: json.loads(example.request("/")[1]) == {"home": True, "cloud": True},
-            10,
-            "both brokers are connected",
+            what="both brokers are connected",
         )
         # Retained, so that it arrives also where the example subscribes later.
         sensor.publish("sensors/attic", "21.5", qos=1, retain=True)
-        assert wait_until(lambda: seen, 10, "forwarded")[0] == ("site-1/sensors/attic", b"21.5")
+        assert wait_until(lambda: seen, what="forwarded")[0] == ("site-1/sensors/attic", b"21.5")
         sensor.publish("sensors/attic", None, qos=1, retain=True)
-        wait_until(lambda: len(seen) == 2, 10, "the empty message too")
+        wait_until(lambda: len(seen) == 2, what="the empty message too")
 
 
 def test_the_publish_api_sends_what_is_posted_and_prints_what_arrives(broker: Mosquitto) -> None:
@@ -93,11 +92,11 @@ def test_the_publish_api_sends_what_is_posted_and_prints_what_arrives(broker: Mo
         body = {"topic": "lamp/set", "payload": "on", "qos": 1}
         status, answer = example.request("/publish", body, "POST")
         assert (status, json.loads(answer)["rc"]) == (200, 0)
-        assert wait_until(lambda: seen, 10, "arrived at the broker") == [("lamp/set", b"on")]
+        assert wait_until(lambda: seen, what="arrived at the broker") == [("lamp/set", b"on")]
         mqtt.publish("lamp/state", "bright", retain=True)
         example.wait_for_line("lamp/state: bright")
         mqtt.publish("lamp/state", None, qos=1, retain=True)
-        wait_until(lambda: len(seen) == 3, 10, "the retained message is gone")
+        wait_until(lambda: len(seen) == 3, what="the retained message is gone")
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def stuck(broker: ScriptedBroker, **settings: int | str) -> Iterator[Stuck]:
     ) as running:
         try:
             client = Stuck(running)
-            wait_until(lambda: client.memory().connected, 15)
+            wait_until(lambda: client.memory().connected)
             yield client
         finally:
             running.kill()

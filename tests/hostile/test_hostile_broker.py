@@ -326,5 +326,5 @@ def test_publish_waits_for_a_broker_that_reads_nothing_and_then_says_queue_size(
         def is_last(packet: Packet) -> bool:
             return packet.payload == b"after"
 
-        scripted.wait_for(is_last, timeout=10)
+        scripted.wait_for(is_last)
         assert len(scripted.of("PUBLISH")) == accepted + 1

@@ -223,7 +223,7 @@ def test_what_comes_byte_by_byte_or_not_at_all_has_the_time_of_the_handshake() -
             server.begin(Attack(kind, prepare, partial(_slowly, data)))
             server.flood()
         for (kind, _), (_, client) in clients.items():
-            [failure, *_] = wait_until(partial(_failures, client), 15, kind)
+            [failure, *_] = wait_until(partial(_failures, client), what=kind)
             assert "within 2 s" in failure, kind
 
 

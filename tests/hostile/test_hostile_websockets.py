@@ -120,7 +120,7 @@ def test_pings_that_are_not_read_end_the_connection() -> None:
         server.attack(client, pings)
         assert client.grown() < MOST
         # The flood may be over before the client has seen the end.
-        [failure, *_] = wait_until(lambda: client.look().failures, 15, "a failure")
+        [failure, *_] = wait_until(lambda: client.look().failures, what="a failure")
     assert "PINGREQ" in failure or "accepted no data" in failure, failure
 
 

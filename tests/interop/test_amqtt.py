@@ -163,9 +163,9 @@ def test_the_connection_and_its_subscription_come_back_after_a_restart(
             broker.kill()
             wait_until(lambda: not mqtt.connected)
             broker.start()
-            wait_until(lambda: mqtt.connected, 10, "connected again")
+            wait_until(lambda: mqtt.connected, what="connected again")
             with connected(app_for(urls(broker)["ws"])) as other:
-                wait_until(lambda: answered(other, topic, messages), 10)
+                wait_until(lambda: answered(other, topic, messages))
 
 
 def answered(other: Mqtt, topic: str, messages: queue.Queue[MQTTMessage]) -> bool:

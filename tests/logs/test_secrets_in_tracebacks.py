@@ -255,7 +255,7 @@ def test_of_settings_that_are_refused_later(scripted: ScriptedBroker, capturing:
 
         mqtt.client.on_pre_connect = prepare
         scripted.drop()
-        wait_until(lambda: capturing.count, 10)
+        wait_until(lambda: capturing.count)
     capturing.lines.check()
 
 

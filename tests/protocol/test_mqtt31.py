@@ -53,7 +53,7 @@ def test_an_empty_client_id_gets_one_that_stays_and_that_the_broker_takes(
     broker = broker_factory()
     with connected(app_31(broker.port)) as mqtt:
         broker.restart()
-        wait_until(lambda: broker.log.count(" (p1, c1, k60)") == 2, 10, "connected again")
+        wait_until(lambda: broker.log.count(" (p1, c1, k60)") == 2, what="connected again")
         wait_until(lambda: mqtt.connected)
         round_trip(mqtt)
     ids = re.findall(r" as (\S+) \(p1, c1, k60\)", broker.log)

@@ -107,7 +107,7 @@ def test_a_message_that_expires_while_nobody_is_there_does_not_come(broker: Mosq
             except queue.Empty:
                 return True
 
-        wait_until(is_gone, 10, "the retained message has expired")
+        wait_until(is_gone, what="the retained message has expired")
 
 
 def test_a_question_is_answered_on_its_response_topic(broker: Mosquitto) -> None:

@@ -331,7 +331,7 @@ def test_async_views_of_a_threaded_server_publish(broker: Mosquitto, tmp_path: P
         env=os.environ | {"BROKER_PORT": str(broker.port)},
     ) as server:
         try:
-            wait_until(serves, 15, "the application serves")
+            wait_until(serves, what="the application serves")
             with Peer(broker.port, "await/gunicorn") as peer:
                 answers: list[str] = []
                 callers = [

@@ -191,7 +191,7 @@ class Chaos:
         ):
             self._proxies = (first, second)
             subscriber.on_message()(self.received.handle)
-            wait_until(lambda: subscriber.connected, 10)
+            wait_until(lambda: subscriber.connected)
             subscribe(subscriber, "chaos/#", 2)
             self.publisher = Publisher(publishing, self.seed, self.received)
             try:

@@ -189,7 +189,7 @@ def cut_at(broker: Mosquitto, way: str, byte: int) -> list[bytes]:
         side.mqtt.on_topic(side.topic)(lambda _client, _userdata, m: messages.put(m.payload))
         side.mqtt.on_connect()(lambda *_: side.mqtt.subscribe(side.topic, 2))
         side.mqtt.init_app(make_app(side.proxy.port, **side.config))
-        wait_until(lambda: "SUBACK" in [seen.kind for seen in side.proxy.trace if seen.arrived], 10)
+        wait_until(lambda: "SUBACK" in [seen.kind for seen in side.proxy.trace if seen.arrived])
         side.mqtt.publish(side.topic, b"whole", 2)
         got = [messages.get(timeout=10)]
         side.mqtt.publish(side.topic, b"end", 2)

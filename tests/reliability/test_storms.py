@@ -97,7 +97,7 @@ def test_handlers_that_connect_again_make_no_storm(
             client.on_connect = handler
         client.connect("127.0.0.1", broker.port)
         client.loop_start()
-        broker.wait_for("CONNECT", 3, timeout=10)
+        broker.wait_for("CONNECT", 3)
         time.sleep(SECONDS)
         times = beginnings(broker)
         assert len(times) <= MOST
@@ -113,7 +113,7 @@ def test_both_handlers_together_make_no_storm() -> None:
         client.on_disconnect = lambda *_: client.reconnect()
         client.connect("127.0.0.1", broker.port)
         client.loop_start()
-        broker.wait_for("CONNECT", 3, timeout=10)
+        broker.wait_for("CONNECT", 3)
         time.sleep(SECONDS)
         assert len(beginnings(broker)) <= MOST
         client.on_connect = client.on_disconnect = None
@@ -131,7 +131,7 @@ def test_on_connect_fail_makes_no_storm() -> None:
         client.on_connect_fail = handler
         client.connect_async("127.0.0.1", closed_port())
         client.loop_start()
-        wait_until(lambda: len(calls) >= 2, 10)
+        wait_until(lambda: len(calls) >= 2)
         time.sleep(SECONDS)
         assert len(calls) <= MOST
         client.on_connect_fail = None
@@ -165,7 +165,7 @@ def test_init_app_in_a_handler_makes_no_storm() -> None:
 
         with mqtt:
             mqtt.init_app(make_app(broker.port))
-            broker.wait_for("CONNECT", 3, timeout=10)
+            broker.wait_for("CONNECT", 3)
             time.sleep(SECONDS)
             assert len(beginnings(broker)) <= MOST
 
@@ -219,7 +219,7 @@ def test_a_handler_is_not_held_up_by_the_delay(caplog: pytest.LogCaptureFixture)
         # There is no third connection yet.
         assert broker.connections == 2
         assert results == [0, 0]
-        wait_until(client.is_connected, 10)
+        wait_until(client.is_connected)
         assert "a handler wants to connect: next attempt to reach" in caplog.text
 
 

@@ -114,7 +114,7 @@ def test_the_order_of_each_topic_is_kept_while_a_handler_is_slow(
 
     for number in range(300):
         scripted.publish(f"t/{number % 5}", b"%d" % number, qos=1)
-    scripted.wait_for("PUBACK", 300, timeout=10)
+    scripted.wait_for("PUBACK", 300)
     assert mids(scripted) == list(range(1, 301))
     for topic in range(5):
         numbers = [number for name, number in seen if name == f"t/{topic}"]

@@ -65,7 +65,7 @@ class Demo:
 
     def wait_for_line(self, text: str) -> None:
         """Wait until the terminal shows a line with a text."""
-        wait_until(lambda: any(text in line for line in self.lines), 10, f"printed: {text}")
+        wait_until(lambda: any(text in line for line in self.lines), what=f"printed: {text}")
 
     def stop(self, number: int = signal.SIGINT) -> int:
         """End the demo by a signal and return its exit code."""

@@ -81,7 +81,7 @@ class Example:
 
     def wait_for_line(self, text: str) -> None:
         """Wait until the example has printed a line with a text."""
-        wait_until(lambda: any(text in line for line in self.lines), 10, f"printed: {text}")
+        wait_until(lambda: any(text in line for line in self.lines), what=f"printed: {text}")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End it by a signal, and return its exit code."""

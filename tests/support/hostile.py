@@ -149,8 +149,7 @@ class Hostile(Server):
         assert self.is_over(seconds), f"{attack.kind}: the flood is not over"
         wait_until(
             lambda: self.sent >= attack.most or len(client.look().failures) > failures,
-            15,
-            f"{attack.kind}: the client has taken it, or left",
+            what=f"{attack.kind}: the client has taken it, or left",
         )
 
     def begin(self, attack: Attack) -> None:

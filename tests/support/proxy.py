@@ -56,8 +56,7 @@ class Proxy(ServerProcess):
         """Wait until the log has a connection to the port. Raises AssertionError."""
         wait_until(
             lambda: any(target.endswith(f":{port}") for target in self.targets()),
-            5,
-            f"{type(self).__name__} to connect to port {port}",
+            what=f"{type(self).__name__} to connect to port {port}",
         )
 
     def _accepts(self) -> bool:

@@ -70,7 +70,7 @@ def subscribe(mqtt: Mqtt, topic: str, qos: int = 0) -> None:
     # Those of other filters may come meanwhile, as after a new connection.
     mqtt.on_subscribe()(lambda _client, _userdata, mid, *_: confirmed.append(mid))
     _, mid = mqtt.subscribe(topic, qos)
-    wait_until(lambda: mid in confirmed, 10, f"the SUBACK for {topic}")
+    wait_until(lambda: mid in confirmed, what=f"the SUBACK for {topic}")
 
 
 def waits(thread: threading.Thread) -> bool:

@@ -72,7 +72,7 @@ def test_a_connection_comes_back_when_the_broker_does(
         mqtt.on_connect()(lambda _client, _userdata, _flags, rc: connects.append(rc))
         assert echoes(mqtt)
         broker.restart()
-        wait_until(lambda: connects == [0], 10)
+        wait_until(lambda: connects == [0])
         assert echoes(mqtt)
 
 
@@ -86,7 +86,7 @@ def test_certificates_that_were_renewed_are_taken_by_the_next_connection(
         broker.stop()
         install(renewed, files)
         broker.start()
-        wait_until(lambda: connects == [0], 10)
+        wait_until(lambda: connects == [0])
         assert echoes(mqtt)
 
 
@@ -104,7 +104,7 @@ def test_a_file_that_is_missing_meanwhile_is_logged_and_waited_for(
         mqtt.on_connect()(lambda _client, _userdata, _flags, rc: connects.append(rc))
         ca.rename(away)
         broker.restart()
-        wait_until(lambda: "MQTT_TLS_CERTFILE: cannot read" in caplog.text, 10)
+        wait_until(lambda: "MQTT_TLS_CERTFILE: cannot read" in caplog.text)
         away.rename(ca)
-        wait_until(lambda: connects == [0], 10)
+        wait_until(lambda: connects == [0])
         assert echoes(mqtt)

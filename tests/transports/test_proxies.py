@@ -158,7 +158,7 @@ def test_the_connection_is_made_again_through_the_proxy(
         wait_until(lambda: not mqtt.connected)
         before = len(proxy.targets())
         broker.start()
-        wait_until(lambda: mqtt.connected, 10, "connected again")
+        wait_until(lambda: mqtt.connected, what="connected again")
         wait_until(lambda: len(proxy.targets()) > before)
         round_trip(mqtt)
 
@@ -171,7 +171,7 @@ def test_the_connection_is_made_again_after_the_proxy_was_restarted(
         proxy.kill()
         wait_until(lambda: not mqtt.connected)
         proxy.start()
-        wait_until(lambda: mqtt.connected, 10, "connected again")
+        wait_until(lambda: mqtt.connected, what="connected again")
         round_trip(mqtt)
 
 

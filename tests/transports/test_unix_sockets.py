@@ -78,7 +78,7 @@ def test_the_connection_is_made_again_after_the_broker_was_restarted(
         broker.kill()
         wait_until(lambda: not mqtt.connected)
         broker.start()
-        wait_until(lambda: mqtt.connected, 10, "connected again")
+        wait_until(lambda: mqtt.connected, what="connected again")
         round_trip(mqtt)
 
 
@@ -111,5 +111,5 @@ def test_a_client_may_wait_for_the_socket(
     with Mqtt(app_for(f"unix://{path}"), connect_async=True) as mqtt:
         wait_until(lambda: f"next attempt to reach {path} in" in caplog.text)
         broker_factory(listeners={"unix": Listener("unix", path=path)})
-        wait_until(lambda: mqtt.connected, 10)
+        wait_until(lambda: mqtt.connected)
         round_trip(mqtt)

@@ -91,7 +91,7 @@ def test_a_ping_keeps_the_connection(tls_broker: Mosquitto) -> None:
     mqtt.on_log()(lambda _client, _userdata, _level, text: lines.append(text))
     mqtt.init_app(make_app(tls_broker.listeners["ws"].port, transport="websockets", keepalive=1))
     with mqtt:
-        wait_until(lambda: lines.count("Received PINGRESP") >= 2, 10, "two PINGRESP")
+        wait_until(lambda: lines.count("Received PINGRESP") >= 2, what="two PINGRESP")
         assert mqtt.connected
 
 
@@ -113,7 +113,7 @@ def test_the_connection_is_made_again_after_the_broker_was_restarted(
         wait_until(lambda: not mqtt.connected)
         mqtt.publish(topic, "kept", 1)
         broker.start()
-        wait_until(lambda: mqtt.connected, 10, "connected again")
+        wait_until(lambda: mqtt.connected, what="connected again")
         assert messages.get(timeout=5).payload == b"kept"
         round_trip(mqtt)
 

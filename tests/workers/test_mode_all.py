@@ -160,7 +160,7 @@ def test_init_app_again_keeps_the_connection(own: Mosquitto, workers: Workers) -
     assert connections(own) == ["site", "site-1"]
     # With another setting it connects again, as who it was.
     second.tell("app.config['MQTT_KEEPALIVE'] = 30; mqtt.init_app(app)")
-    wait_until(lambda: connections(own) == ["site", "site-1", "site-1"], 10)
+    wait_until(lambda: connections(own) == ["site", "site-1", "site-1"])
     assert second.ask("mqtt.client._client_id") == "b'site-1'"
 
 
@@ -168,7 +168,7 @@ def test_another_identifier_needs_another_slot(own: Mosquitto, workers: Workers)
     _, second = workers.pair(own.port, client_id="site")
     assert second.client_id == "site-1"
     second.tell("app.config['MQTT_CLIENT_ID'] = 'place'; mqtt.init_app(app)")
-    wait_until(lambda: connections(own) == ["site", "site-1", "place"], 10)
+    wait_until(lambda: connections(own) == ["site", "site-1", "place"])
     assert workers.start(own.port, client_id="site").client_id == "site-1"
 
 
@@ -177,7 +177,7 @@ def test_a_forked_child_connects_as_another(own: Mosquitto, workers: Workers) ->
 
         def child() -> None:
             mqtt.init_app(mqtt.app)
-            wait_until(lambda: mqtt.connected, 10)
+            wait_until(lambda: mqtt.connected)
             assert mqtt.client._client_id == b"site-1"
             mqtt.close()
 
@@ -191,7 +191,7 @@ def test_multimqtt_has_slots_too(own: Mosquitto, workers: Workers) -> None:
     def child() -> None:
         mqtt = MultiMQTT(make_app(own.port, client_id="site"))
         mqtt.connect()
-        wait_until(lambda: connections(own) == ["site", "site-1"], 10)
+        wait_until(lambda: connections(own) == ["site", "site-1"])
 
     with connected(make_app(own.port, broker_url="127.0.0.1", client_id="site")):
         in_child(child)
