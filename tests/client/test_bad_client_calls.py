@@ -82,7 +82,7 @@ def test_a_logger_that_raises_does_not_end_the_thread(
     client.on_connect = lambda *_: connected.set()
     client.connect(broker.host, broker.port)
     client.loop_start()
-    assert connected.wait(5)
+    assert connected.wait(20)
     client.disconnect()
     client.loop_stop()
     # The log may be what has failed.

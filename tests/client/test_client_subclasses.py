@@ -38,7 +38,7 @@ class Recorder:
         self.lines: list[str] = []
 
     def called(self) -> tuple[str, int]:
-        return self.calls.get(timeout=5)
+        return self.calls.get(timeout=20)
 
 
 class All(Recorder, Client):
@@ -154,7 +154,7 @@ def test_an_assigned_handler_hides_the_method_until_it_is_deleted(broker: Mosqui
     client.on_message = reply  # type: ignore[method-assign]
     client.connect(broker.host, broker.port)
     client.loop_start()
-    assert replies.get(timeout=5) == b"1"
+    assert replies.get(timeout=20) == b"1"
     del client.on_message
     client.publish(client.topic, "2")
     wait_until(lambda: ("on_message", 3) in client.calls.queue)
@@ -217,7 +217,7 @@ def test_a_subclass_may_have_names_of_its_own(broker: Mosquitto) -> None:
     topic = f"subclasses/{uuid.uuid4()}"
     client.subscribe(topic)
     client.publish(topic, "1", 1)
-    assert client.received.get(timeout=5) == b"1"
+    assert client.received.get(timeout=20) == b"1"
     assert (client.host, client.port) == (broker.host, broker.port)
     client.close("enough")
     client.reinitialise()

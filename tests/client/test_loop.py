@@ -226,7 +226,7 @@ def test_on_disconnect_follows_where_a_handler_disconnects_and_stops(
     client.on_disconnect = lambda *_: ended.set()
     client.connect("127.0.0.1", scripted.port)
     client.loop_start()
-    assert ended.wait(5)
+    assert ended.wait(20)
     assert client.loop_stop() == MQTT_ERR_INVAL
 
 

@@ -44,7 +44,7 @@ def test_loop_forever_ends_when_another_thread_disconnects(
     result: list[int] = []
     thread = threading.Thread(target=lambda: result.append(client.loop_forever(timeout=30)))
     thread.start()
-    assert connected.wait(5)
+    assert connected.wait(20)
     # It is no thread of the client's.
     assert client.loop_stop() == MQTT_ERR_INVAL
     assert client.loop_start() == MQTT_ERR_INVAL

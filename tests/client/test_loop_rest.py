@@ -192,7 +192,7 @@ def test_a_thread_before_the_first_connection_waits_for_it(scripted: ScriptedBro
         client.loop_start()
         assert handler_threads() == ["mqtt-dispatch"]
         client.connect("127.0.0.1", scripted.port)
-        assert seen.wait(5)
+        assert seen.wait(20)
 
 
 def test_many_connections_in_a_row_lose_nothing(broker: Mosquitto) -> None:

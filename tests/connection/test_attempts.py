@@ -307,7 +307,7 @@ def test_a_handler_that_blocks_holds_up_an_attempt_no_longer_than_the_timeout(
     client.connect(HOST, scripted.port)
     client.loop_start()
     lose(scripted, client)
-    assert blocked.wait(5)
+    assert blocked.wait(20)
     scripted.wait_for("CONNECT", 2)
     assert names(scripted) == ["1", "1"]
     go_on.set()

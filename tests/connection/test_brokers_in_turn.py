@@ -108,10 +108,10 @@ def test_a_broker_that_is_lost_is_followed_by_the_next_one_and_the_other_way_rou
             wait_until(lambda: mqtt.connected, what="connected to the other one")
             wait_for_client(other, "mover")
             # Its subscription and what had to wait are there as well.
-            assert messages.get(timeout=5).payload == b"kept"
+            assert messages.get(timeout=20).payload == b"kept"
             with Peer(other.port) as peer:
                 peer.publish(topic, b"new")
-                assert messages.get(timeout=5).payload == b"new"
+                assert messages.get(timeout=20).payload == b"new"
 
 
 def test_each_gets_the_user_and_password_of_its_own_url() -> None:

@@ -130,9 +130,9 @@ def test_a_session_with_an_end_outlives_the_connection(
     client.on_subscribe = lambda *_: subscribed.set()
     client.connect(HOST, broker.port, properties={"SessionExpiryInterval": 60})
     client.loop_start()
-    assert sessions.get(timeout=5) == 0
+    assert sessions.get(timeout=20) == 0
     client.subscribe(topic, 1)
-    assert subscribed.wait(5)
+    assert subscribed.wait(20)
 
     # Another client with the name ends the connection, and leaves the session behind.
     other = make_client(client_id="stays")
@@ -145,8 +145,8 @@ def test_a_session_with_an_end_outlives_the_connection(
     wait_until(sender.is_connected)
     sender.publish(topic, b"in between", 1)
 
-    assert sessions.get(timeout=5) == 1
-    assert messages.get(timeout=5) == b"in between"
+    assert sessions.get(timeout=20) == 1
+    assert messages.get(timeout=20) == b"in between"
     for each in (client, sender):
         each.disconnect()
         each.loop_stop()

@@ -267,7 +267,7 @@ def test_each_handler_has_an_application_context_of_its_own(
     def handle(_client: Any, _userdata: Any, message: Any) -> None:
         before = list(g)
         g.topic = message.topic
-        meeting.wait(5)
+        meeting.wait(20)
         seen.append((current_app.name, before, g.topic == message.topic))
 
     for number in range(THREADS * 3):

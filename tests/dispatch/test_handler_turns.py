@@ -44,12 +44,12 @@ def test_what_wakes_a_thread_that_is_to_end_is_not_taken_by_the_next(
         def handle(client: Client, _userdata: Any, _message: Any) -> None:
             before.extend(each for each in threading.enumerate() if each.name.startswith(HANDLING))
             client._parts.holder.core.wake()
-            assert waits.wait(5)
+            assert waits.wait(20)
             client.loop_stop()
             client.loop_start()
             handled.set()
 
         scripted.publish("t", qos=1)
-        assert handled.wait(5)
+        assert handled.wait(20)
         wait_until(lambda: not any(thread.is_alive() for thread in before))
         scripted.wait_for("PUBACK")

@@ -55,7 +55,7 @@ def held(port: int, **config: Any) -> Iterator[tuple[Mqtt, Held]]:
 def hold(broker: ScriptedBroker, handlers: Held) -> None:
     """Have the dispatcher wait in the handler of a message of its own."""
     broker.publish("t", b"first")
-    assert handlers.begun.wait(5)
+    assert handlers.begun.wait(20)
 
 
 def has_read_all(broker: ScriptedBroker) -> None:
@@ -130,7 +130,7 @@ def test_messages_of_qos_1_and_2_are_never_dropped_whatever_the_policy(
         for payload in numbers(count):
             publisher.publish(topic, payload, qos)
         # The dispatcher waits for three times the keep alive, and most messages with it.
-        assert handlers.begun.wait(5)
+        assert handlers.begun.wait(20)
         assert not handlers.go_on.wait(3)
         handlers.go_on.set()
         wait_until(lambda: len(handlers.payloads) == count, 20)

@@ -63,7 +63,7 @@ def lost(broker: ScriptedBroker, mqtt: Mqtt) -> None:
     mqtt.on_disconnect()(lambda *_: told.set())
     broker.stop_listening()
     broker.drop()
-    assert told.wait(5)
+    assert told.wait(20)
 
 
 def assert_next_connection(broker: ScriptedBroker, mqtt: Mqtt, number: int) -> None:
@@ -73,7 +73,7 @@ def assert_next_connection(broker: ScriptedBroker, mqtt: Mqtt, number: int) -> N
     handled = threading.Event()
     mqtt.on_message()(lambda *_: handled.set())
     broker.publish("first")
-    assert handled.wait(5)
+    assert handled.wait(20)
     mqtt.publish("end", qos=1)
     wait_until(lambda: any(one.connection == number for one in broker.of("PUBLISH")))
     found = filters(broker, number)

@@ -89,7 +89,7 @@ def test_a_client_for_one_command_sets_tls_in_the_way_of_paho(
     client.connect("localhost", port=start(certificates.server))
     client.loop_start()
     client.publish("snippet/command", "on", qos=1)
-    assert published.wait(5)
+    assert published.wait(20)
     client.disconnect()
     client.loop_stop()
     client.close()

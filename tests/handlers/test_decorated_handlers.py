@@ -275,7 +275,7 @@ def test_what_is_not_written_in_python_is_called_with_the_usual_number(
         mqtt.on_topic("cached")(functools.lru_cache(lambda *_: None))
         scripted.publish("put")
         scripted.publish("cached")
-        assert items.get(timeout=5) is mqtt.client
+        assert items.get(timeout=20) is mqtt.client
         wait_until(lambda: "unhashable type: 'flask_mqtt.MQTTMessage'" in caplog.text)
 
 

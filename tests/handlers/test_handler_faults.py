@@ -58,7 +58,7 @@ class Exchange:
             mqtt.on_message()(self._handle)
             mqtt.init_app(app)
             mqtt.subscribe(self.name, 1)
-            assert subscribed.wait(5)
+            assert subscribed.wait(20)
             for number in range(count):
                 assert publisher.publish(self.name, str(number), 1)[0] == MQTT_ERR_SUCCESS
             acknowledged = f"Received PUBACK from {self.name} "
@@ -204,7 +204,7 @@ def test_close_waits_a_bounded_time_for_a_handler_that_blocks_and_says_so(
 
         try:
             scripted.publish("t", qos=1)
-            assert entered.wait(5)
+            assert entered.wait(20)
             began = time.monotonic()
             mqtt.close()
             assert 0.3 <= time.monotonic() - began < PROMPT

@@ -325,10 +325,10 @@ def test_the_puback_goes_out_after_the_handler_has_returned(
     @mqtt.on_message()
     def handler(*_: Any) -> None:
         entered.set()
-        leave.wait(5)
+        leave.wait(20)
 
     scripted.publish("t", qos=1)
-    assert entered.wait(5)
+    assert entered.wait(20)
     mqtt.publish("marker")
     scripted.wait_for("PUBLISH")
     assert scripted.of("PUBACK") == []

@@ -161,7 +161,7 @@ def test_a_connection_that_is_over_is_over_for_the_broker_though_a_handler_has_t
     with mqtt:
         wait_until(lambda: mqtt.connected)
         scripted.publish("t")
-        assert blocked.wait(5)
+        assert blocked.wait(20)
         # The client gives the broker up; nobody calls `on_socket_close` before the handler returns.
         scripted.send(b"\xff\xff\xff\xff\xff\xff")
         scripted.wait_closed()

@@ -22,7 +22,7 @@ def subscribe(mqtt: Mqtt, *filters: str) -> None:
     answered = threading.Event()
     mqtt.on_subscribe()(lambda *_: answered.set())
     mqtt.subscribe(list(filters))
-    assert answered.wait(5)
+    assert answered.wait(20)
 
 
 @pytest.mark.parametrize("version", [MQTTv311, MQTTv5])

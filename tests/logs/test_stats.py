@@ -246,7 +246,7 @@ def test_what_waits_for_a_handler_and_the_pause_that_follows_are_told(
             released.wait(10)
 
         scripted.publish("t", b"first")
-        assert entered.wait(5)
+        assert entered.wait(20)
         for _ in range(9):
             scripted.publish("t", b"x" * 100)
         wait_until(lambda: mqtt.stats()["waiting_incoming"]["messages"] == 9)
@@ -277,7 +277,7 @@ def test_lines_for_on_log_that_are_dropped_are_counted(scripted: ScriptedBroker)
                 released.wait(10)
 
         mqtt.publish("t")
-        assert entered.wait(5)
+        assert entered.wait(20)
         for _ in range(20_100):
             mqtt.publish("t")
         wait_until(lambda: sums(mqtt.stats())[1] == 20_101)

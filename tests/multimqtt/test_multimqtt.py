@@ -272,7 +272,7 @@ def test_nolocal(broker: Mosquitto, version: int, caplog: pytest.LogCaptureFixtu
         mqtt.mqtt.on_subscribe()(lambda *_: subscribed.set())
         connect(mqtt)
         connect(other)
-        assert subscribed.wait(5)
+        assert subscribed.wait(20)
         mqtt.publish(f"{version}", "mine", qos=1).wait_for_publish(5)
         other.publish(f"{version}", "other's", qos=1)
         expected = [b"other's"] if version == 5 else [b"mine", b"other's"]

@@ -56,7 +56,7 @@ def received(broker: Mosquitto, qos: int) -> MQTTMessage:
         properties = Properties(ContentType="x", CorrelationData=b"\xff")
         properties.UserProperty = [("a", "1"), ("a", "2")]
         mqtt.publish(topic, b"\xff", qos, properties=properties)
-        return messages.get(timeout=5)
+        return messages.get(timeout=20)
 
 
 @copies

@@ -107,7 +107,7 @@ def test_an_extension_connects_with_its_first_use(scripted: ScriptedBroker, fork
         assert mqtt.connected
         assert warnings.events == [], warnings.events
         assert mqtt.subscribe("child/#")[0] in (0, 4)
-        assert subscribed.wait(5)
+        assert subscribed.wait(20)
     say(in_child(steps, {fork}))
     say(mqtt.connected, mqtt.publish("parent", "x", 1).wait_for_publish(5))
     """

@@ -84,7 +84,7 @@ def test_user_and_password_and_the_will_are_sent(broker_factory: Callable[..., M
             connected(app_31(broker.port, client_id="twin", **who, **will)),
             connected(app_31(broker.port, client_id="twin", **who)),
         ):
-            message = messages.get(timeout=5)
+            message = messages.get(timeout=20)
     assert (message.payload, message.qos) == (b"gone", 1)
 
 
@@ -112,7 +112,7 @@ def test_it_talks_with_a_client_that_speaks_3_1_1(broker: Mosquitto) -> None:
     with connected(app_31(broker.port)) as mqtt, Peer(broker.port) as peer:
         messages = receive(mqtt, topic)
         peer.publish(topic, b"from 3.1.1")
-        assert messages.get(timeout=5).payload == b"from 3.1.1"
+        assert messages.get(timeout=20).payload == b"from 3.1.1"
 
 
 def test_it_goes_over_websockets_and_unix_sockets(tls_broker: Mosquitto) -> None:

@@ -67,7 +67,7 @@ def test_properties_arrive_with_the_message(
     with connected(app5(broker)) as mqtt:
         messages = receive(mqtt, topic, qos=2)
         assert mqtt.publish(topic, "é", qos, properties=given())[0] == 0
-        message = messages.get(timeout=5)
+        message = messages.get(timeout=20)
     assert (message.payload, message.qos) == ("é".encode(), qos)
     assert message.properties.UserProperty == PROPERTIES["UserProperty"]
     assert message.properties == Properties(**PROPERTIES)
@@ -78,7 +78,7 @@ def test_a_message_without_properties_has_empty_ones(broker: Mosquitto) -> None:
     with connected(app5(broker)) as mqtt:
         messages = receive(mqtt, topic)
         mqtt.publish(topic)
-        properties = messages.get(timeout=5).properties
+        properties = messages.get(timeout=20).properties
     assert properties.isEmpty()
     assert not hasattr(properties, "ContentType")
 
@@ -89,7 +89,7 @@ def test_before_mqtt_5_a_message_has_no_properties(broker: Mosquitto, version: i
     with connected(make_app(broker.port, protocol_version=version)) as mqtt:
         messages = receive(mqtt, topic)
         mqtt.publish(topic)
-        assert messages.get(timeout=5).properties is None
+        assert messages.get(timeout=20).properties is None
 
 
 def test_a_message_that_expires_while_nobody_is_there_does_not_come(broker: Mosquitto) -> None:
@@ -98,7 +98,7 @@ def test_a_message_that_expires_while_nobody_is_there_does_not_come(broker: Mosq
         published = threading.Event()
         mqtt.on_publish()(lambda *_: published.set())
         mqtt.publish(topic, "old", 1, retain=True, properties={"MessageExpiryInterval": 1})
-        assert published.wait(5)
+        assert published.wait(20)
 
         def is_gone() -> bool:
             messages = receive(mqtt, topic)
@@ -123,11 +123,11 @@ def test_a_question_is_answered_on_its_response_topic(broker: Mosquitto) -> None
 
         answering.on_subscribe()(lambda *_: done.set())
         answering.subscribe(question)
-        assert done.wait(5)
+        assert done.wait(20)
         answers = receive(asking, answer)
         asked = {"ResponseTopic": answer, "CorrelationData": b"7"}
         asking.publish(question, "?", properties=asked)
-        message = answers.get(timeout=5)
+        message = answers.get(timeout=20)
     assert (message.payload, message.properties.CorrelationData) == (b"42", b"7")
 
 
@@ -264,7 +264,7 @@ def test_the_reason_of_a_disconnect_decides_about_the_will(broker: Mosquitto) ->
             client.connect(broker.host, broker.port)
             wait_until(client.is_connected)
             client.disconnect(reason)
-        message = messages.get(timeout=5)
+        message = messages.get(timeout=20)
         assert (message.payload, message.properties.ContentType) == (b"gone", "text/plain")
         assert messages.empty()
 

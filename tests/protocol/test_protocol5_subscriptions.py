@@ -22,9 +22,9 @@ def test_with_no_local_a_client_does_not_get_its_own_messages(broker: Mosquitto)
         published = threading.Event()
         mqtt.on_publish()(lambda *_: published.set())
         mqtt.publish(topic, "mine", 1)
-        assert published.wait(5)
+        assert published.wait(20)
         other.publish(topic, "theirs", 1)
-        assert messages.get(timeout=5).payload == b"theirs"
+        assert messages.get(timeout=20).payload == b"theirs"
 
 
 @pytest.mark.parametrize("as_published", [False, True])
@@ -34,7 +34,7 @@ def test_retain_as_published_keeps_the_flag(broker: Mosquitto, as_published: boo
         how = SubscribeOptions(retainAsPublished=as_published)
         messages = receive(mqtt, topic, options=how)
         mqtt.publish(topic, "x", retain=True)
-        assert messages.get(timeout=5).retain is as_published
+        assert messages.get(timeout=20).retain is as_published
 
 
 @pytest.mark.parametrize(("handling", "copies"), [(0, [True, True]), (1, [True]), (2, [])])
@@ -46,15 +46,15 @@ def test_retain_handling_chooses_when_retained_messages_come(
         published = threading.Event()
         mqtt.on_publish()(lambda *_: published.set())
         mqtt.publish(topic, "kept", 1, retain=True)
-        assert published.wait(5)
+        assert published.wait(20)
         how = SubscribeOptions(retainHandling=handling)
         messages = receive(mqtt, topic, options=how)
         again = threading.Event()
         mqtt.on_subscribe()(lambda *_: again.set())
         mqtt.subscribe([(topic, how)])
-        assert again.wait(5)
+        assert again.wait(20)
         mqtt.publish(topic, "end")
-        came = list(iter(lambda: messages.get(timeout=5).retain, False))
+        came = list(iter(lambda: messages.get(timeout=20).retain, False))
     assert came == copies
 
 
@@ -63,7 +63,7 @@ def test_a_subscription_identifier_comes_with_the_messages(broker: Mosquitto) ->
     with connected(app5(broker)) as mqtt:
         messages = receive(mqtt, topic, properties={"SubscriptionIdentifier": 7})
         mqtt.publish(topic)
-        assert messages.get(timeout=5).properties.SubscriptionIdentifier == [7]
+        assert messages.get(timeout=20).properties.SubscriptionIdentifier == [7]
 
 
 def test_topics_have_the_qos_of_the_options(broker: Mosquitto) -> None:

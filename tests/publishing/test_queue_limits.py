@@ -135,6 +135,6 @@ def test_what_waits_for_the_first_connection_is_bounded_too() -> None:
     mqtt.client.on_connect_fail = lambda *_: failed.set()
     mqtt.init_app(make_app(closed_port(), max_queued=1))
     with mqtt:
-        assert failed.wait(5)
+        assert failed.wait(20)
         codes = [mqtt.publish("t", b"x", 1)[0] for _ in range(2)]
     assert codes == [MQTT_ERR_NO_CONN, MQTT_ERR_QUEUE_SIZE]

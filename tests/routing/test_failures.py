@@ -443,7 +443,7 @@ def test_no_batch_has_more_than_its_most_after_one_that_was_given_up(
 
     # At once, so that no timer comes between them.
     before = threading.Event()
-    mqtt.on_topic("wait")(lambda *_: before.wait(5))
+    mqtt.on_topic("wait")(lambda *_: before.wait(20))
     scripted.publish("wait")
     send(scripted, range(20))
     before.set()

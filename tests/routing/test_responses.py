@@ -51,7 +51,7 @@ class Shop:
                 raise result
             return result
 
-        assert subscribed.wait(5)
+        assert subscribed.wait(20)
 
     def order(self, result: Any, qos: int = 1) -> None:
         """Ask for something for which the handler returns this, or raises it."""
@@ -63,7 +63,7 @@ class Shop:
         self.asking.publish(self.topic, payload, qos, properties=properties)
 
     def next(self) -> Any:
-        return self.answers.get(timeout=5)
+        return self.answers.get(timeout=20)
 
     def ends(self) -> bool:
         """Whether nothing of what was asked before was answered."""

@@ -131,5 +131,5 @@ def watching(
     mqtt.init_app(make_app(broker.port))
     with mqtt:
         mqtt.subscribe(topic_filter, 1)
-        assert subscribed.wait(5)
+        assert subscribed.wait(20)
         yield mqtt, seen

@@ -38,5 +38,5 @@ def receive(mqtt: Mqtt, topic: str, **options: Any) -> queue.Queue[MQTTMessage]:
     mqtt.on_topic(topic)(lambda _client, _userdata, message: messages.put(message))
     mqtt.on_subscribe()(lambda *_: done.set())
     mqtt.subscribe(topic, **options)
-    assert done.wait(5)
+    assert done.wait(20)
     return messages

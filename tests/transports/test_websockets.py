@@ -81,8 +81,8 @@ def test_a_client_over_websockets_talks_with_one_over_tcp(tls_broker: Mosquitto)
         for qos in (0, 1, 2):
             tcp.publish(one, "from tcp", qos)
             web.publish(other, "from the web", qos)
-            assert to_web.get(timeout=5).payload == b"from tcp"
-            assert to_tcp.get(timeout=5).payload == b"from the web"
+            assert to_web.get(timeout=20).payload == b"from tcp"
+            assert to_tcp.get(timeout=20).payload == b"from the web"
 
 
 def test_a_ping_keeps_the_connection(tls_broker: Mosquitto) -> None:
@@ -114,7 +114,7 @@ def test_the_connection_is_made_again_after_the_broker_was_restarted(
         mqtt.publish(topic, "kept", 1)
         broker.start()
         wait_until(lambda: mqtt.connected, what="connected again")
-        assert messages.get(timeout=5).payload == b"kept"
+        assert messages.get(timeout=20).payload == b"kept"
         round_trip(mqtt)
 
 
