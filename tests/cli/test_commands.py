@@ -83,7 +83,7 @@ def publish(topic):
 @click.argument("topic")
 def webhook(topic):
     with mqtt:
-        mqtt.publish(topic, "sent", qos=1).wait_for_publish(10)
+        mqtt.publish(topic, "sent", qos=1).wait_for_publish(20)
 
 
 @click.command()

@@ -80,7 +80,7 @@ def test_retain_is_what_python_takes_for_true(broker: Mosquitto, kept: Any) -> N
     topic = new_topic()
     seen: list[bool] = []
     with looping(broker) as client:
-        client.publish(topic, "x", 1, kept).wait_for_publish(5)
+        client.publish(topic, "x", 1, kept).wait_for_publish(20)
         client.on_message = lambda _client, _userdata, message: seen.append(message.retain)
         client.on_subscribe = lambda client, *_: client.publish(topic, "y", 1)
         client.subscribe(topic, 1)

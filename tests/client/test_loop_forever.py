@@ -203,7 +203,7 @@ def test_beside_loop_start_it_waits_for_disconnect(
     wait_until(lambda: len(names) == 3)
     assert thread.is_alive()
     client.disconnect()
-    thread.join(5)
+    thread.join(20)
     assert result == [MQTT_ERR_NO_CONN]
     assert names == ["mqtt-dispatch"] * 4
 
@@ -216,7 +216,7 @@ def test_beside_loop_start_it_returns_with_loop_stop_and_the_end_of_the_connecti
     thread, result = in_thread(client)
     wait_until(client.is_connected)
     client.loop_stop()
-    thread.join(5)
+    thread.join(20)
     assert result == [MQTT_ERR_NO_CONN]
     client.configure(reconnect_on_failure=False)
     client.reconnect()
@@ -224,7 +224,7 @@ def test_beside_loop_start_it_returns_with_loop_stop_and_the_end_of_the_connecti
     wait_until(client.is_connected)
     thread, result = in_thread(client)
     scripted.drop()
-    thread.join(5)
+    thread.join(20)
     assert result == [MQTT_ERR_CONN_LOST]
     # There is nothing to wait for.
     assert client.loop_forever() == MQTT_ERR_NO_CONN
@@ -258,7 +258,7 @@ def test_beside_another_loop_forever_it_waits_too(client: Client, scripted: Scri
     assert all(thread.is_alive() for thread, _ in calls)
     client.disconnect()
     for thread, result in calls:
-        thread.join(5)
+        thread.join(20)
         assert result == [MQTT_ERR_NO_CONN]
 
 
@@ -279,7 +279,7 @@ def test_an_application_with_a_loop_may_wait_for_it(scripted: ScriptedBroker) ->
         scripted.publish("a")
         assert thread.is_alive()
         mqtt.client.disconnect()
-        thread.join(5)
+        thread.join(20)
         assert result == [MQTT_ERR_NO_CONN]
 
 

@@ -70,7 +70,7 @@ def test_two_threads_may_close_at_the_same_time(scripted: ScriptedBroker) -> Non
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(5)
+            thread.join(20)
             assert not thread.is_alive()
     scripted.wait_for("DISCONNECT")
     assert len(scripted.of("DISCONNECT")) == 1

@@ -266,7 +266,7 @@ def test_without_descriptors_the_connection_that_there_is_stays(
         same = mqtt.connected == kept
         {give}
         until(lambda: mqtt.connected and threads() == 1)
-        mqtt.publish("short/t", b"x", 1).wait_for_publish(5)
+        mqtt.publish("short/t", b"x", 1).wait_for_publish(20)
         say(failed, same, kept)
         mqtt.close()
         until(lambda: threads() == 0)
@@ -295,7 +295,7 @@ def test_without_threads_the_connection_that_there_is_stays(broker: Mosquitto) -
         say(kept, threads())
         mqtt.client.reconnect()
         until(lambda: mqtt.connected and threads() == 1)
-        mqtt.publish("short/t", b"x", 1).wait_for_publish(5)
+        mqtt.publish("short/t", b"x", 1).wait_for_publish(20)
         mqtt.close()
         say(mqtt.connected)
     """

@@ -124,7 +124,7 @@ def test_what_is_published_meanwhile_goes_out_and_is_answered() -> None:
         wait_until(stream.is_gathered, what="messages are gathered")
         for _ in range(10):
             info = mqtt.publish("command", b"go", 1)
-            info.wait_for_publish(10)
+            info.wait_for_publish(20)
             assert info.is_published()
 
 

@@ -63,7 +63,7 @@ def test_a_publisher_keeps_the_order(
     ):
         infos = [mqtt.publish(topic, payload, qos) for payload in NUMBERS]
         for info in infos:
-            info.wait_for_publish(10)
+            info.wait_for_publish(20)
         observer.publish(topic, b"end")
         got = [observer.receive().payload]
         while got[-1] != b"end":

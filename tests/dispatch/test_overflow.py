@@ -176,7 +176,7 @@ def test_by_default_nothing_is_dropped_and_the_broker_is_held_back(
         assert flooding.is_alive(), "the client reads on, though nobody takes what it reads"
         handlers.go_on.set()
         wait_until(lambda: len(handlers.payloads) == 301)
-        flooding.join(5)
+        flooding.join(20)
         assert [int(payload) for payload in handlers.payloads[1:]] == list(range(300))
     assert told(caplog) == []
 

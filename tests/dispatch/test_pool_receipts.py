@@ -136,7 +136,7 @@ def test_acknowledgements_keep_their_order_over_stops_and_starts(
         client.configure(handler_threads=1 if how == "one thread" else 4)
         client.loop_start()
         for _ in range(40):
-            assert handled.acquire(timeout=5)
+            assert handled.acquire(timeout=20)
     sender.join()
     scripted.wait_for("PUBACK", count)
     assert rounds > 3

@@ -80,6 +80,6 @@ def test_the_example_of_the_readme_works_as_printed(broker: Mosquitto) -> None:
 
 def test_a_script_that_waits_knows_that_its_message_arrived(scripted: ScriptedBroker) -> None:
     with Mqtt(make_app(scripted.port)) as mqtt:
-        mqtt.publish("documents/script", "on", qos=1).wait_for_publish(10)
+        mqtt.publish("documents/script", "on", qos=1).wait_for_publish(20)
         assert scripted.of("PUBLISH")[0].payload == b"on"
     scripted.wait_for("DISCONNECT")

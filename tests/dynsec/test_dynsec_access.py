@@ -48,7 +48,7 @@ class Device(Client):
         return self.granted.get(timeout=20) < 128
 
     def publish_confirmed(self, topic: str, payload: str) -> None:
-        self.publish(topic, payload, qos=1).wait_for_publish(5)
+        self.publish(topic, payload, qos=1).wait_for_publish(20)
 
 
 @contextlib.contextmanager

@@ -74,7 +74,7 @@ def test_of_requests_that_are_carried_out_or_refused(
     texts += raised_by(lambda: asyncio.run(dynsec.aio.create_client("x", f"{MARK}\0")))
     texts += raised_by(lambda: dynsec.execute(*with_passwords("secretive")))
     by_hand = {"command": "createClient", "username": "by hand", "password": f"{MARK}-7"}
-    admin.publish(REQUESTS, json.dumps({"commands": [by_hand]}), 1).wait_for_publish(5)
+    admin.publish(REQUESTS, json.dumps({"commands": [by_hand]}), 1).wait_for_publish(20)
     # Those of the core come after the responses.
     wait_until(lambda: any("/response" in line for line in lines))
     texts += [*lines, *map(repr, told)]
@@ -97,7 +97,7 @@ def test_of_requests_without_a_response(
         dynsec = DynamicSecurity(mqtt, timeout=0.2)
         texts = list(raised_by(lambda: dynsec.create_client("x", f"{MARK}-1")))
         texts += raised_by(lambda: asyncio.run(dynsec.aio.create_client("x", f"{MARK}-2")))
-        mqtt.publish("stored", "stored-with-it", 1).wait_for_publish(5)
+        mqtt.publish("stored", "stored-with-it", 1).wait_for_publish(20)
         assert MARK.encode() not in stored.read_bytes()
         mqtt.client.disconnect()
         wait_until(lambda: not mqtt.client._parts.connection.is_wanted)

@@ -170,7 +170,7 @@ def test_a_forked_child_is_healthy_when_it_has_a_connection_of_its_own(broker: M
         reason = "this process connects with its first use"
         # To ask is none.
         assert mqtt.healthy(max_age=0) == mqtt.healthy() == health.Health(False, reason)
-        mqtt.publish("health/child", qos=1).wait_for_publish(10)
+        mqtt.publish("health/child", qos=1).wait_for_publish(20)
         assert mqtt.healthy(max_age=0)
         mqtt.subscribe("health/child")
         wait_until(mqtt.healthy)

@@ -82,7 +82,7 @@ def test_a_broker_that_has_kept_the_session_is_told(broker: Mosquitto) -> None:
         publisher.connect(broker.host, broker.port)
         publisher.loop_start()
         for topic in (name, f"{name}/stays"):
-            publisher.publish(topic, "x", 1).wait_for_publish(5)
+            publisher.publish(topic, "x", 1).wait_for_publish(20)
     seen: list[str] = []
     # Another object with the same identifier: what the broker has of the session comes.
     with connected(make_app(broker.port, **config)) as mqtt:

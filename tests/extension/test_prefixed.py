@@ -197,8 +197,8 @@ def test_retained_messages_and_shared_subscriptions(broker: Mosquitto, threads: 
     prefix = f"prefixed/{threads}"
     app = make_app(broker.port, prefix=prefix, handler_threads=threads)
     with connected(make_app(broker.port)) as other, connected(app) as mqtt:
-        other.publish(f"{prefix}/kept/1", "kept", qos=1, retain=True).wait_for_publish(5)
-        mqtt.publish("kept/2", "kept", qos=1, retain=True).wait_for_publish(5)
+        other.publish(f"{prefix}/kept/1", "kept", qos=1, retain=True).wait_for_publish(20)
+        mqtt.publish("kept/2", "kept", qos=1, retain=True).wait_for_publish(20)
         mqtt.on_topic("kept/+")(note(seen, "kept"))
         mqtt.on_topic("$share/g/jobs/#")(note(seen, "job"))
         mqtt.subscribe([("kept/+", 1), ("$share/g/jobs/#", 1)])
@@ -209,7 +209,7 @@ def test_retained_messages_and_shared_subscriptions(broker: Mosquitto, threads: 
         wait_until(lambda: len(seen) == 22)
         assert set(seen[2:]) == {("job", "jobs/0"), ("job", "jobs/1")}
         for number in (1, 2):
-            mqtt.publish(f"kept/{number}", retain=True, qos=1).wait_for_publish(5)
+            mqtt.publish(f"kept/{number}", retain=True, qos=1).wait_for_publish(20)
 
 
 def test_messages_in_the_file_have_it(scripted: ScriptedBroker, tmp_path: Path) -> None:

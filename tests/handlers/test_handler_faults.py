@@ -346,7 +346,7 @@ def test_a_handler_may_start_threads_that_use_the_client(
     def work() -> None:
         # Not a handler: it may wait, while the handler that started it must not wait for it.
         info = mqtt.publish("answer", "x", 1)
-        info.wait_for_publish(5)
+        info.wait_for_publish(20)
         confirmed.append(info.is_published())
 
     mqtt.on_message()(lambda *_: threading.Thread(target=work, daemon=True).start())

@@ -181,7 +181,7 @@ def test_a_handler_that_makes_the_socket_block_or_fails_does_no_harm(
         client.connect("127.0.0.1", scripted.port)
         client.loop_start()
         wait_until(client.is_connected)
-        assert client.publish("t", "x", 1).wait_for_publish(5) is None
+        assert client.publish("t", "x", 1).wait_for_publish(20) is None
     assert "RuntimeError: broken" in caplog.text
 
 

@@ -273,7 +273,7 @@ def test_nolocal(broker: Mosquitto, version: int, caplog: pytest.LogCaptureFixtu
         connect(mqtt)
         connect(other)
         assert subscribed.wait(20)
-        mqtt.publish(f"{version}", "mine", qos=1).wait_for_publish(5)
+        mqtt.publish(f"{version}", "mine", qos=1).wait_for_publish(20)
         other.publish(f"{version}", "other's", qos=1)
         expected = [b"other's"] if version == 5 else [b"mine", b"other's"]
         wait_until(lambda: [payload for _, payload in seen] == expected)
@@ -359,11 +359,11 @@ def test_threads_connect_register_and_publish(scripted: ScriptedBroker, mqtt: Mu
     start = threading.Barrier(8)
 
     def work(number: int) -> None:
-        start.wait(5)
+        start.wait(20)
         mqtt.connect()
         topics.append(mqtt.register_topic("same"))
         mqtt.on_connect(lambda: None)
-        mqtt.publish("thread", str(number), qos=1).wait_for_publish(5)
+        mqtt.publish("thread", str(number), qos=1).wait_for_publish(20)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -391,7 +391,7 @@ def test_each_worker_process_connects(
     def child() -> None:
         assert not mqtt.connected
         connect(mqtt)
-        mqtt.publish("from", "the child", qos=1).wait_for_publish(5)
+        mqtt.publish("from", "the child", qos=1).wait_for_publish(20)
         mqtt.close()
 
     in_child(child)

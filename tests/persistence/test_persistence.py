@@ -87,7 +87,7 @@ def test_messages_published_without_a_broker_are_kept(file: Path, scripted: Scri
 def test_a_message_can_be_waited_for_and_awaited_as_ever(file: Path, broker: Mosquitto) -> None:
     with connected(make_app(broker.port, persistence=file, persistence_fsync="always")) as mqtt:
         info = mqtt.publish("persistence/t", "x", qos=2)
-        info.wait_for_publish(5)
+        info.wait_for_publish(20)
         assert info.is_published()
         assert mqtt.publish("persistence/t", "x")[0] == 0, "QoS 0"
 
@@ -102,8 +102,8 @@ def test_a_closed_client_goes_on_where_it_was(file: Path) -> None:
         assert mqtt.publish("t", "between", qos=1)[0] == MQTT_ERR_NO_CONN
         broker.withhold.clear()
         mqtt.init_app(app)
-        info.wait_for_publish(5)
-        mqtt.publish("t", "after", qos=1).wait_for_publish(5)
+        info.wait_for_publish(20)
+        mqtt.publish("t", "after", qos=1).wait_for_publish(20)
         mqtt.close()
         assert payloads(broker)[-3:] == [b"before", b"between", b"after"]
 
@@ -210,7 +210,7 @@ def test_a_forked_child_leaves_the_file_alone(file: Path, scripted: ScriptedBrok
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         with pytest.raises(OSError, match="another process has this file open"):
             Mqtt(app)
-        mqtt.publish("t", "x", qos=1).wait_for_publish(5)
+        mqtt.publish("t", "x", qos=1).wait_for_publish(20)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -220,7 +220,7 @@ def test_a_forked_child_has_a_file_of_its_own_and_so_has_its_child(
     def live(generation: int) -> int:
         app = make_app(scripted.port, persistence=f"{file}-{generation}")
         with connected(app) as mqtt:
-            mqtt.publish("t", str(generation), qos=1).wait_for_publish(10)
+            mqtt.publish("t", str(generation), qos=1).wait_for_publish(20)
             if generation == 2:
                 return 0
             child = os.fork()
@@ -231,7 +231,7 @@ def test_a_forked_child_has_a_file_of_its_own_and_so_has_its_child(
                 finally:
                     os._exit(code)
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            mqtt.publish("t", f"{generation} again", qos=1).wait_for_publish(10)
+            mqtt.publish("t", f"{generation} again", qos=1).wait_for_publish(20)
             return code
 
     assert live(0) == 0
@@ -250,7 +250,7 @@ def test_a_child_of_a_process_without_an_open_file_can_have_one(
         code = 1
         try:
             with connected(app) as mqtt:
-                mqtt.publish("t", "child", qos=1).wait_for_publish(5)
+                mqtt.publish("t", "child", qos=1).wait_for_publish(20)
             code = 0
         finally:
             os._exit(code)
@@ -276,14 +276,14 @@ def test_a_full_disk_refuses_messages_until_there_is_room(
 ) -> None:
     caplog.set_level(logging.INFO, "flask_mqtt")
     with connected(make_app(scripted.port, persistence=file)) as mqtt:
-        mqtt.publish("t", "before", qos=1).wait_for_publish(5)
+        mqtt.publish("t", "before", qos=1).wait_for_publish(20)
         full_disk(True)
         # The last pages of the log may still have room.
         wait_until(lambda: mqtt.publish("t", "x" * 100_000, qos=1) == (MQTT_ERR_ERRNO, 0))
         assert mqtt.publish("t", "x" * 100_000, qos=2) == (MQTT_ERR_ERRNO, 0)
         assert mqtt.publish("t", "qos 0")[0] == 0
         full_disk(False)
-        mqtt.publish("t", "after", qos=1).wait_for_publish(5)
+        mqtt.publish("t", "after", qos=1).wait_for_publish(20)
         wait_until(lambda: "messages are stored again" in caplog.text)
     assert caplog.text.count("messages cannot be stored, and are refused") == 1
     assert payloads(scripted)[-2:] == [b"qos 0", b"after"]
@@ -300,7 +300,7 @@ def test_a_file_that_was_removed_refuses_messages(
         assert mqtt.stats()["dropped"]["not_stored"] == 1
         mqtt.close()
         mqtt.init_app(app)
-        mqtt.publish("t", "a new file", qos=1).wait_for_publish(5)
+        mqtt.publish("t", "a new file", qos=1).wait_for_publish(20)
     assert payloads(scripted) == [b"a new file"]
 
 

@@ -158,7 +158,7 @@ def test_the_file_becomes_small_again_while_it_is_open(tmp_path: Path) -> None:
             wait_until(lambda: mqtt.stats()["outgoing_bytes"] == 0, 20)
             wait_until(lambda: file.stat().st_size < 200_000, 20)
             assert log.stat().st_size < 5_000_000
-            mqtt.publish("t", "as ever", 1).wait_for_publish(5)
+            mqtt.publish("t", "as ever", 1).wait_for_publish(20)
 
 
 @pytest.mark.slow

@@ -95,7 +95,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
 try:
     infos = [mqtt.publish("green/t", str(number), qos=1) for number in range(20)]
     for info in infos:
-        info.wait_for_publish(5)
+        info.wait_for_publish(20)
     told = [info.rc for info in infos], all(info.is_published() for info in infos)
     mqtt.close()
 finally:

@@ -32,12 +32,12 @@ def test_to_publish_it_connects_for_that_alone(scripted: ScriptedBroker) -> None
         assert mqtt.connected and mqtt.client.is_connected()
         assert threads() == [], threads()
         for info in infos:
-            info.wait_for_publish(10)
+            info.wait_for_publish(20)
         mqtt.close()
         assert not mqtt.connected
         assert called == [] and records.texts == [], (called, records.texts)
     say(in_child(steps))
-    say(mqtt.connected, called, mqtt.publish("t", "parent", 1).wait_for_publish(10))
+    say(mqtt.connected, called, mqtt.publish("t", "parent", 1).wait_for_publish(20))
     """
     with running(code, scripted.port) as script:
         script.expect("0")
@@ -94,7 +94,7 @@ def test_it_subscribes_after_it_has_published(scripted: ScriptedBroker) -> None:
             assert mqtt.publish("t", str(number), 1).rc == 0
         mqtt.subscribe("child/#", 1)
         until(lambda: "on_connect" in called)
-        mqtt.publish("child/t", "last", 1).wait_for_publish(10)
+        mqtt.publish("child/t", "last", 1).wait_for_publish(20)
         until(lambda: called[-1] == "last")
         assert called.count("on_connect") == 1
         assert threads() == ["mqtt-dispatch"], threads()
@@ -221,7 +221,7 @@ def test_without_a_broker_it_goes_on_trying(scripted: ScriptedBroker) -> None:
         assert len(errors) == 1 and "refused" in errors[0], records.texts
         say("tried")
         until(lambda: mqtt.connected)
-        mqtt.publish("t", "more", 1).wait_for_publish(10)
+        mqtt.publish("t", "more", 1).wait_for_publish(20)
         mqtt.close()
     say(in_child(steps))
     """
@@ -344,7 +344,7 @@ def test_a_parent_that_has_let_go_connects_when_it_is_used_again(scripted: Scrip
         app.test_client().get("/")
         until(lambda: called == ["on_connect"])
     say(in_child(steps), mqtt.connected, called, threads())
-    mqtt.publish("t", "parent", 1).wait_for_publish(10)
+    mqtt.publish("t", "parent", 1).wait_for_publish(20)
     say("mqtt-dispatch" in threads(), mqtt.connected)
     mqtt.init_app(app)
     until(lambda: called == ["on_disconnect", "on_connect"])
@@ -369,7 +369,7 @@ def test_it_subscribes_after_it_has_published_with_a_file(
         assert mqtt.publish("t", "first", 1).rc == 0
         mqtt.subscribe("child/#", 1)
         until(lambda: called == ["on_connect"])
-        mqtt.publish("t", "second", 1).wait_for_publish(10)
+        mqtt.publish("t", "second", 1).wait_for_publish(20)
         mqtt.close()
         assert records.texts == [], records.texts
     say(in_child(steps))

@@ -104,7 +104,7 @@ def test_a_child_connects_itself(broker: Mosquitto, way: str) -> None:
         mqtt.on_message()(lambda client, userdata, message: got.append(message.payload))
         until(lambda: mqtt.connected)
         mqtt.subscribe("forked/{way}/#", 1)
-        mqtt.publish("forked/{way}", "before", 1).wait_for_publish(10)
+        mqtt.publish("forked/{way}", "before", 1).wait_for_publish(20)
         until(lambda: got == [b"before"])
         child = os.fork()
         if child == 0:
@@ -116,13 +116,13 @@ def test_a_child_connects_itself(broker: Mosquitto, way: str) -> None:
                 mqtt.client.loop_start()
             until(lambda: mqtt.connected)
             # It has the subscriptions of its parent, and a thread that calls the handlers.
-            mqtt.publish("forked/{way}", "child", 1).wait_for_publish(10)
+            mqtt.publish("forked/{way}", "child", 1).wait_for_publish(20)
             until(lambda: got == [b"child"])
             say("child", type(mqtt.client._parts.holder.core).__name__)
             sys.exit(0)
         status = os.waitpid(child, 0)[1]
         until(lambda: got == [b"before", b"child"])
-        mqtt.publish("forked/{way}", "after", 1).wait_for_publish(10)
+        mqtt.publish("forked/{way}", "after", 1).wait_for_publish(20)
         until(lambda: got == [b"before", b"child", b"after"])
         say("parent", status, mqtt.connected)
     """
@@ -141,7 +141,7 @@ def test_a_client_without_a_connection_is_as_it_was(scripted: ScriptedBroker) ->
             client.connect("127.0.0.1", int(sys.argv[1]))
             client.loop_start()
             until(client.is_connected)
-            client.publish("t", "y", 1).wait_for_publish(10)
+            client.publish("t", "y", 1).wait_for_publish(20)
             client.disconnect()
             os._exit(0)
         say(os.wait()[1])
@@ -161,9 +161,9 @@ def test_the_fork_of_a_fork_and_of_a_handler(scripted: ScriptedBroker) -> None:
         def handler(client, userdata, message):
             child = os.fork()
             if child == 0:
-                mqtt.publish("t", "child", 1).wait_for_publish(10)
+                mqtt.publish("t", "child", 1).wait_for_publish(20)
                 if os.fork() == 0:
-                    mqtt.publish("t", "grandchild", 1).wait_for_publish(10)
+                    mqtt.publish("t", "grandchild", 1).wait_for_publish(20)
                     os._exit(0)
                 os._exit(os.wait()[1] >> 8)
             say(os.waitpid(child, 0)[1] >> 8)
@@ -191,7 +191,7 @@ def test_a_child_may_begin_anew(scripted: ScriptedBroker) -> None:
             mqtt.client.connect("127.0.0.1", scripted.port)
             mqtt.client.loop_start()
             wait_until(mqtt.client.is_connected)
-            mqtt.client.publish("t", "x", 1).wait_for_publish(5)
+            mqtt.client.publish("t", "x", 1).wait_for_publish(20)
 
         in_child(child)
         assert mqtt.connected
@@ -244,7 +244,7 @@ def test_children_of_a_process_that_publishes_hard_do_not_hang(broker: Mosquitto
                 on = False
                 faulthandler.dump_traceback_later(8, exit=True)
                 if number % 4 == 1:
-                    mqtt.publish("hard/t", "child", number % 3).wait_for_publish(5)
+                    mqtt.publish("hard/t", "child", number % 3).wait_for_publish(20)
                 elif number % 4 == 3:
                     assert mqtt.subscribe("other/#")[0] in (0, 4)
                     assert mqtt.client.unsubscribe("other/#")[0] in (0, 4)
@@ -254,7 +254,7 @@ def test_children_of_a_process_that_publishes_hard_do_not_hang(broker: Mosquitto
                     info.rc, repr(info)
                 if number % 20 == 0:
                     mqtt.init_app(app)
-                    mqtt.publish("hard/child", "x", 1).wait_for_publish(5)
+                    mqtt.publish("hard/child", "x", 1).wait_for_publish(20)
                     mqtt.close()
                 os._exit(0)
             statuses.add(os.waitpid(child, 0)[1])

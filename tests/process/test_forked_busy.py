@@ -137,7 +137,7 @@ class SlowCodes(metaclass=Slow):
 flask_mqtt.paho.enums.MQTTErrorCode = SlowCodes
 client = flask_mqtt.Client()
 threading.Thread(target=client.publish, args=("t",), daemon=True).start()
-entered.wait(5)
+entered.wait(20)
 
 def child():
     flask_mqtt.paho.enums.MQTTErrorCode = codes
@@ -200,7 +200,7 @@ def child():
         client.reconnect()
         client.loop_start()
         until(client.is_connected)
-        client.publish("t", "child", 1).wait_for_publish(5)
+        client.publish("t", "child", 1).wait_for_publish(20)
         client.close()
 
 say(in_child(child, 10))
@@ -265,8 +265,8 @@ for work in (connect, connect, publish, make):
 def child():
     new = Mqtt(app)
     until(lambda: new.connected)
-    new.publish("forked/busy", "child", 1).wait_for_publish(5)
-    mqtt.publish("forked/busy", "x", 1).wait_for_publish(5)
+    new.publish("forked/busy", "child", 1).wait_for_publish(20)
+    mqtt.publish("forked/busy", "x", 1).wait_for_publish(20)
     new.close()
 
 say({{in_child(child, 15) for _ in range(int(sys.argv[4]))}})
@@ -287,7 +287,7 @@ def child():
     client.connect("127.0.0.1", int(sys.argv[1]))
     client.loop_start()
     until(client.is_connected)
-    client.publish("t", "child", 1).wait_for_publish(5)
+    client.publish("t", "child", 1).wait_for_publish(20)
     client.close()
 
 def last():
@@ -323,7 +323,7 @@ def client(name):
 
 def child(number):
     own = client(number)
-    own.publish("t", "x", qos=1).wait_for_publish(5)
+    own.publish("t", "x", qos=1).wait_for_publish(20)
     own.close()
 
 clients = [client(f"parent-{{number}}") for number in range(2)]
@@ -331,7 +331,7 @@ stop = threading.Event()
 
 def write(client):
     while not stop.is_set():
-        client.publish("t", "x" * 1000, qos=1).wait_for_publish(5)
+        client.publish("t", "x" * 1000, qos=1).wait_for_publish(20)
 
 def come_and_go():
     for number in itertools.count():

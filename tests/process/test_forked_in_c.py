@@ -84,7 +84,7 @@ def test_messages_and_requests_are_refused_with_one_warning(
         assert list(mqtt.topics) == ["parent/#"]
         mqtt.stats()
     say(in_child(steps, {fork}))
-    say(mqtt.connected, mqtt.publish("parent", "x", 1).wait_for_publish(5))
+    say(mqtt.connected, mqtt.publish("parent", "x", 1).wait_for_publish(20))
     """
     with running(code, scripted.port) as script:
         script.expect("0")
@@ -103,13 +103,13 @@ def test_an_extension_connects_with_its_first_use(scripted: ScriptedBroker, fork
     mqtt.on_subscribe()(lambda *_: subscribed.set())
     def steps():
         for qos in (0, 1, 2):
-            mqtt.publish("t", "child", qos).wait_for_publish(5)
+            mqtt.publish("t", "child", qos).wait_for_publish(20)
         assert mqtt.connected
         assert warnings.events == [], warnings.events
         assert mqtt.subscribe("child/#")[0] in (0, 4)
         assert subscribed.wait(20)
     say(in_child(steps, {fork}))
-    say(mqtt.connected, mqtt.publish("parent", "x", 1).wait_for_publish(5))
+    say(mqtt.connected, mqtt.publish("parent", "x", 1).wait_for_publish(20))
     """
     with running(code, scripted.port) as script:
         script.expect("0")
@@ -200,12 +200,12 @@ def test_a_child_connects_itself(broker: Mosquitto, fork: str, way: str) -> None
     def steps():
         {way}
         until(lambda: mqtt.connected)
-        mqtt.publish("in_c/t", "child", 1).wait_for_publish(10)
+        mqtt.publish("in_c/t", "child", 1).wait_for_publish(20)
         until(lambda: b"child" in got)
         mqtt.close()
     say(in_child(steps, {fork}))
     until(lambda: b"child" in got)
-    mqtt.publish("in_c/t", "parent", 1).wait_for_publish(10)
+    mqtt.publish("in_c/t", "parent", 1).wait_for_publish(20)
     until(lambda: b"parent" in got)
     say(mqtt.connected, mqtt.client.stats()["connections"])
     """
@@ -227,7 +227,7 @@ def test_the_end_of_a_child_is_not_that_of_the_connection(
         {use}
         sys.exit(0)
     say(os.waitstatus_to_exitcode(os.wait()[1]))
-    say(mqtt.publish("parent", "x", 1).wait_for_publish(5))
+    say(mqtt.publish("parent", "x", 1).wait_for_publish(20))
     sys.stdin.readline()
     """
     with running(code, scripted.port) as script:

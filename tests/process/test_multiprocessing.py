@@ -121,12 +121,12 @@ def work(number):
 
 def subscribe():
     mqtt.subscribe("child/#", 1)
-    assert mqtt.publish("t", "subscriber", 1).wait_for_publish(10) is None
+    assert mqtt.publish("t", "subscriber", 1).wait_for_publish(20) is None
 
 
 def serve():
     with mqtt:
-        mqtt.publish("t", "served", 1).wait_for_publish(10)
+        mqtt.publish("t", "served", 1).wait_for_publish(20)
 
 
 if __name__ == "__main__":
@@ -172,7 +172,7 @@ def test_a_child_that_is_forked_while_its_parent_lets_go_connects_too(
     statuses = []
 
     def steps():
-        assert mqtt.publish("t", "child", 1).wait_for_publish(10) is None
+        assert mqtt.publish("t", "child", 1).wait_for_publish(20) is None
         mqtt.close()
 
     # It is called while the connection ends.

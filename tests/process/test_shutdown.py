@@ -201,7 +201,7 @@ def test_a_forked_child_ends_promptly_and_leaves_the_parent_its_connection(
     sent = threading.Event()
     mqtt.on_publish()(lambda *_: sent.set())
     mqtt.publish("parent", "again", 1)
-    sent.wait(5)
+    sent.wait(20)
     say(ended, mqtt.connected)
     end()
     """

@@ -53,7 +53,7 @@ def test_a_connection_takes_four_descriptors_and_a_client_none(
     client.connect("127.0.0.1", int(sys.argv[1]))
     {}
     until(client.is_connected)
-    client.publish("t", "x", 1).wait_for_publish(10)
+    client.publish("t", "x", 1).wait_for_publish(20)
     say(count() - before)
     client.disconnect()
     client.close()
@@ -204,7 +204,7 @@ def test_a_handler_of_a_signal_runs_during_a_wait() -> None:
 
             thread = threading.Thread(target=act)
             thread.start()
-            info.wait_for_publish(10)
+            info.wait_for_publish(20)
             thread.join()
             assert info.is_published()
     finally:
@@ -238,5 +238,5 @@ def test_another_socket_class_makes_no_thread_green(replaced: Any, broker: Mosqu
     with mock.patch("socket.socket", replaced), closing(client):
         client.connect("127.0.0.1", broker.port)
         client.loop_start()
-        client.publish("t", "x", 1).wait_for_publish(10)
+        client.publish("t", "x", 1).wait_for_publish(20)
         assert client.is_connected()

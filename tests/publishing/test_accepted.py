@@ -70,7 +70,7 @@ def test_the_first_message_is_not_accepted_before_its_info_can_be_made(
         patched.setattr("flask_mqtt.publishing.info.infos_of", infos_of)
         with pytest.raises(KeyboardInterrupt):
             client.publish("t", "not accepted", 1)
-    client.publish("t", "accepted", 1).wait_for_publish(5)
+    client.publish("t", "accepted", 1).wait_for_publish(20)
     client.close()
     assert [packet.payload for packet in scripted.of("PUBLISH")] == [b"accepted"]
 
@@ -106,7 +106,7 @@ def test_ctrl_c_while_a_message_is_stored_takes_it_back(
                     expected.append(str(number))
                 if any(taken_back):
                     break
-        mqtt.publish("t", "last", 1).wait_for_publish(5)
+        mqtt.publish("t", "last", 1).wait_for_publish(20)
     assert any(taken_back)
     assert [packet.payload.decode() for packet in scripted.of("PUBLISH")] == [*expected, "last"]
 

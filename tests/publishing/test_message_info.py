@@ -134,7 +134,7 @@ def test_it_is_not_published_before_the_last_answer_of_the_broker(qos: int, miss
             assert not info.is_published()
         broker.withhold = set()
         broker.ack(missing, info.mid)
-        info.wait_for_publish(5)
+        info.wait_for_publish(20)
         assert info.is_published()
 
 
@@ -147,7 +147,7 @@ def test_several_threads_wait_for_the_same_message() -> None:
         broker.wait_for("PUBLISH")
         broker.ack("PUBACK", info.mid)
         for thread in threads:
-            thread.join(5)
+            thread.join(20)
             assert not thread.is_alive()
         assert info.is_published()
 
@@ -171,7 +171,7 @@ def test_a_message_that_waits_for_a_connection_is_published_after_it(
             ask()
     client.connect("127.0.0.1", scripted.port)
     wait_until(lambda: info.rc == MQTT_ERR_SUCCESS)
-    info.wait_for_publish(5)
+    info.wait_for_publish(20)
     assert info.is_published()
     assert info == (MQTT_ERR_NO_CONN, 1)
     client.close()
@@ -210,7 +210,7 @@ def test_a_qos_0_message_that_was_not_written_is_lost_with_the_connection() -> N
         broker.drop(reset=True)
         broker.resume()
         with pytest.raises(RuntimeError, match="MQTT_ERR_CONN_LOST"):
-            infos[-1].wait_for_publish(10)
+            infos[-1].wait_for_publish(20)
         assert infos[-1].rc == MQTT_ERR_CONN_LOST
 
 
@@ -227,7 +227,7 @@ def test_a_refusal_of_the_broker_is_an_error_with_its_reason() -> None:
         info = mqtt.publish("t", "x", 1)
         refusal = r"the broker refused message 1: Not authorized \(code 135\)"
         with pytest.raises(RuntimeError, match=refusal):
-            info.wait_for_publish(5)
+            info.wait_for_publish(20)
         with pytest.raises(RuntimeError, match=refusal):
             info.is_published()
         assert info.rc == MQTT_ERR_ACL_DENIED
@@ -267,14 +267,14 @@ def test_the_end_of_the_connection_ends_the_wait_and_the_message_is_kept(
             waiting.start()
             broker.wait_for("PUBLISH")
             end(mqtt)
-            waiting.join(5)
+            waiting.join(20)
             assert len(failures) == 1
             assert failures[0].startswith(
                 "message 1 is not acknowledged, and the connection was ended"
             )
             broker.withhold = set()
             mqtt.client.reconnect()
-            info.wait_for_publish(5)
+            info.wait_for_publish(20)
             assert info.is_published()
 
 
@@ -286,7 +286,7 @@ def test_connecting_anew_does_not_end_the_wait() -> None:
         broker.wait_for("PUBLISH")
         broker.withhold = set()
         mqtt.client.reconnect()
-        waiting.join(5)
+        waiting.join(20)
         assert not waiting.is_alive()
         assert info.is_published()
 
@@ -337,7 +337,7 @@ def test_a_handler_does_not_wait_for_its_own_client(
         wait_until(lambda: failures)
         assert failures[0].startswith(IN_A_HANDLER)
         # Here is no handler.
-        mqtt.publish("t", "x", 1).wait_for_publish(5)
+        mqtt.publish("t", "x", 1).wait_for_publish(20)
 
 
 def test_a_handler_that_had_another_client_call_one_is_still_a_handler(
@@ -372,7 +372,7 @@ def test_a_handler_may_wait_for_another_client(scripted: ScriptedBroker) -> None
 
         def handle(*_: Any) -> None:
             info = other.publish("t", "x", 1)
-            info.wait_for_publish(5)
+            info.wait_for_publish(20)
             published.append(info.is_published())
 
         with connected(make_app(scripted.port)) as mqtt:
@@ -442,5 +442,5 @@ def test_one_of_qos_0_is_looked_for_late(scripted: ScriptedBroker) -> None:
     with connected(make_app(scripted.port)) as mqtt:
         infos = [mqtt.publish("t", str(number)) for number in range(1000)]
         for info in reversed(infos):
-            info.wait_for_publish(5)
+            info.wait_for_publish(20)
         assert all(info.is_published() for info in infos)

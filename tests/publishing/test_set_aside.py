@@ -62,7 +62,7 @@ def test_it_goes_out_on_the_next_connection_that_takes_it(
         wait_until(lambda: last.rc == MQTT_ERR_SUCCESS and last.is_published())
         for info in infos:
             with pytest.raises(RuntimeError, match=KEPT):
-                info.wait_for_publish(10)
+                info.wait_for_publish(20)
             with pytest.raises(RuntimeError, match=r"QoS not supported \(code 155\)"):
                 asyncio.run(settled(info))
             assert info.rc == MQTT_ERR_NOT_SUPPORTED

@@ -138,7 +138,7 @@ def test_without_the_option_there_is_none(scripted5: ScriptedBroker) -> None:
 
         scripted5.send(MQTT5.publish("a", properties=(("ResponseTopic", "b"),)))
         wait_until(lambda: seen == ["b"])
-        mqtt.publish("end", qos=1).wait_for_publish(5)
+        mqtt.publish("end", qos=1).wait_for_publish(20)
         assert [packet.topic for packet in scripted5.of("PUBLISH")] == ["end"]
 
 
@@ -166,5 +166,5 @@ def test_before_mqtt_5_nobody_waits_for_one(scripted: ScriptedBroker, mqtt: Mqtt
 
     scripted.publish("a")
     wait_until(lambda: seen)
-    mqtt.publish("end", qos=1).wait_for_publish(5)
+    mqtt.publish("end", qos=1).wait_for_publish(20)
     assert [packet.topic for packet in scripted.of("PUBLISH")] == ["end"]

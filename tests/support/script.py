@@ -30,7 +30,7 @@ def say(*words):
     # In one piece: several threads say something.
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 
-def until(condition, timeout=10):
+def until(condition, timeout=20):
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:

@@ -35,7 +35,7 @@ def connections(broker: Mosquitto) -> list[str]:
 def send(broker: Mosquitto, topic: str, payload: str) -> None:
     """Publish a message with a client of no worker."""
     with connected(make_app(broker.port)) as mqtt:
-        mqtt.publish(topic, payload, 1).wait_for_publish(10)
+        mqtt.publish(topic, payload, 1).wait_for_publish(20)
 
 
 def test_each_worker_has_its_own_client_identifier(own: Mosquitto, workers: Workers) -> None:

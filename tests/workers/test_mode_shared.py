@@ -164,13 +164,13 @@ def test_a_retained_message_is_not_sent(broker: Mosquitto, workers: Workers) -> 
     config: dict[str, Any] = {"worker_mode": "shared", "protocol_version": int(MQTTv5)}
     topic = "shared/retained"
     with connected(make_app(broker.port)) as mqtt:
-        mqtt.publish(topic, "kept", 1, retain=True).wait_for_publish(10)
+        mqtt.publish(topic, "kept", 1, retain=True).wait_for_publish(20)
         worker = workers.start(broker.port, **config)
         worker.subscribe(topic)
         mqtt.publish(topic, "new", 1)
         worker.wait_for("got")
         assert worker.messages == ["new"]
-        mqtt.publish(topic, "", 1, retain=True).wait_for_publish(10)
+        mqtt.publish(topic, "", 1, retain=True).wait_for_publish(20)
 
 
 def test_messages_of_a_persistent_session_are_kept_for_the_worker(
@@ -183,7 +183,7 @@ def test_messages_of_a_persistent_session_are_kept_for_the_worker(
     worker.kill()
     with connected(make_app(broker.port)) as mqtt:
         for number in range(10):
-            mqtt.publish(topic, str(number), 1).wait_for_publish(10)
+            mqtt.publish(topic, str(number), 1).wait_for_publish(20)
     again = workers.start(broker.port, **config)
     assert wait_for_messages([again], 10) == [str(number) for number in range(10)]
 
