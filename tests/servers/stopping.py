@@ -65,3 +65,12 @@ async def asgi(scope: Any, receive: Any, send: Any) -> None:
 @app.get("/")
 def serve() -> str:
     return "ready"
+
+
+@app.get("/slow")
+def serve_slowly() -> str:
+    os.write(LINES, b"asked\n")
+    while not GO.exists():
+        # As above.
+        time.sleep(0.01)
+    return "slow"

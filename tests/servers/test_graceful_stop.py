@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,6 +24,16 @@ pytestmark = pytest.mark.slow
 #: Those that connect when the application is loaded; waitress and uvicorn with the lines of the
 #: documentation.
 SERVERS = [name for name, kind in KINDS.items() if not kind.first]
+
+#: What servers write when they get SIGTERM. Others write nothing, or leave a request in the middle.
+TOLD = {
+    "gunicorn-sync": "Handling signal: term",
+    "gunicorn-gthread": "Handling signal: term",
+    "gunicorn-gevent": "Handling signal: term",
+    "uwsgi-lazy": "graceful shutdown triggered",
+    "uwsgi": "graceful shutdown triggered",
+    "uvicorn": "Shutting down",
+}
 
 
 class Stopping(AppServer):
@@ -69,6 +80,8 @@ def test_a_handler_that_runs_may_finish(
             for payload in (b"first", b"second"):
                 sender.publish("work", payload, qos=1)
         wait_until(lambda: server.noted() == ["begun"], PATIENCE, "the handler runs")
+        # uWSGI misses a SIGTERM while it still loads the application.
+        assert server.request() == b"ready"
         processes = server.terminate()
         wait_until(lambda: "last" in server.noted(), PATIENCE, "no further handler begins")
         assert any(map(is_alive, processes))
@@ -84,3 +97,29 @@ def test_a_handler_that_runs_may_finish(
     # The broker may read the last packets after the process has ended.
     wait_until(lambda: "DISCONNECT" in told())
     assert told() == ["PUBACK", "DISCONNECT"]
+
+
+@pytest.mark.parametrize("kind", TOLD)
+def test_a_request_that_runs_may_finish_too(
+    kind: str, broker_factory: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    broker = broker_factory()
+    log = BrokerLog(broker, CLIENT_ID)
+    with (
+        Stopping(tmp_path, kind, broker.port) as server,
+        Peer(broker.port, "done") as peer,
+        ThreadPoolExecutor() as browser,
+    ):
+        wait_until(log.subscribed, PATIENCE, "it subscribes")
+        page = browser.submit(server.request, "/slow")
+        wait_until(lambda: server.noted() == ["asked"], PATIENCE, "the request runs")
+        with Peer(broker.port) as sender:
+            sender.publish("work", b"first", qos=1)
+        wait_until(lambda: server.noted() == ["asked", "begun"], PATIENCE, "the handler runs")
+        processes = server.terminate()
+        wait_until(lambda: TOLD[kind] in server.log, PATIENCE, "it is told")
+        server.go.touch()
+        assert page.result(PATIENCE) == b"slow"
+        assert peer.receive(PATIENCE).payload == b"first"
+        wait_until(lambda: not any(map(is_alive, processes)), PATIENCE, "it ends")
+    wait_until(lambda: log.disconnects() == [CLIENT_ID])

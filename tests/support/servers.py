@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import signal
+import subprocess
 import sys
 import sysconfig
 import threading
@@ -66,15 +67,19 @@ def _gunicorn(*options: str, first: bool = False) -> Kind:
     return Kind((*_GUNICORN, *preload, *options, "serving:app"), first=first)
 
 
+_GRACEFULLY = "--hook-master-start=unix_signal:15 gracefully_kill_them_all"
+
+
 def uwsgi(*options: str, module: str = "serving", workers: int = 4) -> Kind:
     """Return what serves an application with uWSGI."""
     command = (
         f"{sysconfig.get_path('scripts')}/uwsgi",
         f"--home={sys.prefix}",
         "--http-socket={address}",
-        "--die-on-term",
         "--need-app",
         f"--module={module}:app",
+        # SIGTERM ends it: with workers, not in the middle of a request.
+        _GRACEFULLY if "--master" in options else "--die-on-term",
     )
     return Kind((*command, *options), workers)
 
@@ -165,6 +170,11 @@ class AppServer(ServerProcess):
         pids = descendants(self.pid)
         self._process.terminate()
         try:
+            if self.kind.command[0].endswith("uwsgi"):
+                # It misses a SIGTERM while a worker still loads the application.
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(PATIENCE / 4)
+                self._process.terminate()
             self._process.wait(PATIENCE)
             wait_until(lambda: not any(map(is_alive, pids)), PATIENCE, "its workers end too")
         except BaseException:
