@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 # A shell starts a job in the background with Ctrl-C ignored, which programs of tests inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+CRASHED = pytest.StashKey[bool]()
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let tests fork although others have imported eventlet into the same process."""
@@ -64,6 +66,18 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         finally:
             # Closing alone would not: forked children that are left have the file too.
             fcntl.flock(turn, fcntl.LOCK_UN)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_handlecrashitem(sched: Any) -> None:
+    """Note that a worker of pytest-xdist has crashed in a test."""
+    sched.config.stash[CRASHED] = True
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let ./scripts/test tell a crash from a failure: it is no race, and nothing is tried again."""
+    if session.config.stash.get(CRASHED, False):
+        session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
 
 @pytest.hookimpl(wrapper=True)
